@@ -1,0 +1,1 @@
+"""Frames, the nuScenes-schema reader and writer."""

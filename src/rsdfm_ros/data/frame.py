@@ -1,0 +1,81 @@
+"""What one instant of a mission looks like: camera views and the objects in the world.
+
+The simulator makes these, the nuScenes reader returns them, the nodes fill them from messages: everything
+behind speaks only of :class:`WorldFrame`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Object classes, in the order of their integer ids.
+CLASSES: tuple[str, ...] = ("car", "van", "truck", "bus")
+
+FRAME_PERIOD_S = 0.5
+"""Time between two frames of a mission (2 Hz)."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Upright boxes in the ``map`` frame, as a structure of arrays over N objects.
+
+    ids (N,) int64, unique and > 0 · classes (N,) int64 index into CLASSES · centres (N, 3) m, middle of the box ·
+    sizes (N, 3) m as length, width, height · yaws (N,) rad, counter-clockwise from +x to the object's front, in
+    [-pi, pi) · velocities (N, 2) m/s · visibility (N, A) in [0, 1]: share of the object's unoccluded silhouette
+    that agent a sees, 0 when outside its field of view.
+    """
+
+    ids: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    centres: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    yaws: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    visibility: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def select(self, index: NDArray[np.bool_] | NDArray[np.integer]) -> Objects:
+        """The objects picked by a boolean mask or an integer index."""
+        return Objects(
+            self.ids[index],
+            self.classes[index],
+            self.centres[index],
+            self.sizes[index],
+            self.yaws[index],
+            self.velocities[index],
+            self.visibility[index],
+        )
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """One picture and all that is known of the camera that took it.
+
+    image (H, W, 3) uint8 RGB · K (3, 3) pixels, pixel centres at integers + 0.5 (the left edge of the image is
+    u = 0) · T_map_camera (4, 4), optical camera frame to ``map`` · covariance (6, 6) of the camera pose, order
+    x y z (m) roll pitch yaw (rad) about the map axes, zeros when exact · depth (H, W) float32 metres along the
+    optical axis, 0 where nothing was hit · ids (H, W) int32 object ids, 0 for everything else.
+    """
+
+    agent: str
+    image: NDArray[np.uint8]
+    K: NDArray[np.float64]
+    T_map_camera: NDArray[np.float64]
+    covariance: NDArray[np.float64] = field(default_factory=lambda: np.zeros((6, 6)))
+    depth: NDArray[np.float32] | None = None
+    ids: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class WorldFrame:
+    """All views and all objects at one instant; index counts frames from 0, stamp_ns is the exposure time."""
+
+    index: int
+    stamp_ns: int
+    views: tuple[CameraView, ...]
+    objects: Objects

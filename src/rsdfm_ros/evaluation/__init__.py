@@ -1,0 +1,1 @@
+"""Metrics, protocol, methods and reports."""

@@ -1,0 +1,1 @@
+"""The RS-DFM network: encoder, mapping, compression, interaction, heads."""

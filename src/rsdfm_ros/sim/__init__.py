@@ -1,0 +1,1 @@
+"""The MuJoCo world: scene, traffic, flights, cameras and exact ground truth."""

@@ -1,0 +1,1 @@
+"""Feature packets: encode, decode, validate, and the byte budget. NumPy only."""
