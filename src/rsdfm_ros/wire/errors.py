@@ -64,7 +64,9 @@ class UnsupportedVersion(WireError):
 
     def __init__(self, expected: int, actual: int) -> None:
         self.expected, self.actual = expected, actual
-        super().__init__(f"this software reads version {expected} of the packet format, the packet has {actual}")
+        super().__init__(
+            f"this software reads version {expected} of the packet format, the packet has {actual}"
+        )
 
 
 class UnknownBand(WireError):

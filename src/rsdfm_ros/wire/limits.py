@@ -1,0 +1,40 @@
+"""What a receiver is willing to accept: caps against hostile packets, and what its model expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Feature packets of one frame are split so that none exceeds this: bounds the damage of one loss, and stays far
+#: below the 64 kB at which UDP datagrams end.
+MAX_PACKET_BYTES = 16_384
+
+#: One dense tile of 256 cells × 64 channels × 2 bytes is 32 kB before compression: dense baselines need more room.
+MAX_DENSE_PACKET_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Caps checked on the header, before anything is decompressed or allocated.
+
+    max_packet_bytes 65 536: the largest packet any band sends; a UDP datagram cannot be longer.
+    max_tiles 1024: 512 × 512 m at 1 m cells, sixteen times the window of the shipped model.
+    max_channels 64: as many as the shipped model's features have before compression.
+    max_decoded_bytes 8 MiB: what one packet may grow to; a full-size dense packet needs at most about 0.1 MiB.
+    max_tile_key 8192: ±131 km around the map origin, farther than one flat map is meaningful.
+    """
+
+    max_packet_bytes: int = MAX_DENSE_PACKET_BYTES
+    max_tiles: int = 1024
+    max_channels: int = 64
+    max_decoded_bytes: int = 8 * 1024 * 1024
+    max_tile_key: int = 8192
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the receiver's model needs a packet to be; None accepts anything within the limits."""
+
+    fingerprint: int | None = None
+    low_channels: int | None = None
+    high_channels: int | None = None
+    dense_channels: int | None = None

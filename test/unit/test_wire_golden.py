@@ -1,0 +1,85 @@
+"""Stored packets of version 1 decode to known frames, forever; new packets differ from them in compression at most.
+
+``python test/unit/test_wire_golden.py`` writes test/unit/data/wire_v1_*.bin again, from formulas, without a seed.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+from wire_frames import same
+
+from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
+from rsdfm_ros.wire.packet import assemble, assemble_dense, decode_packet, encode_frame
+
+DATA = Path(__file__).parent / "data"
+FINGERPRINT = 0x0123456789ABCDEF
+NAMES = ("low", "high", "dense")
+
+
+def compressed_frame() -> FeatureFrame:
+    """Four tiles on both sides of the origin, two and three channels, seven cells in two of the tiles."""
+    wave = np.arange(4 * 2 * 4)
+    cells = np.arange(4 * 256)
+    return FeatureFrame(
+        tiles=np.array([[-2, 3], [-1, -4], [0, 0], [0, 1]], np.int32),
+        low=((wave * 37) % 255 - 127).astype(np.int8).reshape(4, 2, 2, 2),
+        low_scale=np.array([0.5, 0.03125], np.float32),
+        visible=((cells * 7) % 5 < 3).reshape(4, 16, 16),
+        high_tile=np.array([0, 0, 0, 2, 2, 2, 2], np.int32),
+        high_cell=np.array([0, 17, 255, 1, 2, 3, 128], np.uint8),
+        high=((np.arange(21) * 53) % 255 - 127).astype(np.int8).reshape(7, 3),
+        high_scale=np.array([0.25, 1.0, 2.0], np.float32),
+    )
+
+
+def dense_frame() -> DenseFrame:
+    """Two tiles, three channels, every third cell visible."""
+    visible = (np.arange(512) % 3 == 0).reshape(2, 16, 16)
+    values = (np.arange(3 * int(visible.sum())) / 8 - 20).astype(np.float16).reshape(-1, 3)
+    return DenseFrame(np.array([[5, -5], [5, -4]], np.int32), visible, values)
+
+
+def fresh() -> dict[str, bytes]:
+    """The packets that today's encoder makes of the golden frames."""
+    low, high = encode_frame(compressed_frame(), fingerprint=FINGERPRINT)
+    (dense,) = encode_frame(dense_frame(), fingerprint=FINGERPRINT)
+    return {"low": low, "high": high, "dense": dense}
+
+
+def stored(name: str) -> bytes:
+    return (DATA / f"wire_v1_{name}.bin").read_bytes()
+
+
+def test_stored_packets_decode_to_the_known_frames() -> None:
+    assert same(assemble([decode_packet(stored("low")), decode_packet(stored("high"))]), compressed_frame())
+    assert same(assemble_dense([decode_packet(stored("dense"))]), dense_frame())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_encoder_still_makes_the_stored_bytes_before_compression(name: str) -> None:
+    def opened(packet: bytes) -> tuple[bytes, bytes, bytes]:
+        magic_to_fingerprint, counts = packet[:16], packet[20:28]
+        tiles, channels = struct.unpack_from("<HH", packet, 20)
+        tables = tiles * 4 + (0 if name == "dense" else channels * 4)
+        return (
+            magic_to_fingerprint + counts,
+            packet[32 : 32 + tables],
+            zstandard.decompress(packet[32 + tables :]),
+        )
+
+    assert opened(fresh()[name]) == opened(stored(name))
+
+
+def test_the_documented_example_is_the_stored_packet() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "wire_format.md").read_text()
+    assert " ".join(f"{b:02x}" for b in stored("low")[:32]) in " ".join(text.split())
+
+
+if __name__ == "__main__":
+    for name, packet in fresh().items():
+        (DATA / f"wire_v1_{name}.bin").write_bytes(packet)
