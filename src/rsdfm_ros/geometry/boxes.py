@@ -1,7 +1,7 @@
 """Upright boxes seen from above: corners, rasterisation to the lattice, overlap, non-maximum suppression.
 
-A box is centre (x, y[, z]) and size (length, width[, height]) in metres and a yaw in rad, counter-clockwise from +x
-to the box's front, all in the ``map`` frame. Only x, y, length, width and yaw are used here.
+A box is centre (x, y[, z]) and size (length, width[, height]) in metres and a yaw in rad, counter-clockwise
+from +x to the box's front, all in the ``map`` frame. Only x, y, length, width and yaw are used here.
 """
 
 from __future__ import annotations
@@ -39,17 +39,14 @@ class HasIdsAndBoxes(HasBoxes, Protocol):
 
 def bev_boxes(objects: HasBoxes) -> NDArray[np.float64]:
     """Boxes as rows (N, 5): x, y, length, width (m), yaw (rad): the form that the overlap functions take."""
-    centres = np.asarray(objects.centres, dtype=np.float64).reshape(len(objects.yaws), -1)
-    sizes = np.asarray(objects.sizes, dtype=np.float64).reshape(len(objects.yaws), -1)
     yaws = np.asarray(objects.yaws, dtype=np.float64)
-    return np.concatenate([centres[:, :2], sizes[:, :2], yaws[:, None]], axis=1)
+    return np.concatenate([_plane(objects.centres), _plane(objects.sizes), yaws[:, None]], axis=1)
 
 
 def bev_corners(centres: ArrayLike, sizes: ArrayLike, yaws: ArrayLike) -> NDArray[np.float64]:
     """Corners (N, 4, 2) in metres, counter-clockwise: front left, rear left, rear right, front right."""
     yaw = np.asarray(yaws, dtype=np.float64).reshape(-1)
-    centre = np.asarray(centres, dtype=np.float64).reshape(len(yaw), -1)[:, None, :2]
-    half = np.asarray(sizes, dtype=np.float64).reshape(len(yaw), -1)[:, None, :2] / 2.0
+    centre, half = _plane(centres)[:, None], _plane(sizes)[:, None] / 2.0
     local = _CORNERS[None] * half
     c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     return (
@@ -65,7 +62,8 @@ def rasterise(objects: HasIdsAndBoxes, window: Window) -> NDArray[np.int32]:
 def rasterise_boxes(
     ids: ArrayLike, centres: ArrayLike, sizes: ArrayLike, yaws: ArrayLike, window: Window
 ) -> NDArray[np.int32]:
-    """The id (ni, nj) int32 of the box that contains each cell's centre, 0 for none; the later box wins a conflict.
+    """The id (ni, nj) int32 of the box that contains each cell's centre, 0 for none; the later box wins a
+    conflict.
 
     ids (N,) positive · centres (N, ≥2), sizes (N, ≥2) m · yaws (N,) rad. Points on an edge are inside.
     """
@@ -77,8 +75,7 @@ def rasterise_boxes(
     id_values = np.asarray(ids).reshape(count)
     if (id_values <= 0).any() or (id_values > np.iinfo(np.int32).max).any():
         raise ValueError("ids of rasterised boxes must be positive 32-bit integers")
-    centre = np.asarray(centres, dtype=np.float64).reshape(count, -1)[:, :2]
-    half = np.asarray(sizes, dtype=np.float64).reshape(count, -1)[:, :2] / 2.0
+    centre, half = _plane(centres), _plane(sizes) / 2.0
     c, s = np.cos(yaw), np.sin(yaw)
     reach = np.stack(
         [abs(c) * half[:, 0] + abs(s) * half[:, 1], abs(s) * half[:, 0] + abs(c) * half[:, 1]], -1
@@ -100,8 +97,8 @@ def rasterise_boxes(
 def intersection_areas(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Areas (P,) in m² of the overlap of P pairs of boxes, a and b each (P, 5) rows of :func:`bev_boxes`.
 
-    The overlap of two convex quadrilaterals is the hull of: corners of one inside the other, and crossings of edges.
-    These (at most 24 points) are sorted around their mean and summed by the shoelace formula.
+    The overlap of two convex quadrilaterals is the hull of: corners of one inside the other, and crossings of
+    edges. These (at most 24 points) are sorted around their mean and summed by the shoelace formula.
     """
     # Work relative to a's centre: keeps precision far from the origin.
     origin = a[:, None, :2]
@@ -131,7 +128,7 @@ def intersection_areas(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArra
 
 
 def rotated_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Intersection over union (N, M) of boxes seen from above; a (N, 5), b (M, 5) rows of :func:`bev_boxes`."""
+    """Intersection over union (N, M) seen from above; a (N, 5), b (M, 5) rows of :func:`bev_boxes`."""
     rows_a = np.asarray(a, dtype=np.float64).reshape(-1, 5)
     rows_b = np.asarray(b, dtype=np.float64).reshape(-1, 5)
     out = np.zeros((len(rows_a), len(rows_b)))
@@ -150,10 +147,11 @@ def rotated_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 
 def nms_rotated(boxes: ArrayLike, scores: ArrayLike, iou_threshold: float) -> NDArray[np.int64]:
-    """Indices of the boxes that survive greedy suppression, best score first; of equal scores the earlier box leads.
+    """Indices of the boxes that survive greedy suppression, best score first; of equal scores the earlier box
+    leads.
 
-    boxes (N, 5) rows of :func:`bev_boxes` · scores (N,) · a box falls when its IoU with a kept one exceeds the
-    threshold.
+    boxes (N, 5) rows of :func:`bev_boxes` · scores (N,) · a box falls when its IoU with a kept one exceeds
+    the threshold.
     """
     order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
     overlaps = rotated_iou(boxes, boxes) > iou_threshold
@@ -164,6 +162,12 @@ def nms_rotated(boxes: ArrayLike, scores: ArrayLike, iou_threshold: float) -> ND
             kept.append(int(n))
             alive &= ~overlaps[n]
     return np.array(kept, dtype=np.int64)
+
+
+def _plane(values: ArrayLike) -> NDArray[np.float64]:
+    """The first two columns (N, 2); nothing at all counts as N = 0."""
+    array = np.asarray(values, dtype=np.float64)
+    return array[:, :2] if array.size else np.zeros((0, 2))
 
 
 def _inside(
@@ -183,7 +187,7 @@ def _inside(
 def _edge_crossings(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Crossings (P, 16, 2) of every edge of a with every edge of b, both (P, 4, 2), and which exist (P, 16)."""
+    """Crossings (P, 16, 2) of the edges of a with those of b, both (P, 4, 2), and which exist (P, 16)."""
     p, r = a[:, :, None], (a[:, _NEXT] - a)[:, :, None]
     q, s = b[:, None, :], (b[:, _NEXT] - b)[:, None, :]
     denominator = _cross(r, s)

@@ -1,0 +1,165 @@
+"""Average precision of detected boxes, and the errors of the boxes that were found.
+
+**Matching.** Within a frame, predictions are taken by falling score (of equal scores the smaller x, then y,
+first); each takes the nearest true object that is still free, if the distance of centres (x, y) is below the
+threshold, or the one of greatest rotated IoU, if that reaches the threshold. With classes, only objects of
+its own class.
+
+**Average precision.** All predictions of the test set are sorted by score together; predictions of exactly
+equal score enter together, so that the order of frames and boxes cannot matter. Precision at recall r is
+interpolated as the greatest precision at any recall ≥ r, and AP is the exact area under that step curve over
+recall 0 to 1 (every point, as in PASCAL VOC since 2010; nuScenes samples 101 points and cuts recall and
+precision below 0.1, so figures differ a little). AP is undefined without a true object.
+
+**mAP** is the mean over the classes that have true objects and over the centre distances 0.5, 1, 2 and 4 m.
+
+**Ignored objects** (in the visible-only variant): a prediction that takes an ignored object counts neither
+way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import CLASSES, Objects
+from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.geometry.boxes import bev_boxes, rotated_iou
+
+DISTANCES_M: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+IOUS: tuple[float, ...] = (0.3, 0.5, 0.7)
+ERROR_DISTANCE_M = 2.0
+"""Errors and the class-agnostic AP are taken over matches within this distance of centres."""
+
+_FALSE, _TRUE, _IGNORED = 0, 1, 2
+
+
+def ranked(boxes: Boxes) -> Boxes:
+    """Boxes by falling score; ties by x, then y, so that the input's order does not matter."""
+    return boxes.select(np.lexsort((boxes.centres[:, 1], boxes.centres[:, 0], -boxes.scores)))
+
+
+def greedy_match(cost: NDArray[np.float64], accept: Callable[[float], bool]) -> NDArray[np.int64]:
+    """For each row of `cost` (P, G) in turn, the free column of least cost if `accept` agrees, else −1."""
+    out = np.full(len(cost), -1, dtype=np.int64)
+    if cost.shape[1] == 0:
+        return out
+    free = cost.copy()
+    for row in range(len(free)):
+        column = int(np.argmin(free[row]))
+        if np.isfinite(free[row, column]) and accept(float(free[row, column])):
+            out[row] = column
+            free[:, column] = np.inf
+    return out
+
+
+def average_precision(scores: NDArray[np.float64], correct: NDArray[np.bool_], n_true: int) -> float | None:
+    """Area under the interpolated precision-recall curve; scores, correct (P,); None without true objects."""
+    if n_true == 0:
+        return None
+    if len(scores) == 0:
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    tp = np.cumsum(correct[order])[last_of_tie]
+    taken = (np.arange(len(scores)) + 1)[last_of_tie]
+    recall, precision = tp / n_true, tp / taken
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * envelope))
+
+
+@dataclass
+class _Curve:
+    """What one AP needs: scores and outcomes of all predictions so far, number of true objects."""
+
+    n_true: int = 0
+    scores: list[NDArray[np.float64]] = field(default_factory=list)
+    outcomes: list[NDArray[np.int64]] = field(default_factory=list)
+
+    def add(self, scores: NDArray[np.float64], taken: NDArray[np.int64], counted: NDArray[np.bool_]) -> None:
+        outcome = np.full(len(scores), _FALSE, dtype=np.int64)
+        hit = taken >= 0
+        outcome[hit] = np.where(counted[taken[hit]], _TRUE, _IGNORED)
+        self.n_true += int(counted.sum())
+        self.scores.append(scores)
+        self.outcomes.append(outcome)
+
+    def value(self) -> float | None:
+        scores = np.concatenate(self.scores) if self.scores else np.zeros(0)
+        outcomes = np.concatenate(self.outcomes) if self.outcomes else np.zeros(0, dtype=np.int64)
+        kept = outcomes != _IGNORED
+        return average_precision(scores[kept], outcomes[kept] == _TRUE, self.n_true)
+
+
+class DetectionAccumulator:
+    """Collects matches of frames and gives AP, mAP and errors."""
+
+    def __init__(self) -> None:
+        self._class_curves = {(c, d): _Curve() for c in range(len(CLASSES)) for d in DISTANCES_M}
+        self._any_curve = _Curve()
+        self._iou_curves = {threshold: _Curve() for threshold in IOUS}
+        self._errors: list[NDArray[np.float64]] = []
+
+    def add(self, boxes: Boxes, truth: Objects, counted: NDArray[np.bool_] | None = None) -> None:
+        """Add a frame; `counted` (N,) marks the true objects that are not ignored (all, if None)."""
+        boxes = ranked(boxes)
+        count = np.ones(len(truth), dtype=bool) if counted is None else counted
+        offset = boxes.centres[:, None, :2] - truth.centres[None, :, :2]
+        distance = np.hypot(offset[..., 0], offset[..., 1])
+        self._any_curve.add(boxes.scores, _match_below(distance, ERROR_DISTANCE_M), count)
+        overlap = rotated_iou(bev_boxes(boxes), bev_boxes(truth))
+        for threshold, curve in self._iou_curves.items():
+            cost = np.where(overlap >= threshold, -overlap, np.inf)
+            curve.add(boxes.scores, greedy_match(cost, lambda _: True), count)
+        for c in range(len(CLASSES)):
+            mine, theirs = np.flatnonzero(boxes.classes == c), np.flatnonzero(truth.classes == c)
+            for d in DISTANCES_M:
+                taken = _match_below(distance[np.ix_(mine, theirs)], d)
+                self._class_curves[c, d].add(boxes.scores[mine], taken, count[theirs])
+                if d == ERROR_DISTANCE_M:
+                    hit = taken >= 0
+                    hit[hit] &= count[theirs[taken[hit]]]
+                    self._errors.append(box_errors(boxes.select(mine[hit]), truth.select(theirs[taken[hit]])))
+
+    def result(self) -> dict[str, float | None]:
+        """ap (class-agnostic, 2 m), map, ap_<class>, ap_<d>m (mean of classes), ap_iou_<t>, errors; None:
+        undefined.
+        """
+        values = {key: curve.value() for key, curve in self._class_curves.items()}
+        out: dict[str, float | None] = {"ap": self._any_curve.value(), "map": _mean(list(values.values()))}
+        for d in DISTANCES_M:
+            out[f"ap_{d:g}m"] = _mean([values[c, d] for c in range(len(CLASSES))])
+        for c, name in enumerate(CLASSES):
+            out[f"ap_{name}"] = _mean([values[c, d] for d in DISTANCES_M])
+        for threshold, curve in self._iou_curves.items():
+            out[f"ap_iou_{threshold:g}"] = curve.value()
+        errors = np.concatenate(self._errors) if self._errors else np.zeros((0, 4))
+        for n, name in enumerate(
+            ("translation_error_m", "scale_error", "yaw_error_rad", "velocity_error_mps")
+        ):
+            out[name] = float(errors[:, n].mean()) if len(errors) else None
+        return out
+
+
+def box_errors(boxes: Boxes, truth: Objects) -> NDArray[np.float64]:
+    """Errors (N, 4) of paired boxes: translation in x, y (m), 1 − IoU of the aligned 3D sizes, yaw (rad),
+    velocity (m/s).
+    """
+    translation = np.linalg.norm(boxes.centres[:, :2] - truth.centres[:, :2], axis=1)
+    overlap = np.minimum(boxes.sizes, truth.sizes).prod(axis=1)
+    union = boxes.sizes.prod(axis=1) + truth.sizes.prod(axis=1) - overlap
+    turn = np.abs((boxes.yaws - truth.yaws + np.pi) % (2 * np.pi) - np.pi)
+    speed = np.linalg.norm(boxes.velocities - truth.velocities, axis=1)
+    return np.stack([translation, 1.0 - overlap / union, turn, speed], axis=1)
+
+
+def _match_below(distance: NDArray[np.float64], limit: float) -> NDArray[np.int64]:
+    return greedy_match(distance, lambda value: value < limit)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [v for v in values if v is not None]
+    return float(np.mean(defined)) if defined else None

@@ -1,0 +1,157 @@
+"""What is compared: the prediction for one frame and the truth of that frame, as structures of arrays.
+
+The command line and the online evaluator node fill these and hand them to
+:class:`rsdfm_ros.evaluation.metrics.MetricAccumulator`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.geometry.boxes import rasterise
+from rsdfm_ros.geometry.lattice import Window
+
+FUTURE_STEPS = 4
+"""Frames predicted beyond the present one, 0.5 s apart."""
+
+HORIZON = 1 + FUTURE_STEPS
+"""Instants of a prediction: the present and the futures."""
+
+VISIBLE_FROM = 0.1
+"""An object is visible to an agent that sees at least this share of its silhouette."""
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Detected boxes in the ``map`` frame over N detections.
+
+    classes (N,) int64 index into CLASSES · scores (N,) in [0, 1] · centres (N, 3) m · sizes (N, 3) m as
+    length, width, height · yaws (N,) rad · velocities (N, 2) m/s.
+    """
+
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    yaws: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, index: NDArray[np.bool_] | NDArray[np.integer]) -> Boxes:
+        """The boxes picked by a boolean mask or an integer index."""
+        return Boxes(
+            self.classes[index],
+            self.scores[index],
+            self.centres[index],
+            self.sizes[index],
+            self.yaws[index],
+            self.velocities[index],
+        )
+
+
+def no_boxes() -> Boxes:
+    """An empty set of detections."""
+    return Boxes(
+        np.zeros(0, dtype=np.int64),
+        np.zeros(0),
+        np.zeros((0, 3)),
+        np.zeros((0, 3)),
+        np.zeros(0),
+        np.zeros((0, 2)),
+    )
+
+
+def join_boxes(parts: Sequence[Boxes]) -> Boxes:
+    """All boxes of `parts`, in order."""
+    if not parts:
+        return no_boxes()
+    return Boxes(
+        np.concatenate([p.classes for p in parts]),
+        np.concatenate([p.scores for p in parts]),
+        np.concatenate([p.centres for p in parts]),
+        np.concatenate([p.sizes for p in parts]),
+        np.concatenate([p.yaws for p in parts]),
+        np.concatenate([p.velocities for p in parts]),
+    )
+
+
+def boxes_of_objects(objects: Objects) -> Boxes:
+    """True objects as detections of score 1: what a perfect detector answers."""
+    return Boxes(
+        objects.classes,
+        np.ones(len(objects)),
+        objects.centres,
+        objects.sizes,
+        objects.yaws,
+        objects.velocities,
+    )
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Predicted motion of N objects: ids (N,) as in the instance maps · positions (N, 5, 2) m, present first
+    · scores (N,)."""
+
+    ids: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FramePrediction:
+    """One agent's answer for one frame; what was not computed is None and is not scored.
+
+    window: the cells of the maps · foreground (ni, nj) bool, vehicle cells of the present · ids (5, ni, nj)
+    int32 instance ids at the present and at 4 futures, 0 for none, the same id for the same object · boxes,
+    tracks: see there.
+    """
+
+    window: Window
+    foreground: NDArray[np.bool_] | None = None
+    ids: NDArray[np.int32] | None = None
+    boxes: Boxes | None = None
+    tracks: Tracks | None = None
+
+
+@dataclass(frozen=True)
+class FrameTruth:
+    """The truth of one frame: object ids (5, ni, nj) int32 on `window` at the present and 4 futures, the
+    present objects, and their positions (N, 5, 2) m (NaN once an object has left the world)."""
+
+    window: Window
+    ids: NDArray[np.int32]
+    objects: Objects
+    positions: NDArray[np.float64]
+
+    def visible_to(self, agents: Sequence[int]) -> NDArray[np.bool_]:
+        """Which objects (N,) at least one of the agents (columns of Objects.visibility) sees."""
+        seen = self.objects.visibility[:, list(agents)] >= VISIBLE_FROM
+        return np.asarray(seen.any(axis=1))
+
+
+def truth_of(objects: Sequence[Objects], window: Window) -> FrameTruth:
+    """Truth from the objects at the present frame and the 4 following ones; ValueError for another number of
+    them.
+    """
+    if len(objects) != HORIZON:
+        raise ValueError(f"the truth of a frame needs {HORIZON} consecutive frames, got {len(objects)}")
+    present = objects[0]
+    positions = np.full((len(present), HORIZON, 2), np.nan)
+    for step, later in enumerate(objects):
+        _, here, there = np.intersect1d(present.ids, later.ids, return_indices=True)
+        positions[here, step] = later.centres[there, :2]
+    return FrameTruth(window, np.stack([rasterise(o, window) for o in objects]), present, positions)
+
+
+def perfect_prediction(truth: FrameTruth) -> FramePrediction:
+    """The prediction that equals the truth (tracks only of objects that stay in the world)."""
+    stays = np.isfinite(truth.positions).all(axis=(1, 2))
+    tracks = Tracks(truth.objects.ids[stays], truth.positions[stays], np.ones(int(stays.sum())))
+    return FramePrediction(truth.window, truth.ids[0] > 0, truth.ids, boxes_of_objects(truth.objects), tracks)
