@@ -1,0 +1,18 @@
+"""The public names of the nuScenes reader and writer."""
+
+from rsdfm_ros.data.errors import DatasetError, MissingFileError, ParameterMismatchError, TableError
+from rsdfm_ros.data.nuscenes_reader import Dataset, SceneInfo, open_dataset
+from rsdfm_ros.data.nuscenes_writer import SceneWriter, merge, write_scene
+
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "MissingFileError",
+    "ParameterMismatchError",
+    "SceneInfo",
+    "SceneWriter",
+    "TableError",
+    "merge",
+    "open_dataset",
+    "write_scene",
+]

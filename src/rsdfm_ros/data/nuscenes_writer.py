@@ -1,0 +1,356 @@
+"""Writes missions in the nuScenes schema, scene by scene, so that an interrupted run can go on where it stopped.
+
+A scene becomes pictures plus one fragment of tables, ``scenes/<name>.json.gz``, which is written last and moved into
+place: a scene with a fragment is complete. :func:`merge` joins all fragments into the tables of nuScenes v1.0. The
+same frames always give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data import nuscenes_schema as schema
+from rsdfm_ros.data.errors import DatasetError
+from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.geometry.rotations import inverse, is_rigid
+
+JPEG_QUALITY = 92
+MOVING_MPS = 0.2
+"""From this speed on an object carries the attribute vehicle.moving."""
+
+Record = dict[str, Any]
+
+
+def fragment_path(root: Path, name: str) -> Path:
+    """Where the fragment of a finished scene lies."""
+    return root / "scenes" / f"{name}.json.gz"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file such that a reader, now or after a crash, sees the old or the new bytes and nothing between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def encode_json(value: object) -> bytes:
+    """Compact JSON with exact floats; refuses NaN and infinity, which are no JSON."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+class SceneWriter:
+    """Takes the frames of one scene in order; :meth:`finish` makes the scene part of the dataset.
+
+    root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
+    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit.
+    """
+
+    def __init__(self, root: Path | str, name: str, *, seed: int | None = None, depth: bool = False) -> None:
+        self.root = Path(root)
+        self.name = name
+        self.seed = seed
+        self.depth = depth
+        self.scene_token = schema.token("scene", name, seed)
+        self.agents: tuple[str, ...] = ()
+        self._frames: list[WorldFrame] = []
+        self._samples: list[Record] = []
+        self._data: dict[str, list[Record]] = {}
+        self._poses: list[Record] = []
+        self._calibrated: dict[str, Record] = {}
+        self._annotations: dict[int, list[Record]] = {}
+        self._instances: dict[int, Record] = {}
+        self._stamps: list[int] = []
+        self._velocities: list[list[float]] = []
+        self._visibility: list[list[float]] = []
+        self._covariances: dict[str, list[float]] = {}
+        self._folders: set[Path] = set()
+
+    def add(self, frame: WorldFrame) -> None:
+        """Writes the pictures of the next frame and keeps its table rows."""
+        agents = tuple(view.agent for view in frame.views)
+        if not self._samples:
+            self.agents = agents
+        elif agents != self.agents:
+            raise ValueError(
+                f"scene {self.name}: frame {frame.index} has views {agents}, expected {self.agents}"
+            )
+        if self._stamps and frame.stamp_ns <= self._stamps[-1]:
+            raise ValueError(f"scene {self.name}: stamp {frame.stamp_ns} does not follow {self._stamps[-1]}")
+        sample = schema.token(self.scene_token, "sample", len(self._samples))
+        self._samples.append(
+            {"token": sample, "timestamp": frame.stamp_ns // 1000, "scene_token": self.scene_token}
+        )
+        self._stamps.append(int(frame.stamp_ns))
+        for view in frame.views:
+            self._add_view(sample, frame.stamp_ns // 1000, view)
+        self._add_objects(sample, frame.objects)
+
+    def _add_view(self, sample: str, timestamp_us: int, view: CameraView) -> None:
+        channel = schema.channel_of_agent(view.agent)
+        stem = f"{self.name}__{channel}__{timestamp_us:016d}"
+        image = f"samples/{channel}/{stem}.jpg"
+        self._write(image, ".jpg", view.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        if self.depth:
+            if view.depth is None:
+                raise ValueError(
+                    f"scene {self.name}: depth was asked for, but a view of {view.agent} has none"
+                )
+            centimetres = np.clip(np.rint(np.nan_to_num(view.depth, posinf=0.0) * 100.0), 0, 65535)
+            self._write(f"depth/{channel}/{stem}.png", ".png", centimetres.astype(np.uint16), [])
+        data = schema.token(sample, channel)
+        T_map_body = view.T_map_camera @ inverse(schema.T_BODY_CAMERA)
+        self._poses.append(
+            {
+                "token": schema.token(data, "ego_pose"),
+                "timestamp": timestamp_us,
+                "rotation": _rotation(T_map_body, self.name),
+                "translation": T_map_body[:3, 3].tolist(),
+            }
+        )
+        rows = self._data.setdefault(channel, [])
+        rows.append(
+            {
+                "token": data,
+                "sample_token": sample,
+                "ego_pose_token": self._poses[-1]["token"],
+                "calibrated_sensor_token": self._calibrated_sensor(channel, view.K),
+                "timestamp": timestamp_us,
+                "fileformat": "jpg",
+                "is_key_frame": True,
+                "height": int(view.image.shape[0]),
+                "width": int(view.image.shape[1]),
+                "filename": image,
+            }
+        )
+        if np.any(view.covariance):
+            self._covariances[data] = view.covariance.ravel().tolist()
+
+    def _calibrated_sensor(self, channel: str, K: NDArray[np.float64]) -> str:
+        intrinsic = np.asarray(K, dtype=np.float64).tolist()
+        token = schema.token(self.scene_token, channel, intrinsic)
+        self._calibrated.setdefault(
+            token,
+            {
+                "token": token,
+                "sensor_token": schema.token("sensor", channel),
+                "translation": schema.T_BODY_CAMERA[:3, 3].tolist(),
+                "rotation": _rotation(schema.T_BODY_CAMERA, self.name),
+                "camera_intrinsic": intrinsic,
+            },
+        )
+        return token
+
+    def _add_objects(self, sample: str, objects: Objects) -> None:
+        speeds = np.linalg.norm(objects.velocities, axis=-1)
+        for n, object_id in enumerate(objects.ids.tolist()):
+            instance = schema.token(self.scene_token, "instance", object_id)
+            category = schema.CATEGORY_NAMES[int(objects.classes[n])]
+            self._instances.setdefault(
+                object_id, {"token": instance, "category_token": schema.token("category", category)}
+            )
+            length, width, height = objects.sizes[n].tolist()
+            half = float(objects.yaws[n]) / 2
+            seen = objects.visibility[n].tolist()
+            attribute = schema.ATTRIBUTES[0 if speeds[n] >= MOVING_MPS else 1]
+            self._annotations.setdefault(object_id, []).append(
+                {
+                    "token": schema.token(sample, object_id),
+                    "sample_token": sample,
+                    "instance_token": instance,
+                    "visibility_token": _visibility_token(max(seen, default=0.0)),
+                    "attribute_tokens": [schema.token("attribute", attribute)],
+                    "translation": objects.centres[n].tolist(),
+                    "size": [width, length, height],
+                    "rotation": [float(np.cos(half)), 0.0, 0.0, float(np.sin(half))],
+                    "num_lidar_pts": 0,
+                    "num_radar_pts": 0,
+                    "_extra": (objects.velocities[n].tolist(), seen),
+                }
+            )
+
+    def _write(self, name: str, extension: str, pixels: NDArray[Any], options: list[int]) -> None:
+        ok, data = cv2.imencode(extension, pixels, options)
+        if not ok:
+            raise ValueError(
+                f"scene {self.name}: cannot encode a picture of shape {pixels.shape} as {extension}"
+            )
+        path = self.root / name
+        if path.parent not in self._folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(path.parent)
+        path.write_bytes(data.tobytes())
+
+    def finish(self) -> Path:
+        """Completes the scene: writes its fragment and returns the fragment's path."""
+        if not self._samples:
+            raise ValueError(f"scene {self.name} has no frame")
+        log = schema.token(self.scene_token, "log")
+        scene = {
+            "token": self.scene_token,
+            "log_token": log,
+            "nbr_samples": len(self._samples),
+            "first_sample_token": self._samples[0]["token"],
+            "last_sample_token": self._samples[-1]["token"],
+            "name": self.name,
+            "description": f"{len(self.agents)} UAVs" + ("" if self.seed is None else f", seed {self.seed}"),
+        }
+        for row, object_id in ((self._instances[i], i) for i in sorted(self._instances)):
+            chain = self._annotations[object_id]
+            row["nbr_annotations"] = len(chain)
+            row["first_annotation_token"] = chain[0]["token"]
+            row["last_annotation_token"] = chain[-1]["token"]
+        annotations = [row for i in sorted(self._annotations) for row in _chain(self._annotations[i])]
+        extras = [row.pop("_extra") for row in annotations]
+        data = [row for channel in self._data for row in _chain(self._data[channel])]
+        log_row = {
+            "token": log,
+            "logfile": self.name,
+            "vehicle": "uavs",
+            "date_captured": "",
+            "location": "simulated",
+        }
+        fragment = {
+            "format": schema.SIDE_FORMAT,
+            "tables": {
+                "log": [log_row],
+                "scene": [scene],
+                "sample": _chain(self._samples),
+                "sample_data": data,
+                "ego_pose": self._poses,
+                "calibrated_sensor": list(self._calibrated.values()),
+                "instance": [self._instances[i] for i in sorted(self._instances)],
+                "sample_annotation": annotations,
+            },
+            "channels": list(self._data),
+            "side": {
+                "seed": self.seed,
+                "agents": list(self.agents),
+                "depth": self.depth,
+                "stamps_ns": self._stamps,
+                "ids": {self._instances[i]["token"]: i for i in sorted(self._instances)},
+                "annotations": [row["token"] for row in annotations],
+                "velocities": [velocity for velocity, _ in extras],
+                "visibility": [seen for _, seen in extras],
+                "covariances": self._covariances,
+            },
+        }
+        path = fragment_path(self.root, self.name)
+        write_atomically(path, gzip.compress(encode_json(fragment), compresslevel=6, mtime=0))
+        return path
+
+
+def write_scene(
+    root: Path | str, name: str, frames: Iterable[WorldFrame], *, seed: int | None = None, depth: bool = False
+) -> Path:
+    """Writes a whole scene; see :class:`SceneWriter`. Call :func:`merge` when the last scene is written."""
+    writer = SceneWriter(root, name, seed=seed, depth=depth)
+    for frame in frames:
+        writer.add(frame)
+    return writer.finish()
+
+
+def merge(root: Path | str, *, parameters: Mapping[str, object] | None = None) -> Path:
+    """Joins the fragments of all finished scenes into the v1.0 tables, in the order of their names.
+
+    The tables are made beside the old ones and swapped in at the end. Returns the folder of the tables. Raises
+    :class:`DatasetError` if there is no finished scene or a fragment cannot be read.
+    """
+    root = Path(root)
+    fragments = sorted((root / "scenes").glob("*.json.gz"))
+    if not fragments:
+        raise DatasetError(root, "holds no finished scene", "run rsdfm simulate first")
+    tables: dict[str, list[Record]] = {name: [] for name in schema.TABLES}
+    channels: set[str] = set()
+    side: Record = {"format": schema.SIDE_FORMAT, "parameters": dict(parameters or {}), "scenes": {}}
+    for path in fragments:
+        fragment = _read_fragment(path)
+        for name, rows in fragment["tables"].items():
+            tables[name] += rows
+        channels.update(fragment["channels"])
+        side["scenes"][fragment["tables"]["scene"][0]["token"]] = fragment["side"]
+    _add_static_tables(root, tables, sorted(channels))
+    target = root / schema.VERSION
+    fresh, stale = root / f".{schema.VERSION}.new", root / f".{schema.VERSION}.old"
+    for leftover in (fresh, stale):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, rows in tables.items():
+        (fresh / f"{name}.json").write_bytes(encode_json(rows))
+    (fresh / schema.SIDE_FILE).write_bytes(encode_json(side))
+    if target.exists():
+        target.rename(stale)
+    fresh.rename(target)
+    shutil.rmtree(stale, ignore_errors=True)
+    return target
+
+
+def _read_fragment(path: Path) -> Record:
+    try:
+        fragment: Record = json.loads(gzip.decompress(path.read_bytes()))
+        if fragment["format"] == schema.SIDE_FORMAT and set(fragment["tables"]) <= set(schema.TABLES):
+            return fragment
+        problem = f"format {fragment['format']!r}, expected {schema.SIDE_FORMAT}"
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        problem = f"cannot be read as a finished scene ({error})"
+    raise DatasetError(path, problem, "delete this file and run the same rsdfm simulate again")
+
+
+def _add_static_tables(root: Path, tables: dict[str, list[Record]], channels: list[str]) -> None:
+    tables["attribute"] = [
+        {"token": schema.token("attribute", name), "name": name, "description": ""}
+        for name in schema.ATTRIBUTES
+    ]
+    tables["category"] = [
+        {"token": schema.token("category", name), "name": name, "description": ""}
+        for name in schema.CATEGORY_NAMES
+    ]
+    tables["sensor"] = [
+        {"token": schema.token("sensor", channel), "channel": channel, "modality": "camera"}
+        for channel in channels
+    ]
+    tables["visibility"] = [
+        {"token": token, "level": level, "description": f"visible share {level[1:]} % from the best UAV"}
+        for token, level, _ in schema.VISIBILITY_LEVELS
+    ]
+    # nuscenes-devkit opens a map mask for every log; ours says nothing.
+    mask = "maps/empty.png"
+    _, png = cv2.imencode(".png", np.zeros((16, 16), np.uint8))
+    write_atomically(root / mask, png.tobytes())
+    logs = [row["token"] for row in tables["log"]]
+    tables["map"] = [
+        {"token": schema.token("map"), "log_tokens": logs, "category": "semantic_prior", "filename": mask}
+    ]
+
+
+def _chain(rows: list[Record]) -> list[Record]:
+    for n, row in enumerate(rows):
+        row["prev"] = rows[n - 1]["token"] if n else ""
+        row["next"] = rows[n + 1]["token"] if n + 1 < len(rows) else ""
+    return rows
+
+
+def _rotation(T: NDArray[np.float64], scene: str) -> list[float]:
+    if not is_rigid(T, 1e-6):
+        raise ValueError(f"scene {scene}: a pose is no rigid transform:\n{T}")
+    return schema.wxyz_from_matrix(T[:3, :3])
+
+
+def _visibility_token(share: float) -> str:
+    for token, _, upper in schema.VISIBILITY_LEVELS:
+        if share < upper:
+            return token
+    return schema.VISIBILITY_LEVELS[-1][0]

@@ -1,0 +1,261 @@
+"""`rsdfm simulate`: resuming, refusing, ending cleanly. Workers render a made-up world."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsdfm_ros.data import render as rendering
+from rsdfm_ros.data import simulate
+from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.nuscenes import DatasetError, ParameterMismatchError, open_dataset
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.camera import intrinsics_from_fov
+from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
+
+
+class FakeWorld:
+    """Random pictures of nothing, a pure function of seed and frame."""
+
+    def __init__(self, seed: int, uavs: int) -> None:
+        self.seed = seed
+        self.uavs = uavs
+
+    def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
+        random = np.random.default_rng((self.seed, k))
+        T = transform(R_BODY_OPTICAL, [0.0, 0.0, 40.0])
+        K = intrinsics_from_fov(32, 24, 1.3)
+        views = tuple(
+            CameraView(
+                f"uav{a + 1}",
+                random.integers(0, 256, (24, 32, 3), dtype=np.uint8),
+                K,
+                T,
+                depth=np.ones((24, 32), np.float32) if depth else None,
+            )
+            for a in range(self.uavs)
+        )
+        one = np.ones(1)
+        objects = Objects(
+            np.array([5]),
+            np.array([1]),
+            np.array([[1.0 * k, 2, 0.8]]),
+            np.array([[4.0, 2, 1.6]]),
+            one,
+            np.array([[2.0, 0]]),
+            np.full((1, self.uavs), 0.5),
+        )
+        return WorldFrame(k, k * 500_000_000, views, objects)
+
+    def close(self) -> None:
+        pass
+
+
+def fake_world(seed: int, uavs: int) -> FakeWorld:
+    return FakeWorld(seed, uavs)
+
+
+def failing_world(seed: int, uavs: int) -> FakeWorld:
+    if seed == 101:
+        raise RuntimeError("no graphics here")
+    return FakeWorld(seed, uavs)
+
+
+class DyingWorld(FakeWorld):
+    """Takes its process down in the middle of a scene."""
+
+    def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
+        if k == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().frame(k, depth=depth, ids=ids)
+
+
+def dying_world(seed: int, uavs: int) -> FakeWorld:
+    return DyingWorld(seed, uavs) if seed == 101 else FakeWorld(seed, uavs)
+
+
+def environment_world(seed: int, uavs: int) -> FakeWorld:
+    if os.environ.get("LP_NUM_THREADS") != "1" or not os.environ.get("MUJOCO_GL"):
+        raise RuntimeError("the environment of a renderer is not set")
+    return FakeWorld(seed, uavs)
+
+
+def arguments(out: Path, *options: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    simulate.add_arguments(parser)
+    defaults = ["--scenes", "3", "--seed", "100", "--uavs", "2", "--frames", "4", "--jobs", "1"]
+    return parser.parse_args(["--out", str(out), *defaults, *options])
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*") if f.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("finished") / "data"
+    assert simulate.run(arguments(root), fake_world) == 0
+    return root
+
+
+def render_until(root: Path, scene: int, event: str) -> None:
+    """Renders with one worker and stops, workers killed, at the first such event."""
+    parameters = rendering.Parameters(seed=100, uavs=2, frames=4)
+    rendering.remember_parameters(root, parameters)
+    with closing(rendering.render(root, parameters, 3, 1, fake_world)) as events:
+        for progress in events:
+            if (progress.scene, progress.event) == (scene, event):
+                return
+    raise AssertionError("the event never came")
+
+
+def test_a_simulation_can_be_opened(finished: Path) -> None:
+    dataset = open_dataset(finished)
+    assert [(s.name, s.seed, s.frames) for s in dataset.scenes] == [
+        (f"scene-{n:05d}", n, 4) for n in (100, 101, 102)
+    ]
+    assert dataset.load(2, 3).views[1].image.shape == (24, 32, 3)
+
+
+def test_an_interrupted_simulation_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    render_until(tmp_path, 1, "frame")
+    with pytest.raises(DatasetError, match="unfinished simulation with 1 finished"):
+        open_dataset(tmp_path)
+    before = (tmp_path / "scenes" / "scene-00100.json.gz").stat().st_mtime_ns
+    assert simulate.run(arguments(tmp_path), fake_world) == 0
+    assert (tmp_path / "scenes" / "scene-00100.json.gz").stat().st_mtime_ns == before
+    assert contents(tmp_path) == contents(finished)
+
+
+def test_several_jobs_write_the_same_bytes_as_one(finished: Path, tmp_path: Path) -> None:
+    assert simulate.run(arguments(tmp_path / "two", "--jobs", "2"), fake_world) == 0
+    assert contents(tmp_path / "two") == contents(finished)
+
+
+def test_a_dataset_can_be_extended_later(finished: Path, tmp_path: Path) -> None:
+    assert simulate.run(arguments(tmp_path, "--scenes", "1"), fake_world) == 0
+    assert len(open_dataset(tmp_path)) == 1
+    assert simulate.run(arguments(tmp_path), fake_world) == 0
+    assert contents(tmp_path) == contents(finished)
+
+
+def test_a_finished_simulation_renders_nothing_again(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate.run(arguments(finished, "--json"), failing_world) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["scenes"], summary["rendered"], summary["already_there"]) == (3, 0, 3)
+
+
+@pytest.mark.parametrize("options", [("--seed", "7"), ("--uavs", "3"), ("--frames", "5"), ("--depth",)])
+def test_other_parameters_are_refused_and_named(finished: Path, options: tuple[str, ...]) -> None:
+    with pytest.raises(ParameterMismatchError, match=options[0].strip("-") + ".*there.*asked"):
+        simulate.run(arguments(finished, *options), fake_world)
+
+
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ParameterMismatchError, match="not empty"):
+        simulate.run(arguments(tmp_path), fake_world)
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    with rendering.locked(tmp_path), pytest.raises(DatasetError, match="another rsdfm simulate"):
+        simulate.run(arguments(tmp_path), fake_world)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--uavs", "0"), "--uavs 0 is out of range: expected 1 to 8"),
+        (("--uavs", "9"), "--uavs 9"),
+        (("--frames", "0"), "--frames 0"),
+        (("--frames", "129"), "--frames 129"),
+        (("--scenes", "0"), "--scenes 0"),
+        (("--seed", "-1"), "--seed -1"),
+        (("--jobs", "0"), "--jobs 0"),
+    ],
+)
+def test_bad_parameters_are_refused_before_anything_is_written(
+    tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(RsdfmError, match=words):
+        simulate.run(arguments(tmp_path / "out", *options), fake_world)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scene_that_fails_is_named_and_the_finished_ones_stay(tmp_path: Path) -> None:
+    with pytest.raises(rendering.RenderError, match="scene-00101 failed: RuntimeError: no graphics here"):
+        simulate.run(arguments(tmp_path), failing_world)
+    assert [f.name for f in (tmp_path / "scenes").iterdir()] == ["scene-00100.json.gz"]
+
+
+def test_a_worker_that_is_killed_is_reported_and_the_same_command_goes_on(
+    finished: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(rendering.RenderError, match="scene-00101 failed: its process was ended by SIGKILL"):
+        simulate.run(arguments(tmp_path), dying_world)
+    assert simulate.run(arguments(tmp_path), fake_world) == 0
+    assert contents(tmp_path) == contents(finished)
+
+
+def test_renderers_run_with_one_thread_and_a_headless_backend(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    assert simulate.run(arguments(tmp_path, "--scenes", "1"), environment_world) == 0
+    assert dict(os.environ) == before
+
+
+def test_an_interruption_says_what_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = rendering.render
+
+    def interrupted(*args: object) -> Iterator[rendering.Progress]:
+        with closing(original(*args)) as events:  # type: ignore[arg-type]
+            for event in events:
+                yield event
+                if event == rendering.Progress(1, "frame"):
+                    raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulate, "render", interrupted)
+    assert simulate.run(arguments(tmp_path), fake_world) == 130
+    assert "1 of 3 scenes are saved" in capsys.readouterr().err
+    assert not _children()
+
+
+def test_a_damaged_fragment_is_named(finished: Path, tmp_path: Path) -> None:
+    for name, data in contents(finished).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "scenes" / "scene-00101.json.gz").write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(DatasetError, match=r"scene-00101\.json\.gz.*delete this file"):
+        simulate.run(arguments(tmp_path), fake_world)
+    assert len(open_dataset(tmp_path)) == 3
+
+
+def _children() -> set[int]:
+    """Children that still run, after up to five seconds of grace."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        task = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+        alive = set(map(int, task.read_text().split()))
+        alive = {p for p in alive if "spawn_main" in _command(p) or "multiprocessing-fork" in _command(p)}
+        if not alive:
+            return alive
+    return alive
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
