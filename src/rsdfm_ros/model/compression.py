@@ -1,0 +1,119 @@
+"""High-low frequency decoupled compression of one agent's BEV map (RS-DFM stage 3).
+
+low:  L = AvgPool_8(B) → 1×1 conv C→C_l → integers              every touched 8 × 8 block
+high: R = B − Up_8(dec_l(L)) → 1×1 conv C→C_h → integers        only the best cells by a learned score q
+decode: B̂ = Up_8(dec_l(ẑ_l)) + fill(scatter(dec_h(ẑ_h)))
+
+Training simulates all of it: rounding is straight-through, and a sent cell's residual carries q/stop(q), which is 1
+in value and passes the gradient of every loss behind it to the score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rsdfm_ros.model.config import ModelConfig
+
+#: Side of the block that one low-band latent stands for, in feature cells; half a tile.
+LOW_BLOCK = 8
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What one map compresses to, before packing: integer-valued float tensors and their per-channel steps.
+
+    low (V, C_l, H/8, W/8) · high (V, C_h, H, W), only meaningful where sent · steps (V, C, 1, 1) ·
+    score (V, 1, H, W) logits of q.
+    """
+
+    low: Tensor
+    low_step: Tensor
+    high: Tensor
+    high_step: Tensor
+    score: Tensor
+
+
+def quantise(x: Tensor, levels: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Round x (V, C, H, W) to integers in ±levels with one step per map and channel; straight-through gradient.
+
+    The step is the largest magnitude (where `mask` (V, 1, H, W) is true) divided by `levels`.
+    """
+    magnitude = x.detach().abs()
+    if mask is not None:
+        magnitude = magnitude * mask
+    step = (magnitude.amax(dim=(2, 3), keepdim=True) / levels).clamp_min(1e-6)
+    scaled = x / step
+    rounded = scaled.detach().round().clamp(-levels, levels)
+    return scaled + (rounded - scaled).detach(), step
+
+
+def top_cells(score: Tensor, allowed: Tensor, count: int) -> Tensor:
+    """Mask (V, 1, H, W) of the `count` best allowed cells of every map by score; fewer if fewer are allowed."""
+    flat = score.detach().masked_fill(~allowed, -torch.inf).flatten(1)
+    count = min(count, flat.shape[1])
+    mask = torch.zeros_like(flat, dtype=torch.bool)
+    if count:
+        mask.scatter_(1, flat.topk(count, dim=1).indices, True)
+    return mask.view_as(score) & allowed
+
+
+class Compression(nn.Module):
+    """The trained part: projections of both bands, the score and the width of the fill kernel."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        c, low, high = config.channels, config.low_channels, config.high_channels
+        self.levels = config.quantisation_levels
+        self.radius = config.fill_radius
+        self.low_encode = nn.Conv2d(c, low, 1)
+        self.low_decode = nn.Conv2d(low, c, 1)
+        self.high_encode = nn.Conv2d(c, high, 1)
+        self.high_decode = nn.Conv2d(high, c, 1, bias=False)
+        self.score = nn.Sequential(nn.Conv2d(c + 1, 32, 1), nn.ReLU(inplace=True), nn.Conv2d(32, 1, 3, 1, 1))
+        self.log_decay = nn.Parameter(torch.zeros(()))  # log λ of exp(−λ² r²)
+
+    def encode(self, bev: Tensor, visible: Tensor) -> Latents:
+        """Compress maps bev (V, C, H, W), zero where not visible (V, 1, H, W) bool."""
+        low, low_step = quantise(self.low_encode(F.avg_pool2d(bev, LOW_BLOCK)), self.levels)
+        # high_encode(B − Up(dec_l(ẑ))) with the linear part of the low band taken at its own resolution.
+        known = F.conv2d(self.low_decode(low * low_step), self.high_encode.weight)
+        known = F.interpolate(known, scale_factor=float(LOW_BLOCK), mode="nearest")
+        high, high_step = quantise(self.high_encode(bev) - known, self.levels, visible)
+        score = self.score(torch.cat([bev, visible.to(bev.dtype)], dim=1))
+        return Latents(low, low_step, high, high_step, score)
+
+    def decode(self, low: Tensor, high: Tensor, sent: Tensor, visible: Tensor) -> Tensor:
+        """Maps B̂ (V, C, H, W) from dequantised low (V, C_l, H/8, W/8) and high (V, C_h, H, W) bands.
+
+        sent, visible (V, 1, H, W) bool: the cells whose high band arrived, and the cells the sender saw.
+        """
+        # dec_h is linear and the same for every cell, so spreading the few latent channels first is the same.
+        residual = self.high_decode(self.fill(high * sent, sent))
+        blocks = F.interpolate(self.low_decode(low), scale_factor=float(LOW_BLOCK), mode="nearest")
+        return (blocks + residual) * visible
+
+    def fill(self, x: Tensor, sent: Tensor) -> Tensor:
+        """Spread sent cells of x (V, C, H, W) to unsent neighbours: Σ k x / max(Σ k, 1), k = exp(−λ² r²)."""
+        r = torch.arange(-self.radius, self.radius + 1, device=x.device, dtype=x.dtype)
+        axis = torch.exp(-self.log_decay.exp() ** 2 * r**2)  # separable: exp(−λ²(i² + j²))
+        channels = x.shape[1]
+        mass = sent.to(x.dtype)
+        stacked = torch.cat([x * mass, mass], dim=1)
+        rows = axis.view(1, 1, -1, 1).expand(channels + 1, 1, -1, 1)
+        columns = axis.view(1, 1, 1, -1).expand(channels + 1, 1, 1, -1)
+        spread = F.conv2d(stacked, rows, padding=(self.radius, 0), groups=channels + 1)
+        spread = F.conv2d(spread, columns, padding=(0, self.radius), groups=channels + 1)
+        return torch.where(sent, x, spread[:, :-1] / spread[:, -1:].clamp_min(1.0))
+
+    def simulate(self, bev: Tensor, visible: Tensor, count: int) -> tuple[Tensor, Latents, Tensor]:
+        """Encode and decode as in operation, differentiably: B̂, the latents and the mask of sent cells."""
+        latents = self.encode(bev, visible)
+        sent = top_cells(latents.score, visible, count)
+        q = torch.sigmoid(latents.score)
+        gate = q / q.detach().clamp_min(1e-4)
+        high = latents.high * latents.high_step * gate
+        return self.decode(latents.low * latents.low_step, high, sent, visible), latents, sent

@@ -1,0 +1,126 @@
+"""The typed configuration of a model; one YAML file in config/model/ per model."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
+
+
+class ModelConfigError(RsdfmError):
+    """A model configuration that cannot be used."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that determines the shape and meaning of a model's weights."""
+
+    name: str
+    image_height: int = 192
+    image_width: int = 352
+    heights_m: tuple[float, ...] = (0.0, 0.4, 0.8, 1.2, 1.6, 2.2, 2.8, 3.4)
+    """Heights above ground of the relative-depth bins."""
+    lift: str = "relative"
+    """`relative` (ground prior) or `absolute` (Lift-Splat depths, an ablation)."""
+    depths_m: tuple[float, ...] = ()
+    """Depth bins of the absolute lift."""
+    max_depth_m: float = 250.0
+    cell_size_m: float = 1.0
+    window_tiles: tuple[int, int, int, int] = (-4, -4, 8, 8)
+    """First tile (ti, tj) and number of tiles in x and y of the window that is mapped and fused."""
+    subcells: int = 2
+    """Each feature cell is lifted as subcells × subcells finer cells, folded into channels."""
+    channels: int = 64
+    encoder_widths: tuple[int, ...] = (32, 48, 96, 112)
+    """Channels at strides 2, 4, 8, 16."""
+    low_channels: int = 16
+    high_channels: int = 16
+    quantisation_levels: int = 15
+    """Latents are integers in ±levels."""
+    fill_radius: int = 2
+    neck_widths: tuple[int, int, int] = (64, 96, 112)
+    history: int = 3
+    horizon: int = 4
+    heads: tuple[str, ...] = ("detection", "segmentation", "trajectory")
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.image_height % 32 or self.image_width % 32:
+            problems.append("image_height and image_width must be multiples of 32")
+        if self.lift not in ("relative", "absolute"):
+            problems.append(f"lift must be `relative` or `absolute`, not {self.lift!r}")
+        if len(self.bins) < 2 or list(self.bins) != sorted(set(self.bins)) or self.bins[0] < 0:
+            problems.append("the height (or depth) bins must be at least two, ascending and not negative")
+        if self.channels % self.subcells**2:
+            problems.append("channels must be a multiple of subcells²")
+        if min(self.window_tiles[2:]) < 1:
+            problems.append("window_tiles must span at least one tile")
+        if not 1 <= self.quantisation_levels <= 127:
+            problems.append("quantisation_levels must lie in 1 to 127")
+        if problems:
+            raise ModelConfigError(f"model configuration {self.name!r}: " + "; ".join(problems))
+
+    @property
+    def bins(self) -> tuple[float, ...]:
+        """The heights (relative lift) or depths (absolute lift) in metres."""
+        return self.heights_m if self.lift == "relative" else self.depths_m
+
+    @property
+    def window(self) -> Window:
+        """The lattice window of the features."""
+        ti, tj, ni, nj = (v * TILE_CELLS for v in self.window_tiles)
+        return Window(ti, tj, ni, nj, self.cell_size_m)
+
+    @property
+    def output_window(self) -> Window:
+        """The same area at the resolution of the task outputs (half a feature cell)."""
+        return self.window.refined(2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dictionary that :func:`model_config_from_dict` takes back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+
+    def digest(self) -> bytes:
+        """SHA-256 of the configuration."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).digest()
+
+
+def model_config_from_dict(values: dict[str, Any]) -> ModelConfig:
+    """Build a configuration from parsed YAML or JSON; ModelConfigError names unknown or ill-typed entries."""
+    fields = {f.name: f for f in dataclasses.fields(ModelConfig)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ModelConfigError(f"unknown model settings {unknown}; known are {sorted(fields)}")
+    typed: dict[str, Any] = {}
+    for name, value in values.items():
+        kind = str(fields[name].type)
+        try:
+            if kind.startswith("tuple"):
+                element = str if "str" in kind else float if "float" in kind else int
+                typed[name] = tuple(element(v) for v in value)
+            else:
+                typed[name] = {"int": int, "float": float, "str": str}[kind](value)
+        except (TypeError, ValueError) as error:
+            raise ModelConfigError(f"model setting {name} = {value!r}: expected {kind}") from error
+    if "name" not in typed:
+        raise ModelConfigError("a model configuration needs a `name`")
+    return ModelConfig(**typed)
+
+
+def load_model_config(path: str | Path) -> ModelConfig:
+    """Read a model configuration from a YAML file."""
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ModelConfigError(f"cannot read the model configuration {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ModelConfigError(f"{path} must be a mapping of model settings")
+    return model_config_from_dict(values.get("model", values))

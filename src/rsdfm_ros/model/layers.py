@@ -1,0 +1,32 @@
+"""Small building blocks shared by the encoder, the neck and the heads."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def conv_bn(c_in: int, c_out: int, *, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Convolution (same padding), batch normalisation, ReLU: (B, c_in, H, W) → (B, c_out, H / stride, W / stride)."""
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation=dilation, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 × 3 convolutions with a shortcut (He et al., 2016); strided or widening through a 1 × 1 shortcut."""
+
+    def __init__(self, c_in: int, c_out: int, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = conv_bn(c_in, c_out, stride=stride, dilation=dilation)
+        self.second = nn.Sequential(nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), nn.BatchNorm2d(c_out))
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or c_in != c_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out)
+            )
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, H, W) → (B, c_out, H / stride, W / stride)."""
+        out: Tensor = self.activation(self.second(self.first(x)) + self.shortcut(x))
+        return out

@@ -1,0 +1,80 @@
+"""The assembled RS-DFM network: encoder → mapping → compression → interaction → neck → heads."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rsdfm_ros.geometry.ground import GroundPlane
+from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.model.compression import Compression
+from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.encoder import ENCODER_STRIDE, Encoder
+from rsdfm_ros.model.heads.registry import Head, build_head
+from rsdfm_ros.model.interaction import Interaction
+from rsdfm_ros.model.mapping import fold_subcells, lift, lift_cells, mean_with_neighbours
+from rsdfm_ros.model.neck import Neck
+
+#: A cell counts as seen when this much probability mass fell in or next to it.
+VISIBLE_MASS = 0.05
+
+
+class RSDFM(nn.Module):
+    """The network; :mod:`rsdfm_ros.model.perception` wraps it for use on one agent."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.embed = nn.Sequential(
+            nn.Conv2d(config.channels + config.subcells**2, config.channels, 1, bias=False),
+            nn.BatchNorm2d(config.channels),
+            nn.ReLU(inplace=True),
+        )
+        self.compression = Compression(config)
+        self.interaction = Interaction(config)
+        self.neck = Neck(config)
+        self.heads = nn.ModuleDict({name: build_head(name, config) for name in config.heads})
+
+    def head(self, name: str) -> Head:
+        """The head of that name."""
+        head = self.heads[name]
+        assert isinstance(head, Head)
+        return head
+
+    def map_views(
+        self,
+        images: Tensor,
+        K: Tensor,
+        T_map_camera: Tensor,
+        *,
+        plane: GroundPlane = GroundPlane(),
+        window: Window | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Stages 1 and 2: views → BEV maps on the lattice.
+
+        images (V, 3, h, w) normalised · K (V, 3, 3) float64 for that size · T_map_camera (V, 4, 4) float64 →
+        maps (V, C, H, W) float32, zero where unseen · visible (V, 1, H, W) bool · logits (V, D + 1, h/2, w/2).
+        """
+        cfg = self.config
+        fine = (window or cfg.window).refined(cfg.subcells)
+        features, logits = self.encoder(images)
+        size = (int(images.shape[2]), int(images.shape[3]))
+        cells = lift_cells(cfg, size, ENCODER_STRIDE, K, T_map_camera, plane, fine)
+        alpha = torch.softmax(logits.float(), dim=1)[:, :-1].flatten(2).transpose(1, 2)  # (V, N, D)
+        flat = features.float().flatten(2).transpose(1, 2)  # (V, N, c)
+        lifted = [lift(flat[v], alpha[v], cells[v], fine) for v in range(len(images))]
+        sums = torch.stack([s for s, _ in lifted])
+        mass = torch.stack([m for _, m in lifted])[:, None]
+        means = mean_with_neighbours(sums, mass)
+        density = torch.log1p(mass)
+        near = F.max_pool2d(mass.detach(), 3, 1, 1)
+        visible = F.avg_pool2d(near, cfg.subcells) > VISIBLE_MASS
+        maps = self.embed(torch.cat([fold_subcells(means, cfg.subcells), fold_subcells(density, cfg.subcells)], 1))
+        return maps.float() * visible, visible, logits
+
+    def fuse(self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Stage 4 for one ego (agent 0): fused (1, C, H, W), seen by anybody (1, 1, H, W), weights (A, 1, H, W)."""
+        fused, weights = self.interaction(maps, visible, ages_s, sigma)
+        return fused, visible.any(dim=0, keepdim=True), weights

@@ -1,0 +1,132 @@
+"""Model folders: weights.safetensors with a manifest.yaml that says what they are and proves it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.model.config import model_config_from_dict
+from rsdfm_ros.model.rsdfm import RSDFM
+
+WEIGHTS = "weights.safetensors"
+MANIFEST = "manifest.yaml"
+FORMAT = 1
+
+
+class ModelStoreError(RsdfmError):
+    """A model folder that is missing, damaged or not what it says."""
+
+
+def fingerprint(config_digest: bytes, weights_sha256: str) -> int:
+    """64-bit identity of a model: agents whose fingerprints differ cannot understand each other's features."""
+    joint = hashlib.sha256(config_digest + bytes.fromhex(weights_sha256)).digest()
+    return int.from_bytes(joint[:8], "little")
+
+
+def state_fingerprint(model: RSDFM) -> int:
+    """Fingerprint of a model that was never saved: hashes its tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return fingerprint(model.config.digest(), digest.hexdigest())
+
+
+def save_model(folder: str | Path, model: RSDFM, about: dict[str, Any]) -> Path:
+    """Write weights and manifest; `about` (training data, time, metrics, thresholds …) goes into the manifest."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    temporary = folder / (WEIGHTS + ".part")
+    save_file(state, temporary)
+    temporary.replace(folder / WEIGHTS)
+    manifest = {
+        "format": FORMAT,
+        "config": model.config.to_dict(),
+        "weights_sha256": sha256_of(folder / WEIGHTS),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **about,
+    }
+    write_manifest(folder, manifest)
+    return folder
+
+
+def write_manifest(folder: str | Path, manifest: dict[str, Any]) -> None:
+    """Replace a folder's manifest in one step."""
+    path = Path(folder) / MANIFEST
+    temporary = path.with_suffix(".part")
+    temporary.write_text(yaml.safe_dump(manifest, sort_keys=False, width=100))
+    temporary.replace(path)
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
+    """The manifest of a model folder, checked for the entries that loading needs."""
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ModelStoreError(
+            f"no model at {folder}: cannot read {path.name} ({error.strerror}); give a folder made by `rsdfm train`"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ModelStoreError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ModelStoreError(f"{path}: expected a manifest of format {FORMAT}")
+    for key in ("config", "weights_sha256"):
+        if key not in manifest:
+            raise ModelStoreError(f"{path}: entry `{key}` is missing")
+    return manifest
+
+
+def load_model(folder: str | Path) -> tuple[RSDFM, dict[str, Any], int]:
+    """The network in evaluation mode, its manifest and its fingerprint.
+
+    Raises ModelStoreError if the weights do not hash to what the manifest says or do not fit its configuration.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelStoreError(f"{folder} has a manifest but no {WEIGHTS}")
+    actual = sha256_of(path)
+    if actual != manifest["weights_sha256"]:
+        raise ModelStoreError(
+            f"{path} hashes to {actual[:16]}…, its manifest says {str(manifest['weights_sha256'])[:16]}…: "
+            "the file is damaged or belongs to another manifest; fetch or train the model again"
+        )
+    config = model_config_from_dict(manifest["config"])
+    model = RSDFM(config)
+    load_state(model, load_file(path), path)
+    return model.eval(), manifest, fingerprint(config.digest(), actual)
+
+
+def load_state(model: RSDFM, state: dict[str, Tensor], source: str | Path) -> None:
+    """Copy tensors into a model; ModelStoreError names what is missing, unknown or of another shape."""
+    expected = model.state_dict()
+    problems = [f"missing {k}" for k in expected if k not in state]
+    problems += [f"unknown {k}" for k in state if k not in expected]
+    problems += [
+        f"{k} is {tuple(state[k].shape)}, expected {tuple(v.shape)}"
+        for k, v in expected.items()
+        if k in state and state[k].shape != v.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:4]) + (f" and {len(problems) - 4} more" if len(problems) > 4 else "")
+        raise ModelStoreError(f"{source} does not fit the model configuration: {shown}")
+    model.load_state_dict(state)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,274 @@
+"""Train a model on a dataset made by `rsdfm simulate --depth`, and write a model folder."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from rsdfm_ros.data.nuscenes import Dataset, open_dataset
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.model.config import load_model_config
+from rsdfm_ros.model.device import autocast_arguments, choose_device
+from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.store import save_model
+from rsdfm_ros.training.config import TrainingConfig, load_training_config
+from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch, run_stage
+from rsdfm_ros.training.objective import Batch, TrunkObjective, collate
+from rsdfm_ros.training.samples import TrunkSampler
+from rsdfm_ros.training.temporal import FeatureCache, TemporalObjective, TemporalSampler
+
+TRUNK_LOSSES = (
+    "detection.heat",
+    "detection.box",
+    "segmentation.mask",
+    "segmentation.iou",
+    "segmentation.offset",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `rsdfm train`."""
+    parser.add_argument("--data", type=Path, required=True, help="dataset folder (rsdfm simulate … --depth)")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path("config/model/nano.yaml"),
+        help="model and training settings (default: %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="where checkpoints, logs and the model go; resumes there")
+    parser.add_argument("--minutes", type=float, help="time limit of the trunk stage; the schedule adapts to it")
+    parser.add_argument("--temporal-minutes", type=float, help="time limit of the temporal stage")
+    parser.add_argument("--seed", type=int, help="overrides the seed of the configuration")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, stage by stage; everything that is finished is kept when the run is repeated."""
+    model_config, config = load_model_config(args.config), load_training_config(args.config)
+    if args.seed is not None:
+        config = dataclasses.replace(config, seed=args.seed)
+    dataset = open_dataset(args.data)
+    if not any(s.frames for s in dataset.scenes):
+        raise RsdfmError(f"{args.data} holds no frames; make some with `rsdfm simulate --out {args.data} --depth`")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = choose_device(args.device, int(os.environ.get("LOCAL_RANK", "0")))
+    rank, world = _join(device)
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    trained = RSDFM(dataclasses.replace(model_config, window_tiles=config.window_tiles))
+    trained = trained.to(device, memory_format=torch.channels_last)
+    try:
+        times = {"trunk": _train_trunk(trained, dataset, config, args, device, rank, world)}
+        if rank == 0:
+            if config.temporal_steps:
+                times["temporal"] = _train_temporal(trained, dataset, config, args, device)
+            final = RSDFM(model_config)
+            final.load_state_dict(trained.state_dict())
+            folder = save_model(args.out / "model", final, _about(args, config, dataset, times))
+            print(f"saved the model in {folder}")
+    finally:
+        if world > 1:
+            dist.destroy_process_group()
+    return 0
+
+
+def _join(device: torch.device) -> tuple[int, int]:
+    """Rank and world size; joins the other processes when started by torchrun."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return dist.get_rank(), world
+    return 0, 1
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:5.1f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[losses]}"),
+        refresh_per_second=0.5,
+    )
+
+
+def _train_trunk(
+    model: RSDFM,
+    dataset: Dataset,
+    config: TrainingConfig,
+    args: argparse.Namespace,
+    device: torch.device,
+    rank: int,
+    world: int,
+) -> dict[str, Any]:
+    heads = [n for n in model.config.heads if not model.head(n).temporal]
+    objective = TrunkObjective(model, heads, TRUNK_LOSSES).to(device)
+    optimiser = _optimiser(objective, config)
+    clock = Clock(config.steps, args.minutes * 60 if args.minutes else None)
+    checkpoints = Checkpoints(args.out / "trunk.pt")
+    checkpoints.load(objective, optimiser, clock)
+    if clock.progress >= 1.0:
+        return _times(clock, config.batch_frames * world)
+    wrapped: nn.Module = objective
+    if world > 1:
+        wrapped = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
+    sampler = TrunkSampler(dataset, model.config, config)
+    share = np.prod(config.window_tiles[2:]) / np.prod(load_model_config(args.config).window_tiles[2:])
+
+    def make(index: int) -> Batch:
+        first = index * config.batch_frames
+        return collate([sampler[first + n] for n in range(config.batch_frames)], model, heads)
+
+    def step(batch: Batch, progress: float) -> dict[str, float]:
+        rng = np.random.default_rng([config.seed, 6, clock.step])  # the same on every rank
+        cells = 0
+        if progress >= config.codec_from and rng.random() < config.codec_share:
+            cells = round(np.exp(rng.uniform(np.log(config.cells_min), np.log(config.cells_max))) * share)
+        tile_drop = config.tile_drop if rng.random() < config.tile_drop_share else 0.0
+        with torch.autocast(**autocast_arguments(device)):
+            total, parts = wrapped(batch.to(device), cells, tile_drop)
+        _descend(total, objective, optimiser)
+        return {"total": float(total.detach()), **{k: float(v) for k, v in parts.items()}}
+
+    objective.train()
+    batches = prefetch(make, clock.step * world + rank, stride=world)
+    _run(objective, optimiser, clock, step, batches, checkpoints, "trunk", config, args, rank == 0)
+    return _times(clock, config.batch_frames * world)
+
+
+def _train_temporal(
+    model: RSDFM, dataset: Dataset, config: TrainingConfig, args: argparse.Namespace, device: torch.device
+) -> dict[str, Any]:
+    model.eval()
+    cache = FeatureCache(args.out, dataset, model.config, config.seed)
+    with _bar() as bar:
+        task = bar.add_task("features", losses="")
+        cache.fill(model, device, lambda n, total: bar.update(task, completed=n, total=total))
+    objective = TemporalObjective(model).to(device)
+    optimiser = _optimiser(objective, config)
+    clock = Clock(config.temporal_steps, args.temporal_minutes * 60 if args.temporal_minutes else None)
+    checkpoints = Checkpoints(args.out / "temporal.pt")
+    checkpoints.load(objective, optimiser, clock)
+    sampler = TemporalSampler(cache, model, config)
+
+    def step(batch: Any, progress: float) -> dict[str, float]:
+        history, targets = batch
+        targets = {n: {k: v.to(device) for k, v in t.items()} for n, t in targets.items()}
+        with torch.autocast(**autocast_arguments(device)):
+            total, parts = objective(history.to(device, torch.float32), targets)
+        _descend(total, objective, optimiser)
+        return {"total": float(total.detach()), **{k: float(v) for k, v in parts.items()}}
+
+    objective.train()
+    if clock.progress < 1.0:
+        batches = prefetch(sampler.batch, clock.step)
+        _run(objective, optimiser, clock, step, batches, checkpoints, "temporal", config, args, True)
+    return _times(clock, config.temporal_batch)
+
+
+def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW; no weight decay on norms, biases and loss weights."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _descend(total: torch.Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    if not torch.isfinite(total):
+        raise RsdfmError("the loss is no longer finite; lower `learning_rate` and resume from the last checkpoint")
+    optimiser.zero_grad(set_to_none=True)
+    total.backward()
+    nn.utils.clip_grad_norm_([p for p in module.parameters() if p.grad is not None], 10.0)
+    optimiser.step()
+
+
+def _run(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    clock: Clock,
+    step: Any,
+    batches: Any,
+    checkpoints: Checkpoints,
+    name: str,
+    config: TrainingConfig,
+    args: argparse.Namespace,
+    main: bool,
+) -> None:
+    writer = SummaryWriter(str(args.out / "tensorboard")) if main else None
+    log = (args.out / "log.jsonl").open("a") if main else None
+    with _bar() as bar:
+        task = bar.add_task(name, losses="", total=1.0)
+
+        def progress(clock: Clock, averages: dict[str, float]) -> None:
+            shown = " ".join(f"{k.rpartition('.')[2]} {v:.3f}" for k, v in averages.items())
+            bar.update(task, completed=clock.progress, losses=f"step {clock.step} {shown}")
+            if log is not None and clock.step % 50 == 0:
+                row = {"stage": name, "step": clock.step, "elapsed_s": round(clock.elapsed_s, 1)}
+                log.write(json.dumps(row | {k: round(v, 5) for k, v in averages.items()}) + "\n")
+                log.flush()
+
+        try:
+            run_stage(
+                name,
+                module,
+                optimiser,
+                clock,
+                step,
+                batches,
+                checkpoints,
+                peak_rate=config.learning_rate,
+                warmup=config.warmup,
+                writer=writer,
+                progress=progress,
+                main=main,
+            )
+        except KeyboardInterrupt:
+            print(f"interrupted at step {clock.step} of stage {name}; the same command resumes from {checkpoints.path}")
+            raise
+        finally:
+            batches.close()
+            if writer is not None:
+                writer.close()
+            if log is not None:
+                log.close()
+
+
+def _times(clock: Clock, per_step: int) -> dict[str, Any]:
+    return {"steps": clock.step, "samples": clock.step * per_step, "minutes": round(clock.elapsed_s / 60, 1)}
+
+
+def _about(
+    args: argparse.Namespace, config: TrainingConfig, dataset: Dataset, times: dict[str, Any]
+) -> dict[str, Any]:
+    scenes = dataset.scenes
+    return {
+        "training": {
+            "settings": json.loads(json.dumps(dataclasses.asdict(config))),
+            "data": {
+                "scenes": len(scenes),
+                "frames": sum(s.frames for s in scenes),
+                "seeds": sorted(s.seed for s in scenes if s.seed is not None),
+            },
+            "stages": times,
+            "torch": torch.__version__,
+            "device": str(args.device),
+        },
+        "thresholds": {"segmentation": 0.5, "trajectory": 0.5, "detection": 0.05},
+    }

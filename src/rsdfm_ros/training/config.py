@@ -1,0 +1,82 @@
+"""The typed configuration of a training run: the `training:` section of a model's YAML file."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rsdfm_ros.errors import RsdfmError
+
+
+class TrainingConfigError(RsdfmError):
+    """A training configuration that cannot be used."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are made; see docs in each field."""
+
+    seed: int = 0
+    batch_frames: int = 2
+    steps: int = 6000
+    """Optimiser steps of the trunk stage; a `--minutes` limit shortens the schedule in proportion."""
+    temporal_steps: int = 1500
+    """Optimiser steps of the stage that trains the temporal heads on the frozen trunk."""
+    temporal_batch: int = 4
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    """Share of the schedule with a rising learning rate."""
+    window_tiles: tuple[int, int, int, int] = (-3, -3, 6, 6)
+    """The window trained on; smaller than the model's, moved about by the augmentation."""
+    agents_weights: tuple[float, ...] = (0.25, 0.15, 0.15, 0.45)
+    """How often 1, 2, 3, … agents are fused."""
+    codec_from: float = 0.33
+    """Share of the schedule after which peers' maps go through the compression."""
+    codec_share: float = 0.7
+    """How often they do so then."""
+    cells_min: int = 150
+    cells_max: int = 2500
+    """Range of the number of high-band cells sent, drawn log-uniformly, for the model's whole window."""
+    pose_noise_share: float = 0.35
+    pose_noise_m: float = 0.6
+    pose_noise_deg: float = 0.6
+    delay_share: float = 0.1
+    tile_drop_share: float = 0.3
+    tile_drop: float = 0.25
+    translate_m: float = 10.0
+
+    def __post_init__(self) -> None:
+        if min(self.batch_frames, self.steps, self.temporal_batch) < 1 or self.temporal_steps < 0:
+            raise TrainingConfigError("batch sizes and steps must be positive")
+        if not self.agents_weights or min(self.agents_weights) < 0 or sum(self.agents_weights) <= 0:
+            raise TrainingConfigError("agents_weights must be non-negative and not all zero")
+        if not 0 < self.cells_min <= self.cells_max:
+            raise TrainingConfigError("cells_min and cells_max must satisfy 0 < cells_min ≤ cells_max")
+
+
+def load_training_config(path: str | Path) -> TrainingConfig:
+    """The `training:` section of a YAML file; what it does not name keeps its default."""
+    try:
+        values = (yaml.safe_load(Path(path).read_text()) or {}).get("training") or {}
+    except (OSError, yaml.YAMLError, AttributeError) as error:
+        raise TrainingConfigError(f"cannot read the training configuration {path}: {error}") from error
+    fields = {f.name: f for f in dataclasses.fields(TrainingConfig)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise TrainingConfigError(f"unknown training settings {unknown}; known are {sorted(fields)}")
+    typed: dict[str, Any] = {}
+    for name, value in values.items():
+        default = fields[name].default
+        try:
+            if isinstance(default, tuple):
+                typed[name] = tuple(type(default[0])(v) for v in value)
+            else:
+                typed[name] = type(default)(value)
+        except (TypeError, ValueError) as error:
+            raise TrainingConfigError(f"training setting {name} = {value!r}: expected {fields[name].type}") from error
+    return TrainingConfig(**typed)

@@ -1,0 +1,126 @@
+"""Training samples: a few agents' views of one instant, augmented, with the targets of heights and heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import CameraView, Objects
+from rsdfm_ros.data.nuscenes import Dataset
+from rsdfm_ros.geometry.camera import scaled_intrinsics, viewing_rays
+from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.encoder import ENCODER_STRIDE
+from rsdfm_ros.model.heads.registry import Truth
+from rsdfm_ros.training.augment import WorldMotion, colour_jitter, perturb_pose, random_motion
+from rsdfm_ros.training.config import TrainingConfig
+
+#: An agent sees an object when at least this share of its silhouette is visible.
+SEEN_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A views of one instant, agent 0 being the ego.
+
+    images (A, h, w, 3) uint8 · K (A, 3, 3), T_map_camera (A, 4, 4), covariance (A, 6, 6) float64, as the receiver
+    believes them · ages_s (A,) · heights (A, h/2, w/2) float32 m, true height of what each pixel shows, NaN where
+    unknown or nothing · truth for the heads.
+    """
+
+    images: NDArray[np.uint8]
+    K: NDArray[np.float64]
+    T_map_camera: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    ages_s: NDArray[np.float32]
+    heights: NDArray[np.float32]
+    truth: Truth
+
+
+def resize_view(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The picture at (height, width) = `size` and the intrinsics that belong to it."""
+    image = np.asarray(cv2.resize(view.image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
+    return image, scaled_intrinsics(view.K, view.image.shape[:2], size)
+
+
+def pixel_heights(view: CameraView, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Height (m) above z = 0 of what is seen at the centres of an image grid of `size`; NaN where depth is unknown."""
+    assert view.depth is not None
+    depth = view.depth
+    v = ((np.arange(size[0]) + 0.5) * depth.shape[0] / size[0]).astype(int)
+    u = ((np.arange(size[1]) + 0.5) * depth.shape[1] / size[1]).astype(int)
+    d = depth[np.ix_(v, u)]
+    pixels = np.stack(np.meshgrid(u + 0.5, v + 0.5), axis=-1)
+    rays = viewing_rays(pixels, view.K, view.T_map_camera)
+    return np.where(d > 0, view.T_map_camera[2, 3] + d * rays[..., 2], np.nan).astype(np.float32)
+
+
+def seen_by(objects: Objects, agents: Sequence[int]) -> NDArray[np.bool_]:
+    """Whether any of the agents (column indices) sees each object."""
+    visible: NDArray[np.bool_] = (objects.visibility[:, list(agents)] >= SEEN_SHARE).any(axis=1)
+    return visible
+
+
+class TrunkSampler:
+    """Draws augmented samples of single instants, deterministic in (seed, index)."""
+
+    def __init__(self, dataset: Dataset, model: ModelConfig, config: TrainingConfig) -> None:
+        self.dataset, self.model, self.config = dataset, model, config
+        self.frames = [(s, k) for s, scene in enumerate(dataset.scenes) for k in range(scene.frames)]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def frame_of(self, index: int) -> tuple[int, int]:
+        """(scene, frame) of the index-th draw: a fresh random order in every pass over the data."""
+        epoch, place = divmod(index, len(self.frames))
+        order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(len(self.frames))
+        return self.frames[order[place]]
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self.config.seed, 2, index])
+        scene, k = self.frame_of(index)
+        total = len(self.dataset.scenes[scene].agents)
+        weights = np.array(self.config.agents_weights[:total])
+        count = 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
+        agents = [int(a) for a in rng.permutation(total)[:count]]
+        delays = [0] + [int(k > 0 and rng.random() < self.config.delay_share) for _ in agents[1:]]
+        motion = random_motion(rng, self.config.translate_m)
+        noise = 0.0
+        if rng.random() < self.config.pose_noise_share:
+            noise = float(rng.uniform(0.1, 1.0))
+        views = []
+        for agent, delay in zip(agents, delays, strict=True):
+            frame = self.dataset.load(scene, k - delay, depth=True, agents=[agent])
+            views.append(self._view(frame.views[0], motion, noise, rng))
+        objects = self.dataset.objects(scene, k)
+        truth = Truth((motion.objects(objects),), seen_by(objects, agents))
+        return Sample(
+            images=np.stack([v[0] for v in views]),
+            K=np.stack([v[1] for v in views]),
+            T_map_camera=np.stack([v[2] for v in views]),
+            covariance=np.stack([v[3] for v in views]),
+            ages_s=np.array([0.5 * d for d in delays], np.float32),
+            heights=np.stack([v[4] for v in views]),
+            truth=truth,
+        )
+
+    def _view(
+        self, view: CameraView, motion: WorldMotion, noise: float, rng: np.random.Generator
+    ) -> tuple[Any, ...]:
+        size = (self.model.image_height, self.model.image_width)
+        image, K = resize_view(view, size)
+        heights = pixel_heights(view, (size[0] // ENCODER_STRIDE, size[1] // ENCODER_STRIDE))
+        if motion.mirror:
+            image, heights = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(heights[:, ::-1])
+        pose, covariance = motion.camera(view.T_map_camera), np.zeros((6, 6))
+        if noise:
+            sigma_rad = float(np.deg2rad(self.config.pose_noise_deg * noise))
+            pose, covariance = perturb_pose(pose, rng, self.config.pose_noise_m * noise, sigma_rad)
+        return colour_jitter(image, rng), motion.intrinsics(K, size[1]), pose, covariance, heights
+
+
