@@ -1,0 +1,109 @@
+"""Static geometry as a few merged meshes: walls, roofs, tree trunks and crowns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.sim.ground import FACADE_M
+from rsdfm_ros.sim.layout import Building, Tree
+
+Point = tuple[float, float, float]
+
+
+@dataclass
+class Mesh:
+    """Triangles with flat normals and texture coordinates; every face has vertices of its own."""
+
+    vertices: list[Point] = field(default_factory=list)
+    normals: list[Point] = field(default_factory=list)
+    uvs: list[tuple[float, float]] = field(default_factory=list)
+    faces: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def polygon(self, points: list[Point], uvs: list[tuple[float, float]] | None = None) -> None:
+        """A flat convex polygon, counter-clockwise seen from outside."""
+        p = np.asarray(points)
+        n = np.cross(p[1] - p[0], p[2] - p[0])
+        n = n / max(float(np.linalg.norm(n)), 1e-9)
+        first = len(self.vertices)
+        self.vertices += points
+        self.normals += [(float(n[0]), float(n[1]), float(n[2]))] * len(points)
+        self.uvs += uvs or [(0.0, 0.0)] * len(points)
+        self.faces += [(first, first + i, first + i + 1) for i in range(1, len(points) - 1)]
+
+    def box(self, x0: float, y0: float, z0: float, x1: float, y1: float, z1: float) -> None:
+        """Walls and top of an upright box."""
+        self.walls(x0, y0, z0, x1, y1, z1)
+        self.polygon([(x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1)])
+
+    def walls(self, x0: float, y0: float, z0: float, x1: float, y1: float, z1: float) -> None:
+        """The four walls of an upright box, textured in metres."""
+        corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+        for i in range(4):
+            (ax, ay), (bx, by) = corners[i], corners[(i + 1) % 4]
+            repeats = max(1.0, round(4 * math.hypot(bx - ax, by - ay) / FACADE_M) / 4)
+            v0, v1 = z0 / FACADE_M, z1 / FACADE_M
+            self.polygon(
+                [(ax, ay, z0), (bx, by, z0), (bx, by, z1), (ax, ay, z1)],
+                [(0.0, v0), (repeats, v0), (repeats, v1), (0.0, v1)],
+            )
+
+
+def building_meshes(buildings: tuple[Building, ...], looks: int, roofs: int, seed: int) -> tuple[list[Mesh], list[Mesh]]:
+    """Walls by facade look and roofs (with parapets and roof-top boxes) by roof look."""
+    rng = np.random.default_rng([seed, 6])
+    walls, tops = [Mesh() for _ in range(looks)], [Mesh() for _ in range(roofs)]
+    for b in buildings:
+        x0, y0, x1, y1 = b.footprint
+        z = b.height_m
+        walls[b.facade].walls(x0, y0, 0.0, x1, y1, z)
+        top = tops[b.roof]
+        t = 0.35
+        top.polygon([(x0, y0, z - 0.5), (x1, y0, z - 0.5), (x1, y1, z - 0.5), (x0, y1, z - 0.5)])
+        for r in ((x0, y0, x1, y0 + t), (x0, y1 - t, x1, y1), (x0, y0 + t, x0 + t, y1 - t), (x1 - t, y0 + t, x1, y1 - t)):
+            top.box(r[0], r[1], z - 0.5, r[2], r[3], z)
+        roomy = min(x1 - x0, y1 - y0) > 5.0
+        for _ in range(int(rng.integers(0, 4)) if roomy else 0):
+            w, d, h = rng.uniform(1.0, 3.5), rng.uniform(1.0, 3.0), rng.uniform(0.6, 1.6)
+            cx, cy = rng.uniform(x0 + 2.2, x1 - 2.2), rng.uniform(y0 + 2.2, y1 - 2.2)
+            other = tops[int(rng.integers(roofs))]
+            other.box(float(cx - w / 2), float(cy - d / 2), z - 0.5, float(cx + w / 2), float(cy + d / 2), z - 0.5 + float(h))
+    return walls, tops
+
+
+def tree_meshes(trees: tuple[Tree, ...], looks: int, seed: int) -> tuple[Mesh, list[Mesh]]:
+    """Trunks, and crowns by look: rings of jittered points."""
+    rng = np.random.default_rng([seed, 7])
+    trunks, crowns = Mesh(), [Mesh() for _ in range(looks)]
+    for t in trees:
+        base = 0.3 * t.height_m
+        trunks.box(t.x - 0.15, t.y - 0.15, 0.0, t.x + 0.15, t.y + 0.15, base + 0.6)
+        sides, rings = 7, ((0.0, 0.45), (0.3, 0.95), (0.62, 0.85), (0.88, 0.42))
+        tall = t.height_m - base
+        levels: list[list[Point]] = []
+        turn = float(rng.uniform(0, 2 * math.pi))
+        for f, r in rings:
+            ring = []
+            for k in range(sides):
+                a = turn + 2 * math.pi * k / sides + float(rng.normal(0, 0.1))
+                q = r * t.crown_radius_m * float(rng.uniform(0.85, 1.05))
+                ring.append((t.x + q * math.cos(a), t.y + q * math.sin(a), base + f * tall + float(rng.normal(0, 0.04)) * tall))
+            levels.append(ring)
+        apex = (t.x, t.y, t.height_m)
+        mesh = crowns[t.look]
+        for low, high in zip(levels, levels[1:], strict=False):
+            for k in range(sides):
+                n = (k + 1) % sides
+                mesh.polygon([low[k], low[n], high[n]])
+                mesh.polygon([low[k], high[n], high[k]])
+        for k in range(sides):
+            mesh.polygon([levels[-1][k], levels[-1][(k + 1) % sides], apex])
+        mesh.polygon(levels[0][::-1])
+    return trunks, crowns
+
+
+def flat(values: list[Point] | list[tuple[float, float]] | list[tuple[int, int, int]]) -> NDArray[np.float64]:
+    return np.asarray(values, np.float64).reshape(-1)

@@ -1,0 +1,151 @@
+"""Builds the MuJoCo model of a mission: ground, buildings, trees, vehicles, light and cameras."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+
+from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
+from rsdfm_ros.sim.ground import FACADE_PX, GROUND_PX, Image, paint_facade, paint_ground
+from rsdfm_ros.sim.layout import Layout
+from rsdfm_ros.sim.meshes import Mesh, building_meshes, flat, tree_meshes
+from rsdfm_ros.sim.vehicles import VehicleSpec, parts
+
+FACADES, ROOFS, TREES = 4, 3, 3
+Z_NEAR_M, Z_FAR_M = 5.0, 700.0
+_EXTENT_M = 100.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A compiled model with the addresses that a frame needs.
+
+    vehicle_mocap (V,), camera_mocap (A,): rows of mocap_pos · camera_ids (A,) · geom_vehicle (G,) vehicle index of
+    every geom, -1 for the rest.
+    """
+
+    model: mujoco.MjModel
+    vehicle_mocap: NDArray[np.int64]
+    camera_mocap: NDArray[np.int64]
+    camera_ids: NDArray[np.int64]
+    geom_vehicle: NDArray[np.int64]
+
+
+def build_scene(layout: Layout, vehicles: tuple[VehicleSpec, ...], agents: tuple[str, ...], seed: int, config: SimConfig) -> Scene:
+    """Compiles the world of a seed."""
+    rng = np.random.default_rng([seed, 8])
+    spec = mujoco.MjSpec()
+    spec.visual.map.znear, spec.visual.map.zfar = Z_NEAR_M / _EXTENT_M, Z_FAR_M / _EXTENT_M
+    spec.stat.extent, spec.stat.center = _EXTENT_M, [0.0, 0.0, 0.0]
+    spec.visual.map.shadowclip = 1.15
+    spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 1280, config.samples
+    spec.visual.quality.numquads = 1  # boxes are flat: nothing to subdivide
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = config.width_px, config.height_px
+    _light(spec, rng)
+    _ground(spec, layout, seed)
+    _static(spec, layout, seed, rng)
+    names = _vehicles(spec, vehicles)
+    for agent in agents:
+        body = spec.worldbody.add_body(name=agent, mocap=True, pos=[0, 0, 50])
+        body.add_camera(name=agent, fovy=math.degrees(config.vertical_fov_rad))
+    model = spec.compile()
+    bodies = np.array([model.body(n).id for n in names], np.int64)
+    owner = np.full(model.nbody, -1, np.int64)
+    owner[bodies] = np.arange(len(bodies))
+    return Scene(
+        model,
+        model.body_mocapid[bodies].astype(np.int64),
+        np.array([model.body(a).mocapid[0] for a in agents], np.int64),
+        np.array([model.camera(a).id for a in agents], np.int64),
+        owner[model.geom_bodyid],
+    )
+
+
+def _light(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
+    """One sun of random direction and warmth, and light from the sky."""
+    azimuth, elevation = rng.uniform(0, 2 * math.pi), math.radians(rng.uniform(32, 75))
+    towards = np.array([math.cos(azimuth) * math.cos(elevation), math.sin(azimuth) * math.cos(elevation), math.sin(elevation)])
+    warmth = rng.uniform(0.0, 0.12)
+    sun = rng.uniform(0.65, 0.9) * np.array([1.0, 1.0 - 0.5 * warmth, 1.0 - warmth])
+    sky = rng.uniform(0.32, 0.45) * np.array([0.95, 0.98, 1.05])
+    spec.worldbody.add_light(
+        name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=150 * towards, dir=-towards,
+        diffuse=sun, ambient=[0, 0, 0], specular=[0.15, 0.15, 0.15], castshadow=True,
+    )  # fmt: skip
+    spec.visual.headlight.ambient, spec.visual.headlight.diffuse = sky, 0.10 * np.ones(3)
+    spec.visual.headlight.specular = np.zeros(3)
+
+
+def _texture(spec: mujoco.MjSpec, name: str, image: Image) -> None:
+    texture = spec.add_texture(
+        name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=image.shape[1], height=image.shape[0], nchannel=3
+    )
+    texture.data = np.ascontiguousarray(image).tobytes()
+    textures = [""] * int(mujoco.mjtTextureRole.mjNTEXROLE)
+    textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = name
+    material = spec.add_material(name=name, specular=0.0, shininess=0.0, texrepeat=[1, 1])
+    material.textures = textures
+
+
+def _geom(parent: mujoco.MjsBody, kind: mujoco.mjtGeom, **more: object) -> None:
+    parent.add_geom(type=kind, contype=0, conaffinity=0, **more)
+
+
+def _ground(spec: mujoco.MjSpec, layout: Layout, seed: int) -> None:
+    image, land = paint_ground(layout, seed)
+    assert image.shape == (GROUND_PX, GROUND_PX, 3)
+    _texture(spec, "ground", image)  # row 0 of a plane's texture is its north edge
+    plane = mujoco.mjtGeom.mjGEOM_PLANE
+    e = PAINTED_EXTENT_M
+    _geom(spec.worldbody, plane, size=[e, e, 10], material="ground")
+    rgba = [c / 255 for c in land] + [1.0]
+    spec.add_material(name="land", specular=0.0, shininess=0.0, rgba=rgba)
+    _geom(spec.worldbody, plane, size=[600, 600, 50], pos=[0, 0, -0.3], material="land")
+
+
+def _mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh, material: str) -> None:
+    if not mesh.faces:
+        return
+    m = spec.add_mesh(name=name, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
+    m.uservert, m.usernormal, m.usertexcoord = flat(mesh.vertices), flat(mesh.normals), flat(mesh.uvs)
+    m.userface = np.asarray(mesh.faces, np.int32).reshape(-1)
+    _geom(spec.worldbody, mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=material)
+
+
+def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, rng: np.random.Generator) -> None:
+    """Buildings and trees."""
+    walls, roofs = building_meshes(layout.buildings, FACADES, ROOFS, seed)
+    for n, mesh in enumerate(walls):
+        facade = paint_facade(rng)
+        assert facade.shape[0] == FACADE_PX
+        _texture(spec, f"facade{n}", facade)
+        _mesh(spec, f"walls{n}", mesh, f"facade{n}")
+    tones = ((0.42, 0.41, 0.40), (0.55, 0.53, 0.50), (0.48, 0.30, 0.24), (0.35, 0.37, 0.40), (0.62, 0.62, 0.60))
+    for n, mesh in enumerate(roofs):
+        tone = np.clip(np.array(tones[int(rng.integers(len(tones)))]) * rng.uniform(0.85, 1.15), 0, 1)
+        spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
+        _mesh(spec, f"roofs{n}", mesh, f"roof{n}")
+    trunks, crowns = tree_meshes(layout.trees, TREES, seed)
+    spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[0.28, 0.21, 0.15, 1])
+    _mesh(spec, "trunks", trunks, "bark")
+    for n, mesh in enumerate(crowns):
+        green = np.clip(np.array([0.22, 0.36, 0.14]) * rng.uniform(0.75, 1.3) + rng.normal(0, 0.03, 3), 0.03, 1)
+        spec.add_material(name=f"leaves{n}", specular=0.0, shininess=0.0, rgba=[*green, 1.0])
+        _mesh(spec, f"crowns{n}", mesh, f"leaves{n}")
+
+
+def _vehicles(spec: mujoco.MjSpec, vehicles: tuple[VehicleSpec, ...]) -> list[str]:
+    spec.add_material(name="paint", specular=0.4, shininess=0.5, rgba=[1, 1, 1, 1])
+    names = []
+    for n, v in enumerate(vehicles):
+        names.append(f"vehicle{n}")
+        body = spec.worldbody.add_body(name=names[-1], mocap=True, pos=[0, 0, -100])
+        for p in parts(v):
+            low, high = np.array(p.low), np.array(p.high)
+            _geom(body, mujoco.mjtGeom.mjGEOM_BOX, pos=0.5 * (low + high), size=0.5 * (high - low), rgba=[*p.rgb, 1.0], material="paint")
+    return names

@@ -1,0 +1,141 @@
+"""A simulated mission: any frame of it, rendered, with exact ground truth."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.flight import make_flights
+from rsdfm_ros.sim.layout import Layout, make_layout
+from rsdfm_ros.sim.population import populate
+from rsdfm_ros.sim.scene import Z_FAR_M, build_scene
+from rsdfm_ros.sim.truth import box_corners, silhouette_areas, visibility
+
+MAX_UAVS = 8
+_AWAY = np.array([0.0, 0.0, -100.0])
+_OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0])
+
+
+class World:
+    """The mission of a seed: layout, traffic and flights are pure functions of the seed and the time.
+
+    Frames may be asked for in any order; the same seed and frame give the same pixels. Close it (or use it as a
+    context manager) to free the renderer.
+    """
+
+    def __init__(self, seed: int, uavs: int = 4, config: SimConfig | None = None) -> None:
+        if not 1 <= uavs <= MAX_UAVS:
+            raise ValueError(f"uavs must be between 1 and {MAX_UAVS}, not {uavs}")
+        self.seed = seed
+        self.config = config or SimConfig()
+        self.agents: tuple[str, ...] = tuple(f"uav{n + 1}" for n in range(uavs))
+        self._layout = make_layout(seed)
+        self._population = populate(self._layout, seed, self.config)
+        self._flights = make_flights(seed, uavs)
+        self._scene = build_scene(self._layout, self._population.specs, self.agents, seed, self.config)
+        self._data = mujoco.MjData(self._scene.model)
+        self._renderer: mujoco.Renderer | None = None
+        self._sizes = np.array([v.size for v in self._population.specs]).reshape(-1, 3)
+        self._kinds = np.array([v.kind for v in self._population.specs], np.int64)
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def layout(self) -> Layout:
+        """Streets, buildings, trees and parking places."""
+        return self._layout
+
+    def poses(self, k: int) -> list[NDArray[np.float64]]:
+        """T_map_camera (4, 4) of every agent at frame k."""
+        return [f.T_map_camera(k / self.config.frame_rate_hz) for f in self._flights]
+
+    def objects(self, k: int) -> Objects:
+        """All objects at frame k without rendering; visibility is zero."""
+        return self._objects(k)[0]
+
+    def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
+        """Frame k (0 <= k < config.max_frames) with the pictures of all agents, and depth and id images on request."""
+        objects, index = self._objects(k)
+        poses = self.poses(k)
+        self._move(k, poses)
+        corners = box_corners(objects.centres, objects.sizes, objects.yaws)
+        K, w, h = self.config.K, self.config.width_px, self.config.height_px
+        number = np.zeros(len(self._population.specs) + 1, np.int32)
+        number[:-1] = self._population.ids[k]
+        views, shares = [], np.zeros((len(objects), len(self.agents)))
+        for a, (agent, T) in enumerate(zip(self.agents, poses, strict=True)):
+            image, vehicle, distance = self._render(int(self._scene.camera_ids[a]), depth)
+            seen = np.bincount(vehicle.ravel() + 1, minlength=len(number))[1:][index].astype(np.float64)
+            shares[:, a] = visibility(seen, silhouette_areas(corners, K, T, w, h), objects.classes)
+            views.append(CameraView(agent, image, K, T, depth=distance, ids=number[vehicle] if ids else None))
+        seen_objects = Objects(
+            objects.ids, objects.classes, objects.centres, objects.sizes, objects.yaws, objects.velocities, shares
+        )
+        return WorldFrame(k, round(k * 1e9 / self.config.frame_rate_hz), tuple(views), seen_objects)
+
+    def _objects(self, k: int) -> tuple[Objects, NDArray[np.int64]]:
+        """Objects inside the labelled square and their vehicle indices."""
+        if not 0 <= k < self.config.max_frames:
+            raise ValueError(f"frame {k} is outside the mission of {self.config.max_frames} frames (config.max_frames)")
+        p = self._population
+        near = np.abs(p.poses[k, :, :2]).max(1) <= self.config.label_extent_m
+        index = np.flatnonzero((p.ids[k] > 0) & near)
+        sizes, pose = self._sizes[index], p.poses[k, index]
+        centres = np.column_stack([pose[:, :2], 0.5 * sizes[:, 2]])
+        yaws = (pose[:, 2] + math.pi) % (2 * math.pi) - math.pi
+        shares = np.zeros((len(index), len(self.agents)))
+        return Objects(p.ids[k, index], self._kinds[index], centres, sizes, yaws, p.velocities[k, index], shares), index
+
+    def _move(self, k: int, poses: list[NDArray[np.float64]]) -> None:
+        """Puts vehicles and cameras where they are at frame k."""
+        p, d, s = self._population, self._data, self._scene
+        here = p.ids[k] > 0
+        xyz = np.column_stack([p.poses[k, :, :2], np.zeros(len(here))])
+        d.mocap_pos[s.vehicle_mocap] = np.where(here[:, None], xyz, _AWAY)
+        half = 0.5 * p.poses[k, :, 2]
+        d.mocap_quat[s.vehicle_mocap] = np.column_stack([np.cos(half), 0 * half, 0 * half, np.sin(half)])
+        quat = np.empty(4)
+        for m, T in zip(s.camera_mocap, poses, strict=True):
+            mujoco.mju_mat2Quat(quat, (T[:3, :3] @ _OPTICAL_TO_GL).ravel())
+            d.mocap_pos[m], d.mocap_quat[m] = T[:3, 3], quat
+        mujoco.mj_kinematics(s.model, d)
+        mujoco.mj_comPos(s.model, d)
+        mujoco.mj_camlight(s.model, d)
+
+    def _render(
+        self, camera: int, depth: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32] | None]:
+        """Picture, vehicle index per pixel (-1 for everything else) and, on request, depth."""
+        if self._renderer is None:
+            self._renderer = mujoco.Renderer(self._scene.model, self.config.height_px, self.config.width_px)
+        r = self._renderer
+        r.update_scene(self._data, camera)
+        image = r.render()
+        r.enable_segmentation_rendering()
+        segmentation = r.render()
+        r.disable_segmentation_rendering()
+        distance = None
+        if depth:
+            r.enable_depth_rendering()
+            distance = r.render()
+            r.disable_depth_rendering()
+            distance[distance > 0.98 * Z_FAR_M] = 0.0
+        geom = segmentation[..., 0]
+        is_geom = segmentation[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
+        vehicle = np.where(is_geom, self._scene.geom_vehicle[np.where(is_geom, geom, 0)], -1)
+        return image, vehicle, distance
