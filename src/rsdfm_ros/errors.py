@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+
 
 class RsdfmError(Exception):
     """Something the user can act on: says what was expected, what came, and what to do."""
+
+
+def require_ros(purpose: str) -> None:
+    """Raise RsdfmError unless rclpy and the messages of rsdfm_ros can be imported; `purpose` begins the sentence."""
+    for name in ("rclpy", "rsdfm_ros.msg"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise RsdfmError(
+                f"{purpose} needs ROS 2 and {name} cannot be imported ({error}): run `make setup`, or build rsdfm_ros "
+                "in a ROS 2 workspace and source its setup file"
+            ) from error

@@ -1,0 +1,31 @@
+# What a person runs. Everything else is `./rsdfm --help`.
+PYTHON ?= python3
+PYTEST_OPTIONS ?=
+BIN := .venv/bin
+
+.PHONY: help setup test lint bench demo clean
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup:           ## make .venv, install the pinned requirements, build the messages (again: nothing to do, at once)
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.10 to 3.13" >&2; exit 2; }
+	@$(PYTHON) scripts/bootstrap.py
+
+test: setup      ## every test: unit first, then integration over real DDS
+	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/integration)
+
+lint: setup      ## style, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PYTHONPATH=src $(BIN)/lint-imports
+
+bench: setup     ## benchmarks
+	@scripts/with_ros $(BIN)/python -m benchmarks
+
+demo: setup      ## the main job: four simulated UAVs over real DDS; results in out/demo/
+	@./rsdfm demo
+
+clean:           ## remove everything that make setup built, and caches (out/ stays)
+	rm -rf .venv build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

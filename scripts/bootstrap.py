@@ -1,0 +1,173 @@
+"""Set rsdfm_ros up on this machine: system packages, virtual environment, pinned requirements, messages.
+
+Run by `make setup`. Every step is skipped when its inputs have not changed since it last succeeded; nothing outside
+this folder is touched except by apt. Written for any Python 3, so that an unsupported one can be refused in words.
+"""
+
+import glob
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+
+from system_packages import missing_packages, provide
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+LOG = os.path.join(ROOT, "log", "setup.log")
+REQUIREMENTS = ("requirements/core.txt", "requirements/ros.txt", "requirements/dev.txt")
+CONSTRAINTS = "requirements/constraints.txt"
+SUPPORTED = ((3, 10), (3, 13))
+PIP_OPTIONS = ["--no-input", "--disable-pip-version-check", "--retries", "10", "--progress-bar", "off"]
+
+
+class SetupError(Exception):
+    """One sentence that says what is missing and what to do."""
+
+
+def check_machine(version=sys.version_info[:2], machine=platform.machine(), system=platform.system()):
+    """Refuse a machine for which no wheels exist."""
+    if system != "Linux" or machine not in ("x86_64", "AMD64"):
+        raise SetupError(
+            "ROS 2 wheels exist for Linux on x86-64 only and this is %s on %s: "
+            "build rsdfm_ros in a ROS 2 workspace instead (README.md)" % (system, machine)
+        )
+    if not SUPPORTED[0] <= tuple(version) <= SUPPORTED[1]:
+        raise SetupError(
+            "Python %d.%d is not supported: rsdfm_ros needs 3.10 to 3.13, name one with `make setup PYTHON=python3.11`"
+            % tuple(version)
+        )
+
+
+def find_supported_python():
+    """Path of another Python on PATH that is supported, or None."""
+    for minor in (12, 11, 13, 10):
+        name = shutil.which("python3.%d" % minor)
+        if name and subprocess.call([name, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+            return name
+    return None
+
+
+def digest(contents, names=()):
+    """Hash of the contents of some files (relative to the root) and of the names of others."""
+    state = hashlib.sha256()
+    for path in sorted(contents):
+        state.update(path.encode())
+        with open(os.path.join(ROOT, path), "rb") as stream:
+            state.update(stream.read())
+    for path in sorted(names):
+        state.update(path.encode())
+    return state.hexdigest()
+
+
+def relative(pattern):
+    """Files below the root that match a glob pattern, without caches."""
+    found = glob.glob(os.path.join(ROOT, pattern), recursive=True)
+    return [os.path.relpath(p, ROOT) for p in found if os.path.isfile(p) and "__pycache__" not in p]
+
+
+def run(arguments, environment=None):
+    """Run a command with its output in the log; SetupError with the last lines when it fails."""
+    os.makedirs(os.path.dirname(LOG), exist_ok=True)
+    with open(LOG, "ab") as log:
+        log.write(("\n$ " + " ".join(arguments) + "\n").encode())
+        log.flush()
+        start = log.tell()
+        status = subprocess.call(arguments, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    if status:
+        with open(LOG, "rb") as log:
+            log.seek(start)
+            tail = log.read().decode(errors="replace").splitlines()[-15:]
+        raise SetupError(
+            "`%s …` failed with status %d; its last lines (all of them: log/setup.log):\n  %s"
+            % (" ".join(arguments[:4]), status, "\n  ".join(tail))
+        )
+
+
+def step(name, path, key, action):
+    """Run `action` unless the file `path` holds `key`; says what it does and how long it took."""
+    if os.path.exists(path):
+        with open(path) as stream:
+            if stream.read() == key:
+                return
+    start = time.time()
+    print("setup: %s …" % name, flush=True)
+    action()
+    with open(path, "w") as stream:
+        stream.write(key)
+    print("setup: %s done in %.0f s" % (name, time.time() - start), flush=True)
+
+
+def make_environment():
+    """Create .venv with this Python unless a usable one exists."""
+    usable = "import sys, pip; sys.exit(not %r <= sys.version_info[:2] <= %r)" % SUPPORTED
+    if os.path.exists(PYTHON) and subprocess.call([PYTHON, "-c", usable], stderr=subprocess.DEVNULL) == 0:
+        return
+    for built in ("build", "install"):  # made with another Python
+        shutil.rmtree(os.path.join(ROOT, built), ignore_errors=True)
+    run([sys.executable, "-m", "venv", "--clear", VENV])
+
+
+def install_requirements():
+    """Install the pinned requirements and point the ROS wheels' CMake exports at this environment."""
+    files = [a for name in REQUIREMENTS for a in ("-r", name)]
+    # Through the environment the pins also hold for the tools that pip builds source packages with.
+    environment = dict(os.environ, PIP_CONSTRAINT=os.path.join(ROOT, CONSTRAINTS))
+    run([PYTHON, "-m", "pip", "install"] + PIP_OPTIONS + files, environment)
+    run([PYTHON, "scripts/fix_cmake_exports.py"])
+
+
+def build_package():
+    """Generate and compile the messages, and lay the package out in install/."""
+    environment = dict(os.environ, AMENT_PREFIX_PATH=VENV, CMAKE_PREFIX_PATH=VENV)
+    environment.update(COLCON_HOME=os.path.join(ROOT, "log", "colcon"), VIRTUAL_ENV=VENV)
+    environment["PATH"] = os.path.join(VENV, "bin") + os.pathsep + environment["PATH"]
+    for name in ("PYTHONPATH", "PYTHONHOME", "COLCON_PREFIX_PATH"):
+        environment.pop(name, None)
+    arguments = ["--log-base", "log", "build", "--symlink-install", "--base-paths", "."]
+    run(
+        [PYTHON, "-m", "colcon"]
+        + arguments
+        + ["--cmake-args", "-DBUILD_TESTING=OFF", "-DPython3_EXECUTABLE=" + PYTHON],
+        environment,
+    )
+
+
+def main():
+    """Bring everything up to date; returns the exit status."""
+    try:
+        if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
+            other = find_supported_python()
+            if other:
+                os.execv(other, [other] + sys.argv)
+        check_machine()
+        packages = missing_packages()
+        if packages:
+            print("setup: system packages: %s …" % " ".join(packages), flush=True)
+            problem = provide(packages, run)
+            if problem:
+                raise SetupError(problem)
+        make_environment()
+        requirements = digest(REQUIREMENTS + (CONSTRAINTS, "scripts/fix_cmake_exports.py"))
+        stamp = os.path.join(VENV, "requirements.stamp")
+        step("Python packages (a few minutes when they are not cached)", stamp, requirements, install_requirements)
+        sources = relative("msg/*.msg") + ["CMakeLists.txt", "package.xml", "scripts/executable.py.in"]
+        installed = [f for folder in ("launch", "config", "models", "src") for f in relative(folder + "/**/*")]
+        stamp = os.path.join(ROOT, "install", "build.stamp")
+        step("messages", stamp, digest(sources, installed + [requirements]), build_package)
+        print("setup: everything is in place")
+        return 0
+    except SetupError as error:
+        print("error: %s" % error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; run `make setup` again to continue", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
