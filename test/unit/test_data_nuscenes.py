@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,6 +109,7 @@ def test_a_frame_comes_back_as_it_was_written(written: Path, scene: int, k: int)
         np.testing.assert_allclose(view.T_map_camera, other.T_map_camera, atol=1e-9)
         np.testing.assert_allclose(view.K, other.K, atol=1e-9)
         np.testing.assert_array_equal(view.covariance, other.covariance)
+        assert view.depth is not None and other.depth is not None
         np.testing.assert_allclose(view.depth, other.depth, atol=0.00501)
         assert view.image.shape == (*SIZE, 3)
         assert view.image.dtype == np.uint8
@@ -182,7 +184,7 @@ def test_geometry_is_the_chain_of_ego_pose_and_calibrated_sensor(copy: Path) -> 
     """A set whose cameras are mounted elsewhere reads the same when its ego poses say so."""
     before = open_dataset(copy).load(0, 0, images=False).views[0].T_map_camera
 
-    def shift_down(rows: list[dict]) -> None:
+    def shift_down(rows: list[dict[str, Any]]) -> None:
         for row in rows:
             row["translation"] = [0.0, 0.0, 2.0]
 
@@ -193,7 +195,7 @@ def test_geometry_is_the_chain_of_ego_pose_and_calibrated_sensor(copy: Path) -> 
 
 
 def test_other_categories_are_ignored_and_counted(copy: Path) -> None:
-    def rename(rows: list[dict]) -> None:
+    def rename(rows: list[dict[str, Any]]) -> None:
         rows[0]["name"] = "human.pedestrian.adult"
         rows[3]["name"] = "vehicle.bus.bendy"
 

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from rsdfm_ros.data.nuscenes import DatasetError, ParameterMismatchError, open_d
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
+from rsdfm_ros.sim.config import SimConfig
 
 
 class FakeWorld:
@@ -84,7 +86,7 @@ def dying_world(seed: int, uavs: int) -> FakeWorld:
 
 
 def environment_world(seed: int, uavs: int) -> FakeWorld:
-    if os.environ.get("LP_NUM_THREADS") != "1" or not os.environ.get("MUJOCO_GL"):
+    if os.environ.get("LP_NUM_THREADS") != "1":
         raise RuntimeError("the environment of a renderer is not set")
     return FakeWorld(seed, uavs)
 
@@ -109,7 +111,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def render_until(root: Path, scene: int, event: str) -> None:
     """Renders with one worker and stops, workers killed, at the first such event."""
-    parameters = rendering.Parameters(seed=100, uavs=2, frames=4)
+    parameters = rendering.Parameters(seed=100, uavs=2, frames=4, camera=asdict(SimConfig()))
     rendering.remember_parameters(root, parameters)
     with closing(rendering.render(root, parameters, 3, 1, fake_world)) as events:
         for progress in events:
@@ -162,6 +164,12 @@ def test_other_parameters_are_refused_and_named(finished: Path, options: tuple[s
         simulate.run(arguments(finished, *options), fake_world)
 
 
+def test_another_camera_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulate, "SimConfig", lambda: SimConfig(width_px=640))
+    with pytest.raises(ParameterMismatchError, match="'width_px': 480.*there.*'width_px': 640.*asked"):
+        simulate.run(arguments(finished), fake_world)
+
+
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(ParameterMismatchError, match="not empty"):
@@ -208,15 +216,13 @@ def test_a_worker_that_is_killed_is_reported_and_the_same_command_goes_on(
     assert contents(tmp_path) == contents(finished)
 
 
-def test_renderers_run_with_one_thread_and_a_headless_backend(tmp_path: Path) -> None:
+def test_every_renderer_runs_with_one_thread(tmp_path: Path) -> None:
     before = dict(os.environ)
     assert simulate.run(arguments(tmp_path, "--scenes", "1"), environment_world) == 0
     assert dict(os.environ) == before
 
 
-def test_an_interruption_says_what_was_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interruption_says_what_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = rendering.render
 
     def interrupted(*args: object) -> Iterator[rendering.Progress]:
@@ -227,8 +233,8 @@ def test_an_interruption_says_what_was_saved(
                     raise KeyboardInterrupt
 
     monkeypatch.setattr(simulate, "render", interrupted)
-    assert simulate.run(arguments(tmp_path), fake_world) == 130
-    assert "1 of 3 scenes are saved" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 scenes are saved"):
+        simulate.run(arguments(tmp_path), fake_world)
     assert not _children()
 
 

@@ -135,7 +135,7 @@ class Perception:
         score = torch.sigmoid(latents.score.float())
         if demand is not None:
             score = score * torch.from_numpy(np.ascontiguousarray(demand, np.float32)).to(self.device)
-        sent = top_cells(score, visible, max(0, int(cells)))[0, 0]
+        sent = top_cells(score, visible & (score > 0), max(0, int(cells)))[0, 0]
         tiles_visible = _to_tiles(bev.visible[None])[:, 0]  # (tiles, 16, 16)
         touched = tiles_visible.flatten(1).any(dim=1)
         low = _to_tiles(latents.low[0], TILE_CELLS // LOW_BLOCK)[touched]
@@ -168,7 +168,8 @@ class Perception:
     ) -> AgentBev:
         """The map that a received frame stands for; tiles outside the window are left out."""
         cfg = self.config
-        if frame.low.shape[1] != cfg.low_channels or frame.high.shape[1] != cfg.high_channels:
+        low_fits = len(frame.tiles) == 0 or frame.low.shape[1] == cfg.low_channels
+        if not low_fits or (len(frame.high) and frame.high.shape[1] != cfg.high_channels):
             raise RsdfmError(
                 f"expected {cfg.low_channels} low and {cfg.high_channels} high channels, "
                 f"got {frame.low.shape[1]} and {frame.high.shape[1]}"
@@ -177,8 +178,9 @@ class Perception:
         low = np.zeros((cfg.low_channels, self.window.ni // LOW_BLOCK, self.window.nj // LOW_BLOCK), np.float32)
         visible = np.zeros(self.window.shape, bool)
         low_tiles = low.reshape(cfg.low_channels, self.window.ni // TILE_CELLS, 2, self.window.nj // TILE_CELLS, 2)
-        low_tiles[:, i, :, j] = frame.low[inside] * frame.low_scale[:, None, None]
-        _tile_view(visible)[i, :, j] = frame.visible[inside]
+        if len(i):
+            low_tiles[:, i, :, j] = frame.low[inside] * frame.low_scale[:, None, None]
+            _tile_view(visible)[i, :, j] = frame.visible[inside]
         high = np.zeros((*self.window.shape, cfg.high_channels), np.float32)
         sent = np.zeros(self.window.shape, bool)
         rows = np.full(len(frame.tiles), -1)
@@ -187,8 +189,9 @@ class Perception:
         ok = row >= 0
         ci = i[row[ok]] * TILE_CELLS + frame.high_cell[ok] // TILE_CELLS
         cj = j[row[ok]] * TILE_CELLS + frame.high_cell[ok] % TILE_CELLS
-        high[ci, cj] = frame.high[ok] * frame.high_scale
-        sent[ci, cj] = True
+        if ok.any():
+            high[ci, cj] = frame.high[ok] * frame.high_scale
+            sent[ci, cj] = True
         seen = torch.from_numpy(visible).to(self.device)
         with torch.autocast(**self._autocast):
             features = self.model.compression.decode(
