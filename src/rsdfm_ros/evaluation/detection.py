@@ -19,7 +19,7 @@ way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,17 +42,16 @@ def ranked(boxes: Boxes) -> Boxes:
     return boxes.select(np.lexsort((boxes.centres[:, 1], boxes.centres[:, 0], -boxes.scores)))
 
 
-def greedy_match(cost: NDArray[np.float64], accept: Callable[[float], bool]) -> NDArray[np.int64]:
-    """For each row of `cost` (P, G) in turn, the free column of least cost if `accept` agrees, else −1."""
+def greedy_match(cost: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each row of `cost` (P, G) in turn, the free and allowed column of least cost; −1 for none."""
     out = np.full(len(cost), -1, dtype=np.int64)
-    if cost.shape[1] == 0:
-        return out
-    free = cost.copy()
-    for row in range(len(free)):
-        column = int(np.argmin(free[row]))
-        if np.isfinite(free[row, column]) and accept(float(free[row, column])):
+    rows, columns = np.nonzero(allowed)
+    order = np.lexsort((cost[rows, columns], rows))
+    used: set[int] = set()
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if out[row] < 0 and column not in used:
             out[row] = column
-            free[:, column] = np.inf
+            used.add(column)
     return out
 
 
@@ -87,6 +86,11 @@ class _Curve:
         self.scores.append(scores)
         self.outcomes.append(outcome)
 
+    def merge(self, other: _Curve) -> None:
+        self.n_true += other.n_true
+        self.scores += other.scores
+        self.outcomes += other.outcomes
+
     def value(self) -> float | None:
         scores = np.concatenate(self.scores) if self.scores else np.zeros(0)
         outcomes = np.concatenate(self.outcomes) if self.outcomes else np.zeros(0, dtype=np.int64)
@@ -112,8 +116,7 @@ class DetectionAccumulator:
         self._any_curve.add(boxes.scores, _match_below(distance, ERROR_DISTANCE_M), count)
         overlap = rotated_iou(bev_boxes(boxes), bev_boxes(truth))
         for threshold, curve in self._iou_curves.items():
-            cost = np.where(overlap >= threshold, -overlap, np.inf)
-            curve.add(boxes.scores, greedy_match(cost, lambda _: True), count)
+            curve.add(boxes.scores, greedy_match(-overlap, overlap >= threshold), count)
         for c in range(len(CLASSES)):
             mine, theirs = np.flatnonzero(boxes.classes == c), np.flatnonzero(truth.classes == c)
             for d in DISTANCES_M:
@@ -123,6 +126,15 @@ class DetectionAccumulator:
                     hit = taken >= 0
                     hit[hit] &= count[theirs[taken[hit]]]
                     self._errors.append(box_errors(boxes.select(mine[hit]), truth.select(theirs[taken[hit]])))
+
+    def merge(self, other: DetectionAccumulator) -> None:
+        """Add what another accumulator collected."""
+        self._any_curve.merge(other._any_curve)
+        for key, curve in self._class_curves.items():
+            curve.merge(other._class_curves[key])
+        for threshold, curve in self._iou_curves.items():
+            curve.merge(other._iou_curves[threshold])
+        self._errors += other._errors
 
     def result(self) -> dict[str, float | None]:
         """ap (class-agnostic, 2 m), map, ap_<class>, ap_<d>m (mean of classes), ap_iou_<t>, errors; None:
@@ -157,7 +169,7 @@ def box_errors(boxes: Boxes, truth: Objects) -> NDArray[np.float64]:
 
 
 def _match_below(distance: NDArray[np.float64], limit: float) -> NDArray[np.int64]:
-    return greedy_match(distance, lambda value: value < limit)
+    return greedy_match(distance, distance < limit)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -118,6 +118,8 @@ class FramePrediction:
     ids: NDArray[np.int32] | None = None
     boxes: Boxes | None = None
     tracks: Tracks | None = None
+    probability: NDArray[np.float32] | None = None
+    """Foreground probability (ni, nj), from which `foreground` was cut; not scored."""
 
 
 @dataclass(frozen=True)

@@ -56,16 +56,30 @@ class MetricAccumulator:
             predicted_ids = prediction.ids[(slice(None), *here)]
             self._still.add_still(predicted_ids[0], true_ids[0])
             self._sequence.add_sequence(predicted_ids, true_ids)
-        inside = _within(truth.objects.centres, self.area)
+        inside = within(truth.objects.centres, self.area)
         if prediction.boxes is not None:
-            boxes = prediction.boxes.select(_within(prediction.boxes.centres, self.area))
+            boxes = prediction.boxes.select(within(prediction.boxes.centres, self.area))
             objects = truth.objects.select(inside)
             self._detection.add(boxes, objects)
             if visible is not None:
                 self._visible_detection.add(boxes, objects, counted=visible[inside])
         if prediction.tracks is not None:
             tracks = prediction.tracks.positions
-            self._trajectory.add(tracks[_within(tracks[:, 0], self.area)], truth.positions[inside])
+            self._trajectory.add(tracks[within(tracks[:, 0], self.area)], truth.positions[inside])
+
+    def merge(self, other: MetricAccumulator) -> None:
+        """Add what another accumulator of the same area collected, e.g. of another scene or agent."""
+        if other.area != self.area:
+            raise ValueError(f"areas differ: {self.area} and {other.area}")
+        self.frames += other.frames
+        self._cells.merge(other._cells)
+        self._visible_cells.merge(other._visible_cells)
+        self._still.merge(other._still)
+        self._sequence.merge(other._sequence)
+        self._detection.merge(other._detection)
+        self._visible_detection.merge(other._visible_detection)
+        self._trajectory.merge(other._trajectory)
+        self._has_visible |= other._has_visible
 
     def result(self) -> Result:
         """All figures so far; None where undefined. `*_visible` are the visible-only variants."""
@@ -94,8 +108,8 @@ def frame_iou(foreground: NDArray[np.bool_], true: NDArray[np.bool_]) -> float |
 def frame_ap(boxes: Boxes, truth: FrameTruth, area: Window) -> float | None:
     """Class-agnostic AP at 2 m of a single frame within `area`, for live display."""
     accumulator = DetectionAccumulator()
-    inside = truth.objects.select(_within(truth.objects.centres, area))
-    accumulator.add(boxes.select(_within(boxes.centres, area)), inside)
+    inside = truth.objects.select(within(truth.objects.centres, area))
+    accumulator.add(boxes.select(within(boxes.centres, area)), inside)
     return accumulator.result()["ap"]
 
 
@@ -108,7 +122,8 @@ def percentiles(samples: Iterable[float]) -> dict[str, float | None]:
     return {"median": float(median), "p95": float(p95), "p99": float(p99)}
 
 
-def _within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
+def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
+    """Which centres (N, 2 or more columns) in metres lie in the area."""
     x_min, y_min, x_max, y_max = area.bounds
     x, y = centres[:, 0], centres[:, 1]
     return np.asarray((x >= x_min) & (x < x_max) & (y >= y_min) & (y < y_max))

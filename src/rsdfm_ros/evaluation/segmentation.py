@@ -38,6 +38,10 @@ class CellCounts:
         self.fp += int(np.count_nonzero(predicted)) - tp
         self.fn += int(np.count_nonzero(true)) - tp
 
+    def merge(self, other: CellCounts) -> None:
+        """Add what another accumulator counted."""
+        self.tp, self.fp, self.fn = self.tp + other.tp, self.fp + other.fp, self.fn + other.fn
+
     @property
     def iou(self) -> float | None:
         """TP / (TP + FP + FN); None when there was neither truth nor prediction."""
@@ -75,6 +79,12 @@ class PanopticCounts:
                     self.tp += 1
                     self.iou_sum += iou
                 expected[true_id] = predicted_id
+
+    def merge(self, other: PanopticCounts) -> None:
+        """Add what another accumulator counted."""
+        self.iou_sum += other.iou_sum
+        self.tp, self.fp, self.fn = self.tp + other.tp, self.fp + other.fp, self.fn + other.fn
+        self.switches += other.switches
 
     @property
     def quality(self) -> float | None:

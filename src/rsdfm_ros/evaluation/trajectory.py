@@ -39,6 +39,12 @@ class TrajectoryErrors:
             if known[-1]:
                 self.fde.append(float(error[-1]))
 
+    def merge(self, other: TrajectoryErrors) -> None:
+        """Add what another accumulator collected."""
+        self.ade += other.ade
+        self.fde += other.fde
+        self.paired, self.n_true = self.paired + other.paired, self.n_true + other.n_true
+
     def result(self) -> dict[str, float | None]:
         """ade and fde in metres, track_recall in [0, 1]; None where undefined."""
         return {

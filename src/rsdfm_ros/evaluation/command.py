@@ -1,0 +1,207 @@
+"""Evaluate a model on held-out scenes: a table of accuracy against bytes for every way to collaborate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.calibrate import calibrate
+from rsdfm_ros.evaluation.disturb import parse_disturbance
+from rsdfm_ros.evaluation.heads import Thresholds
+from rsdfm_ros.evaluation.methods import METHODS
+from rsdfm_ros.evaluation.metrics import Result
+from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene, worker_count
+from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, refuse_training_data, simulated
+from rsdfm_ros.evaluation.table import print_table
+from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.perception import Perception
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `rsdfm evaluate`."""
+    parser.add_argument(
+        "--model", type=Path, default=Path("models/nano"), help="model folder (default %(default)s)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="dataset (default: simulated scenes, kept in out/data)"
+    )
+    parser.add_argument(
+        "--scenes", type=int, metavar="N", help="number of scenes (default 8, or all of --data)"
+    )
+    parser.add_argument("--seed", type=int, help=f"seed of the first scene (default {TEST_SEEDS_FROM})")
+    parser.add_argument("--frames", type=int, help="frames per scene at 2 Hz (default 40, or all of --data)")
+    parser.add_argument("--uavs", type=int, default=4, help="UAVs that take part (default %(default)s)")
+    parser.add_argument(
+        "--egos", type=int, help="how many UAVs are scored, each with all as peers (default all)"
+    )
+    parser.add_argument(
+        "--methods",
+        default=",".join(METHODS),
+        help="comma-separated, of " + ", ".join(METHODS) + " (default all)",
+    )
+    parser.add_argument(
+        "--budget-bytes",
+        type=int,
+        default=18_000,
+        help="serialised bytes per frame and UAV that rsdfm may send on average (default %(default)s)",
+    )
+    parser.add_argument(
+        "--disturb",
+        default="",
+        metavar="K=V,…",
+        help="loss=0.2,latency_ms=200,pose_sigma_m=0.5,pose_sigma_deg=0.5,drop_uavs=1,seed=0 (default none)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write protocol and results there")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help=f"choose the thresholds instead, on validation scenes (default seed {VALIDATION_SEEDS_FROM})",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `rsdfm evaluate`."""
+    methods = parse_methods(args.methods)
+    disturbance = parse_disturbance(args.disturb)
+    egos = args.uavs if args.egos is None else args.egos
+    if not 1 <= egos <= args.uavs:
+        raise RsdfmError(f"--egos {egos} is out of range: expected 1 to {args.uavs}, the number of UAVs")
+    if args.budget_bytes <= 0:
+        raise RsdfmError(f"--budget-bytes {args.budget_bytes}: expected a positive number of bytes")
+    perception = Perception.load(args.model, choose_device(args.device))
+    scenes, source = find_scenes(args)
+    seeds = tuple(s.dataset.scenes[s.place].seed for s in scenes)
+    refuse_training_data(perception.manifest, seeds)
+    if args.calibrate:
+        return _calibrate(perception, scenes, args)
+    thresholds = Thresholds.of(perception)
+    protocol = Protocol(
+        model=str(args.model),
+        model_fingerprint=f"{perception.fingerprint:016x}",
+        data=source,
+        scenes=tuple(s.dataset.scenes[s.place].name for s in scenes),
+        seeds=seeds,
+        uavs=args.uavs,
+        egos=egos,
+        frames_per_scene=tuple(s.frames for s in scenes),
+        budget_bytes=args.budget_bytes,
+        segmentation_threshold=thresholds.segmentation,
+        detection_threshold=thresholds.detection,
+        disturbance=disturbance,
+    )
+    settings = Settings(methods, egos, args.budget_bytes, thresholds, disturbance, protocol.areas)
+    scores = evaluate(perception, scenes, settings)
+    results = results_of(scores)
+    print_table(results, Console())
+    if args.json is not None:
+        write_json(args.json, {"protocol": protocol.to_dict(), "results": results})
+        print(f"results written to {args.json}", file=sys.stderr)
+    return 0
+
+
+def parse_methods(text: str) -> tuple[str, ...]:
+    """Method names in the order given; RsdfmError names an unknown one."""
+    names = tuple(dict.fromkeys(filter(None, (n.strip() for n in text.split(",")))))
+    unknown = [n for n in names if n not in METHODS]
+    if unknown or not names:
+        raise RsdfmError(
+            f"unknown method {', '.join(unknown) or '(none)'}: expected some of {', '.join(METHODS)}"
+        )
+    return names
+
+
+def find_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
+    """The scenes that the options ask for, and where they come from."""
+    seed = args.seed
+    if args.data is not None:
+        return open_scenes(args.data, args.uavs, first=seed, scenes=args.scenes, frames=args.frames), str(
+            args.data
+        )
+    if seed is None:
+        seed = VALIDATION_SEEDS_FROM if args.calibrate else TEST_SEEDS_FROM
+    count, frames = args.scenes or 8, args.frames or 40
+    folder = simulated(seed, count, args.uavs, frames)
+    return open_scenes(folder, args.uavs, first=seed, scenes=count), "simulated"
+
+
+def evaluate(
+    perception: Perception, scenes: Sequence[DatasetScene], settings: Settings
+) -> dict[str, MethodScore]:
+    """Figures of every method over all scenes, with a progress bar."""
+    total: dict[str, MethodScore] = {}
+    torch.set_num_threads(1)  # several agents and methods run side by side instead
+    with _bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+        task = bar.add_task("frames", total=sum(max(s.frames - 4, 0) for s in scenes))
+        for scene in scenes:
+            for name, score in evaluate_scene(
+                perception, scene, settings, pool, lambda: bar.advance(task)
+            ).items():
+                if name in total:
+                    total[name].merge(score)
+                else:
+                    total[name] = score
+    return total
+
+
+def results_of(scores: dict[str, MethodScore]) -> list[dict[str, Any]]:
+    """One dictionary per method; `gain_*` is the difference to single, where that was evaluated."""
+    figures = {name: score.result() for name, score in scores.items()}
+    results: list[dict[str, Any]] = []
+    for name, row in figures.items():
+        gains: Result = {}
+        for key in ("iou_long", "iou_short", "vpq_long", "vpq_short", "map", "ap"):
+            value, base = row[key], figures.get("single", {}).get(key)
+            if value is not None and base is not None:
+                gains[f"gain_{key}"] = value - base
+        results.append({"method": name, "frames": scores[name].areas["long"].frames, **row, **gains})
+    return results
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a result file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    temporary.replace(path)
+
+
+def _calibrate(perception: Perception, scenes: Sequence[DatasetScene], args: argparse.Namespace) -> int:
+    torch.set_num_threads(1)
+    with _bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+        task = bar.add_task("frames", total=sum(max(s.frames - 4, 0) for s in scenes))
+        found = calibrate(perception, scenes, args.budget_bytes, pool, lambda: bar.advance(task))
+    Console().print(found.describe())
+    if args.json is not None:
+        write_json(args.json, found.to_dict())
+    return 0
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("· left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,73 @@
+"""The fixed protocol of an evaluation, written beside every result so that a figure can be traced."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
+from rsdfm_ros.evaluation.detection import DISTANCES_M, ERROR_DISTANCE_M, IOUS
+from rsdfm_ros.evaluation.disturb import Disturbance
+from rsdfm_ros.evaluation.frames import FUTURE_STEPS, VISIBLE_FROM
+from rsdfm_ros.evaluation.segmentation import MATCH_IOU
+from rsdfm_ros.evaluation.trajectory import PAIR_DISTANCE_M
+from rsdfm_ros.geometry.lattice import Window, square_window
+
+VERSION = 1
+HISTORY = 3
+"""Frames that a temporal task looks at, the present one included."""
+
+TEST_SEEDS_FROM = 9000
+VALIDATION_SEEDS_FROM = 8000
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is evaluated and how. Frames from HISTORY − 1 to the last one with all futures are scored."""
+
+    model: str
+    model_fingerprint: str
+    data: str
+    scenes: tuple[str, ...]
+    seeds: tuple[int | None, ...]
+    uavs: int
+    egos: int
+    frames_per_scene: tuple[int, ...]
+    budget_bytes: int
+    segmentation_threshold: float
+    detection_threshold: float
+    disturbance: Disturbance = field(default_factory=Disturbance)
+    cell_size_m: float = 0.5
+    long_half_extent_m: float = 50.0
+    short_half_extent_m: float = 25.0
+
+    @property
+    def areas(self) -> dict[str, Window]:
+        """The evaluation areas by name."""
+        return {
+            "long": square_window(self.long_half_extent_m, self.cell_size_m),
+            "short": square_window(self.short_half_extent_m, self.cell_size_m),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The protocol with its constants, as it goes into JSON."""
+        return {
+            "version": VERSION,
+            **dataclasses.asdict(self),
+            "classes": list(CLASSES),
+            "history_frames": HISTORY,
+            "future_steps": FUTURE_STEPS,
+            "frame_period_s": FRAME_PERIOD_S,
+            "match_iou": MATCH_IOU,
+            "ap_distances_m": list(DISTANCES_M),
+            "ap_ious": list(IOUS),
+            "error_distance_m": ERROR_DISTANCE_M,
+            "track_pair_distance_m": PAIR_DISTANCE_M,
+            "visible_from": VISIBLE_FROM,
+        }
+
+
+def scored_frames(frames: int) -> range:
+    """Indices of the frames of a scene that have a full history and all futures."""
+    return range(HISTORY - 1, frames - FUTURE_STEPS)

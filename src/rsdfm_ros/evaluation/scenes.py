@@ -1,0 +1,106 @@
+"""The scenes of an evaluation: a given dataset, or simulated ones that are made once and kept."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsdfm_ros.data import simulate
+from rsdfm_ros.data.frame import Objects, WorldFrame
+from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.frames import FUTURE_STEPS
+from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
+
+CACHE = Path("out/data")
+"""Where simulated scenes are kept, relative to the working directory."""
+
+
+class LeakageError(RsdfmError):
+    """The scenes to evaluate on were used in training."""
+
+
+@dataclass(frozen=True)
+class DatasetScene:
+    """One scene of a dataset, seen by its first `uavs` agents."""
+
+    dataset: Dataset
+    place: int
+    uavs: int
+    frames: int
+
+    @property
+    def number(self) -> int:
+        """The seed of the scene, or its place in the dataset."""
+        seed = self.dataset.scenes[self.place].seed
+        return self.place if seed is None else seed
+
+    def load(self, k: int) -> WorldFrame:
+        """Frame k with the pictures of the agents in use."""
+        return self.dataset.load(self.place, k, agents=range(self.uavs))
+
+    def objects(self, k: int) -> Objects:
+        """The objects of frame k; visibility has a column for every agent of the dataset."""
+        return self.dataset.objects(self.place, k)
+
+
+def simulated(seed: int, scenes: int, uavs: int, frames: int) -> Path:
+    """The folder of simulated scenes with seeds seed … seed + scenes − 1; missing ones are made now."""
+    folder = CACHE / f"eval-seed{seed}-uavs{uavs}-frames{frames}"
+    if _has(folder, range(seed, seed + scenes)):
+        return folder
+    status = simulate.run(
+        argparse.Namespace(
+            out=folder, scenes=scenes, seed=seed, uavs=uavs, frames=frames, jobs=None, depth=False, json=False
+        )
+    )
+    if status:
+        raise KeyboardInterrupt
+    return folder
+
+
+def _has(folder: Path, seeds: range) -> bool:
+    try:
+        return set(seeds) <= {scene.seed for scene in open_dataset(folder).scenes}
+    except DatasetError:
+        return False
+
+
+def open_scenes(
+    folder: Path, uavs: int, *, first: int | None = None, scenes: int | None = None, frames: int | None = None
+) -> list[DatasetScene]:
+    """Scenes of a dataset: those with seeds first … first + scenes − 1, or the first `scenes` of all;
+    RsdfmError for fewer agents than asked for, or none to score."""
+    dataset = open_dataset(folder)
+    out: list[DatasetScene] = []
+    for place, info in enumerate(dataset.scenes):
+        wanted = len(out) < scenes if scenes is not None and first is None else True
+        if first is not None and scenes is not None:
+            wanted = info.seed is not None and first <= info.seed < first + scenes
+        if not wanted:
+            continue
+        if len(info.agents) < uavs:
+            raise RsdfmError(f"{info.name} in {folder} has {len(info.agents)} UAVs, --uavs asks for {uavs}")
+        length = info.frames if frames is None else min(frames, info.frames)
+        out.append(DatasetScene(dataset, place, uavs, length))
+    if not any(len(scored_frames(s.frames)) for s in out):
+        raise RsdfmError(
+            f"{folder} has no frame to score: a scene needs at least {HISTORY + FUTURE_STEPS} frames, "
+            "for the history of the first and the future of the last one scored"
+        )
+    return out
+
+
+def refuse_training_data(manifest: dict[str, Any], seeds: Sequence[int | None]) -> None:
+    """LeakageError if a scene has a seed that the model's manifest lists as training data."""
+    trained = set(manifest.get("training", {}).get("data", {}).get("seeds", []))
+    leaked = sorted({s for s in seeds if s is not None} & trained)
+    if leaked:
+        shown = ", ".join(map(str, leaked[:5])) + (" …" if len(leaked) > 5 else "")
+        raise LeakageError(
+            f"the model was trained on {len(leaked)} of these scenes (seeds {shown}): "
+            "evaluate on others, e.g. --seed 9000"
+        )

@@ -1,0 +1,50 @@
+"""The table of methods that `rsdfm evaluate` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("IoU ±50 m", "iou_long", ".3f"),
+    ("IoU ±25 m", "iou_short", ".3f"),
+    ("IoU seen", "iou_visible_long", ".3f"),
+    ("PQ", "pq_long", ".3f"),
+    ("VPQ ±50 m", "vpq_long", ".3f"),
+    ("VPQ ±25 m", "vpq_short", ".3f"),
+    ("mAP", "map", ".3f"),
+    ("AP 2 m", "ap", ".3f"),
+    ("ADE m", "ade", ".2f"),
+    ("FDE m", "fde", ".2f"),
+    ("kB/frame", "bytes_per_frame", "kB"),
+    ("packets", "packets_per_frame", ".1f"),
+)
+"""Heading, key of the result, format (kB divides by 1000)."""
+
+NOTE = (
+    "IoU, PQ, VPQ, mAP, AP: 0 to 1, higher is better. IoU seen: only objects that a UAV in use sees. "
+    "ADE, FDE: mean and final error of 2 s trajectories. "
+    "kB/frame: serialised ROS messages that each UAV sends per frame."
+)
+
+
+def format_value(value: float | None, kind: str) -> str:
+    """A figure as the table shows it; a dash where it is undefined."""
+    if value is None:
+        return "–"
+    return f"{value / 1000:.1f}" if kind == "kB" else format(value, kind)
+
+
+def print_table(results: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print one row per method."""
+    table = Table(title="Held-out scenes, mean over all UAVs")
+    table.add_column("method")
+    for heading, _, _ in COLUMNS:
+        table.add_column(heading, justify="right")
+    for row in results:
+        table.add_row(row["method"], *(format_value(row.get(key), kind) for _, key, kind in COLUMNS))
+    console.print(table)
+    console.print(NOTE)

@@ -1,0 +1,322 @@
+"""Methods, disturbances and the runner, with an untrained model on a small map and painted pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.evaluation.bytes import boxes_of_message, feature_message, object_array_message
+from rsdfm_ros.evaluation.calibrate import calibrate
+from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError, parse_disturbance
+from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects, perfect_prediction, truth_of
+from rsdfm_ros.evaluation.heads import Thresholds
+from rsdfm_ros.evaluation.late import late_prediction, merge_boxes
+from rsdfm_ros.evaluation.messages import Traffic
+from rsdfm_ros.evaluation.methods import METHODS
+from rsdfm_ros.evaluation.protocol import Protocol, scored_frames
+from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene
+from rsdfm_ros.geometry.lattice import square_window
+from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.perception import Perception
+
+AREAS = {"long": square_window(16.0, 0.5), "short": square_window(8.0, 0.5)}
+UAVS = 3
+NONE = Disturbance()
+
+
+def _objects(k: int) -> Objects:
+    start = np.array([[-8.0, -8.0], [0.0, 6.0], [9.0, -3.0]])
+    velocity = np.array([[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
+    return Objects(
+        ids=np.array([1, 2, 3]),
+        classes=np.array([0, 1, 0]),
+        centres=np.column_stack([start + 0.5 * k * velocity, np.full(3, 0.8)]),
+        sizes=np.tile([4.5, 1.9, 1.6], (3, 1)),
+        yaws=np.array([0.0, -np.pi / 2, 1.0]),
+        velocities=velocity,
+        visibility=np.eye(3),
+    )
+
+
+class PaintedScene:
+    """Views that look straight down from 30 m at coloured noise, shifted against each other."""
+
+    number = 7
+    frames = 8
+
+    def load(self, k: int) -> WorldFrame:
+        K = np.array([[44.0, 0.0, 32.0], [0.0, 44.0, 32.0], [0.0, 0.0, 1.0]])
+        views = []
+        for a in range(UAVS):
+            image = np.random.default_rng([k, a]).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+            T = np.eye(4)
+            T[:3, :3] = np.diag([1.0, -1.0, -1.0])
+            T[:3, 3] = [4.0 * a - 4.0, 3.0 * a, 30.0]
+            views.append(CameraView(f"uav{a + 1}", image, K, T))
+        return WorldFrame(k, k * 500_000_000, tuple(views), _objects(k))
+
+    def objects(self, k: int) -> Objects:
+        return _objects(k)
+
+
+@pytest.fixture(scope="module")
+def perception() -> Perception:
+    config = ModelConfig(
+        name="tiny",
+        image_height=64,
+        image_width=64,
+        heights_m=(0.0, 1.5),
+        window_tiles=(-1, -1, 2, 2),
+        channels=8,
+        encoder_widths=(8, 8, 8, 8),
+        low_channels=4,
+        high_channels=4,
+        neck_widths=(8, 8, 8),
+    )
+    return Perception.random(config, seed=1)
+
+
+def _settings(disturbance: Disturbance = NONE, methods: tuple[str, ...] = tuple(METHODS)) -> Settings:
+    return Settings(methods, UAVS, 1_500, Thresholds(0.3, 0.1), disturbance, AREAS)
+
+
+class Watcher:
+    """Collects the answers by method, ego and frame."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str, int, int], np.ndarray] = {}
+        self.boxes: dict[tuple[str, int, int], Boxes] = {}
+
+    def __call__(self, method, ego, frame, prediction, truth) -> None:  # type: ignore[no-untyped-def]
+        probability = prediction.probability
+        self.answers[method, ego, frame] = prediction.foreground if probability is None else probability
+        self.boxes[method, ego, frame] = prediction.boxes
+
+
+def _run(perception: Perception, disturbance: Disturbance = NONE) -> tuple[dict[str, MethodScore], Watcher]:
+    watcher = Watcher()
+    with ThreadPoolExecutor(2) as pool:
+        scores = evaluate_scene(perception, PaintedScene(), _settings(disturbance), pool, watch=watcher)
+    return scores, watcher
+
+
+@pytest.fixture(scope="module")
+def clean(perception: Perception) -> tuple[dict[str, MethodScore], Watcher]:
+    return _run(perception)
+
+
+def test_every_method_answers_every_scored_frame_for_every_ego(
+    clean: tuple[dict[str, MethodScore], Watcher],
+) -> None:
+    scores, watcher = clean
+    frames = scored_frames(PaintedScene.frames)
+    assert list(frames) == [2, 3]
+    assert set(watcher.answers) == {(m, e, k) for m in METHODS for e in range(UAVS) for k in frames}
+    for name, score in scores.items():
+        result = score.result()
+        assert score.areas["long"].frames == UAVS * len(frames), name
+        assert {
+            "iou_long",
+            "iou_short",
+            "vpq_long",
+            "vpq_short",
+            "pq_long",
+            "map",
+            "ap",
+            "ade",
+            "fde",
+        } <= set(result)
+        json.dumps(result, allow_nan=False)
+
+
+def test_bytes_are_those_of_serialised_messages(clean: tuple[dict[str, MethodScore], Watcher]) -> None:
+    results = {name: score.result() for name, score in clean[0].items()}
+    assert results["single"]["bytes_per_frame"] is None
+    assert 0 < results["late"]["bytes_per_frame"]
+    # 1024 cells at most, 8 channels in float16, and what surrounds them.
+    assert results["rsdfm"]["bytes_per_frame"] < results["dense"]["bytes_per_frame"] < 1024 * 8 * 2 + 4 * 500
+    assert results["rsdfm"]["bytes_per_frame"] <= 1.2 * 1_500
+    assert results["rsdfm"]["packets_per_frame"] >= 2
+
+
+def test_the_budget_changes_what_is_sent(
+    perception: Perception, clean: tuple[dict[str, MethodScore], Watcher]
+) -> None:
+    watcher = Watcher()
+    wide = dataclasses.replace(_settings(), budget_bytes=6_000, methods=("rsdfm",))
+    with ThreadPoolExecutor(2) as pool:
+        scores = evaluate_scene(perception, PaintedScene(), wide, pool, watch=watcher)
+    more, less = (s["rsdfm"].result()["bytes_per_frame"] for s in (scores, clean[0]))
+    assert more > 1.3 * less
+    assert not np.array_equal(watcher.answers["rsdfm", 0, 3], clean[1].answers["rsdfm", 0, 3])
+
+
+@pytest.mark.parametrize(
+    "text", ["loss=0.5", "latency_ms=400", "pose_sigma_m=2", "pose_sigma_deg=3", "drop_uavs=1"]
+)
+def test_every_disturbance_changes_the_result_of_feature_fusion(
+    perception: Perception, clean: tuple[dict[str, MethodScore], Watcher], text: str
+) -> None:
+    disturbance = parse_disturbance(text)
+    _, disturbed = _run(perception, disturbance)
+    for method in ("dense", "rsdfm"):
+        same = [
+            np.array_equal(clean[1].answers[key], disturbed.answers[key])
+            for key in clean[1].answers
+            if key[0] == method
+        ]
+        assert not all(same), method
+    singles = [k for k in clean[1].answers if k[0] == "single"]
+    untouched = all(np.array_equal(clean[1].answers[k], disturbed.answers[k]) for k in singles)
+    assert untouched == (not text.startswith("pose"))
+
+
+@pytest.mark.parametrize("text", ["loss=1", "drop_uavs=2"])
+def test_without_any_peer_every_method_equals_single(perception: Perception, text: str) -> None:
+    _, watcher = _run(perception, parse_disturbance(text))
+    for (method, ego, frame), answer in watcher.answers.items():
+        if method in ("dense", "rsdfm"):
+            np.testing.assert_array_equal(answer, watcher.answers["single", ego, frame])
+
+
+def test_two_runs_give_the_same_figures(
+    perception: Perception, clean: tuple[dict[str, MethodScore], Watcher]
+) -> None:
+    again, _ = _run(perception)
+    for name, score in clean[0].items():
+        assert again[name].result() == score.result(), name
+
+
+def test_loss_hits_every_receiver_differently_and_grows_with_its_rate() -> None:
+    low, high = Disturbance(loss=0.3), Disturbance(loss=0.6)
+    place = {"scene": 1, "frame": 2, "sender": 0}
+    a = low.arrives(2000, receiver=1, **place)
+    b = low.arrives(2000, receiver=2, **place)
+    c = high.arrives(2000, receiver=1, **place)
+    assert 0.65 < a.mean() < 0.75
+    assert not np.array_equal(a, b)
+    assert not (c & ~a).any()  # what arrives at 60 % loss also arrives at 30 %
+
+
+def test_pose_noise_is_seeded_has_the_stated_size_and_is_declared() -> None:
+    disturbance = Disturbance(pose_sigma_m=0.5, pose_sigma_deg=1.0)
+    shifts = []
+    for frame in range(300):
+        T, covariance = disturbance.noisy_pose(np.eye(4), np.zeros((6, 6)), scene=0, frame=frame, agent=0)
+        np.testing.assert_allclose(T[:3, :3] @ T[:3, :3].T, np.eye(3), atol=1e-12)
+        shifts.append(T[:3, 3])
+    assert np.std(shifts) == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_allclose(np.diag(covariance), [0.25] * 3 + [np.deg2rad(1.0) ** 2] * 3)
+    again, _ = disturbance.noisy_pose(np.eye(4), np.zeros((6, 6)), scene=0, frame=299, agent=0)
+    np.testing.assert_array_equal(again, T)
+
+
+def test_latency_is_rounded_up_to_whole_frames() -> None:
+    delays = [Disturbance(latency_ms=ms).delay_frames for ms in (0, 100, 500, 501, 1000)]
+    assert delays == [0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "los=0.2",
+        "loss",
+        "loss=much",
+        "loss=1.5",
+        "loss=-0.1",
+        "loss=0.1,loss=0.2",
+        "drop_uavs=0.5",
+        "loss=nan",
+    ],
+)
+def test_wrong_disturbances_are_refused(text: str) -> None:
+    with pytest.raises(DisturbanceError):
+        parse_disturbance(text)
+
+
+def test_disturbances_parse() -> None:
+    assert parse_disturbance("") == Disturbance()
+    parsed = parse_disturbance(
+        "loss=0.2, latency_ms=200,pose_sigma_m=0.5,pose_sigma_deg=0.5,drop_uavs=1,seed=3"
+    )
+    assert parsed == Disturbance(0.2, 200.0, 0.5, 0.5, 1, 3)
+
+
+def test_objects_survive_the_message() -> None:
+    boxes = boxes_of_objects(_objects(0))
+    data = object_array_message(boxes, agent="uav1", stamp_ns=1_500_000_000, frame=3)
+    back = boxes_of_message(data)
+    for field in dataclasses.fields(boxes):
+        np.testing.assert_allclose(getattr(back, field.name), getattr(boxes, field.name), atol=1e-6)
+    assert (
+        len(
+            boxes_of_message(
+                object_array_message(boxes.select(np.zeros(3, bool)), agent="a", stamp_ns=0, frame=0)
+            )
+        )
+        == 0
+    )
+
+
+def test_a_feature_message_adds_a_few_hundred_bytes_to_its_payload() -> None:
+    common = {"agent": "uav1", "stamp_ns": 5, "frame": 1, "index": 0, "count": 1, "fingerprint": 9}
+    sizes = [
+        len(feature_message(bytes(n), T_map_camera=np.eye(4), covariance=np.zeros((6, 6)), **common))
+        for n in (1, 1001)
+    ]
+    assert 300 < sizes[0] < 500
+    assert sizes[1] - sizes[0] == 1000
+
+
+def test_late_fusion_merges_the_same_object_and_keeps_different_ones() -> None:
+    both = boxes_of_objects(_objects(0))
+    mine = dataclasses.replace(both.select(np.array([0, 1])), scores=np.array([0.6, 0.2]))
+    theirs = dataclasses.replace(both.select(np.array([0, 2])), scores=np.array([0.2, 0.5]))
+    shifted = theirs.centres.copy()
+    shifted[0, 0] += 0.8
+    merged = merge_boxes([mine, dataclasses.replace(theirs, centres=shifted)])
+    np.testing.assert_allclose(merged.scores, [1 - 0.4 * 0.8, 0.5, 0.2])
+    np.testing.assert_allclose(merged.centres[0, :2], [-8.0 + 0.8 * 0.25, -8.0])
+    np.testing.assert_allclose(merged.centres[1], both.centres[2])
+
+
+def test_late_fusion_completes_the_maps_of_the_ego() -> None:
+    window = square_window(16.0, 0.5)
+    objects = [_objects(k) for k in range(5)]
+    truth = truth_of(objects, window)
+    own = perfect_prediction(truth_of([o.select(np.array([0])) for o in objects], window))
+    peer = boxes_of_objects(objects[0].select(np.array([1, 2])))
+    merged = late_prediction(own, [peer], 0.3)
+    assert merged.foreground is not None and merged.ids is not None and merged.tracks is not None
+    np.testing.assert_array_equal(merged.foreground, truth.ids[0] > 0)
+    np.testing.assert_array_equal(merged.ids > 0, truth.ids > 0)
+    assert len(np.unique(merged.ids)) == 4
+    assert len(merged.tracks.ids) == 3
+    alone = late_prediction(own, [], 0.3)
+    np.testing.assert_array_equal(alone.ids, own.ids)
+
+
+def test_calibration_stays_on_its_grid(perception: Perception) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        found = calibrate(perception, [PaintedScene()], 1_500, pool, area=AREAS["long"])
+    assert 0.25 <= found.thresholds.segmentation <= 0.75
+    assert found.to_dict()["thresholds"]["objects"] == found.thresholds.detection
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_traffic_counts_senders_and_frames() -> None:
+    assert Traffic().result(0.5)["bytes_per_frame"] is None
+
+
+def test_the_protocol_goes_into_json() -> None:
+    protocol = Protocol(
+        "models/nano", "00", "simulated", ("scene-09000",), (9000,), 4, 4, (40,), 18_000, 0.5, 0.3
+    )
+    content = json.loads(json.dumps(protocol.to_dict()))
+    assert content["disturbance"]["loss"] == 0.0
+    assert (content["history_frames"], content["future_steps"], content["frame_period_s"]) == (3, 4, 0.5)
