@@ -1,8 +1,9 @@
 """The public names of the nuScenes reader and writer."""
 
 from rsdfm_ros.data.errors import DatasetError, MissingFileError, ParameterMismatchError, TableError
+from rsdfm_ros.data.nuscenes_merge import merge
 from rsdfm_ros.data.nuscenes_reader import Dataset, SceneInfo, open_dataset
-from rsdfm_ros.data.nuscenes_writer import SceneWriter, merge, write_scene
+from rsdfm_ros.data.nuscenes_writer import SceneWriter, write_scene
 
 __all__ = [
     "Dataset",

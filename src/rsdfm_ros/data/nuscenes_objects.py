@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,7 +112,7 @@ def read_objects(
     side: SideFile,
     scenes: Sequence[NDArray[np.int64]],
     ignored: Counter[str],
-    cameras: dict[int, Sequence[Camera]],
+    cameras: Mapping[int, Sequence[Camera]],
 ) -> dict[int, Objects]:
     """The objects of every sample, by row in the sample table.
 

@@ -1,17 +1,14 @@
 """Writes missions in the nuScenes schema, scene by scene, so that an interrupted run can go on where it stopped.
 
 A scene becomes pictures plus one fragment of tables, ``scenes/<name>.json.gz``, which is written last and moved into
-place: a scene with a fragment is complete. :func:`merge` joins all fragments into the tables of nuScenes v1.0. The
+place: a scene with a fragment is complete. nuscenes_merge.merge joins all fragments into the tables of nuScenes v1.0. The
 same frames always give the same bytes.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
-import os
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data import nuscenes_schema as schema
-from rsdfm_ros.data.errors import DatasetError
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.nuscenes_merge import Record, encode_json, fragment_path, write_atomically
 from rsdfm_ros.geometry.rotations import inverse, is_rigid
 
 JPEG_QUALITY = 92
 MOVING_MPS = 0.2
 """From this speed on an object carries the attribute vehicle.moving."""
-
-Record = dict[str, Any]
-
-
-def fragment_path(root: Path, name: str) -> Path:
-    """Where the fragment of a finished scene lies."""
-    return root / "scenes" / f"{name}.json.gz"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file such that a reader, now or after a crash, sees the old or the new bytes and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def encode_json(value: object) -> bytes:
-    """Compact JSON with exact floats; refuses NaN and infinity, which are no JSON."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 class SceneWriter:
@@ -66,7 +40,6 @@ class SceneWriter:
         self.depth = depth
         self.scene_token = schema.token("scene", name, seed)
         self.agents: tuple[str, ...] = ()
-        self._frames: list[WorldFrame] = []
         self._samples: list[Record] = []
         self._data: dict[str, list[Record]] = {}
         self._poses: list[Record] = []
@@ -74,8 +47,8 @@ class SceneWriter:
         self._annotations: dict[int, list[Record]] = {}
         self._instances: dict[int, Record] = {}
         self._stamps: list[int] = []
-        self._velocities: list[list[float]] = []
-        self._visibility: list[list[float]] = []
+        self._velocities: dict[str, list[float]] = {}
+        self._visibility: dict[str, list[float]] = {}
         self._covariances: dict[str, list[float]] = {}
         self._folders: set[Path] = set()
 
@@ -165,10 +138,11 @@ class SceneWriter:
             length, width, height = objects.sizes[n].tolist()
             half = float(objects.yaws[n]) / 2
             seen = objects.visibility[n].tolist()
+            annotation = schema.token(sample, object_id)
             attribute = schema.ATTRIBUTES[0 if speeds[n] >= MOVING_MPS else 1]
             self._annotations.setdefault(object_id, []).append(
                 {
-                    "token": schema.token(sample, object_id),
+                    "token": annotation,
                     "sample_token": sample,
                     "instance_token": instance,
                     "visibility_token": _visibility_token(max(seen, default=0.0)),
@@ -178,9 +152,10 @@ class SceneWriter:
                     "rotation": [float(np.cos(half)), 0.0, 0.0, float(np.sin(half))],
                     "num_lidar_pts": 0,
                     "num_radar_pts": 0,
-                    "_extra": (objects.velocities[n].tolist(), seen),
                 }
             )
+            self._velocities[annotation] = objects.velocities[n].tolist()
+            self._visibility[annotation] = seen
 
     def _write(self, name: str, extension: str, pixels: NDArray[Any], options: list[int]) -> None:
         ok, data = cv2.imencode(extension, pixels, options)
@@ -214,7 +189,7 @@ class SceneWriter:
             row["first_annotation_token"] = chain[0]["token"]
             row["last_annotation_token"] = chain[-1]["token"]
         annotations = [row for i in sorted(self._annotations) for row in _chain(self._annotations[i])]
-        extras = [row.pop("_extra") for row in annotations]
+        tokens = [row["token"] for row in annotations]
         data = [row for channel in self._data for row in _chain(self._data[channel])]
         log_row = {
             "token": log,
@@ -242,9 +217,9 @@ class SceneWriter:
                 "depth": self.depth,
                 "stamps_ns": self._stamps,
                 "ids": {self._instances[i]["token"]: i for i in sorted(self._instances)},
-                "annotations": [row["token"] for row in annotations],
-                "velocities": [velocity for velocity, _ in extras],
-                "visibility": [seen for _, seen in extras],
+                "annotations": tokens,
+                "velocities": [self._velocities[token] for token in tokens],
+                "visibility": [self._visibility[token] for token in tokens],
                 "covariances": self._covariances,
             },
         }
@@ -256,84 +231,11 @@ class SceneWriter:
 def write_scene(
     root: Path | str, name: str, frames: Iterable[WorldFrame], *, seed: int | None = None, depth: bool = False
 ) -> Path:
-    """Writes a whole scene; see :class:`SceneWriter`. Call :func:`merge` when the last scene is written."""
+    """Writes a whole scene; see :class:`SceneWriter`. Call nuscenes_merge.merge when the last scene is written."""
     writer = SceneWriter(root, name, seed=seed, depth=depth)
     for frame in frames:
         writer.add(frame)
     return writer.finish()
-
-
-def merge(root: Path | str, *, parameters: Mapping[str, object] | None = None) -> Path:
-    """Joins the fragments of all finished scenes into the v1.0 tables, in the order of their names.
-
-    The tables are made beside the old ones and swapped in at the end. Returns the folder of the tables. Raises
-    :class:`DatasetError` if there is no finished scene or a fragment cannot be read.
-    """
-    root = Path(root)
-    fragments = sorted((root / "scenes").glob("*.json.gz"))
-    if not fragments:
-        raise DatasetError(root, "holds no finished scene", "run rsdfm simulate first")
-    tables: dict[str, list[Record]] = {name: [] for name in schema.TABLES}
-    channels: set[str] = set()
-    side: Record = {"format": schema.SIDE_FORMAT, "parameters": dict(parameters or {}), "scenes": {}}
-    for path in fragments:
-        fragment = _read_fragment(path)
-        for name, rows in fragment["tables"].items():
-            tables[name] += rows
-        channels.update(fragment["channels"])
-        side["scenes"][fragment["tables"]["scene"][0]["token"]] = fragment["side"]
-    _add_static_tables(root, tables, sorted(channels))
-    target = root / schema.VERSION
-    fresh, stale = root / f".{schema.VERSION}.new", root / f".{schema.VERSION}.old"
-    for leftover in (fresh, stale):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name, rows in tables.items():
-        (fresh / f"{name}.json").write_bytes(encode_json(rows))
-    (fresh / schema.SIDE_FILE).write_bytes(encode_json(side))
-    if target.exists():
-        target.rename(stale)
-    fresh.rename(target)
-    shutil.rmtree(stale, ignore_errors=True)
-    return target
-
-
-def _read_fragment(path: Path) -> Record:
-    try:
-        fragment: Record = json.loads(gzip.decompress(path.read_bytes()))
-        if fragment["format"] == schema.SIDE_FORMAT and set(fragment["tables"]) <= set(schema.TABLES):
-            return fragment
-        problem = f"format {fragment['format']!r}, expected {schema.SIDE_FORMAT}"
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        problem = f"cannot be read as a finished scene ({error})"
-    raise DatasetError(path, problem, "delete this file and run the same rsdfm simulate again")
-
-
-def _add_static_tables(root: Path, tables: dict[str, list[Record]], channels: list[str]) -> None:
-    tables["attribute"] = [
-        {"token": schema.token("attribute", name), "name": name, "description": ""}
-        for name in schema.ATTRIBUTES
-    ]
-    tables["category"] = [
-        {"token": schema.token("category", name), "name": name, "description": ""}
-        for name in schema.CATEGORY_NAMES
-    ]
-    tables["sensor"] = [
-        {"token": schema.token("sensor", channel), "channel": channel, "modality": "camera"}
-        for channel in channels
-    ]
-    tables["visibility"] = [
-        {"token": token, "level": level, "description": f"visible share {level[1:]} % from the best UAV"}
-        for token, level, _ in schema.VISIBILITY_LEVELS
-    ]
-    # nuscenes-devkit opens a map mask for every log; ours says nothing.
-    mask = "maps/empty.png"
-    _, png = cv2.imencode(".png", np.zeros((16, 16), np.uint8))
-    write_atomically(root / mask, png.tobytes())
-    logs = [row["token"] for row in tables["log"]]
-    tables["map"] = [
-        {"token": schema.token("map"), "log_tokens": logs, "category": "semantic_prior", "filename": mask}
-    ]
 
 
 def _chain(rows: list[Record]) -> list[Record]:

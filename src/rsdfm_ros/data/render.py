@@ -9,14 +9,16 @@ import multiprocessing
 import multiprocessing.connection as mp_connection
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from rsdfm_ros.data.errors import DatasetError, ParameterMismatchError
 from rsdfm_ros.data.frame import WorldFrame
-from rsdfm_ros.data.nuscenes_writer import SceneWriter, encode_json, fragment_path, write_atomically
+from rsdfm_ros.data.nuscenes_merge import encode_json, fragment_path, write_atomically
+from rsdfm_ros.data.nuscenes_writer import SceneWriter
 
 PARAMETERS_FILE = "rsdfm_parameters.json"
 FORMAT = 1
@@ -48,12 +50,16 @@ def simulated_world(seed: int, uavs: int) -> World:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What determines the pixels of a dataset. Scene n uses seed + n; the number of scenes may grow later."""
+    """What determines the pixels of a dataset. Scene n uses seed + n; the number of scenes may grow later.
+
+    camera: width, height, field of view and whatever else the simulator's configuration holds.
+    """
 
     seed: int
     uavs: int
     frames: int
     depth: bool = False
+    camera: Mapping[str, float] = field(default_factory=dict)
 
     def scene_name(self, n: int) -> str:
         """Name of the n-th scene, which tells its seed."""
@@ -85,7 +91,7 @@ def remember_parameters(root: Path, parameters: Parameters) -> None:
             )
         write_atomically(path, encode_json({"format": FORMAT, **asked}) + b"\n")
         return
-    found = read_parameters(root)
+    found = {"camera": asked["camera"]} | read_parameters(root)
     different = [
         f"{key} {found.get(key)!r} there, {asked[key]!r} asked"
         for key in asked
@@ -135,7 +141,7 @@ def render(
     scenes: int,
     jobs: int,
     make_world: WorldFactory = simulated_world,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Renders scenes 0 to scenes - 1 that are not finished yet, with up to `jobs` processes.
 
     Yields progress as it happens; closing the iterator ends the workers. Raises :class:`RenderError` when a scene
@@ -151,13 +157,13 @@ def render(
         busy: dict[Any, int] = {}
         for connection in workers:
             if pending:
-                busy[connection] = pending.pop(0)
-                connection.send(busy[connection])
+                busy[connection] = _assign(connection, pending)
         while busy:
+            ready: Any
             for ready in mp_connection.wait(list(busy)):
                 n = busy[ready]
                 try:
-                    event, detail = ready.recv()  # type: ignore[union-attr]
+                    event, detail = ready.recv()
                 except (EOFError, OSError):
                     event, detail = "failed", workers[ready]()
                 if event == "failed":
@@ -169,9 +175,15 @@ def render(
                 if event == "done":
                     del busy[ready]
                     if pending:
-                        busy[ready] = pending.pop(0)
-                        ready.send(busy[ready])  # type: ignore[union-attr]
+                        busy[ready] = _assign(ready, pending)
                 yield Progress(n, event)
+
+
+def _assign(connection: Any, pending: list[int]) -> int:
+    n = pending.pop(0)
+    with contextlib.suppress(OSError):  # a dead worker is noticed, and reported, when it is listened to
+        connection.send(n)
+    return n
 
 
 @contextlib.contextmanager
@@ -183,7 +195,7 @@ def _workers(
     workers: dict[Any, Callable[[], str]] = {}
     processes = []
     try:
-        with _environment(WORKER_ENVIRONMENT | {"MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}):
+        with _environment(WORKER_ENVIRONMENT):
             for _ in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(
@@ -192,7 +204,7 @@ def _workers(
                 process.start()
                 theirs.close()
                 processes.append(process)
-                workers[ours] = lambda process=process: _how_it_ended(process)
+                workers[ours] = partial(_how_it_ended, process)
         yield workers
     finally:
         for process in processes:

@@ -6,15 +6,15 @@ import argparse
 import contextlib
 import json
 import os
-import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rsdfm_ros.data import nuscenes_schema as schema
-from rsdfm_ros.data.nuscenes_writer import merge
+from rsdfm_ros.data.nuscenes_merge import merge
 from rsdfm_ros.data.render import (
     Parameters,
     WorldFactory,
@@ -24,9 +24,10 @@ from rsdfm_ros.data.render import (
     simulated_world,
 )
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.sim.config import SimConfig
 
 MAX_UAVS = 8
-MAX_FRAMES = 128
+MAX_FRAMES = SimConfig().max_frames
 """As far as the flights and the traffic of a simulated world are planned."""
 
 SEED_LIMIT = 2**31
@@ -59,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) -> int:
-    """Runs `rsdfm simulate`; returns 130 after Ctrl-C. Raises RsdfmError for whatever the user can act on."""
+    """Runs `rsdfm simulate`.
+
+    Raises RsdfmError for whatever the user can act on, and KeyboardInterrupt, with what was saved, after Ctrl-C.
+    """
     _require("--scenes", args.scenes, 1, 100_000)
     _require("--seed", args.seed, 0, SEED_LIMIT - args.scenes)
     _require("--uavs", args.uavs, 1, MAX_UAVS)
@@ -68,7 +72,7 @@ def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) ->
     _require("--jobs", jobs, 1, 1024)
     if args.out.exists() and not args.out.is_dir():
         raise RsdfmError(f"--out {args.out} is a file: expected a folder, or a name that is still free")
-    parameters = Parameters(seed=args.seed, uavs=args.uavs, frames=args.frames, depth=args.depth)
+    parameters = Parameters(args.seed, args.uavs, args.frames, args.depth, asdict(SimConfig()))
     console = Console(stderr=True)
     start = time.monotonic()
     done = present = frames = 0
@@ -96,12 +100,9 @@ def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) ->
                     )
             merge(args.out, parameters={"seed": args.seed, "uavs": args.uavs, "frames": args.frames})
     except KeyboardInterrupt:
-        print(
-            f"stopped: {present + done} of {args.scenes} scenes are saved in {args.out}; "
-            "the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
+        raise KeyboardInterrupt(
+            f"{present + done} of {args.scenes} scenes are saved in {args.out}; the same command goes on from there"
+        ) from None
     summary = {
         "out": str(args.out),
         "version": schema.VERSION,
