@@ -26,7 +26,8 @@ class SimConfig:
 
     width_px, height_px: image size · horizontal_fov_rad · frame_rate_hz: frames per second of mission ·
     max_frames: frames precomputed; a longer mission extends a shorter one without changing it ·
-    label_extent_m: objects with |x| and |y| below this are reported · samples: samples per pixel of the picture.
+    label_extent_m: objects with |x| and |y| below this are reported · samples: samples per pixel of the
+    picture.
     """
 
     width_px: int = 480

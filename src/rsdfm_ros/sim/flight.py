@@ -76,8 +76,16 @@ def make_flights(seed: int, uavs: int) -> tuple[Flight, ...]:
         target = (float(rng.uniform(-12, 12)), float(rng.uniform(-12, 12)))
         flights.append(
             Flight(
-                pitch, azimuth - sweep[0] * math.sin(sweep[2]), altitude, target, sweep, climb,
-                wave(2.0, 0.05, 0.15), wave(2.0, 0.05, 0.15), pitching, wave(math.radians(float(rng.uniform(0.5, 3))), 0.1, 0.5),
+                pitch_rad=pitch,
+                azimuth_rad=azimuth - sweep[0] * math.sin(sweep[2]),
+                altitude_m=altitude,
+                target=target,
+                sweep=sweep,
+                climb=climb,
+                drift_x=wave(2.0, 0.05, 0.15),
+                drift_y=wave(2.0, 0.05, 0.15),
+                pitching=pitching,
+                roll=wave(math.radians(float(rng.uniform(0.5, 3))), 0.1, 0.5),
             )
         )
     return tuple(flights)

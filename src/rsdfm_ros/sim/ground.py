@@ -40,8 +40,8 @@ def _along(image: Image, s: Street, a: float, b: float, p: float, q: float, colo
 
 def _noise(rng: np.random.Generator, cells: int, strength: float) -> NDArray[np.float32]:
     small = rng.normal(1.0, strength, (cells, cells)).astype(np.float32)
-    out: NDArray[np.float32] = cv2.resize(small, (GROUND_PX, GROUND_PX), interpolation=cv2.INTER_LINEAR)
-    return out
+    large = cv2.resize(small, (GROUND_PX, GROUND_PX), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
 
 
 def _tint(rng: np.random.Generator, base: Colour, light: float, hue: float) -> Colour:
@@ -109,14 +109,27 @@ def _paint_bay(image: Image, x: float, y: float, yaw: float, length: float, mark
     half_width = 1.4 if length < 9 else 1.75
     c, s = math.cos(yaw), math.sin(yaw)
     for side in (-half_width, half_width):
-        corners = [(-0.5 * length, side - 0.06), (0.5 * length, side - 0.06), (0.5 * length, side + 0.06), (-0.5 * length, side + 0.06)]
+        corners = [
+            (-0.5 * length, side - 0.06),
+            (0.5 * length, side - 0.06),
+            (0.5 * length, side + 0.06),
+            (-0.5 * length, side + 0.06),
+        ]
         pts = np.array([_px(x + u * c - v * s, y + u * s + v * c) for u, v in corners], np.int32)
         cv2.fillConvexPoly(image, pts, mark, cv2.LINE_AA, 4)
 
 
 def paint_facade(rng: np.random.Generator) -> Image:
     """A wall of FACADE_M x FACADE_M with rows of windows, (FACADE_PX, FACADE_PX, 3) RGB; it tiles."""
-    walls = ((176, 160, 138), (150, 92, 72), (196, 192, 182), (128, 130, 136), (188, 168, 120), (110, 98, 90), (205, 200, 205))
+    walls = (
+        (176, 160, 138),
+        (150, 92, 72),
+        (196, 192, 182),
+        (128, 130, 136),
+        (188, 168, 120),
+        (110, 98, 90),
+        (205, 200, 205),
+    )
     wall = np.array(_tint(rng, walls[int(rng.integers(len(walls)))], 0.12, 5))
     image = np.empty((FACADE_PX, FACADE_PX, 3), np.uint8)
     image[:] = wall.astype(np.uint8)
@@ -129,7 +142,13 @@ def paint_facade(rng: np.random.Generator) -> Image:
             x0, y0 = (i + 0.5 - 0.5 * fw) * w, (j + 0.5 - 0.5 * fh) * h
             outer = (int(x0) - 3, int(y0) - 3), (int(x0 + fw * w) + 3, int(y0 + fh * h) + 3)
             cv2.rectangle(image, *outer, tuple(float(v) for v in np.clip(wall * 1.15, 0, 255)), -1)
-            cv2.rectangle(image, (int(x0), int(y0)), (int(x0 + fw * w), int(y0 + fh * h)), tuple(float(v) for v in glass), -1)
+            cv2.rectangle(
+                image,
+                (int(x0), int(y0)),
+                (int(x0 + fw * w), int(y0 + fh * h)),
+                tuple(float(v) for v in glass),
+                -1,
+            )
         if rng.random() < 0.5:
             cv2.line(image, (int(i * w), 0), (int(i * w), FACADE_PX), tuple(float(v) for v in wall * 0.9), 1)
     noise = rng.normal(1.0, 0.03, (FACADE_PX, FACADE_PX, 1))

@@ -18,10 +18,11 @@ Node = tuple[int, int]
 class Edge:
     """A lane (turn 0) or a movement through a junction.
 
-    start (2,) m · heading rad at the start · length_m · turn: curvature in 1/m, positive to the left · node: the
-    junction that a lane leads to, or that a movement crosses, None at the edge of the world · source, target: lanes
-    joined by a movement · outgoing: movements that leave a lane · whole: its street line crosses the whole world ·
-    street: identity of the street line and direction, the same for all lanes in a row.
+    start (2,) m · heading rad at the start · length_m · turn: curvature in 1/m, positive to the left · node:
+    the junction that a lane leads to, or that a movement crosses, None at the edge of the world · source,
+    target: lanes joined by a movement · outgoing: movements that leave a lane · whole: its street line
+    crosses the whole world · street: identity of the street line and direction, the same for all lanes in a
+    row.
     """
 
     index: int
@@ -73,7 +74,9 @@ def lane_graph(layout: Layout) -> list[Edge]:
             (a, node_a), (b, node_b) = ends if direction > 0 else ends[::-1]
             across = s.across_m - direction * half if s.axis == 0 else s.across_m + direction * half
             start = np.array([a, across] if s.axis == 0 else [across, a])
-            heading = {(0, 1): 0.0, (0, -1): math.pi, (1, 1): math.pi / 2, (1, -1): -math.pi / 2}[s.axis, direction]
+            heading = {(0, 1): 0.0, (0, -1): math.pi, (1, 1): math.pi / 2, (1, -1): -math.pi / 2}[
+                s.axis, direction
+            ]
             e = Edge(len(edges), start, heading, abs(b - a), node=node_b, entry=node_a is None, whole=whole)
             e.street = (s.axis, s.line, direction)
             edges.append(e)
@@ -88,7 +91,15 @@ def lane_graph(layout: Layout) -> list[Edge]:
                 turn = (b_.heading - a_.heading + math.pi) % (2 * math.pi) - math.pi
                 if abs(abs(turn) - math.pi) < 0.1:
                     continue
-                m = Edge(len(edges), a_.at(a_.length_m)[0], a_.heading, 2 * JUNCTION_HALF_M, node=node, source=i, target=o)
+                m = Edge(
+                    len(edges),
+                    a_.at(a_.length_m)[0],
+                    a_.heading,
+                    2 * JUNCTION_HALF_M,
+                    node=node,
+                    source=i,
+                    target=o,
+                )
                 if abs(turn) > 0.1:
                     radius = JUNCTION_HALF_M + (half if turn > 0 else -half)
                     m.turn, m.length_m = math.copysign(1.0 / radius, turn), 0.5 * math.pi * radius

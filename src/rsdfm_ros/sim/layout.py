@@ -19,8 +19,9 @@ class Street:
     """A straight stretch between two junctions (or the edge of the world).
 
     axis: 0 along x, 1 along y · line: index of the street line across · across_m: its fixed coordinate ·
-    start_m < end_m: the stretch along the axis · nodes: index along the axis of the junctions at the two ends,
-    None at the edge of the world · parking: whether vehicles park at the (left, right) kerb seen along the axis.
+    start_m < end_m: the stretch along the axis · nodes: index along the axis of the junctions at the two
+    ends, None at the edge of the world · parking: whether vehicles park at the (left, right) kerb seen along
+    the axis.
     """
 
     axis: int
@@ -53,7 +54,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Place:
-    """A parking place: centre, direction along it and room; kerb places hold anything, bays only what fits."""
+    """A parking place: centre, direction along it, room, and whether it lies at a kerb or is a bay."""
 
     x: float
     y: float
@@ -75,7 +76,7 @@ class Layout:
     places: tuple[Place, ...]
 
     def road_rectangles(self) -> list[Rectangle]:
-        """Carriageways (with parking strips) as axis-aligned rectangles in metres; they overlap at junctions."""
+        """Carriageways with parking strips as rectangles in metres; they overlap at junctions."""
         h, out = ROAD_HALF_WIDTH_M, []
         for s in self.streets:
             if s.axis == 0:
@@ -118,7 +119,10 @@ def _lines(rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def _streets(rng: np.random.Generator, xs: tuple[float, ...], ys: tuple[float, ...]) -> tuple[Street, ...]:
-    """All stretches of the grid less a few inner ones; every junction keeps three arms, one line per axis is whole."""
+    """All stretches of the grid less a few inner ones.
+
+    Every junction keeps three arms, and one line per axis stays whole.
+    """
     arms = {(i, j): 4 for i in range(len(xs)) for j in range(len(ys))}
     whole = (int(rng.integers(len(ys))), int(rng.integers(len(xs))))
     out: list[Street] = []
@@ -144,7 +148,10 @@ def _blocks(
 ) -> tuple[tuple[Rectangle, str], ...]:
     """Rectangles between pavements with their use: built, park or carpark."""
     h = BUILT_HALF_WIDTH_M
-    cx, cy = [-PAINTED_EXTENT_M - h, *xs, PAINTED_EXTENT_M + h], [-PAINTED_EXTENT_M - h, *ys, PAINTED_EXTENT_M + h]
+    cx, cy = (
+        [-PAINTED_EXTENT_M - h, *xs, PAINTED_EXTENT_M + h],
+        [-PAINTED_EXTENT_M - h, *ys, PAINTED_EXTENT_M + h],
+    )
     rects: list[Rectangle] = []
     for i in range(len(cx) - 1):
         for j in range(len(cy) - 1):
@@ -226,7 +233,15 @@ def _kerb_places(rng: np.random.Generator, s: Street) -> list[Place]:
             if s.axis == 0:
                 out.append(Place(c, p, math.pi if side > 0 else 0.0, length, True))
             else:  # seen along +y the left kerb lies at smaller x
-                out.append(Place(s.across_m - side * (ROAD_HALF_WIDTH_M - 1.38), c, -math.pi / 2 if side > 0 else math.pi / 2, length, True))
+                out.append(
+                    Place(
+                        s.across_m - side * (ROAD_HALF_WIDTH_M - 1.38),
+                        c,
+                        -math.pi / 2 if side > 0 else math.pi / 2,
+                        length,
+                        True,
+                    )
+                )
             along += length + float(rng.uniform(0, 2))
     return out
 

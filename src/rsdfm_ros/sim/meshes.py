@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,9 @@ class Mesh:
             )
 
 
-def building_meshes(buildings: tuple[Building, ...], looks: int, roofs: int, seed: int) -> tuple[list[Mesh], list[Mesh]]:
+def building_meshes(
+    buildings: tuple[Building, ...], looks: int, roofs: int, seed: int
+) -> tuple[list[Mesh], list[Mesh]]:
     """Walls by facade look and roofs (with parapets and roof-top boxes) by roof look."""
     rng = np.random.default_rng([seed, 6])
     walls, tops = [Mesh() for _ in range(looks)], [Mesh() for _ in range(roofs)]
@@ -63,14 +66,26 @@ def building_meshes(buildings: tuple[Building, ...], looks: int, roofs: int, see
         top = tops[b.roof]
         t = 0.35
         top.polygon([(x0, y0, z - 0.5), (x1, y0, z - 0.5), (x1, y1, z - 0.5), (x0, y1, z - 0.5)])
-        for r in ((x0, y0, x1, y0 + t), (x0, y1 - t, x1, y1), (x0, y0 + t, x0 + t, y1 - t), (x1 - t, y0 + t, x1, y1 - t)):
+        for r in (
+            (x0, y0, x1, y0 + t),
+            (x0, y1 - t, x1, y1),
+            (x0, y0 + t, x0 + t, y1 - t),
+            (x1 - t, y0 + t, x1, y1 - t),
+        ):
             top.box(r[0], r[1], z - 0.5, r[2], r[3], z)
         roomy = min(x1 - x0, y1 - y0) > 5.0
         for _ in range(int(rng.integers(0, 4)) if roomy else 0):
             w, d, h = rng.uniform(1.0, 3.5), rng.uniform(1.0, 3.0), rng.uniform(0.6, 1.6)
             cx, cy = rng.uniform(x0 + 2.2, x1 - 2.2), rng.uniform(y0 + 2.2, y1 - 2.2)
             other = tops[int(rng.integers(roofs))]
-            other.box(float(cx - w / 2), float(cy - d / 2), z - 0.5, float(cx + w / 2), float(cy + d / 2), z - 0.5 + float(h))
+            other.box(
+                float(cx - w / 2),
+                float(cy - d / 2),
+                z - 0.5,
+                float(cx + w / 2),
+                float(cy + d / 2),
+                z - 0.5 + float(h),
+            )
     return walls, tops
 
 
@@ -90,11 +105,17 @@ def tree_meshes(trees: tuple[Tree, ...], looks: int, seed: int) -> tuple[Mesh, l
             for k in range(sides):
                 a = turn + 2 * math.pi * k / sides + float(rng.normal(0, 0.1))
                 q = r * t.crown_radius_m * float(rng.uniform(0.85, 1.05))
-                ring.append((t.x + q * math.cos(a), t.y + q * math.sin(a), base + f * tall + float(rng.normal(0, 0.04)) * tall))
+                ring.append(
+                    (
+                        t.x + q * math.cos(a),
+                        t.y + q * math.sin(a),
+                        base + f * tall + float(rng.normal(0, 0.04)) * tall,
+                    )
+                )
             levels.append(ring)
         apex = (t.x, t.y, t.height_m)
         mesh = crowns[t.look]
-        for low, high in zip(levels, levels[1:], strict=False):
+        for low, high in pairwise(levels):
             for k in range(sides):
                 n = (k + 1) % sides
                 mesh.polygon([low[k], low[n], high[n]])

@@ -22,8 +22,8 @@ _TRIP_IDS = 1000
 class Population:
     """V vehicles over K frames; the parked ones come first.
 
-    poses (K, V, 3) x y yaw · velocities (K, V, 2) m/s · ids (K, V) int64, 0 while a vehicle is away; a vehicle that
-    comes back is a new object.
+    poses (K, V, 3) x y yaw · velocities (K, V, 2) m/s · ids (K, V) int64, 0 while a vehicle is away; a
+    vehicle that comes back is a new object.
     """
 
     specs: tuple[VehicleSpec, ...]
@@ -60,7 +60,10 @@ def _inside(start: float, end: float, across: float, extent: float) -> float:
 def _park(layout: Layout, rng: np.random.Generator) -> tuple[list[VehicleSpec], NDArray[np.float64]]:
     """Fills a random part of the parking places."""
     wanted = {True: float(rng.uniform(12, 24)), False: float(rng.uniform(7, 15))}
-    core = {kerb: sum(p.kerb == kerb and max(abs(p.x), abs(p.y)) < CORE_M for p in layout.places) for kerb in wanted}
+    core = {
+        kerb: sum(p.kerb == kerb and max(abs(p.x), abs(p.y)) < CORE_M for p in layout.places)
+        for kerb in wanted
+    }
     specs: list[VehicleSpec] = []
     poses: list[tuple[float, float, float]] = []
     for p in layout.places:

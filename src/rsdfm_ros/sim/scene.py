@@ -9,7 +9,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
 from rsdfm_ros.sim.ground import FACADE_PX, GROUND_PX, Image, paint_facade, paint_ground
 from rsdfm_ros.sim.layout import Layout
@@ -25,8 +24,8 @@ _EXTENT_M = 100.0
 class Scene:
     """A compiled model with the addresses that a frame needs.
 
-    vehicle_mocap (V,), camera_mocap (A,): rows of mocap_pos · camera_ids (A,) · geom_vehicle (G,) vehicle index of
-    every geom, -1 for the rest.
+    vehicle_mocap (V,), camera_mocap (A,): rows of mocap_pos · camera_ids (A,) · geom_vehicle (G,) vehicle
+    index of every geom, -1 for the rest.
     """
 
     model: mujoco.MjModel
@@ -36,7 +35,9 @@ class Scene:
     geom_vehicle: NDArray[np.int64]
 
 
-def build_scene(layout: Layout, vehicles: tuple[VehicleSpec, ...], agents: tuple[str, ...], seed: int, config: SimConfig) -> Scene:
+def build_scene(
+    layout: Layout, vehicles: tuple[VehicleSpec, ...], agents: tuple[str, ...], seed: int, config: SimConfig
+) -> Scene:
     """Compiles the world of a seed."""
     rng = np.random.default_rng([seed, 8])
     spec = mujoco.MjSpec()
@@ -69,7 +70,13 @@ def build_scene(layout: Layout, vehicles: tuple[VehicleSpec, ...], agents: tuple
 def _light(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
     """One sun of random direction and warmth, and light from the sky."""
     azimuth, elevation = rng.uniform(0, 2 * math.pi), math.radians(rng.uniform(32, 75))
-    towards = np.array([math.cos(azimuth) * math.cos(elevation), math.sin(azimuth) * math.cos(elevation), math.sin(elevation)])
+    towards = np.array(
+        [
+            math.cos(azimuth) * math.cos(elevation),
+            math.sin(azimuth) * math.cos(elevation),
+            math.sin(elevation),
+        ]
+    )
     warmth = rng.uniform(0.0, 0.12)
     sun = rng.uniform(0.65, 0.9) * np.array([1.0, 1.0 - 0.5 * warmth, 1.0 - warmth])
     sky = rng.uniform(0.32, 0.45) * np.array([0.95, 0.98, 1.05])
@@ -83,7 +90,11 @@ def _light(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
 
 def _texture(spec: mujoco.MjSpec, name: str, image: Image) -> None:
     texture = spec.add_texture(
-        name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=image.shape[1], height=image.shape[0], nchannel=3
+        name=name,
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        width=image.shape[1],
+        height=image.shape[0],
+        nchannel=3,
     )
     texture.data = np.ascontiguousarray(image).tobytes()
     textures = [""] * int(mujoco.mjtTextureRole.mjNTEXROLE)
@@ -125,7 +136,13 @@ def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, rng: np.random.Gener
         assert facade.shape[0] == FACADE_PX
         _texture(spec, f"facade{n}", facade)
         _mesh(spec, f"walls{n}", mesh, f"facade{n}")
-    tones = ((0.42, 0.41, 0.40), (0.55, 0.53, 0.50), (0.48, 0.30, 0.24), (0.35, 0.37, 0.40), (0.62, 0.62, 0.60))
+    tones = (
+        (0.42, 0.41, 0.40),
+        (0.55, 0.53, 0.50),
+        (0.48, 0.30, 0.24),
+        (0.35, 0.37, 0.40),
+        (0.62, 0.62, 0.60),
+    )
     for n, mesh in enumerate(roofs):
         tone = np.clip(np.array(tones[int(rng.integers(len(tones)))]) * rng.uniform(0.85, 1.15), 0, 1)
         spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
@@ -134,7 +151,9 @@ def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, rng: np.random.Gener
     spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[0.28, 0.21, 0.15, 1])
     _mesh(spec, "trunks", trunks, "bark")
     for n, mesh in enumerate(crowns):
-        green = np.clip(np.array([0.22, 0.36, 0.14]) * rng.uniform(0.75, 1.3) + rng.normal(0, 0.03, 3), 0.03, 1)
+        green = np.clip(
+            np.array([0.22, 0.36, 0.14]) * rng.uniform(0.75, 1.3) + rng.normal(0, 0.03, 3), 0.03, 1
+        )
         spec.add_material(name=f"leaves{n}", specular=0.0, shininess=0.0, rgba=[*green, 1.0])
         _mesh(spec, f"crowns{n}", mesh, f"leaves{n}")
 
@@ -147,5 +166,12 @@ def _vehicles(spec: mujoco.MjSpec, vehicles: tuple[VehicleSpec, ...]) -> list[st
         body = spec.worldbody.add_body(name=names[-1], mocap=True, pos=[0, 0, -100])
         for p in parts(v):
             low, high = np.array(p.low), np.array(p.high)
-            _geom(body, mujoco.mjtGeom.mjGEOM_BOX, pos=0.5 * (low + high), size=0.5 * (high - low), rgba=[*p.rgb, 1.0], material="paint")
+            _geom(
+                body,
+                mujoco.mjtGeom.mjGEOM_BOX,
+                pos=0.5 * (low + high),
+                size=0.5 * (high - low),
+                rgba=[*p.rgb, 1.0],
+                material="paint",
+            )
     return names

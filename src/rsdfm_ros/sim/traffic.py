@@ -1,7 +1,8 @@
 """Traffic on the lane graph: car following, junctions taken in turn, entry and exit at the edge of the world.
 
-Car following is the Intelligent Driver Model (Treiber, Hennecke, Helbing, Phys. Rev. E 62, 2000). A junction is
-held by one movement at a time (or by two that do not cross), and is entered only when there is room behind it.
+Car following is the Intelligent Driver Model (Treiber, Hennecke, Helbing, Phys. Rev. E 62, 2000). A junction
+is held by one movement at a time (or by two that do not cross), and is entered only when there is room behind
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LOOK_AHEAD_M = 45.0
 
 @dataclass
 class Mover:
-    """State of one moving vehicle: its centre is at arc length s_m of edge; previous is the edge behind it."""
+    """State of one moving vehicle: its centre is at arc length s_m of edge, previous lies behind it."""
 
     index: int
     spec: VehicleSpec
@@ -46,7 +47,10 @@ class Mover:
 
 @dataclass(frozen=True)
 class Track:
-    """Motion of M vehicles over K frames: poses (K, M, 3) x y yaw, velocities (K, M, 2) m/s, trips (K, M), 0 = away."""
+    """Motion of M vehicles over K frames.
+
+    poses (K, M, 3) x y yaw · velocities (K, M, 2) m/s · trips (K, M) counts from 1, 0 while away.
+    """
 
     poses: NDArray[np.float64]
     velocities: NDArray[np.float64]
@@ -61,7 +65,10 @@ class Traffic:
         self.on: dict[int, list[Mover]] = {e.index: [] for e in edges}
         self._apart: dict[tuple[int, int], bool] = {}
         self.holders: dict[Node, list[Mover]] = {e.node: [] for e in edges if e.node is not None}
-        self.movers = [Mover(n, v, float(rng.uniform(6.5, 12) if v.kind < 2 else rng.uniform(5, 9))) for n, v in enumerate(movers)]
+        self.movers = [
+            Mover(n, v, float(rng.uniform(6.5, 12) if v.kind < 2 else rng.uniform(5, 9)))
+            for n, v in enumerate(movers)
+        ]
         self._scatter()
 
     def _suits(self, m: Mover, e: Edge) -> bool:
@@ -134,7 +141,9 @@ class Traffic:
             holders = self.holders[move.node]
             if not all(self._compatible(move, self.edges[self._movement(o)]) for o in holders):
                 continue
-            bound = sum(2 * o.half + 3 for o in holders if self.edges[self._movement(o)].target == move.target)
+            bound = sum(
+                2 * o.half + 3 for o in holders if self.edges[self._movement(o)].target == move.target
+            )
             if self._tail(move.target) - bound > 2 * m.half + 4:
                 m.granted = True
                 holders.append(m)
@@ -146,7 +155,7 @@ class Traffic:
         return m.next if m.granted else m.previous
 
     def _compatible(self, a: Edge, b: Edge) -> bool:
-        """Whether two movements may share a junction: the same one, or two whose paths keep a lane's distance."""
+        """Whether two movements may share a junction: the same, or paths a lane's width apart."""
         if a.index == b.index:
             return True
         key = (min(a.index, b.index), max(a.index, b.index))
@@ -189,7 +198,9 @@ class Traffic:
                     see(ahead + move.length_m + o.s_m - o.half - m.half, o.speed)
         a = MAX_ACCELERATION * (1.0 - (m.speed / wish) ** 4)
         if gap < LOOK_AHEAD_M + 30:
-            closing = m.speed * (m.speed - lead_speed) / (2 * math.sqrt(MAX_ACCELERATION * COMFORTABLE_BRAKING))
+            closing = (
+                m.speed * (m.speed - lead_speed) / (2 * math.sqrt(MAX_ACCELERATION * COMFORTABLE_BRAKING))
+            )
             desired = STANDSTILL_GAP_M + max(0.0, m.speed * HEADWAY_S + closing)
             a -= MAX_ACCELERATION * (desired / max(gap, 0.1)) ** 2
         return max(-HARDEST_BRAKING, min(MAX_ACCELERATION, a)), gap - 0.5
@@ -239,7 +250,13 @@ class Traffic:
         c, d = 0.5 * (front + rear), front - rear
         v = 0.5 * m.speed
         yaw = math.atan2(d[1], d[0])
-        return (float(c[0]), float(c[1]), yaw, v * (math.cos(hf) + math.cos(hr)), v * (math.sin(hf) + math.sin(hr)))
+        return (
+            float(c[0]),
+            float(c[1]),
+            yaw,
+            v * (math.cos(hf) + math.cos(hr)),
+            v * (math.sin(hf) + math.sin(hr)),
+        )
 
     def _along(self, m: Mover, s: float) -> tuple[NDArray[np.float64], float]:
         e = self.edges[m.edge]
@@ -252,7 +269,9 @@ class Traffic:
 
 
 def drive(edges: list[Edge], specs: list[VehicleSpec], seed: int, frames: int, period_s: float) -> Track:
-    """Simulates traffic and samples it every period_s (a multiple of STEP_S) for a number of frames."""
+    """Simulates traffic and samples it every period_s, a multiple of STEP_S (else ValueError)."""
+    if period_s <= 0 or abs(period_s / STEP_S - round(period_s / STEP_S)) > 1e-6:
+        raise ValueError(f"the frame period must be a multiple of {STEP_S} s, not {period_s} s")
     traffic = Traffic(edges, specs, np.random.default_rng([seed, 4]))
     for _ in range(round(WARM_UP_S / STEP_S)):
         traffic.step()

@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 
 _SIGNS = np.array([(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)], np.float64) * 0.5
 SILHOUETTE_SHARE = (0.88, 0.94, 0.93, 0.97)
-"""Share of the projected box that an unoccluded vehicle of each class covers (measured over random views)."""
+"""Share of the projected box that an unoccluded vehicle of each class covers: the upper end over random
+views, since a hull of a box is wider than a cabin.
+"""
 MIN_SILHOUETTE_PX = 6.0
 
 
-def box_corners(centres: NDArray[np.float64], sizes: NDArray[np.float64], yaws: NDArray[np.float64]) -> NDArray[np.float64]:
+def box_corners(
+    centres: NDArray[np.float64], sizes: NDArray[np.float64], yaws: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Corners (N, 8, 3) of upright boxes in the map frame."""
     local = _SIGNS[None] * sizes[:, None]
     c, s = np.cos(yaws)[:, None], np.sin(yaws)[:, None]
@@ -20,7 +24,9 @@ def box_corners(centres: NDArray[np.float64], sizes: NDArray[np.float64], yaws: 
     return np.stack([x, y, local[..., 2]], -1) + centres[:, None]
 
 
-def project(points: NDArray[np.float64], K: NDArray[np.float64], T_map_camera: NDArray[np.float64]) -> NDArray[np.float64]:
+def project(
+    points: NDArray[np.float64], K: NDArray[np.float64], T_map_camera: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Image points (..., 3) as u, v in pixels and depth in metres along the optical axis."""
     p = (points - T_map_camera[:3, 3]) @ T_map_camera[:3, :3]
     z = np.where(np.abs(p[..., 2]) < 1e-6, 1e-6, p[..., 2])
@@ -28,7 +34,9 @@ def project(points: NDArray[np.float64], K: NDArray[np.float64], T_map_camera: N
     return np.concatenate([uv, p[..., 2:]], -1)
 
 
-def silhouette_areas(corners: NDArray[np.float64], K: NDArray[np.float64], T: NDArray[np.float64], width: int, height: int) -> NDArray[np.float64]:
+def silhouette_areas(
+    corners: NDArray[np.float64], K: NDArray[np.float64], T: NDArray[np.float64], width: int, height: int
+) -> NDArray[np.float64]:
     """Area in pixels (N,) of the hull of each projected box inside the image; 0 when outside or behind."""
     image = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     out = np.zeros(len(corners))
@@ -44,7 +52,9 @@ def silhouette_areas(corners: NDArray[np.float64], K: NDArray[np.float64], T: ND
     return out
 
 
-def visibility(visible_px: NDArray[np.float64], areas: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
+def visibility(
+    visible_px: NDArray[np.float64], areas: NDArray[np.float64], classes: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Share (N,) in [0, 1] of the unoccluded silhouette that is seen."""
     expected = areas * np.array(SILHOUETTE_SHARE)[classes]
     return np.where(areas > MIN_SILHOUETTE_PX, np.clip(visible_px / np.maximum(expected, 1.0), 0.0, 1.0), 0.0)

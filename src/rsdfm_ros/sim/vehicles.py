@@ -10,8 +10,9 @@ SHARES = (0.55, 0.18, 0.15, 0.12)
 """Shares of data.frame.CLASSES."""
 NOMINAL_SIZES_M = ((4.5, 1.85, 1.5), (5.4, 2.0, 2.2), (8.0, 2.5, 3.2), (12.0, 2.55, 3.2))
 _PAINTS = (
-    (0.92, 0.92, 0.93), (0.95, 0.95, 0.92), (0.72, 0.74, 0.77), (0.08, 0.08, 0.1), (0.70, 0.08, 0.08), (0.1, 0.2, 0.6),
-    (0.05, 0.35, 0.55), (0.08, 0.35, 0.15), (0.85, 0.7, 0.1), (0.85, 0.4, 0.08), (0.4, 0.1, 0.15), (0.55, 0.42, 0.3),
+    (0.92, 0.92, 0.93), (0.95, 0.95, 0.92), (0.72, 0.74, 0.77), (0.08, 0.08, 0.1),
+    (0.70, 0.08, 0.08), (0.1, 0.2, 0.6), (0.05, 0.35, 0.55), (0.08, 0.35, 0.15),
+    (0.85, 0.7, 0.1), (0.85, 0.4, 0.08), (0.4, 0.1, 0.15), (0.55, 0.42, 0.3),
 )  # fmt: skip
 _PAINT_ODDS = np.array([4, 2, 3, 2.5, 2, 2, 1, 0.8, 1, 0.8, 0.7, 0.7])
 GLASS = (0.07, 0.09, 0.12)
@@ -22,7 +23,7 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class VehicleSpec:
-    """One vehicle: class id, size (length, width, height) in m, body colour, second colour, shape variation 0 to 1."""
+    """One vehicle: class id, size (length, width, height) in m, two colours, shape variation 0 to 1."""
 
     kind: int
     size: tuple[float, float, float]
@@ -33,7 +34,7 @@ class VehicleSpec:
 
 @dataclass(frozen=True)
 class Part:
-    """A box in the vehicle frame (x forward, y left, z up from the ground), by its lower and upper corner in m."""
+    """A box, by two corners in m, in the vehicle frame (x forward, y left, z up from the ground)."""
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]

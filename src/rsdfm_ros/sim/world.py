@@ -25,8 +25,8 @@ _OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0])
 class World:
     """The mission of a seed: layout, traffic and flights are pure functions of the seed and the time.
 
-    Frames may be asked for in any order; the same seed and frame give the same pixels. Close it (or use it as a
-    context manager) to free the renderer.
+    Frames may be asked for in any order; the same seed and frame give the same pixels. Close it (or use it as
+    a context manager) to free the renderer.
     """
 
     def __init__(self, seed: int, uavs: int = 4, config: SimConfig | None = None) -> None:
@@ -47,7 +47,9 @@ class World:
     def __enter__(self) -> World:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -69,7 +71,12 @@ class World:
         return self._objects(k)[0]
 
     def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
-        """Frame k (0 <= k < config.max_frames) with the pictures of all agents, and depth and id images on request."""
+        """Renders frame k for all agents; depth and id images on request.
+
+        0 <= k < config.max_frames, else ValueError. Depth is float32 metres along the optical axis, 0 where
+        nothing was hit; ids are object ids, also of
+        vehicles too far away to be reported, 0 for everything else.
+        """
         objects, index = self._objects(k)
         poses = self.poses(k)
         self._move(k, poses)
@@ -84,14 +91,22 @@ class World:
             shares[:, a] = visibility(seen, silhouette_areas(corners, K, T, w, h), objects.classes)
             views.append(CameraView(agent, image, K, T, depth=distance, ids=number[vehicle] if ids else None))
         seen_objects = Objects(
-            objects.ids, objects.classes, objects.centres, objects.sizes, objects.yaws, objects.velocities, shares
+            objects.ids,
+            objects.classes,
+            objects.centres,
+            objects.sizes,
+            objects.yaws,
+            objects.velocities,
+            shares,
         )
         return WorldFrame(k, round(k * 1e9 / self.config.frame_rate_hz), tuple(views), seen_objects)
 
     def _objects(self, k: int) -> tuple[Objects, NDArray[np.int64]]:
         """Objects inside the labelled square and their vehicle indices."""
         if not 0 <= k < self.config.max_frames:
-            raise ValueError(f"frame {k} is outside the mission of {self.config.max_frames} frames (config.max_frames)")
+            raise ValueError(
+                f"frame {k} is outside the mission of {self.config.max_frames} frames (config.max_frames)"
+            )
         p = self._population
         near = np.abs(p.poses[k, :, :2]).max(1) <= self.config.label_extent_m
         index = np.flatnonzero((p.ids[k] > 0) & near)
@@ -99,7 +114,9 @@ class World:
         centres = np.column_stack([pose[:, :2], 0.5 * sizes[:, 2]])
         yaws = (pose[:, 2] + math.pi) % (2 * math.pi) - math.pi
         shares = np.zeros((len(index), len(self.agents)))
-        return Objects(p.ids[k, index], self._kinds[index], centres, sizes, yaws, p.velocities[k, index], shares), index
+        return Objects(
+            p.ids[k, index], self._kinds[index], centres, sizes, yaws, p.velocities[k, index], shares
+        ), index
 
     def _move(self, k: int, poses: list[NDArray[np.float64]]) -> None:
         """Puts vehicles and cameras where they are at frame k."""
