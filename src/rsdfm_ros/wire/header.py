@@ -145,3 +145,8 @@ def _check_counts(header: Header, limits: Limits, expected: Expected) -> None:
         raise CountMismatch("cell count", f"at most {most_cells}", header.cells)
     if header.decoded_bytes > limits.max_decoded_bytes:
         raise OverLimit("decoded size in bytes", limits.max_decoded_bytes, header.decoded_bytes)
+
+
+def band_of(packet: bytes) -> Band:
+    """The band of a packet that this process encoded itself; nothing is checked."""
+    return Band(packet[5])

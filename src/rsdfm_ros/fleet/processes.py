@@ -1,0 +1,152 @@
+"""Plain processes for a fleet: started together, watched, and all ended whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.fleet.specification import NodeSpec
+
+LAST_LINES = 20
+STOP_STEPS = ((signal.SIGINT, 6.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
+"""What ends a process, and how long it is given, in s."""
+_PR_SET_PDEATHSIG = 1
+
+
+class ProcessCrashed(RsdfmError):
+    """A process of the fleet ended although it should not have."""
+
+    def __init__(self, name: str, status: int, last_lines: Sequence[str], log: Path) -> None:
+        self.name, self.status, self.last_lines, self.log = name, status, tuple(last_lines), log
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        tail = "\n".join(f"    {line}" for line in last_lines) or "    (it printed nothing)"
+        super().__init__(f"{name} {how}. Its last lines ({log}):\n{tail}")
+
+
+@dataclass
+class Running:
+    """A started process."""
+
+    spec: NodeSpec
+    process: subprocess.Popen[str]
+    log: Path
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    reader: threading.Thread | None = None
+
+
+class Supervisor:
+    """Starts and ends processes. A context manager: leaving it ends all of them.
+
+    logs: folder for <name>.log and <name>.yaml (the parameters) · on_line: called with (name, line) of all output.
+    """
+
+    def __init__(self, logs: Path, on_line: Callable[[str, str], None] | None = None) -> None:
+        self.logs = logs
+        self._on_line = on_line
+        self._running: dict[str, Running] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self, spec: NodeSpec, environment: Mapping[str, str] | None = None) -> None:
+        """Start one process in a process group of its own."""
+        log = self.logs / f"{spec.name}.log"
+        command = command_of(spec, self.logs)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**os.environ, **spec.environment, **(environment or {})},
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock involved
+        )
+        running = Running(spec, process, log)
+        assert process.stdout is not None
+        running.reader = threading.Thread(target=self._read, args=(running, process.stdout), daemon=True)
+        running.reader.start()
+        self._running[spec.name] = running
+
+    def status(self, name: str) -> int | None:
+        """Exit status of a process, None while it runs."""
+        return self._running[name].process.poll()
+
+    def pid(self, name: str) -> int:
+        """Process id."""
+        return self._running[name].process.pid
+
+    def crashed(self, name: str) -> ProcessCrashed:
+        """What to say of a process that ended."""
+        running = self._running[name]
+        if running.reader is not None:
+            running.reader.join(1.0)
+        return ProcessCrashed(name, running.process.wait(), list(running.tail), running.log)
+
+    def names(self) -> list[str]:
+        """All processes, in the order of their start."""
+        return list(self._running)
+
+    def stop(self, names: Sequence[str] | None = None) -> None:
+        """End processes (all by default): politely, then less so, until none is left, children included."""
+        chosen = [self._running[n] for n in (names if names is not None else list(self._running))]
+        for number, patience_s in STOP_STEPS:
+            alive = [r for r in chosen if r.process.poll() is None]
+            for running in alive:
+                _signal_group(running.process.pid, number)
+            deadline = time.monotonic() + patience_s
+            while any(r.process.poll() is None for r in alive) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        for running in chosen:
+            _signal_group(running.process.pid, signal.SIGKILL)
+            if running.reader is not None:
+                running.reader.join(1.0)
+
+    def _read(self, running: Running, stream: IO[str]) -> None:
+        with running.log.open("a") as log:
+            for line in stream:
+                log.write(line)
+                log.flush()
+                running.tail.append(line.rstrip("\n"))
+                if self._on_line is not None:
+                    self._on_line(running.spec.name, line.rstrip("\n"))
+
+
+def command_of(spec: NodeSpec, folder: Path) -> list[str]:
+    """The command of a node process; its parameters go to <folder>/<name>.yaml."""
+    parameters = folder / f"{spec.name}.yaml"
+    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}, sort_keys=False))
+    command = [sys.executable, "-m", f"rsdfm_ros.nodes.{spec.executable}", "--ros-args"]
+    if spec.namespace:
+        command += ["-r", f"__ns:={spec.namespace}"]
+    return [*command, "--params-file", str(parameters)]
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def _die_with_parent() -> None:
+    """Even when the parent is killed outright, its children must not live on (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,113 @@
+"""Feature packets between messages and the inbox's envelopes; fused maps as messages."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.msg import FeaturePacket, FusedBev
+from rsdfm_ros.nodes.convert import MessageError, fill_pose, pose_matrix, stamp_ns, time_of
+from rsdfm_ros.nodes.handover import Fused
+from rsdfm_ros.nodes.inbox import Envelope, Refused, checked_pose
+
+MAX_NAME = 64
+
+
+def packets_to_messages(
+    packets: Sequence[bytes],
+    *,
+    agent: str,
+    frame: int,
+    stamp_ns: int,
+    frame_id: str,
+    fingerprint: int,
+    T_map_camera: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+) -> list[FeaturePacket]:
+    """One message per packet of a picture."""
+    messages = []
+    for index, payload in enumerate(packets):
+        message = FeaturePacket(agent=agent, frame=frame % 2**32, packet_index=index)
+        message.header.stamp, message.header.frame_id = time_of(stamp_ns), frame_id
+        message.packet_count, message.fingerprint = len(packets), fingerprint
+        fill_pose(message.camera_pose, T_map_camera)
+        message.covariance = np.ascontiguousarray(covariance, dtype=np.float64).ravel()
+        message.payload = array.array("B", payload)
+        messages.append(message)
+    return messages
+
+
+def envelope_of(message: FeaturePacket, *, topic_agent: str, frame_id: str) -> Envelope:
+    """The checked fields around the payload.
+
+    topic_agent: the name that the topic belongs to; nobody may speak for another. frame_id: our lattice frame.
+    Raises: Refused.
+    """
+    if message.agent != topic_agent:
+        raise Refused("agent_name", f"{message.agent[:MAX_NAME]!r} speaks on the topic of {topic_agent!r}")
+    if message.header.frame_id != frame_id:
+        raise Refused("frame_id", f"expected features in frame {frame_id!r}, got {message.header.frame_id!r}")
+    p, q = message.camera_pose.position, message.camera_pose.orientation
+    checked_pose((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), message.covariance)
+    return Envelope(
+        agent=message.agent,
+        stamp_ns=stamp_ns(message.header.stamp),
+        frame=int(message.frame),
+        index=int(message.packet_index),
+        count=int(message.packet_count),
+        fingerprint=int(message.fingerprint),
+        T_map_camera=pose_matrix(message.camera_pose),
+        covariance=np.asarray(message.covariance, dtype=np.float64).reshape(6, 6).copy(),
+    )
+
+
+def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> FusedBev:
+    """The collaborative map with int8 features."""
+    window = model.window
+    data, scale = model.quantise_fused(fused.collaborative)
+    message = FusedBev(agent=agent, frame=fused.frame % 2**32, fingerprint=model.fingerprint)
+    message.header.stamp, message.header.frame_id = time_of(fused.stamp_ns), frame_id
+    message.i0, message.j0, message.ni, message.nj = window.i0, window.j0, window.ni, window.nj
+    message.cell_size, message.channels = window.cell_size, len(scale)
+    message.contributors, message.ages_s = list(fused.contributors), list(fused.ages_s)
+    message.scale = [float(s) for s in scale]
+    message.data = array.array("B", np.ascontiguousarray(data).tobytes())
+    visible = fused.collaborative.visible.cpu().numpy()
+    message.visibility = array.array("B", np.packbits(visible).tobytes())
+    return message
+
+
+def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_s: float) -> Fused:
+    """The inverse of fused_to_message. Raises: MessageError unless everything fits our model."""
+    window = model.window
+    ours = (window.i0, window.j0, window.ni, window.nj, window.cell_size)
+    theirs = (message.i0, message.j0, message.ni, message.nj, message.cell_size)
+    if message.fingerprint != model.fingerprint:
+        raise MessageError("fingerprint_mismatch", "the fused map comes from another model")
+    if theirs != ours or message.header.frame_id != frame_id:
+        raise MessageError("fused_window", f"expected window {ours} in {frame_id!r}, got {theirs}")
+    scale = np.asarray(message.scale, dtype=np.float32)
+    cells = window.ni * window.nj
+    sizes = (len(message.data), len(message.visibility), len(scale))
+    if sizes != (message.channels * cells, (cells + 7) // 8, message.channels):
+        raise MessageError("fused_size", f"data, visibility and scale have lengths {sizes}")
+    if not np.isfinite(scale).all() or len(message.contributors) != len(message.ages_s):
+        raise MessageError("fused_content", "scales must be finite and ages match contributors")
+    visible = np.unpackbits(np.frombuffer(message.visibility, np.uint8), count=cells).astype(np.bool_)
+    values = np.frombuffer(message.data, np.int8).reshape(len(scale), window.ni, window.nj)
+    fused_map = model.dequantise_fused(
+        values, scale, visible.reshape(window.ni, window.nj), len(message.contributors)
+    )
+    return Fused(
+        stamp_ns=stamp_ns(message.header.stamp),
+        frame=int(message.frame),
+        collaborative=fused_map,
+        single=None,
+        contributors=tuple(message.contributors),
+        ages_s=tuple(float(a) for a in message.ages_s),
+        arrived_s=arrived_s,
+    )

@@ -1,0 +1,276 @@
+"""evaluator_node: judges the fleet against the truth while it flies, and writes down what happened.
+
+All topics arrive as raw bytes and go through one queue to one thread, which deserialises, records and scores: the
+executor only appends. Sizes of messages are those of the serialised bytes.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import OccupancyGrid
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, Image
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.boxes import rasterise
+from rsdfm_ros.geometry.lattice import square_window
+from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
+from rsdfm_ros.nodes import convert, convert_tasks, qos
+from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.mission import Mission
+from rsdfm_ros.nodes.recorder import BagWriter, FolderWriter
+from rsdfm_ros.nodes.report import fleet_message, result_of, status_line
+from rsdfm_ros.nodes.settings import EvaluatorSettings
+
+Handler = Callable[[str, Any, int], None]
+_END = ("", "", None, b"")
+
+
+class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
+    """`finished` tells when a mission of known length is over and everything is written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("evaluator_node", EvaluatorSettings, **options)
+        s = self.settings
+        self.finished = threading.Event()
+        self.window = square_window(s.map_half_extent_m, s.cell_size_m)
+        self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
+        self._queue: queue.SimpleQueue[tuple[str, str, Any, bytes]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._inputs: list[Any] = []
+        self._waiting: list[int] = []
+        self._last_truth_s: float | None = None
+        self._history: list[dict[str, Any]] = []
+        self._folder: FolderWriter | None = None
+        self._bag: BagWriter | None = None
+        self._truth_input: Any = None
+
+    def configure(self) -> None:
+        s = self.settings
+        if s.record_bag and not s.out:
+            raise RsdfmError("record_bag needs a folder: set `out`")
+        self._fleet = self.create_publisher(FleetStatus, "/fleet/status", qos.outputs())
+        if s.out:
+            out = Path(s.out)
+            if (out / "bag").exists() and s.record_bag:
+                raise RsdfmError(f"{out / 'bag'} exists already: choose another folder or remove it")
+            self._folder = FolderWriter(out, frames=s.record_frames)
+            self._bag = BagWriter(out / "bag") if s.record_bag else None
+
+    def activate(self) -> None:
+        s = self.settings
+        self._thread = threading.Thread(target=self._work, name="evaluation", daemon=True)
+        self._thread.start()
+        sensor = qos.sensor(s.image_reliability, depth=10)
+        poses = qos.sensor(s.image_reliability, depth=20)
+        features = qos.features(s.features_reliability, s.liveliness_lease_s, depth=64)
+        for agent in s.agents:
+            self._listen(f"/{agent}/bev/features", FeaturePacket, features, self._on_features, agent)
+            self._listen(f"/{agent}/status", AgentStatus, qos.outputs(), self._on_status, agent)
+            for variant, prefix in (("collaborative", ""), ("single", "single/")):
+                here = f"/{agent}/{prefix}"
+                self._listen(f"{here}instance_mask", Image, qos.outputs(), self._on_mask, agent, variant)
+                self._listen(f"{here}occupancy", OccupancyGrid, qos.outputs(), self._on_grid, agent, variant)
+                self._listen(f"{here}detections", ObjectArray, qos.outputs(), self._on_boxes, agent, variant)
+                self._listen(f"{here}future_masks", Image, qos.outputs(), self._on_future, agent, variant)
+                self._listen(f"{here}trajectories", TrajectoryArray, qos.outputs(), self._on_tracks, agent, variant)
+            if s.record_frames or s.record_bag:
+                self._listen(f"/{agent}/camera/image_raw", Image, sensor, self._on_image, agent)
+                self._listen(f"/{agent}/pose", PoseWithCovarianceStamped, poses, self._on_pose, agent)
+            if s.record_bag:
+                self._listen(f"/{agent}/camera/camera_info", CameraInfo, poses, None, agent)
+        # The truth last, once the rest is connected: a simulator may take its listener as the sign that we are ready.
+        self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
+
+    def deactivate(self) -> None:
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if self._thread is not None:
+            self._queue.put(_END)
+            self._thread.join(30.0)
+            self._thread = None
+
+    # --- taking in ------------------------------------------------------------------------------------------------
+
+    def _listen(self, topic: str, kind: Any, profile: Any, handler: Any, *key: str) -> None:
+        type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+
+        def handle(raw: bytes) -> None:
+            message = None if handler is None else deserialize_message(raw, kind)
+            if message is not None:
+                handler(message, raw, convert.stamp_ns(message.header.stamp), *key)
+
+        def take(raw: bytes) -> None:
+            self._queue.put((topic, type_name, handle, raw))
+
+        self._inputs.append(self.create_subscription(kind, topic, take, profile, raw=True))
+
+    def _tick(self) -> None:
+        if self._truth_input is None and self._connected():
+            self._listen("/ground_truth", GroundTruth, qos.outputs(), self._on_truth)
+            self._truth_input = self._inputs[-1]
+        if self._last_truth_s is not None and not self.finished.is_set():
+            late = monotonic() - self._last_truth_s > self.settings.end_timeout_s
+            if late or not self._waiting:
+                self._queue.put(("", "", None, b"finish"))
+                self._last_truth_s = None
+
+    def _connected(self) -> bool:
+        s = self.settings
+        return all(
+            self.count_publishers(f"/{agent}/{topic}") > 0
+            for agent in s.agents
+            for topic in ("trajectories", "bev/features")
+        )
+
+    def _work(self) -> None:
+        while True:
+            topic, type_name, handle, raw = self._queue.get()
+            if handle is None:
+                if raw == b"finish":
+                    self._finish()
+                    continue
+                self._finish()
+                return
+            try:
+                if self._bag is not None:
+                    self._bag.write(topic, type_name, _header_ns(raw), raw)
+                handle(raw)
+            except RsdfmError as error:
+                self.reject(getattr(error, "reason", "message"), f"{topic}: {error}")
+            except Exception as error:  # noqa: BLE001 - one bad message must not end the evaluation
+                self.on_job_error(topic, error)
+
+    def _on_features(self, message: FeaturePacket, raw: bytes, ns: int, agent: str) -> None:
+        instant = self.mission.at(ns)
+        instant.bytes_sent[agent] = instant.bytes_sent.get(agent, 0) + len(raw)
+        instant.packets_sent[agent] = instant.packets_sent.get(agent, 0) + 1
+
+    def _on_status(self, message: AgentStatus, raw: bytes, ns: int, agent: str) -> None:
+        if message.frames_processed == 0:
+            return
+        instant = self.mission.at(ns)
+        instant.status[agent] = status_line(message)
+        instant.contributors[agent] = (agent, *message.peers)
+        self._advance(ns)
+
+    def _on_mask(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).mask = convert_tasks.masks_from_message(message, self.window)[0]
+
+    def _on_future(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).future = convert_tasks.masks_from_message(message, self.window)
+
+    def _on_grid(self, message: OccupancyGrid, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        percent = convert_tasks.percent_from_message(message, self.window)
+        self.mission.answer(agent, variant, ns).percent = percent
+
+    def _on_boxes(self, message: ObjectArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).boxes = convert_tasks.boxes_from_message(message)
+
+    def _on_tracks(self, message: TrajectoryArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).tracks = convert_tasks.tracks_from_message(message)
+        self._advance(ns)
+
+    def _on_image(self, message: Image, raw: bytes, ns: int, agent: str) -> None:
+        if self.settings.record_frames:
+            self.mission.at(ns).images[agent] = convert.image_from_message(message)
+
+    def _on_pose(self, message: PoseWithCovarianceStamped, raw: bytes, ns: int, agent: str) -> None:
+        self.mission.at(ns).poses[agent] = convert.pose_matrix(message.pose.pose)
+
+    def _on_truth(self, message: GroundTruth, raw: bytes, ns: int) -> None:
+        instant = self.mission.at(ns)
+        instant.frame, instant.agents = int(message.frame), tuple(message.agents)
+        instant.truth = convert_tasks.truth_from_message(message)
+        frames = self.settings.frames
+        if frames == 0 or message.frame < frames:
+            self._waiting.append(ns)
+        elif message.frame >= frames + 3:
+            self._last_truth_s = monotonic()
+        self._advance(ns)
+
+    # --- scoring --------------------------------------------------------------------------------------------------
+
+    def _advance(self, ns: int) -> None:
+        """Report an instant as soon as it is answered and known; score what can be scored."""
+        for stamp_ns in [n for n in self._waiting if n <= ns]:
+            instant = self.mission.at(stamp_ns)
+            reported = set(self.settings.agents) <= set(instant.status)
+            if instant.truth is not None and reported and self.mission.answered(stamp_ns):
+                self._waiting.remove(stamp_ns)
+                self._report(stamp_ns)
+        self._keep(self.mission.advance())
+
+    def _report(self, stamp_ns: int) -> None:
+        instant = self.mission.at(stamp_ns)
+        line = self._line(instant, self.mission.live(stamp_ns))
+        self._history.append(line)
+        if self._folder is not None:
+            self._folder.status(line)
+        self._fleet.publish(fleet_message(line, stamp_ns, self.settings.frame_id))
+
+    def _line(self, instant: Any, live: dict[tuple[str, str], dict[str, float | None]]) -> dict[str, Any]:
+        agents = {}
+        for agent in self.settings.agents:
+            single, both = live.get((agent, "single"), {}), live.get((agent, "collaborative"), {})
+            total = self.mission.agent_result(agent, "collaborative")
+            agents[agent] = {
+                **instant.status.get(agent, {}),
+                "bytes_sent_frame": instant.bytes_sent.get(agent, 0),
+                "packets_sent_frame": instant.packets_sent.get(agent, 0),
+                "iou_single": single.get("iou"),
+                "iou_collaborative": both.get("iou"),
+                "ap_single": single.get("ap"),
+                "ap_collaborative": both.get("ap"),
+                "iou_so_far": total["iou"],
+                "ap_so_far": total["ap"],
+            }
+        return {"frame": instant.frame, "stamp_s": instant.stamp_ns / 1e9, "agents": agents}
+
+    def _keep(self, instants: list[Any]) -> None:
+        for instant in instants:
+            if self._folder is not None and instant.truth is not None and instant.answers:
+                self._folder.frame(instant, rasterise(instant.truth, self.window))
+
+    def _finish(self) -> None:
+        """Score what is left and write the results; once."""
+        if self.finished.is_set():
+            return
+        self._keep(self.mission.advance(final=True))
+        if self._bag is not None:
+            self._bag.close()
+            self._bag = None
+        if self._folder is not None:
+            self._folder.result(result_of(self.mission, self.settings, self._history))
+            self._folder.close()
+        self.finished.set()
+
+
+def _header_ns(raw: bytes) -> int:
+    """Stamp of a serialised message that begins with a header (little-endian CDR, as everywhere here)."""
+    seconds, nanoseconds = np.frombuffer(raw, "<i4", count=1, offset=4)[0], np.frombuffer(raw, "<u4", 1, 8)[0]
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
+
+
+def main() -> int:
+    """Run the evaluator in a process of its own; ends with the mission if its length is known."""
+    nodes: list[EvaluatorNode] = []
+
+    def build() -> list[EvaluatorNode]:
+        nodes.append(EvaluatorNode())
+        return nodes
+
+    return run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

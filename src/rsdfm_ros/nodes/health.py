@@ -1,0 +1,84 @@
+"""What a UAV's pipeline reports of itself: counts, rates, latencies, refusals by reason. Free of ROS."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+_KEPT = 200
+_RATE_SPAN_NS = 5_000_000_000
+
+
+@dataclass
+class Health:
+    """Shared by all nodes of one process; every method may be called from any thread.
+
+    counts: events since the start by name · rejects: refused input since the start by reason · peer_ages_s: age of
+    each peer in the newest fusion · latencies: arrival of a picture to its last output.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    rejects: Counter[str] = field(default_factory=Counter)
+    stage_s: dict[str, deque[float]] = field(default_factory=dict)
+    peer_ages_s: dict[str, float] = field(default_factory=dict)
+    frame_bytes: int = 0
+    objects: int = 0
+    _latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _stamps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a counter."""
+        with self._lock:
+            self.counts[name] += number
+
+    def reject(self, reason: str) -> None:
+        """Count a refusal."""
+        with self._lock:
+            self.rejects[reason] += 1
+
+    def took(self, stage: str, seconds: float) -> None:
+        """Note how long a stage of the pipeline took."""
+        with self._lock:
+            self.stage_s.setdefault(stage, deque(maxlen=_KEPT)).append(seconds)
+
+    def fused(self, peer_ages_s: Mapping[str, float]) -> None:
+        """Note who entered the newest fusion."""
+        with self._lock:
+            self.peer_ages_s = dict(peer_ages_s)
+
+    def answered(self, stamp_ns: int, latency_s: float) -> None:
+        """Note that the last output of a picture is out."""
+        with self._lock:
+            self.counts["frames"] += 1
+            self._latencies_s.append(latency_s)
+            self._stamps_ns.append(stamp_ns)
+
+    def clear_times(self) -> None:
+        """Forget stamps, after the clock jumped back."""
+        with self._lock:
+            self._stamps_ns.clear()
+            self.peer_ages_s = {}
+
+    def rate_hz(self) -> float:
+        """Answered pictures per second of mission time over the last five seconds."""
+        with self._lock:
+            if not self._stamps_ns:
+                return 0.0
+            recent = [s for s in self._stamps_ns if self._stamps_ns[-1] - s <= _RATE_SPAN_NS]
+        span = recent[-1] - recent[0]
+        return 0.0 if span <= 0 else (len(recent) - 1) * 1e9 / span
+
+    def latency_s(self, percentile: float) -> float:
+        """Percentile of the latency; 0 before the first answer."""
+        with self._lock:
+            return float(np.percentile(self._latencies_s, percentile)) if self._latencies_s else 0.0
+
+    def stages_ms(self) -> dict[str, float]:
+        """Median duration of every stage in ms."""
+        with self._lock:
+            return {name: 1e3 * float(np.median(times)) for name, times in self.stage_s.items()}

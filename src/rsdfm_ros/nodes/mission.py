@@ -1,0 +1,211 @@
+"""The fleet's answers against the truth, while the mission flies: matched by stamp, scored as offline. Free of ROS.
+
+A frame is scored once its truth, the truth of the four following frames and all answers are there. Figures are the
+same as those of `rsdfm evaluate` and come from the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
+from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, FrameTruth, Tracks, truth_of
+from rsdfm_ros.evaluation.messages import Traffic
+from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, frame_ap, frame_iou
+from rsdfm_ros.evaluation.protocol import HISTORY
+from rsdfm_ros.geometry.boxes import rasterise
+from rsdfm_ros.geometry.lattice import Window, square_window
+
+VARIANTS = ("collaborative", "single")
+METHOD_OF = {"collaborative": "rsdfm", "single": "single"}
+#: Figures that carry the name of their area in results (iou_long …); the others do so only for areas but the long one.
+BY_AREA = ("iou", "pq", "vpq", "iou_visible", "id_switches")
+AREAS = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
+
+
+@dataclass
+class Answer:
+    """What one UAV answered for one instant, piece by piece, in one variant (with or without peers)."""
+
+    mask: NDArray[np.int32] | None = None
+    percent: NDArray[np.uint8] | None = None
+    boxes: Boxes | None = None
+    tracks: Tracks | None = None
+    future: NDArray[np.int32] | None = None
+
+
+@dataclass
+class Instant:
+    """Everything known about one instant."""
+
+    frame: int
+    stamp_ns: int
+    truth: Objects | None = None
+    agents: tuple[str, ...] = ()
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    """By (UAV, variant)."""
+    status: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bytes_sent: dict[str, int] = field(default_factory=dict)
+    packets_sent: dict[str, int] = field(default_factory=dict)
+    images: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    poses: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    contributors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Mission:
+    """Collects answers and truth and scores them.
+
+    window: cells of all maps · foreground_percent: occupancy from which a cell counts as vehicle · wants_future:
+    whether answers come with predicted masks (without them there is no VPQ).
+    """
+
+    def __init__(self, agents: Sequence[str], window: Window, foreground_percent: int, *, wants_future: bool) -> None:
+        self.agents = tuple(agents)
+        self.window = window
+        self._threshold = foreground_percent
+        self._wants_future = wants_future
+        self._areas = {n: a for n, a in AREAS.items() if _contains(window, a)} or {"long": window}
+        self._scores = {v: {n: MetricAccumulator(a) for n, a in self._areas.items()} for v in VARIANTS}
+        self._traffic = Traffic()
+        self._by_agent = {
+            (agent, variant): MetricAccumulator(next(iter(self._areas.values())))
+            for agent in agents
+            for variant in VARIANTS
+        }
+        self._instants: dict[int, Instant] = {}
+        self._scored: set[int] = set()
+        self.missing_answers = 0
+
+    def at(self, stamp_ns: int) -> Instant:
+        """The record of an instant, made when it does not exist yet."""
+        if stamp_ns not in self._instants:
+            self._instants[stamp_ns] = Instant(-1, stamp_ns)
+        return self._instants[stamp_ns]
+
+    def answer(self, agent: str, variant: str, stamp_ns: int) -> Answer:
+        """The record of one UAV's answer, made when it does not exist yet."""
+        return self.at(stamp_ns).answers.setdefault((agent, variant), Answer())
+
+    def answered(self, stamp_ns: int) -> bool:
+        """Whether every UAV has answered this instant with its peers."""
+        answers = self.at(stamp_ns).answers
+        return all(self._complete(answers.get((agent, "collaborative"))) for agent in self.agents)
+
+    def live(self, stamp_ns: int) -> dict[tuple[str, str], dict[str, float | None]]:
+        """IoU and AP of this instant by (UAV, variant), as far as answers and truth are there."""
+        instant = self.at(stamp_ns)
+        if instant.truth is None:
+            return {}
+        area = next(iter(self._areas.values()))
+        true = rasterise(instant.truth, area) > 0
+        present = FrameTruth(self.window, np.zeros((0, 0, 0), np.int32), instant.truth, np.zeros((0, 0, 0)))
+        out: dict[tuple[str, str], dict[str, float | None]] = {}
+        for key, answer in instant.answers.items():
+            figures: dict[str, float | None] = {}
+            if answer.percent is not None:
+                figures["iou"] = frame_iou((answer.percent >= self._threshold)[self.window.crop(area)], true)
+            if answer.boxes is not None:
+                figures["ap"] = frame_ap(answer.boxes, present, area)
+            out[key] = figures
+        return out
+
+    def advance(self, *, final: bool = False) -> list[Instant]:
+        """Score all instants that can be; they are forgotten and returned in order.
+
+        final: also those that still miss answers; an instant without the truth of its future is returned unscored.
+        """
+        done = []
+        known = sorted(s for s, i in self._instants.items() if i.truth is not None)
+        for position, stamp_ns in enumerate(known):
+            instant = self._instants[stamp_ns]
+            if stamp_ns in self._scored:
+                continue
+            futures = known[position : position + HORIZON]
+            enough = len(futures) == HORIZON
+            if not final and not (enough and self._all_in(instant)):
+                break
+            if enough and instant.frame >= HISTORY - 1:
+                self._score(instant, [self._truth_at(s) for s in futures])
+            self._scored.add(stamp_ns)
+            instant.answers = dict(instant.answers)
+            done.append(instant)
+        for stamp_ns in [s for s in self._scored if s in self._instants]:
+            del self._instants[stamp_ns]
+        return done
+
+    def results(self) -> list[dict[str, Any]]:
+        """One entry per variant, in the form of `rsdfm evaluate`'s results."""
+        rows: list[dict[str, Any]] = []
+        for variant in ("single", "collaborative"):
+            row: dict[str, Any] = {"method": METHOD_OF[variant]}
+            for area, accumulator in self._scores[variant].items():
+                for key, value in accumulator.result().items():
+                    row[f"{key}_{area}" if key in BY_AREA or area != "long" else key] = value
+            traffic = self._traffic if variant == "collaborative" else Traffic()
+            rows.append({**row, **traffic.result(FRAME_PERIOD_S)})
+        return rows
+
+    def agent_result(self, agent: str, variant: str) -> Result:
+        """Figures of one UAV over the mission so far (±50 m)."""
+        return self._by_agent[agent, variant].result()
+
+    def _score(self, instant: Instant, objects: Sequence[Objects]) -> None:
+        truth = truth_of(objects, self.window)
+        columns = {name: n for n, name in enumerate(instant.agents)}
+        for (agent, variant), answer in instant.answers.items():
+            if not self._complete(answer):
+                self.missing_answers += variant == "collaborative"
+                continue
+            used = instant.contributors.get(agent, (agent,)) if variant == "collaborative" else (agent,)
+            seen = truth.visible_to([columns[u] for u in used if u in columns])
+            prediction = self._prediction(answer)
+            for accumulator in (*self._scores[variant].values(), self._by_agent[agent, variant]):
+                accumulator.add(prediction, truth, seen)
+        traffic = self._traffic
+        for agent, size in instant.bytes_sent.items():
+            traffic.sender_frames += 1
+            traffic.message_bytes += size
+            traffic.messages += instant.packets_sent.get(agent, 0)
+            traffic.most_bytes = max(traffic.most_bytes, size)
+
+    def _prediction(self, answer: Answer) -> FramePrediction:
+        foreground = None if answer.percent is None else answer.percent >= self._threshold
+        return FramePrediction(self.window, foreground, answer.future, answer.boxes, answer.tracks)
+
+    def _complete(self, answer: Answer | None) -> bool:
+        if answer is None or answer.percent is None or answer.boxes is None or answer.tracks is None:
+            return False
+        return answer.mask is not None and (answer.future is not None or not self._wants_future)
+
+    def _all_in(self, instant: Instant) -> bool:
+        singles = {agent for agent, variant in instant.answers if variant == "single"}
+        wanted = [(a, "collaborative") for a in self.agents] + [(a, "single") for a in singles]
+        return all(self._complete(instant.answers.get(key)) for key in wanted)
+
+    def _truth_at(self, stamp_ns: int) -> Objects:
+        truth = self._instants[stamp_ns].truth
+        assert truth is not None
+        return truth
+
+
+def seconds(stamp_ns: int) -> float:
+    """A stamp in s."""
+    return stamp_ns / 1e9
+
+
+def megabits_per_second(bytes_per_frame: float) -> float:
+    """Rate of a sender at the mission's frame rate."""
+    return bytes_per_frame * 8e-6 / FRAME_PERIOD_S
+
+
+def _contains(window: Window, area: Window) -> bool:
+    try:
+        window.crop(area)
+    except ValueError:
+        return False
+    return True

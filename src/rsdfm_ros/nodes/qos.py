@@ -1,0 +1,68 @@
+"""Quality of service of every topic, in one place.
+
+Best effort and shallow where only the newest matters, as on a radio. A lockstep simulation asks for reliable images
+and features instead (parameter `reliability`): there a lost message would not mean less work but a stalled mission.
+A best-effort publisher does not match a reliable subscription, so both ends of a fleet take the setting from the same
+description.
+"""
+
+from __future__ import annotations
+
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
+
+RELIABILITY = ("best_effort", "reliable")
+
+
+def sensor(reliability: str, depth: int = 2) -> QoSProfile:
+    """Images, camera information and poses."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=_policy(reliability))
+
+
+def features(reliability: str, lease_s: float, lifespan_s: float = 0.0, depth: int = 16) -> QoSProfile:
+    """Feature packets: the packets of two frames deep. lease_s: a sender silent for that long counts as dead.
+
+    lifespan_s: packets older than this are not delivered any more; 0 for never, as in a simulation that is slower
+    than real time.
+    """
+    profile = QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=_policy(reliability),
+        liveliness=LivelinessPolicy.AUTOMATIC,
+        liveliness_lease_duration=Duration(seconds=lease_s),
+    )
+    if lifespan_s > 0:
+        profile.lifespan = Duration(seconds=lifespan_s)
+    return profile
+
+
+def fused(depth: int = 1) -> QoSProfile:
+    """Fused maps for head nodes in other processes."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT
+    )
+
+
+def outputs(depth: int = 10) -> QoSProfile:
+    """Task outputs, status and ground truth: small and wanted completely."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def clock() -> QoSProfile:
+    """The simulation's /clock: what rclpy's time source subscribes with."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def latched() -> QoSProfile:
+    """Small facts that late joiners need too."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def _policy(reliability: str) -> ReliabilityPolicy:
+    return ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT

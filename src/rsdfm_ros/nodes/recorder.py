@@ -1,0 +1,91 @@
+"""Writes what an evaluated mission leaves behind: arrays per frame, status lines, results, and an MCAP bag."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from rsdfm_ros.evaluation.bytes import typestore
+from rsdfm_ros.nodes.mission import Instant
+
+JPEG_QUALITY = 90
+
+
+class BagWriter:
+    """A rosbag2 bag (MCAP) of raw serialised messages."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.open()
+        self._connections: dict[str, Any] = {}
+
+    def write(self, topic: str, type_name: str, stamp_ns: int, raw: bytes) -> None:
+        """Append a message of `type_name` (e.g. rsdfm_ros/msg/FeaturePacket) at mission time."""
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(topic, type_name, typestore=typestore())
+        self._writer.write(self._connections[topic], stamp_ns, raw)
+
+    def close(self) -> None:
+        """Finish the bag; without this it cannot be read."""
+        self._writer.close()
+
+
+class FolderWriter:
+    """Everything else below one folder."""
+
+    def __init__(self, folder: Path, *, frames: bool) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._status = (folder / "status.jsonl").open("w", buffering=1)
+        self._frames = folder / "frames" if frames else None
+        if self._frames is not None:
+            self._frames.mkdir(exist_ok=True)
+
+    def status(self, line: dict[str, Any]) -> None:
+        """Append a line of live status."""
+        self._status.write(json.dumps(line) + "\n")
+
+    def frame(self, instant: Instant, true_ids: np.ndarray) -> None:
+        """Write <folder>/frames/<frame>.npz: true_ids (ni, nj) int32, and per UAV and variant (`uav1/collaborative/…`)
+        ids (ni, nj) uint16, percent (ni, nj) uint8, boxes (N, 11) as class, score, centre, size, yaw, velocity;
+        `uav1/image` JPEG bytes, `uav1/pose` (4, 4)."""
+        if self._frames is None:
+            return
+        arrays: dict[str, Any] = {
+            "frame": instant.frame,
+            "stamp_ns": instant.stamp_ns,
+            "agents": np.array(instant.agents),
+            "true_ids": true_ids,
+        }
+        for (agent, variant), answer in instant.answers.items():
+            if answer.mask is not None:
+                arrays[f"{agent}/{variant}/ids"] = answer.mask.astype(np.uint16)
+            if answer.percent is not None:
+                arrays[f"{agent}/{variant}/percent"] = answer.percent
+            if answer.boxes is not None:
+                b = answer.boxes
+                columns = [b.classes, b.scores, *b.centres.T, *b.sizes.T, b.yaws, *b.velocities.T]
+                arrays[f"{agent}/{variant}/boxes"] = np.stack(columns, axis=1)
+            if answer.tracks is not None:
+                arrays[f"{agent}/{variant}/tracks"] = answer.tracks.positions
+        for agent, image in instant.images.items():
+            quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            arrays[f"{agent}/image"] = cv2.imencode(".jpg", image[..., ::-1], quality)[1].ravel()
+        for agent, pose in instant.poses.items():
+            arrays[f"{agent}/pose"] = pose
+        np.savez_compressed(self._frames / f"{instant.frame:06d}.npz", **arrays)
+
+    def result(self, result: dict[str, Any]) -> None:
+        """Write result.json, whole or not at all."""
+        partial = self.folder / "result.json.partial"
+        partial.write_text(json.dumps(result, indent=2) + "\n")
+        partial.replace(self.folder / "result.json")
+
+    def close(self) -> None:
+        """End the status lines."""
+        self._status.close()

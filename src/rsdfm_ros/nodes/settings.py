@@ -1,0 +1,118 @@
+"""The parameters of every node. A default stands here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rsdfm_ros.nodes.parameters import setting
+from rsdfm_ros.nodes.qos import RELIABILITY
+
+_AUTOSTART = "configure and activate by itself; otherwise a lifecycle manager does"
+_FRAME = "frame of the world lattice, ENU metres"
+_MODEL = "model folder, or random:<configuration>[:<seed>] for untrained weights"
+_THREADS = "threads of torch in this process"
+_SINGLE = "also answer without any peer, on topics under single/, for comparison"
+_RELIABILITY = "how images, camera information and poses are subscribed to"
+_FEATURES = "reliability of feature packets; the same on every UAV"
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """encoder_node: pictures to bird's-eye-view features and packets."""
+
+    autostart: bool = setting(True, _AUTOSTART)
+    agent: str = setting("", "name of this UAV; empty: the node's namespace")
+    frame_id: str = setting("map", _FRAME)
+    model: str = setting("models/nano", _MODEL)
+    threads: int = setting(1, _THREADS, low=1, high=64)
+    image_reliability: str = setting("best_effort", _RELIABILITY, choices=RELIABILITY)
+    features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
+    liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
+    lifespan_s: float = setting(0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0)
+    pose_tolerance_s: float = setting(0.02, "largest distance in time of picture and pose, s", low=0.0, high=1.0)
+    extrinsics: tuple[float, ...] = setting(
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+        "optical camera frame in the frame whose pose is published: x y z m, quaternion x y z w",
+        length=(7,),
+    )
+    ground_height_m: float = setting(0.0, "height of the ground plane in the lattice frame, m", low=-1e4, high=1e4)
+    budget_bytes: int = setting(18_000, "mean serialised bytes per picture", low=1000, high=10_000_000)
+    max_packet_bytes: int = setting(16_384, "largest packet payload in bytes", low=512, high=65_536)
+
+
+@dataclass(frozen=True)
+class CollaborationSettings:
+    """collaboration_node: own and peers' features to fused maps."""
+
+    autostart: bool = setting(True, _AUTOSTART)
+    agent: str = setting("", "name of this UAV; empty: the node's namespace")
+    frame_id: str = setting("map", _FRAME)
+    model: str = setting("models/nano", _MODEL)
+    threads: int = setting(1, _THREADS, low=1, high=64)
+    features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
+    liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
+    lifespan_s: float = setting(0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0)
+    max_age_s: float = setting(1.0, "peers' features older than this are not fused, s", low=0.0, high=60.0)
+    peer_wait_s: float = setting(
+        0.1, "longest wait of the steady clock for peers' packets of the same instant, s", low=0.0, high=60.0
+    )
+    max_peers: int = setting(16, "peers listened to at most", low=0, high=64)
+    discovery_period_s: float = setting(0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0)
+    publish_single: bool = setting(False, _SINGLE)
+    publish_fused: bool = setting(True, "publish bev/fused for head nodes in other processes")
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """The three head nodes: fused maps to task outputs."""
+
+    autostart: bool = setting(True, _AUTOSTART)
+    agent: str = setting("", "name of this UAV; empty: the node's namespace")
+    frame_id: str = setting("map", _FRAME)
+    model: str = setting("models/nano", _MODEL)
+    threads: int = setting(1, _THREADS, low=1, high=64)
+    publish_single: bool = setting(False, _SINGLE)
+    publish_future: bool = setting(False, "publish future_masks, the predicted instance masks")
+    publish_markers: bool = setting(True, "publish markers for RViz and Foxglove")
+    max_gap_s: float = setting(1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0)
+
+
+@dataclass(frozen=True)
+class SimSettings:
+    """sim_node: the simulated world."""
+
+    autostart: bool = setting(True, _AUTOSTART)
+    frame_id: str = setting("map", _FRAME)
+    seed: int = setting(9000, "seed of layout, traffic and flights", low=0, high=2**31 - 1)
+    uavs: int = setting(4, "number of UAVs", low=1, high=8)
+    frames: int = setting(60, "frames to fly, at 2 Hz of mission time", low=1, high=120)
+    lockstep: bool = setting(True, "wait until every UAV has answered a frame before the next one")
+    real_time_factor: float = setting(1.0, "mission seconds per second when not in lockstep", low=0.01, high=100.0)
+    answer: str = setting(
+        "status", "topic of a UAV whose stamp says that a frame is answered", choices=("status", "trajectories")
+    )
+    first_answer_timeout_s: float = setting(30.0, "longest wait for the first answers, s", low=0.1, high=600.0)
+    answer_timeout_s: float = setting(5.0, "longest wait for the answers to a frame, s", low=0.1, high=600.0)
+    ready_timeout_s: float = setting(60.0, "longest wait for the fleet to be there, s", low=0.1, high=600.0)
+    wait_for_truth_listener: bool = setting(False, "the fleet is there only when somebody listens to the truth")
+
+
+@dataclass(frozen=True)
+class EvaluatorSettings:
+    """evaluator_node: the fleet's answers against the truth, status, records."""
+
+    autostart: bool = setting(True, _AUTOSTART)
+    frame_id: str = setting("map", _FRAME)
+    agents: tuple[str, ...] = setting(("uav1", "uav2", "uav3", "uav4"), "names of the UAVs")
+    frames: int = setting(0, "the mission ends after so many frames; 0: runs until stopped", low=0, high=1_000_000)
+    map_half_extent_m: float = setting(64.0, "half side of the map that the UAVs answer on, m", low=1.0, high=4096.0)
+    cell_size_m: float = setting(0.5, "side of a cell of that map, m", low=0.01, high=10.0)
+    foreground_percent: int = setting(50, "occupancy from which a cell counts as vehicle, per cent", low=0, high=100)
+    expect_future: bool = setting(True, "the UAVs publish future_masks: score VPQ, and wait for them")
+    out: str = setting("", "folder for result.json, status.jsonl and what is recorded; empty: nothing is written")
+    record_frames: bool = setting(False, "write the arrays of every frame to <out>/frames")
+    record_bag: bool = setting(False, "write all topics to <out>/bag as MCAP")
+    end_timeout_s: float = setting(20.0, "longest wait for missing answers at the end, s", low=0.1, high=600.0)
+    features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
+    image_reliability: str = setting("best_effort", _RELIABILITY, choices=RELIABILITY)
+    liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)

@@ -1,0 +1,216 @@
+"""sim_node: the simulated world. Drives /clock, publishes every UAV's camera and pose, and the truth.
+
+In lockstep the mission clock stands still until every UAV has answered the frame, or a time limit of the steady clock
+has passed (counted): the result then does not depend on the machine's speed. Otherwise frames come at a fixed rate.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image
+
+from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.msg import AgentStatus, GroundTruth, TrajectoryArray
+from rsdfm_ros.nodes import convert, qos
+from rsdfm_ros.nodes.base import RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.convert_tasks import truth_to_message
+from rsdfm_ros.nodes.settings import SimSettings
+
+START_NS = 10_000_000_000
+"""Mission clock of frame 0: a ROS time of zero would mean "no time yet"."""
+FUTURE_FRAMES = 4
+"""Frames of truth published beyond the last pictures, so that the last predictions can be judged."""
+CLOCK_PERIOD_S = 0.05
+
+
+class SimNode(RsdfmNode[SimSettings]):
+    """Flies in a thread of its own; `finished` tells when the mission is over."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("sim_node", SimSettings, **options)
+        self.agents = tuple(f"uav{n + 1}" for n in range(self.settings.uavs))
+        self.finished = threading.Event()
+        self.failure = ""
+        self.timeouts = 0
+        self._stop = threading.Event()
+        self._answers = threading.Condition()
+        self._answered_ns = dict.fromkeys(self.agents, -1)
+        self._connected: dict[str, set[str]] = {agent: set() for agent in self.agents}
+        self._thread: threading.Thread | None = None
+        self._clock_ns = 0
+
+    def configure(self) -> None:
+        # Reliable: a lost picture would stall a lockstep mission; best-effort subscribers match all the same.
+        sensor, outputs = qos.sensor("reliable", depth=4), qos.outputs()
+        self._clock_output = self.create_publisher(Clock, "/clock", qos.outputs(depth=1))
+        self._truth = self.create_publisher(GroundTruth, "/ground_truth", outputs)
+        kinds = (("camera/camera_info", CameraInfo), ("pose", PoseWithCovarianceStamped), ("camera/image_raw", Image))
+        self._cameras = {
+            agent: {
+                name: self.create_publisher(kind, f"/{agent}/{name}", sensor) for name, kind in kinds
+            }
+            for agent in self.agents
+        }
+        kind: Any = AgentStatus if self.settings.answer == "status" else TrajectoryArray
+        self._listeners = [
+            self.create_subscription(
+                kind, f"/{agent}/{self.settings.answer}", lambda m, a=agent: self._on_answer(a, m), outputs
+            )
+            for agent in self.agents
+        ]
+
+    def activate(self) -> None:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="flight", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        self._stop.set()
+        with self._answers:
+            self._answers.notify_all()
+        if self._thread is not None:
+            self._thread.join(10.0)
+            self._thread = None
+
+    def _on_answer(self, agent: str, message: Any) -> None:
+        with self._answers:
+            self._answered_ns[agent] = max(self._answered_ns[agent], convert.stamp_ns(message.header.stamp))
+            if isinstance(message, AgentStatus):
+                self._connected[agent] = set(message.peers)
+            else:
+                self._connected[agent] = set(self.agents)
+            self._answers.notify_all()
+
+    # --- the flight -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._fly()
+        except Exception as error:  # noqa: BLE001 - reported, and the process ends with status 1
+            self.failure = f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"the simulation failed: {self.failure}")
+        finally:
+            self.finished.set()
+
+    def _fly(self) -> None:
+        # Imported here: the renderer binds to the thread that uses it, and costs a second.
+        from rsdfm_ros.sim.world import World
+
+        s = self.settings
+        with World(s.seed, s.uavs) as world:
+            frame = world.frame(0)
+            self._tick(START_NS - 1_000_000)
+            if not self._wait_for_fleet():
+                return
+            start_s = monotonic()
+            for k in range(s.frames):
+                if k:
+                    frame = world.frame(k)
+                if not s.lockstep:
+                    self._pace(start_s, frame.stamp_ns)
+                if self._stop.is_set():
+                    return
+                stamp_ns = self._publish(frame)
+                if s.lockstep:
+                    self._wait_for_answers(stamp_ns, k == 0)
+            for k in range(s.frames, s.frames + FUTURE_FRAMES):
+                later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
+                self._publish(later)
+        self._truth.wait_for_all_acked()
+        self.get_logger().info(f"flew {s.frames} frames, {self.timeouts} without all answers")
+
+    def _publish(self, frame: WorldFrame) -> int:
+        s, stamp_ns = self.settings, START_NS + frame.stamp_ns
+        self._tick(stamp_ns)
+        truth = truth_to_message(
+            frame.objects, agents=self.agents, frame=frame.index, ns=stamp_ns, frame_id=s.frame_id
+        )
+        self._truth.publish(truth)
+        for view in frame.views:
+            camera, optical = self._cameras[view.agent], f"{view.agent}/camera_optical"
+            size = (view.image.shape[0], view.image.shape[1])
+            info = convert.intrinsics_to_message(view.K, size, stamp_ns, optical)
+            pose = convert.pose_to_message(view.T_map_camera, view.covariance, stamp_ns, s.frame_id)
+            camera["camera/camera_info"].publish(info)
+            camera["pose"].publish(pose)
+            camera["camera/image_raw"].publish(convert.image_to_message(view.image, stamp_ns, optical))
+        self.health.count("frames_flown")
+        return stamp_ns
+
+    def _tick(self, ns: int) -> None:
+        self._clock_ns = ns
+        self._clock_output.publish(Clock(clock=convert.time_of(ns)))
+
+    def _pace(self, start_s: float, frame_ns: int) -> None:
+        """Let mission time pass until the frame is due."""
+        factor = self.settings.real_time_factor
+        due_s = start_s + frame_ns / 1e9 / factor
+        while not self._stop.is_set() and (left_s := due_s - monotonic()) > 0:
+            self._stop.wait(min(left_s, CLOCK_PERIOD_S))
+            now_ns = START_NS + round((monotonic() - start_s) * factor * 1e9)
+            if self._clock_ns < now_ns < START_NS + frame_ns:
+                self._tick(now_ns)
+
+    def _wait_for_answers(self, stamp_ns: int, first: bool) -> None:
+        s = self.settings
+        limit_s = s.first_answer_timeout_s if first else s.answer_timeout_s
+        with self._answers:
+            self._answers.wait_for(lambda: self._stop.is_set() or not self._behind(stamp_ns), limit_s)
+            behind = self._behind(stamp_ns)
+        if behind and not self._stop.is_set():
+            self.timeouts += 1
+            self.health.count("answer_timeouts")
+            self.get_logger().warning(f"no answer from {', '.join(behind)} within {limit_s:.1f} s: flying on")
+
+    def _behind(self, stamp_ns: int) -> list[str]:
+        return [agent for agent, answered in self._answered_ns.items() if answered < stamp_ns]
+
+    # --- the start ------------------------------------------------------------------------------------------------
+
+    def _wait_for_fleet(self) -> bool:
+        """Until every UAV takes pictures and hears its peers; flies anyway after the time limit, and says so."""
+        deadline_s = monotonic() + self.settings.ready_timeout_s
+        while not self._stop.is_set():
+            missing = self._not_ready()
+            if not missing:
+                return True
+            if monotonic() > deadline_s:
+                self.get_logger().warning(f"starting although {'; '.join(missing)}")
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _not_ready(self) -> list[str]:
+        missing = []
+        with self._answers:
+            connected = {agent: set(peers) for agent, peers in self._connected.items()}
+        for agent, publishers in self._cameras.items():
+            if any(p.get_subscription_count() == 0 for p in publishers.values()):
+                missing.append(f"nobody takes the pictures of {agent}")
+            elif deaf := set(self.agents) - {agent} - connected[agent]:
+                missing.append(f"{agent} does not hear {', '.join(sorted(deaf))}")
+        if self.settings.wait_for_truth_listener and self._truth.get_subscription_count() == 0:
+            missing.append("the evaluator is not there")
+        return missing
+
+
+def main() -> int:
+    """Run the simulation in a process of its own; ends with the mission."""
+    nodes: list[SimNode] = []
+
+    def build() -> list[SimNode]:
+        nodes.append(SimNode())
+        return nodes
+
+    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+    return 1 if nodes and nodes[0].failure else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
