@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,48 @@ def test_geometry_is_the_chain_of_ego_pose_and_calibrated_sensor(copy: Path) -> 
     after = open_dataset(copy).load(0, 0, images=False).views[0].T_map_camera
     up = before[:3, :3] @ [0.0, -2.0, 0.0]  # body z is up, the camera's y points down
     np.testing.assert_allclose(after[:3, 3] - before[:3, 3], up, atol=1e-9)
+
+
+def test_a_set_of_other_origin_with_lidar_sweeps_and_its_own_channel_names_is_read(copy: Path) -> None:
+    (copy / VERSION / "rsdfm.json").unlink()
+
+    def rename(rows: list[dict[str, Any]]) -> None:
+        for n, row in enumerate(rows):
+            row["channel"] = f"CAMERA_BOTTOM_id_{n}"
+        rows.append({"token": "lidar", "channel": "LIDAR_TOP", "modality": "lidar"})
+
+    def add_lidar(rows: list[dict[str, Any]]) -> None:
+        rows.append(rows[0] | {"token": "mount", "sensor_token": "lidar", "camera_intrinsic": []})
+
+    def add_sweeps(rows: list[dict[str, Any]]) -> None:
+        first = dict(rows[0])
+        rows.append(
+            first | {"token": "points", "calibrated_sensor_token": "mount", "filename": "samples/L/1.bin"}
+        )
+        rows.append(first | {"token": "between", "is_key_frame": False})
+
+    def forget_visibility(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["visibility_token"] = ""
+
+    rewrite(copy, "sensor", rename)
+    rewrite(copy, "calibrated_sensor", add_lidar)
+    rewrite(copy, "sample_data", add_sweeps)
+    rewrite(copy, "sample_annotation", forget_visibility)
+    dataset = open_dataset(copy)
+    assert dataset.scenes[1].agents == tuple(f"camera_bottom_id_{n}" for n in range(3))
+    frame, expected = dataset.load(1, 1), make_frame(1, seed=1, uavs=3)
+    for view, other in zip(frame.views, expected.views, strict=True):
+        np.testing.assert_allclose(view.T_map_camera, other.T_map_camera, atol=1e-9)
+    assert set(np.unique(frame.objects.visibility)) <= {0.0, 1.0}
+
+
+def test_several_threads_may_read_at_once(written: Path) -> None:
+    dataset = open_dataset(written)
+    with ThreadPoolExecutor(4) as pool:
+        frames = list(pool.map(lambda k: dataset.load(0, k % 4, depth=True), range(16)))
+    for k, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.views[1].image, dataset.load(0, k % 4).views[1].image)
 
 
 def test_other_categories_are_ignored_and_counted(copy: Path) -> None:

@@ -248,6 +248,15 @@ def test_a_damaged_fragment_is_named(finished: Path, tmp_path: Path) -> None:
     assert len(open_dataset(tmp_path)) == 3
 
 
+def test_the_simulator_itself_is_written_and_read(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
+    assert simulate.run(arguments(tmp_path, "--scenes", "1", "--frames", "1", "--uavs", "1", "--depth")) == 0
+    frame = open_dataset(tmp_path).load(0, 0, depth=True)
+    assert frame.views[0].image.std() > 5
+    assert frame.views[0].depth is not None and frame.views[0].depth.max() > 10
+    assert len(frame.objects) > 5
+
+
 def _children() -> set[int]:
     """Children that still run, after up to five seconds of grace."""
     deadline = time.monotonic() + 5

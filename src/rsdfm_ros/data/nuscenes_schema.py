@@ -11,6 +11,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.geometry.rotations import (
     R_BODY_OPTICAL,
     matrix_from_quaternion,
@@ -85,10 +86,11 @@ def token(*parts: object) -> str:
 
 
 def class_of_category(name: str) -> int | None:
-    """Index into CLASSES of a nuScenes category name, None for categories that we do not use."""
-    if name == "vehicle.bus" or name.startswith("vehicle.bus."):
-        return CATEGORY_NAMES.index("vehicle.bus.rigid")
-    return CATEGORY_NAMES.index(name) if name in CATEGORY_NAMES else None
+    """Index into CLASSES of a category name, with or without ``vehicle.``; None for categories that we do not use."""
+    group = name.removeprefix("vehicle.")
+    if group.startswith("bus."):  # vehicle.bus.rigid, vehicle.bus.bendy
+        group = "bus"
+    return CLASSES.index(group) if group in CLASSES else None
 
 
 def channel_of_agent(agent: str) -> str:
