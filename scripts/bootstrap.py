@@ -20,6 +20,7 @@ VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 LOG = os.path.join(ROOT, "log", "setup.log")
 REQUIREMENTS = ("requirements/core.txt", "requirements/ros.txt", "requirements/dev.txt")
+NO_DEPS = "requirements/nodeps.txt"
 CONSTRAINTS = "requirements/constraints.txt"
 SUPPORTED = ((3, 10), (3, 13))
 PIP_OPTIONS = ["--no-input", "--disable-pip-version-check", "--retries", "10", "--progress-bar", "off"]
@@ -118,6 +119,7 @@ def install_requirements():
     # Through the environment the pins also hold for the tools that pip builds source packages with.
     environment = dict(os.environ, PIP_CONSTRAINT=os.path.join(ROOT, CONSTRAINTS))
     run([PYTHON, "-m", "pip", "install"] + PIP_OPTIONS + files, environment)
+    run([PYTHON, "-m", "pip", "install", "--no-deps"] + PIP_OPTIONS + ["-r", NO_DEPS], environment)
     run([PYTHON, "scripts/fix_cmake_exports.py"])
 
 
@@ -152,7 +154,7 @@ def main():
             if problem:
                 raise SetupError(problem)
         make_environment()
-        requirements = digest(REQUIREMENTS + (CONSTRAINTS, "scripts/fix_cmake_exports.py"))
+        requirements = digest(REQUIREMENTS + (NO_DEPS, CONSTRAINTS, "scripts/fix_cmake_exports.py"))
         stamp = os.path.join(VENV, "requirements.stamp")
         step("Python packages (a few minutes when they are not cached)", stamp, requirements, install_requirements)
         sources = relative("msg/*.msg") + ["CMakeLists.txt", "package.xml", "scripts/executable.py.in"]
