@@ -267,7 +267,7 @@ def _about(
                 "seeds": sorted(s.seed for s in scenes if s.seed is not None),
             },
             "stages": times,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "device": str(args.device),
         },
         "thresholds": {"segmentation": 0.5, "trajectory": 0.5, "detection": 0.05},

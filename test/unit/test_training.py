@@ -1,0 +1,260 @@
+"""Training: exact augmentation, deterministic samples, resumable runs, and a loss that goes down."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from training_data import FlatWorld, K
+
+from rsdfm_ros.geometry.camera import project
+from rsdfm_ros.geometry.rotations import is_rigid
+from rsdfm_ros.model.config import ModelConfig, load_model_config
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.training import command
+from rsdfm_ros.training.augment import WorldMotion, perturb_pose
+from rsdfm_ros.training.config import TrainingConfig, TrainingConfigError, load_training_config
+from rsdfm_ros.training.loop import Checkpoints, Clock, learning_rate, prefetch
+from rsdfm_ros.training.objective import TrunkObjective, collate, height_distribution
+from rsdfm_ros.training.samples import TrunkSampler, pixel_heights
+from rsdfm_ros.training.temporal import TemporalObjective
+
+SETTINGS = {
+    "model": {
+        "name": "tiny",
+        "image_height": 64,
+        "image_width": 96,
+        "window_tiles": [-2, -2, 4, 4],
+        "channels": 16,
+        "low_channels": 4,
+        "high_channels": 4,
+        "encoder_widths": [8, 8, 16, 16],
+        "neck_widths": [16, 16, 16],
+    },
+    "training": {
+        "steps": 6,
+        "temporal_steps": 3,
+        "temporal_batch": 2,
+        "batch_frames": 1,
+        "window_tiles": [-1, -1, 2, 2],
+        "codec_from": 0.0,
+        "translate_m": 3.0,
+    },
+}
+
+
+@pytest.fixture
+def config_path(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS))
+    return path
+
+
+@given(st.floats(-3, 3), st.floats(-20, 20), st.floats(-20, 20), st.booleans())
+def test_moving_the_world_moves_no_pixel(yaw: float, x: float, y: float, mirror: bool) -> None:
+    motion = WorldMotion(yaw, (x, y), mirror)
+    frame = FlatWorld().load(0, 2)
+    view = frame.views[1]
+    before, depth = project(frame.objects.centres, view.K, view.T_map_camera)
+    pose = motion.camera(view.T_map_camera)
+    assert is_rigid(pose)
+    after, depth_after = project(motion.objects(frame.objects).centres, motion.intrinsics(view.K, 96), pose)
+    if mirror:
+        before[:, 0] = 96 - before[:, 0]
+    front = depth > 1.0
+    assert np.allclose(after[front], before[front], atol=1e-6)
+    assert np.allclose(depth_after, depth)
+
+
+def test_moving_the_world_turns_headings_and_velocities_alike() -> None:
+    objects = FlatWorld().objects(0, 0)
+    turned = WorldMotion(0.7, (1.0, 2.0), True).objects(objects)
+    heading = np.arctan2(turned.velocities[:, 1], turned.velocities[:, 0])
+    assert np.allclose(np.cos(heading - turned.yaws), 1.0)
+
+
+def test_pose_noise_has_the_covariance_it_reports() -> None:
+    rng = np.random.default_rng(0)
+    T = FlatWorld().load(0, 0).views[0].T_map_camera
+    shifts = np.stack([perturb_pose(T, rng, 0.5, 0.01)[0][:3, 3] - T[:3, 3] for _ in range(2000)])
+    assert np.allclose(shifts.std(axis=0), 0.5, rtol=0.1)
+    noisy, covariance = perturb_pose(T, rng, 0.5, 0.01)
+    assert is_rigid(noisy)
+    assert np.allclose(np.diag(covariance), [0.25] * 3 + [1e-4] * 3)
+
+
+def test_heights_of_flat_ground_are_zero() -> None:
+    heights = pixel_heights(FlatWorld().load(0, 0).views[0], (32, 48))
+    known = np.isfinite(heights)
+    assert known.mean() > 0.5 and np.abs(heights[known]).max() < 1e-3
+
+
+def test_height_targets_have_the_true_mean() -> None:
+    bins = ModelConfig("x").heights_m
+    heights = np.array([[0.0, 0.3, 1.0, 3.39, 3.69, 9.0, np.nan]], np.float32)[None]
+    target = height_distribution(heights, bins)
+    assert np.allclose(target.sum(axis=1)[0, 0], [1, 1, 1, 1, 1, 1, 0])
+    mean = (target[0, :-1, 0] * np.array(bins)[:, None]).sum(axis=0)
+    assert np.allclose(mean[:4], heights[0, 0, :4], atol=1e-5)
+    assert target[0, -1, 0].tolist() == [0, 0, 0, 0, 0, 1, 0]
+
+
+def test_samples_depend_on_seed_and_index_alone() -> None:
+    model, config = ModelConfig("tiny", image_height=64, image_width=96), TrainingConfig(seed=3)
+    one, two = TrunkSampler(FlatWorld(), model, config), TrunkSampler(FlatWorld(), model, config)  # type: ignore[arg-type]
+    for index in (0, 5, 13):
+        a, b = one[index], two[index]
+        assert np.array_equal(a.images, b.images) and np.array_equal(a.T_map_camera, b.T_map_camera)
+    other = TrunkSampler(FlatWorld(), model, TrainingConfig(seed=4))  # type: ignore[arg-type]
+    assert not np.array_equal(one[0].T_map_camera, other[0].T_map_camera)
+    assert sorted(one.frame_of(n) for n in range(len(one))) == sorted(one.frames)
+
+
+def test_every_parameter_of_the_trunk_gets_a_gradient(config_path: Path) -> None:
+    torch.manual_seed(0)
+    model = RSDFM(load_model_config(config_path))
+    config = TrainingConfig(agents_weights=(0.0, 0.0, 1.0), translate_m=0.0)
+    sampler = TrunkSampler(FlatWorld(), model.config, config)  # type: ignore[arg-type]
+    heads = ["detection", "segmentation"]
+    objective = TrunkObjective(model, heads, command.TRUNK_LOSSES)
+    total, parts = objective(collate([sampler[0], sampler[1]], model, heads), 100, 0.0)
+    total.backward()
+    assert set(parts) >= {"height", "reconstruction", "distillation", "score", *command.TRUNK_LOSSES}
+    temporal = ("heads.trajectory", "heads.detection.motion", "heads.detection.velocity")
+    missing = [
+        n
+        for n, p in model.named_parameters()
+        if not n.startswith(temporal) and (p.grad is None or not torch.isfinite(p.grad).all() or not p.grad.any())
+    ]
+    assert missing == []
+
+
+def test_the_trunk_loss_falls(config_path: Path) -> None:
+    torch.manual_seed(0)
+    model = RSDFM(load_model_config(config_path))
+    config = TrainingConfig(translate_m=0.0, pose_noise_share=0.0)
+    sampler = TrunkSampler(FlatWorld(), model.config, config)  # type: ignore[arg-type]
+    heads = ["detection", "segmentation"]
+    objective = TrunkObjective(model, heads, command.TRUNK_LOSSES)
+    batch = collate([sampler[0], sampler[1]], model, heads)
+    optimiser = torch.optim.AdamW(objective.parameters(), 3e-3)
+    history = []
+    for _ in range(25):
+        optimiser.zero_grad()
+        total, parts = objective(batch, 100, 0.0)
+        total.backward()
+        optimiser.step()
+        history.append(float(parts["segmentation.mask"]))
+    assert np.mean(history[-3:]) < 0.6 * np.mean(history[:3])
+
+
+def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:
+    model = RSDFM(load_model_config(config_path))
+    objective = TemporalObjective(model).train()
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert trained and all(
+        n.startswith(("heads.trajectory", "heads.detection.motion", "heads.detection.velocity")) for n in trained
+    )
+    assert not model.heads["detection"].shared.training and model.heads["trajectory"].training  # type: ignore[union-attr]
+    assert isinstance(objective, torch.nn.Module)
+
+
+def arguments(config: Path, out: Path, **changes: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args(["--data", "unused", "--config", str(config), "--out", str(out), "--threads", "1"])
+    vars(args).update(changes)
+    return args
+
+
+def test_a_run_makes_a_model_that_loads(
+    config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    out = tmp_path / "run"
+    assert command.run(arguments(config_path, out)) == 0
+    perception = Perception.load(out / "model")
+    assert perception.config == load_model_config(config_path)
+    training = perception.manifest["training"]
+    assert training["data"]["seeds"] == [0, 1]
+    assert training["stages"]["trunk"]["steps"] == 6 and training["stages"]["temporal"]["steps"] == 3
+    assert command.run(arguments(config_path, out)) == 0  # finished: nothing is trained again
+    assert Perception.load(out / "model").fingerprint == perception.fingerprint
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command.run(arguments(config_path, whole))
+    original = command._descend
+    calls = {"n": 0}
+
+    def interrupted(*args: object) -> None:
+        calls["n"] += 1
+        if calls["n"] == 4:
+            raise KeyboardInterrupt
+        original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(command, "_descend", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command.run(arguments(config_path, parts))
+    assert "resumes from" in capsys.readouterr().out
+    monkeypatch.setattr(command, "_descend", original)
+    command.run(arguments(config_path, parts))
+    a, b = Perception.load(whole / "model"), Perception.load(parts / "model")
+    assert a.manifest["training"]["stages"]["trunk"]["steps"] == b.manifest["training"]["stages"]["trunk"]["steps"]
+
+
+def test_prefetching_keeps_the_order_and_passes_errors_on() -> None:
+    def make(n: int) -> int:
+        if n == 20:
+            raise ValueError("broken sample")
+        return n
+
+    items = prefetch(make, 2, stride=3, threads=2)
+    assert [next(items) for _ in range(6)] == [2, 5, 8, 11, 14, 17]
+    with pytest.raises(ValueError, match="broken sample"):
+        next(items)
+    items.close()  # type: ignore[attr-defined]
+
+
+def test_the_schedule_ends_by_steps_or_by_time() -> None:
+    assert Clock(100, step=50).progress == 0.5
+    assert Clock(100, limit_s=10.0, step=50, elapsed_s=8.0).progress == 0.8
+    rates = [learning_rate(p, 1.0, 0.1) for p in np.linspace(0, 1, 50)]
+    assert max(rates) <= 1.0 and rates[-1] == pytest.approx(0.01) and rates[0] < 0.1
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    small, large = torch.nn.Linear(2, 2), torch.nn.Linear(3, 3)
+    Checkpoints(path).save(small, torch.optim.AdamW(small.parameters()), Clock(10, step=4))
+    clock = Clock(10)
+    assert Checkpoints(path).load(small, torch.optim.AdamW(small.parameters()), clock) and clock.step == 4
+    with pytest.raises(Exception, match="does not fit this configuration"):
+        Checkpoints(path).load(large, torch.optim.AdamW(large.parameters()), clock)
+
+
+@pytest.mark.parametrize("bad", [{"stepz": 3}, {"steps": "many"}, {"cells_min": 9, "cells_max": 3}])
+def test_a_bad_training_configuration_is_refused(tmp_path: Path, bad: dict[str, object]) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(json.dumps({"training": bad}))
+    with pytest.raises(TrainingConfigError):
+        load_training_config(path)
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    path = Path(__file__).parents[2] / "config/model/nano.yaml"
+    assert sum(p.numel() for p in RSDFM(load_model_config(path)).parameters()) <= 2_000_000
+    assert load_training_config(path).steps > 0
+    assert K.shape == (3, 3)
