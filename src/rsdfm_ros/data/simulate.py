@@ -35,7 +35,7 @@ SEED_LIMIT = 2**31
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rsdfm simulate`."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the dataset")
+    parser.add_argument("--out", type=Path, required=True, default=argparse.SUPPRESS, metavar="DIR", help="folder of the dataset")
     parser.add_argument(
         "--scenes", type=int, default=1, metavar="N", help="scenes in total (default %(default)s)"
     )
@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=40,
         help=f"frames per scene at 2 Hz, 1 to {MAX_FRAMES} (default %(default)s)",
     )
-    parser.add_argument("--jobs", type=int, default=None, help="processes (default: one per core)")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=cores, help="processes (default %(default)s, one per core)")
     parser.add_argument("--depth", action="store_true", help="store depth too, as 16-bit PNG in centimetres")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
 
@@ -68,8 +69,7 @@ def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) ->
     _require("--seed", args.seed, 0, SEED_LIMIT - args.scenes)
     _require("--uavs", args.uavs, 1, MAX_UAVS)
     _require("--frames", args.frames, 1, MAX_FRAMES)
-    jobs = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
-    _require("--jobs", jobs, 1, 1024)
+    _require("--jobs", args.jobs, 1, 1024)
     if args.out.exists() and not args.out.is_dir():
         raise RsdfmError(f"--out {args.out} is a file: expected a folder, or a name that is still free")
     parameters = Parameters(args.seed, args.uavs, args.frames, args.depth, asdict(SimConfig()))
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) ->
             remember_parameters(args.out, parameters)
             with (
                 _bar(console) as bar,
-                contextlib.closing(render(args.out, parameters, args.scenes, jobs, make_world)) as events,
+                contextlib.closing(render(args.out, parameters, args.scenes, args.jobs, make_world)) as events,
             ):
                 task = bar.add_task(
                     "frames", total=args.scenes * args.frames, scenes=f"0/{args.scenes}", rate=""
