@@ -1,0 +1,247 @@
+"""Say what is there, what is missing, and the cure.
+
+What can crash or hang (graphics drivers, DDS) is tried in a process of its own with a time limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SUPPORTED_PYTHON = ((3, 10), (3, 13))
+MINIMUM_DISK_GB = 2.0
+TRIAL_LIMIT_S = 60.0
+
+MAKE_SETUP = "run `make setup`"
+CORE_PACKAGES = ("numpy", "scipy", "opencv-python", "pyyaml", "rich", "zstandard", "safetensors", "mujoco", "rosbags")
+OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_ros", "cv_bridge", "tf_transformations")
+
+_RENDER_TRIAL = """
+import mujoco
+model = mujoco.MjModel.from_xml_string(
+    '<mujoco><worldbody><light pos="0 0 3"/><geom type="box" size="1 1 .1" rgba="1 0 0 1"/></worldbody></mujoco>')
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+with mujoco.Renderer(model, 64, 64) as renderer:
+    renderer.update_scene(data)
+    picture = renderer.render()
+assert picture.max() > 50, "the picture is black"
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: `status` is "ok", "missing" (needed) or "absent" (works without)."""
+
+    name: str
+    status: str
+    found: str
+    cure: str = ""
+
+
+def _trial(arguments: list[str]) -> tuple[bool, str]:
+    """Run Python with `arguments`: success and its output, or failure and its last line."""
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, timeout=TRIAL_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"no answer within {TRIAL_LIMIT_S:.0f} s"
+    if done.returncode == 0:
+        return True, done.stdout.strip()
+    lines = done.stderr.strip().splitlines()
+    return False, lines[-1] if lines else f"exit status {done.returncode}"
+
+
+def check_python() -> Check:
+    """Python version and machine."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    low, high = SUPPORTED_PYTHON
+    good = low <= sys.version_info[:2] <= high and platform.machine() in ("x86_64", "AMD64")
+    cure = "use CPython 3.10 to 3.13 on x86-64: `make setup PYTHON=python3.11`"
+    return Check("Python", "ok" if good else "missing", found, "" if good else cure)
+
+
+def check_build_tools() -> Check:
+    """Compiler, CMake and make, which build the messages."""
+    names = {"C++ compiler": ("c++", "g++"), "cmake": ("cmake",), "make": ("make",)}
+    missing = [name for name, programs in names.items() if not any(map(shutil.which, programs))]
+    if missing:
+        cure = "sudo apt-get install -y cmake g++ make"
+        return Check("build tools", "missing", f"no {', '.join(missing)}", cure)
+    version = subprocess.run(["cmake", "--version"], capture_output=True, text=True, check=False).stdout
+    number = re.search(r"\d+\.\d+\.\d+", version)
+    return Check("build tools", "ok", f"C++ compiler, make, CMake {number.group() if number else '?'}")
+
+
+def check_packages() -> Check:
+    """Python packages of the core."""
+    versions, missing = [], []
+    for name in CORE_PACKAGES:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            if name == "opencv-python" and importlib.util.find_spec("cv2"):  # Debian's or the headless build
+                versions.append("OpenCV")
+            else:
+                missing.append(name)
+    if missing:
+        return Check("Python packages", "missing", f"no {', '.join(missing)}", MAKE_SETUP)
+    return Check("Python packages", "ok", ", ".join(versions))
+
+
+def check_torch() -> Check:
+    """PyTorch, its threads, and where it will compute."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Check("PyTorch", "missing", str(error), MAKE_SETUP)
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        flags = ""
+    bf16 = "bf16 in hardware" if re.search(r"avx512_bf16|amx_bf16", flags) else "no bf16 in the CPU"
+    return Check("PyTorch", "ok", f"{torch.__version__}, {device}, {torch.get_num_threads()} threads, {bf16}")
+
+
+def check_rendering() -> Check:
+    """A picture rendered without a display, as the simulator needs."""
+    good, text = _trial(["-c", _RENDER_TRIAL])
+    if good:
+        return Check("rendering", "ok", f"MuJoCo draws (MUJOCO_GL={os.environ.get('MUJOCO_GL', 'not set')})")
+    cure = "sudo apt-get install -y libegl1 libgl1-mesa-dri libopengl0, and set MUJOCO_GL=egl"
+    return Check("rendering", "missing", text, cure)
+
+
+def check_messages() -> Check:
+    """rclpy and the compiled messages, with one message sent to ourselves over DDS."""
+    for module in ("rclpy", "rsdfm_ros.msg"):
+        if importlib.util.find_spec(module) is None:
+            return Check("ROS 2", "missing", f"cannot import {module}", f"{MAKE_SETUP}, or source a ROS 2 workspace")
+    good, text = _trial(["-m", "rsdfm_ros.nodes.dds_check"])
+    if not good:
+        cure = "allow UDP on the loopback interface, and look at ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
+        return Check("ROS 2", "missing", f"a message did not come back: {text}", cure)
+    result = json.loads(text.splitlines()[-1])
+    return Check("ROS 2", "ok", f"message round trip in {result['seconds'] * 1e3:.1f} ms over {result['rmw']}")
+
+
+def check_transport() -> Check:
+    """The DDS setting without which large messages get lost."""
+    name, value = "FASTDDS_BUILTIN_TRANSPORTS", os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "")
+    if value:
+        return Check("DDS transport", "ok", f"{name}={value}")
+    return Check("DDS transport", "absent", f"{name} is not set: large images get lost", f"export {name}=LARGE_DATA")
+
+
+def check_optional_ros() -> Check:
+    """Packages of a full ROS installation that we use where they exist."""
+    there = [name for name in OPTIONAL_ROS if importlib.util.find_spec(name)]
+    absent = [name for name in OPTIONAL_ROS if name not in there]
+    if not absent:
+        return Check("full ROS", "ok", ", ".join(there))
+    return Check("full ROS", "absent", f"without {', '.join(absent)}", "optional; they come with a ROS 2 installation")
+
+
+def find_weights() -> Path | None:
+    """The shipped model: in this checkout, or in the share folder of an installation."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    places = [Path(__file__).resolve().parents[2], *(Path(p) / "share" / "rsdfm_ros" for p in prefixes if p)]
+    candidates = (place / "models" / "nano" for place in places)
+    return next((path for path in candidates if (path / "manifest.yaml").is_file()), None)
+
+
+def check_weights() -> Check:
+    """The shipped weights against the hash in their manifest."""
+    folder = find_weights()
+    if folder is None:
+        return Check("weights", "missing", "no models/nano", "check out the repository again, or run `./rsdfm train`")
+    try:
+        from rsdfm_ros.errors import RsdfmError
+        from rsdfm_ros.model.store import WEIGHTS, read_manifest, sha256_of
+
+        expected, actual = read_manifest(folder)["weights_sha256"], sha256_of(folder / WEIGHTS)
+    except (RsdfmError, OSError, ImportError) as error:
+        return Check("weights", "missing", str(error), "git checkout -- models/nano")
+    if actual != expected:
+        return Check("weights", "missing", f"{folder} does not match its manifest", "git checkout -- models/nano")
+    return Check("weights", "ok", f"models/nano, sha256 {actual[:12]}… as its manifest says")
+
+
+def check_video() -> Check:
+    """A codec for bev.mp4."""
+    try:
+        import cv2
+    except (ImportError, OSError) as error:
+        return Check("video", "missing", str(error), MAKE_SETUP)
+    with tempfile.TemporaryDirectory() as folder:
+        for code in ("mp4v", "VP90"):
+            writer = cv2.VideoWriter(f"{folder}/t.mp4", cv2.VideoWriter_fourcc(*code), 2.0, (64, 64))
+            opened = writer.isOpened()
+            writer.release()
+            if opened:
+                program = ", ffmpeg" if shutil.which("ffmpeg") else ""
+                return Check("video", "ok", f"OpenCV writes {code}{program}")
+    return Check("video", "absent", "OpenCV writes no MP4 here", "install opencv-python from PyPI")
+
+
+def check_disk() -> Check:
+    """Free space where results go."""
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    if free < MINIMUM_DISK_GB:
+        return Check("disk", "missing", f"{free:.1f} GB free here", f"free {MINIMUM_DISK_GB:.0f} GB")
+    return Check("disk", "ok", f"{free:.0f} GB free here")
+
+
+CHECKS: tuple[Callable[[], Check], ...] = (
+    check_python,
+    check_build_tools,
+    check_packages,
+    check_torch,
+    check_rendering,
+    check_messages,
+    check_transport,
+    check_optional_ros,
+    check_weights,
+    check_video,
+    check_disk,
+)
+
+
+def examine() -> Iterator[Check]:
+    """Run all checks in order."""
+    for check in CHECKS:
+        yield check()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `rsdfm doctor`."""
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 1 when something needed is missing."""
+    marks = {"ok": "ok", "missing": "MISSING", "absent": "-"}
+    findings = []
+    for check in examine():
+        findings.append(check)
+        if not args.json:
+            print(f"{marks[check.status]:>7}  {check.name:<16} {check.found}", flush=True)
+            if check.cure:
+                print(f"{'':>7}  {'':<16} cure: {check.cure}", flush=True)
+    if args.json:
+        print(json.dumps([asdict(check) for check in findings], indent=2))
+    return int(any(check.status == "missing" for check in findings))

@@ -1,0 +1,51 @@
+"""Send one of our messages to ourselves over DDS and say how long it took: `python -m rsdfm_ros.nodes.dds_check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+DEADLINE_S = 10.0
+PAYLOAD_BYTES = 16384
+
+
+def main() -> int:
+    """Print {"rmw", "seconds"} and return 0, or return 1 when nothing arrived within the deadline."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.qos import QoSProfile
+    from rclpy.utilities import get_rmw_implementation_identifier
+
+    from rsdfm_ros.msg import FeaturePacket
+
+    received: list[FeaturePacket] = []
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("rsdfm_dds_check", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        qos = QoSProfile(depth=1)
+        node.create_subscription(FeaturePacket, "rsdfm_dds_check", received.append, qos)
+        publisher = node.create_publisher(FeaturePacket, "rsdfm_dds_check", qos)
+        end = time.monotonic() + DEADLINE_S
+        while publisher.get_subscription_count() == 0 and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+        sent = time.monotonic()
+        publisher.publish(FeaturePacket(agent="doctor", payload=bytes(PAYLOAD_BYTES)))
+        while not received and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+        if not received or len(received[0].payload) != PAYLOAD_BYTES:
+            return 1
+        seconds = time.monotonic() - sent
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.shutdown()
+    print(json.dumps({"rmw": get_rmw_implementation_identifier(), "seconds": seconds}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
