@@ -30,7 +30,7 @@ class SetupError(Exception):
     """One sentence that says what is missing and what to do."""
 
 
-def check_machine(version=sys.version_info[:2], machine=platform.machine(), system=platform.system()):
+def check_machine(version, machine, system):
     """Refuse a machine for which no wheels exist."""
     if system != "Linux" or machine not in ("x86_64", "AMD64"):
         raise SetupError(
@@ -118,25 +118,22 @@ def install_requirements():
     files = [a for name in REQUIREMENTS for a in ("-r", name)]
     # Through the environment the pins also hold for the tools that pip builds source packages with.
     environment = dict(os.environ, PIP_CONSTRAINT=os.path.join(ROOT, CONSTRAINTS))
-    run([PYTHON, "-m", "pip", "install"] + PIP_OPTIONS + files, environment)
-    run([PYTHON, "-m", "pip", "install", "--no-deps"] + PIP_OPTIONS + ["-r", NO_DEPS], environment)
+    run([PYTHON, "-m", "pip", "install", *PIP_OPTIONS, *files], environment)
+    run([PYTHON, "-m", "pip", "install", "--no-deps", *PIP_OPTIONS, "-r", NO_DEPS], environment)
     run([PYTHON, "scripts/fix_cmake_exports.py"])
 
 
 def build_package():
     """Generate and compile the messages, and lay the package out in install/."""
     environment = dict(os.environ, AMENT_PREFIX_PATH=VENV, CMAKE_PREFIX_PATH=VENV)
-    environment.update(COLCON_HOME=os.path.join(ROOT, "log", "colcon"), VIRTUAL_ENV=VENV)
+    # Its own MAKEFLAGS: colcon would otherwise hold compilers back while the machine is busy with anything else.
+    jobs = "-j%d" % (os.cpu_count() or 1)
+    environment.update(COLCON_HOME=os.path.join(ROOT, "log", "colcon"), VIRTUAL_ENV=VENV, MAKEFLAGS=jobs)
     environment["PATH"] = os.path.join(VENV, "bin") + os.pathsep + environment["PATH"]
     for name in ("PYTHONPATH", "PYTHONHOME", "COLCON_PREFIX_PATH"):
         environment.pop(name, None)
-    arguments = ["--log-base", "log", "build", "--symlink-install", "--base-paths", "."]
-    run(
-        [PYTHON, "-m", "colcon"]
-        + arguments
-        + ["--cmake-args", "-DBUILD_TESTING=OFF", "-DPython3_EXECUTABLE=" + PYTHON],
-        environment,
-    )
+    build = [PYTHON, "-m", "colcon", "--log-base", "log", "build", "--symlink-install", "--base-paths", "."]
+    run([*build, "--cmake-args", "-DBUILD_TESTING=OFF", "-DPython3_EXECUTABLE=" + PYTHON], environment)
 
 
 def main():
@@ -145,8 +142,8 @@ def main():
         if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
             other = find_supported_python()
             if other:
-                os.execv(other, [other] + sys.argv)
-        check_machine()
+                os.execv(other, [other, *sys.argv])
+        check_machine(sys.version_info[:2], platform.machine(), platform.system())
         packages = missing_packages()
         if packages:
             print("setup: system packages: %s …" % " ".join(packages), flush=True)
@@ -154,13 +151,14 @@ def main():
             if problem:
                 raise SetupError(problem)
         make_environment()
-        requirements = digest(REQUIREMENTS + (NO_DEPS, CONSTRAINTS, "scripts/fix_cmake_exports.py"))
+        requirements = digest((*REQUIREMENTS, NO_DEPS, CONSTRAINTS, "scripts/fix_cmake_exports.py"))
         stamp = os.path.join(VENV, "requirements.stamp")
-        step("Python packages (a few minutes when they are not cached)", stamp, requirements, install_requirements)
-        sources = relative("msg/*.msg") + ["CMakeLists.txt", "package.xml", "scripts/executable.py.in"]
-        installed = [f for folder in ("launch", "config", "models", "src") for f in relative(folder + "/**/*")]
+        step("Python packages (some minutes when not cached)", stamp, requirements, install_requirements)
+        sources = [*relative("msg/*.msg"), "CMakeLists.txt", "package.xml", "scripts/executable.py.in"]
+        folders = ("launch", "config", "models", "src")
+        installed = [name for folder in folders for name in relative(folder + "/**/*")]
         stamp = os.path.join(ROOT, "install", "build.stamp")
-        step("messages", stamp, digest(sources, installed + [requirements]), build_package)
+        step("messages", stamp, digest(sources, [*installed, requirements]), build_package)
         print("setup: everything is in place")
         return 0
     except SetupError as error:

@@ -1,4 +1,4 @@
-"""Which system packages rsdfm_ros needs and this machine lacks. Written for any Python 3, imports nothing else of ours."""
+"""Which system packages rsdfm_ros needs and this machine lacks. Written for any Python 3."""
 
 import ctypes
 import glob
@@ -38,7 +38,12 @@ def _has_venv():
 
 
 def _has_mesa_driver():
-    patterns = ("/usr/lib*/dri/*_dri.so", "/usr/lib*/*/dri/*_dri.so", "/usr/lib*/*/libgallium*.so", "/usr/lib*/libgallium*.so")
+    patterns = (
+        "/usr/lib*/dri/*_dri.so",
+        "/usr/lib*/*/dri/*_dri.so",
+        "/usr/lib*/*/libgallium*.so",
+        "/usr/lib*/libgallium*.so",
+    )
     return any(glob.glob(pattern) for pattern in patterns)
 
 
@@ -74,11 +79,19 @@ def install_line(packages):
 def provide(packages, run):
     """Install `packages` with apt when root, with `run(arguments, environment)`; else returns what a person has to do."""
     if not shutil.which("apt-get"):
-        return "this machine lacks %s (Debian names) and has no apt-get: install them and try again" % ", ".join(packages)
+        return (
+            "this machine lacks %s (Debian names) and has no apt-get: install them and try again"
+            % ", ".join(packages)
+        )
     if os.geteuid() != 0:
         return "system packages are missing; type:\n  %s" % install_line(packages)
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     run(["apt-get", "-o", "Acquire::Retries=3", "update"], environment)
-    run(["apt-get", "-o", "Acquire::Retries=3", "install", "-y", "--no-install-recommends"] + packages, environment)
+    run(
+        ["apt-get", "-o", "Acquire::Retries=3", "install", "-y", "--no-install-recommends", *packages],
+        environment,
+    )
     left = missing_packages()
-    return "apt-get installed %s but still missing: %s" % (" ".join(packages), " ".join(left)) if left else None
+    return (
+        "apt-get installed %s but still missing: %s" % (" ".join(packages), " ".join(left)) if left else None
+    )

@@ -61,9 +61,7 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
     return parser
 
 
-def main(
-    argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS
-) -> int:
+def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS) -> int:
     """Run one command; returns the exit status: 0 fine, 2 an error that the user can act on, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     try:

@@ -25,7 +25,17 @@ MINIMUM_DISK_GB = 2.0
 TRIAL_LIMIT_S = 60.0
 
 MAKE_SETUP = "run `make setup`"
-CORE_PACKAGES = ("numpy", "scipy", "opencv-python", "pyyaml", "rich", "zstandard", "safetensors", "mujoco", "rosbags")
+CORE_PACKAGES = (
+    "numpy",
+    "scipy",
+    "opencv-python",
+    "pyyaml",
+    "rich",
+    "zstandard",
+    "safetensors",
+    "mujoco",
+    "rosbags",
+)
 OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_ros", "cv_bridge", "tf_transformations")
 
 _RENDER_TRIAL = """
@@ -130,13 +140,19 @@ def check_messages() -> Check:
     """rclpy and the compiled messages, with one message sent to ourselves over DDS."""
     for module in ("rclpy", "rsdfm_ros.msg"):
         if importlib.util.find_spec(module) is None:
-            return Check("ROS 2", "missing", f"cannot import {module}", f"{MAKE_SETUP}, or source a ROS 2 workspace")
+            return Check(
+                "ROS 2", "missing", f"cannot import {module}", f"{MAKE_SETUP}, or source a ROS 2 workspace"
+            )
     good, text = _trial(["-m", "rsdfm_ros.nodes.dds_check"])
     if not good:
-        cure = "allow UDP on the loopback interface, and look at ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
+        cure = (
+            "allow UDP on the loopback interface, and look at ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
+        )
         return Check("ROS 2", "missing", f"a message did not come back: {text}", cure)
     result = json.loads(text.splitlines()[-1])
-    return Check("ROS 2", "ok", f"message round trip in {result['seconds'] * 1e3:.1f} ms over {result['rmw']}")
+    return Check(
+        "ROS 2", "ok", f"message round trip in {result['seconds'] * 1e3:.1f} ms over {result['rmw']}"
+    )
 
 
 def check_transport() -> Check:
@@ -144,7 +160,9 @@ def check_transport() -> Check:
     name, value = "FASTDDS_BUILTIN_TRANSPORTS", os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "")
     if value:
         return Check("DDS transport", "ok", f"{name}={value}")
-    return Check("DDS transport", "absent", f"{name} is not set: large images get lost", f"export {name}=LARGE_DATA")
+    return Check(
+        "DDS transport", "absent", f"{name} is not set: large images get lost", f"export {name}=LARGE_DATA"
+    )
 
 
 def check_optional_ros() -> Check:
@@ -153,7 +171,9 @@ def check_optional_ros() -> Check:
     absent = [name for name in OPTIONAL_ROS if name not in there]
     if not absent:
         return Check("full ROS", "ok", ", ".join(there))
-    return Check("full ROS", "absent", f"without {', '.join(absent)}", "optional; they come with a ROS 2 installation")
+    return Check(
+        "full ROS", "absent", f"without {', '.join(absent)}", "optional; they come with a ROS 2 installation"
+    )
 
 
 def find_weights() -> Path | None:
@@ -168,7 +188,9 @@ def check_weights() -> Check:
     """The shipped weights against the hash in their manifest."""
     folder = find_weights()
     if folder is None:
-        return Check("weights", "missing", "no models/nano", "check out the repository again, or run `./rsdfm train`")
+        return Check(
+            "weights", "missing", "no models/nano", "check out the repository again, or run `./rsdfm train`"
+        )
     try:
         from rsdfm_ros.errors import RsdfmError
         from rsdfm_ros.model.store import WEIGHTS, read_manifest, sha256_of
@@ -177,7 +199,9 @@ def check_weights() -> Check:
     except (RsdfmError, OSError, ImportError) as error:
         return Check("weights", "missing", str(error), "git checkout -- models/nano")
     if actual != expected:
-        return Check("weights", "missing", f"{folder} does not match its manifest", "git checkout -- models/nano")
+        return Check(
+            "weights", "missing", f"{folder} does not match its manifest", "git checkout -- models/nano"
+        )
     return Check("weights", "ok", f"models/nano, sha256 {actual[:12]}… as its manifest says")
 
 
