@@ -85,6 +85,19 @@ def dying_world(seed: int, uavs: int) -> FakeWorld:
     return DyingWorld(seed, uavs) if seed == 101 else FakeWorld(seed, uavs)
 
 
+class WaitingWorld(FakeWorld):
+    """Waits for the signal that ends its process."""
+
+    def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
+        if k == 2:
+            signal.pause()
+        return super().frame(k, depth=depth, ids=ids)
+
+
+def waiting_world(seed: int, uavs: int) -> FakeWorld:
+    return WaitingWorld(seed, uavs) if seed == 101 else FakeWorld(seed, uavs)
+
+
 def environment_world(seed: int, uavs: int) -> FakeWorld:
     if os.environ.get("LP_NUM_THREADS") != "1":
         raise RuntimeError("the environment of a renderer is not set")
@@ -109,15 +122,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def render_until(root: Path, scene: int, event: str) -> None:
-    """Renders with one worker and stops, workers killed, at the first such event."""
+def stop_in_the_second_scene(root: Path) -> None:
+    """Leaves the dataset as a killed simulation does: a finished scene, half a scene, half-written files."""
     parameters = rendering.Parameters(seed=100, uavs=2, frames=4, camera=asdict(SimConfig()))
     rendering.remember_parameters(root, parameters)
-    with closing(rendering.render(root, parameters, 3, 1, fake_world)) as events:
-        for progress in events:
-            if (progress.scene, progress.event) == (scene, event):
-                return
-    raise AssertionError("the event never came")
+    with closing(rendering.render(root, parameters, 3, 1, waiting_world)) as events:
+        assert rendering.Progress(1, "frame") in events
+    (root / "scenes" / ".scene-00101.json.gz.4711.tmp").write_bytes(b"half")
 
 
 def test_a_simulation_can_be_opened(finished: Path) -> None:
@@ -129,7 +140,7 @@ def test_a_simulation_can_be_opened(finished: Path) -> None:
 
 
 def test_an_interrupted_simulation_goes_on_to_the_same_bytes(finished: Path, tmp_path: Path) -> None:
-    render_until(tmp_path, 1, "frame")
+    stop_in_the_second_scene(tmp_path)
     with pytest.raises(DatasetError, match="unfinished simulation with 1 finished"):
         open_dataset(tmp_path)
     before = (tmp_path / "scenes" / "scene-00100.json.gz").stat().st_mtime_ns
@@ -174,6 +185,12 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(ParameterMismatchError, match="not empty"):
         simulate.run(arguments(tmp_path), fake_world)
+
+
+def test_a_crash_before_the_first_scene_does_not_block_the_folder(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / ".rsdfm_parameters.json.4711.tmp").write_bytes(b"half")
+    assert simulate.run(arguments(tmp_path), fake_world) == 0
+    assert contents(tmp_path) == contents(finished)
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

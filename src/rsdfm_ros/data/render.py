@@ -83,7 +83,8 @@ def remember_parameters(root: Path, parameters: Parameters) -> None:
     path = root / PARAMETERS_FILE
     asked = asdict(parameters)
     if not path.exists():
-        if root.is_dir() and any(child.name != ".lock" for child in root.iterdir()):
+        ours = (".lock", f".{PARAMETERS_FILE}.")  # the latter left by a crash
+        if root.is_dir() and not all(child.name.startswith(ours) for child in root.iterdir()):
             raise ParameterMismatchError(
                 root,
                 f"is not empty and has no {PARAMETERS_FILE}: not a simulated dataset",
@@ -105,6 +106,13 @@ def remember_parameters(root: Path, parameters: Parameters) -> None:
             "holds scenes made with other parameters: " + ", ".join(different),
             "give the same parameters to go on, or choose another --out",
         )
+
+
+def remove_leftovers(root: Path) -> None:
+    """Removes half-written files that a killed simulation left in its dataset; call it with the folder locked."""
+    patterns = (f".{PARAMETERS_FILE}.*.tmp", "scenes/.*.tmp", "maps/.*.tmp")
+    for leftover in (path for pattern in patterns for path in root.glob(pattern)):
+        leftover.unlink()
 
 
 def read_parameters(root: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from rsdfm_ros.data.render import (
     WorldFactory,
     locked,
     remember_parameters,
+    remove_leftovers,
     render,
     simulated_world,
 )
@@ -35,7 +36,14 @@ SEED_LIMIT = 2**31
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rsdfm simulate`."""
-    parser.add_argument("--out", type=Path, required=True, default=argparse.SUPPRESS, metavar="DIR", help="folder of the dataset")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        default=argparse.SUPPRESS,
+        metavar="DIR",
+        help="folder of the dataset",
+    )
     parser.add_argument(
         "--scenes", type=int, default=1, metavar="N", help="scenes in total (default %(default)s)"
     )
@@ -55,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"frames per scene at 2 Hz, 1 to {MAX_FRAMES} (default %(default)s)",
     )
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--jobs", type=int, default=cores, help="processes (default %(default)s, one per core)")
+    parser.add_argument(
+        "--jobs", type=int, default=cores, help="processes (default %(default)s, one per core)"
+    )
     parser.add_argument("--depth", action="store_true", help="store depth too, as 16-bit PNG in centimetres")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
 
@@ -79,9 +89,12 @@ def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) ->
     try:
         with locked(args.out):
             remember_parameters(args.out, parameters)
+            remove_leftovers(args.out)
             with (
                 _bar(console) as bar,
-                contextlib.closing(render(args.out, parameters, args.scenes, args.jobs, make_world)) as events,
+                contextlib.closing(
+                    render(args.out, parameters, args.scenes, args.jobs, make_world)
+                ) as events,
             ):
                 task = bar.add_task(
                     "frames", total=args.scenes * args.frames, scenes=f"0/{args.scenes}", rate=""
