@@ -55,7 +55,9 @@ def test_exactly_the_best_allowed_cells_are_sent(bev: tuple[torch.Tensor, torch.
     assert not top_cells(score, visible, 0).any()
 
 
-def test_the_score_learns_from_what_is_behind_it(codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_the_score_learns_from_what_is_behind_it(
+    codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]
+) -> None:
     maps, visible = bev
     decoded, _, sent = codec.simulate(maps, visible, 200)
     ((decoded - maps) ** 2).mean().backward()
@@ -64,7 +66,9 @@ def test_the_score_learns_from_what_is_behind_it(codec: Compression, bev: tuple[
     assert sent.any()
 
 
-def test_every_part_of_the_codec_has_a_gradient(codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_every_part_of_the_codec_has_a_gradient(
+    codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]
+) -> None:
     decoded, _, _ = codec.simulate(*bev, 200)
     (decoded * torch.randn_like(decoded)).sum().backward()
     missing = [n for n, p in codec.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]

@@ -61,7 +61,11 @@ def test_perfect_detection_outputs_decode_to_the_objects() -> None:
     head = DetectionHead(CONFIG)
     truth = future()
     t = as_batch(head.targets(truth))
-    outputs = {"heat": torch.logit(t["heat"].clamp(1e-4, 1 - 1e-4)), "box": t["box"], "velocity": t["velocity"]}
+    outputs = {
+        "heat": torch.logit(t["heat"].clamp(1e-4, 1 - 1e-4)),
+        "box": t["box"],
+        "velocity": t["velocity"],
+    }
     found = head.decode(outputs, threshold=0.5)
     now = truth.objects[0]
     assert len(found) == len(now)
@@ -73,7 +77,9 @@ def test_perfect_detection_outputs_decode_to_the_objects() -> None:
     assert np.allclose(np.cos(found.yaws - now.yaws), 1.0, atol=1e-5)
     assert np.allclose(found.velocities, now.velocities, atol=1e-4)
     losses = head.losses(outputs, t)
-    assert losses["box"] == 0 and losses["velocity"] == 0 and losses["heat"] < 0.1  # Gaussian flanks never reach zero
+    assert (
+        losses["box"] == 0 and losses["velocity"] == 0 and losses["heat"] < 0.1
+    )  # Gaussian flanks never reach zero
 
 
 def test_perfect_segmentation_outputs_decode_to_the_instances() -> None:

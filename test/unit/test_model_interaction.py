@@ -58,7 +58,7 @@ def test_a_peer_changes_only_cells_that_it_sees(fuse: Interaction) -> None:
 
 
 def test_age_and_uncertainty_reach_the_weights(fuse: Interaction) -> None:
-    maps, visible, ages, sigma = agents(3)
+    maps, visible, _, sigma = agents(3)
     _, fresh = fuse(maps, visible, torch.zeros(3), sigma)
     _, stale = fuse(maps, visible, torch.tensor([0.0, 2.0, 0.0]), sigma)
     _, unsure = fuse(maps, visible, torch.zeros(3), sigma * torch.tensor([1.0, 5.0, 1.0]).view(3, 1, 1, 1))

@@ -90,7 +90,9 @@ def test_lift_has_exact_gradients() -> None:
 
     def reference(f: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
         ones = torch.cat([f, torch.ones_like(f[:, :1])], dim=1)
-        out = torch.zeros(10, 3).index_add(0, cells.reshape(-1).long(), (a[..., None] * ones[:, None]).flatten(0, 1))
+        out = torch.zeros(10, 3).index_add(
+            0, cells.reshape(-1).long(), (a[..., None] * ones[:, None]).flatten(0, 1)
+        )
         return (out[:9].t().reshape(3, 3, 3) * weight).sum()
 
     ours = torch.autograd.grad(loss(features, alpha), [features, alpha])

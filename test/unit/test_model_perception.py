@@ -55,7 +55,9 @@ def test_a_map_is_zero_where_nothing_was_seen(bevs: list[AgentBev]) -> None:
         assert (bev.sigma == 0).all()
 
 
-def test_what_travels_decodes_to_what_training_simulates(perception: Perception, bevs: list[AgentBev]) -> None:
+def test_what_travels_decodes_to_what_training_simulates(
+    perception: Perception, bevs: list[AgentBev]
+) -> None:
     frame = perception.compress(bevs[0], 200).validate()
     received = assemble([decode_packet(p) for p in encode_frame(frame)])
     decoded = perception.decompress(received, view(0)[1])
@@ -68,7 +70,9 @@ def test_what_travels_decodes_to_what_training_simulates(perception: Perception,
     assert torch.allclose(decoded.features, simulated[0].float(), atol=1e-3)
 
 
-def test_a_lost_tile_is_unknown_and_the_rest_is_untouched(perception: Perception, bevs: list[AgentBev]) -> None:
+def test_a_lost_tile_is_unknown_and_the_rest_is_untouched(
+    perception: Perception, bevs: list[AgentBev]
+) -> None:
     frame = perception.compress(bevs[0], 300)
     packets = encode_frame(frame, max_packet_bytes=700)
     assert len(packets) > 3
@@ -94,7 +98,9 @@ def test_demand_moves_the_cells_that_are_sent(perception: Perception, bevs: list
     columns = asked.tiles[asked.high_tile][:, 1] * 16 + asked.high_cell % 16 - CONFIG.window.j0
     free = perception.compress(bevs[0], 50)
     assert (columns < 32).all() and len(columns) == 50 and len(free.high_tile) == 50
-    assert not (np.array_equal(asked.high_tile, free.high_tile) and np.array_equal(asked.high_cell, free.high_cell))
+    assert not (
+        np.array_equal(asked.high_tile, free.high_tile) and np.array_equal(asked.high_cell, free.high_cell)
+    )
 
 
 def test_peers_without_a_valid_cell_leave_the_output_exactly_single(

@@ -132,7 +132,8 @@ def test_every_parameter_of_the_trunk_gets_a_gradient(config_path: Path) -> None
     missing = [
         n
         for n, p in model.named_parameters()
-        if not n.startswith(temporal) and (p.grad is None or not torch.isfinite(p.grad).all() or not p.grad.any())
+        if not n.startswith(temporal)
+        and (p.grad is None or not torch.isfinite(p.grad).all() or not p.grad.any())
     ]
     assert missing == []
 
@@ -161,7 +162,8 @@ def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:
     objective = TemporalObjective(model).train()
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
     assert trained and all(
-        n.startswith(("heads.trajectory", "heads.detection.motion", "heads.detection.velocity")) for n in trained
+        n.startswith(("heads.trajectory", "heads.detection.motion", "heads.detection.velocity"))
+        for n in trained
     )
     assert not model.heads["detection"].shared.training and model.heads["trajectory"].training  # type: ignore[union-attr]
     assert isinstance(objective, torch.nn.Module)
@@ -170,7 +172,9 @@ def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:
 def arguments(config: Path, out: Path, **changes: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    args = parser.parse_args(["--data", "unused", "--config", str(config), "--out", str(out), "--threads", "1"])
+    args = parser.parse_args(
+        ["--data", "unused", "--config", str(config), "--out", str(out), "--threads", "1"]
+    )
     vars(args).update(changes)
     return args
 
@@ -212,7 +216,10 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     monkeypatch.setattr(command, "_descend", original)
     command.run(arguments(config_path, parts))
     a, b = Perception.load(whole / "model"), Perception.load(parts / "model")
-    assert a.manifest["training"]["stages"]["trunk"]["steps"] == b.manifest["training"]["stages"]["trunk"]["steps"]
+    assert (
+        a.manifest["training"]["stages"]["trunk"]["steps"]
+        == b.manifest["training"]["stages"]["trunk"]["steps"]
+    )
 
 
 def test_prefetching_keeps_the_order_and_passes_errors_on() -> None:

@@ -25,7 +25,7 @@ class GroundPlane:
 
     def height(self, points: ArrayLike) -> Array:
         """Signed height (...) in metres of points (..., 3) above the plane."""
-        return np.asarray(points, dtype=np.float64) @ np.asarray(self.normal) - self.offset
+        return np.asarray(np.asarray(points, dtype=np.float64) @ np.asarray(self.normal) - self.offset)
 
 
 def points_at_heights(
@@ -79,4 +79,4 @@ def position_sigma(points: ArrayLike, centre: ArrayLike, covariance: ArrayLike) 
     slope = r[..., :2] / np.where(np.abs(z) < 1e-6, -1e-6, z)[..., None]
     J = moved[..., :2, :] - slope[..., :, None] * moved[..., 2:, :]
     variance = np.einsum("...ia,ab,...ib->...", J, cov, J)
-    return np.sqrt(np.maximum(variance, 0.0))
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))

@@ -44,7 +44,7 @@ class Window:
     def cells(self, points: ArrayLike) -> NDArray[np.int64]:
         """Window-relative (i, j) of points (..., 2) in metres; may lie outside the window."""
         index = np.floor(np.asarray(points, dtype=np.float64) / self.cell_size).astype(np.int64)
-        return index - np.array([self.i0, self.j0])
+        return np.asarray(index - np.array([self.i0, self.j0]))
 
     def contains(self, cells: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Whether window-relative cells (..., 2) lie inside."""

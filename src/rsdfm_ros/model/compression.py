@@ -94,12 +94,13 @@ class Compression(nn.Module):
         # dec_h is linear and the same for every cell, so spreading the few latent channels first is the same.
         residual = self.high_decode(self.fill(high * sent, sent))
         blocks = F.interpolate(self.low_decode(low), scale_factor=float(LOW_BLOCK), mode="nearest")
-        return (blocks + residual) * visible
+        decoded: Tensor = (blocks + residual) * visible
+        return decoded
 
     def fill(self, x: Tensor, sent: Tensor) -> Tensor:
         """Spread sent cells of x (V, C, H, W) to unsent neighbours: Σ k x / max(Σ k, 1), k = exp(−λ² r²)."""
         r = torch.arange(-self.radius, self.radius + 1, device=x.device, dtype=x.dtype)
-        axis = torch.exp(-self.log_decay.exp() ** 2 * r**2)  # separable: exp(−λ²(i² + j²))
+        axis = torch.exp(-(self.log_decay.exp() ** 2) * r**2)  # separable: exp(−λ²(i² + j²))
         channels = x.shape[1]
         mass = sent.to(x.dtype)
         stacked = torch.cat([x * mass, mass], dim=1)

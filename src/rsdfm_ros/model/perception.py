@@ -25,6 +25,7 @@ from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.heads.detection import DetectionHead, Detections
+from rsdfm_ros.model.heads.registry import Head
 from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
 from rsdfm_ros.model.rsdfm import RSDFM
@@ -69,7 +70,7 @@ class Perception:
         device: str | torch.device = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fingerprint = fingerprint
         self.manifest = manifest or {}
         self.config = model.config
@@ -175,9 +176,13 @@ class Perception:
                 f"got {frame.low.shape[1]} and {frame.high.shape[1]}"
             )
         i, j, inside = self._places(frame.tiles)
-        low = np.zeros((cfg.low_channels, self.window.ni // LOW_BLOCK, self.window.nj // LOW_BLOCK), np.float32)
+        low = np.zeros(
+            (cfg.low_channels, self.window.ni // LOW_BLOCK, self.window.nj // LOW_BLOCK), np.float32
+        )
         visible = np.zeros(self.window.shape, bool)
-        low_tiles = low.reshape(cfg.low_channels, self.window.ni // TILE_CELLS, 2, self.window.nj // TILE_CELLS, 2)
+        low_tiles = low.reshape(
+            cfg.low_channels, self.window.ni // TILE_CELLS, 2, self.window.nj // TILE_CELLS, 2
+        )
         if len(i):
             low_tiles[:, i, :, j] = frame.low[inside] * frame.low_scale[:, None, None]
             _tile_view(visible)[i, :, j] = frame.visible[inside]
@@ -281,7 +286,11 @@ class Perception:
         return _int8(x / scale[:, None, None]), scale.cpu().numpy()
 
     def dequantise_fused(
-        self, values: NDArray[np.int8], scale: NDArray[np.float32], visible: NDArray[np.bool_], contributors: int = 1
+        self,
+        values: NDArray[np.int8],
+        scale: NDArray[np.float32],
+        visible: NDArray[np.bool_],
+        contributors: int = 1,
     ) -> FusedMap:
         """The fused map of a FusedBev message."""
         expected = (self.config.channels, *self.window.shape)
@@ -290,12 +299,12 @@ class Perception:
         x = torch.from_numpy(values.astype(np.float32) * scale[:, None, None].astype(np.float32))
         return FusedMap(x.to(self.device), torch.from_numpy(visible).to(self.device), contributors)
 
-    def _head(self, name: str) -> torch.nn.Module:
+    def _head(self, name: str) -> Head:
         if name not in self.model.heads:
             raise RsdfmError(f"this model has no {name} head; it has {', '.join(self.model.heads)}")
         return self.model.head(name)
 
-    def _outputs(self, head: torch.nn.Module, history: Sequence[FusedMap]) -> dict[str, Tensor]:
+    def _outputs(self, head: Head, history: Sequence[FusedMap]) -> dict[str, Tensor]:
         if not history:
             raise RsdfmError("a task head needs at least one fused map")
         length = self.config.history
@@ -338,4 +347,3 @@ def _tile_view(x: NDArray[Any]) -> NDArray[Any]:
 
 def _int8(x: Tensor) -> NDArray[np.int8]:
     return x.float().round().clamp(-127, 127).to(torch.int8).cpu().numpy()
-

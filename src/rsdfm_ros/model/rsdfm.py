@@ -71,10 +71,14 @@ class RSDFM(nn.Module):
         density = torch.log1p(mass)
         near = F.max_pool2d(mass.detach(), 3, 1, 1)
         visible = F.avg_pool2d(near, cfg.subcells) > VISIBLE_MASS
-        maps = self.embed(torch.cat([fold_subcells(means, cfg.subcells), fold_subcells(density, cfg.subcells)], 1))
+        maps = self.embed(
+            torch.cat([fold_subcells(means, cfg.subcells), fold_subcells(density, cfg.subcells)], 1)
+        )
         return maps.float() * visible, visible, logits
 
-    def fuse(self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def fuse(
+        self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Stage 4 for one ego (agent 0): fused (1, C, H, W), seen by anybody (1, 1, H, W), weights (A, 1, H, W)."""
         fused, weights = self.interaction(maps, visible, ages_s, sigma)
         return fused, visible.any(dim=0, keepdim=True), weights

@@ -57,7 +57,9 @@ class WorldMotion:
 def random_motion(rng: np.random.Generator, translate_m: float) -> WorldMotion:
     """Any heading, mirrored half of the time, shifted by up to `translate_m` along both axes."""
     shift = rng.uniform(-translate_m, translate_m, 2)
-    return WorldMotion(float(rng.uniform(-np.pi, np.pi)), (float(shift[0]), float(shift[1])), bool(rng.random() < 0.5))
+    return WorldMotion(
+        float(rng.uniform(-np.pi, np.pi)), (float(shift[0]), float(shift[1])), bool(rng.random() < 0.5)
+    )
 
 
 def colour_jitter(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -46,8 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("config/model/nano.yaml"),
         help="model and training settings (default: %(default)s)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="where checkpoints, logs and the model go; resumes there")
-    parser.add_argument("--minutes", type=float, help="time limit of the trunk stage; the schedule adapts to it")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="where checkpoints, logs and the model go; resumes there"
+    )
+    parser.add_argument(
+        "--minutes", type=float, help="time limit of the trunk stage; the schedule adapts to it"
+    )
     parser.add_argument("--temporal-minutes", type=float, help="time limit of the temporal stage")
     parser.add_argument("--seed", type=int, help="overrides the seed of the configuration")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N (default: %(default)s)")
@@ -61,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
         config = dataclasses.replace(config, seed=args.seed)
     dataset = open_dataset(args.data)
     if not any(s.frames for s in dataset.scenes):
-        raise RsdfmError(f"{args.data} holds no frames; make some with `rsdfm simulate --out {args.data} --depth`")
+        raise RsdfmError(
+            f"{args.data} holds no frames; make some with `rsdfm simulate --out {args.data} --depth`"
+        )
     if args.threads:
         torch.set_num_threads(args.threads)
     device = choose_device(args.device, int(os.environ.get("LOCAL_RANK", "0")))
@@ -192,7 +198,9 @@ def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimiz
 
 def _descend(total: torch.Tensor, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     if not torch.isfinite(total):
-        raise RsdfmError("the loss is no longer finite; lower `learning_rate` and resume from the last checkpoint")
+        raise RsdfmError(
+            "the loss is no longer finite; lower `learning_rate` and resume from the last checkpoint"
+        )
     optimiser.zero_grad(set_to_none=True)
     total.backward()
     nn.utils.clip_grad_norm_([p for p in module.parameters() if p.grad is not None], 10.0)
@@ -240,7 +248,9 @@ def _run(
                 main=main,
             )
         except KeyboardInterrupt:
-            print(f"interrupted at step {clock.step} of stage {name}; the same command resumes from {checkpoints.path}")
+            print(
+                f"interrupted at step {clock.step} of stage {name}; the same command resumes from {checkpoints.path}"
+            )
             raise
         finally:
             batches.close()

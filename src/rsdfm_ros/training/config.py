@@ -78,5 +78,7 @@ def load_training_config(path: str | Path) -> TrainingConfig:
             else:
                 typed[name] = type(default)(value)
         except (TypeError, ValueError) as error:
-            raise TrainingConfigError(f"training setting {name} = {value!r}: expected {fields[name].type}") from error
+            raise TrainingConfigError(
+                f"training setting {name} = {value!r}: expected {fields[name].type}"
+            ) from error
     return TrainingConfig(**typed)

@@ -43,7 +43,9 @@ def learning_rate(progress: float, peak: float, warmup: float) -> float:
     return peak * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup))))
 
 
-def prefetch(make: Callable[[int], T], start: int, *, stride: int = 1, depth: int = 6, threads: int = 1) -> Iterator[T]:
+def prefetch(
+    make: Callable[[int], T], start: int, *, stride: int = 1, depth: int = 6, threads: int = 1
+) -> Iterator[T]:
     """make(start), make(start + stride), … in order, made ahead by background threads. Closing it ends them."""
     results: dict[int, queue.Queue[Any]] = {}
     lock, stop = threading.Lock(), threading.Event()
@@ -62,7 +64,7 @@ def prefetch(make: Callable[[int], T], start: int, *, stride: int = 1, depth: in
                 index = next(counter)
             try:
                 take(index).put(make(index))
-            except Exception as error:  # noqa: BLE001  handed to the consumer, which raises it
+            except Exception as error:  # handed to the consumer, which raises it
                 take(index).put(error)
 
     workers = [threading.Thread(target=work, daemon=True, name=f"prefetch-{n}") for n in range(threads)]

@@ -90,7 +90,8 @@ def collate(samples: Sequence[Sample], model: RSDFM, heads: Sequence[str]) -> Ba
         ),
         foreground=torch.from_numpy(np.stack(foreground)[:, None].astype(np.float32)),
         heads={
-            n: {k: torch.from_numpy(np.stack([t[k] for t in per])) for k in per[0]} for n, per in targets.items()
+            n: {k: torch.from_numpy(np.stack([t[k] for t in per])) for k in per[0]}
+            for n, per in targets.items()
         },
     )
 
@@ -132,7 +133,7 @@ class TrunkObjective(nn.Module):
         known = batch.height_target.sum(dim=1)
         cross_entropy = -(batch.height_target * F.log_softmax(logits.float(), dim=1)).sum(dim=1)
         parts = {"height": (cross_entropy * known).sum() / known.sum().clamp_min(1.0)}
-        peers = [i for i in _peer_places(batch.counts)]
+        peers = _peer_places(batch.counts)
         sent_maps, sent_visible = maps, visible
         if cells and peers:
             sent_maps, parts_codec = self._compress(maps, visible, batch, peers, cells)

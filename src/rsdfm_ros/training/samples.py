@@ -122,5 +122,3 @@ class TrunkSampler:
             sigma_rad = float(np.deg2rad(self.config.pose_noise_deg * noise))
             pose, covariance = perturb_pose(pose, rng, self.config.pose_noise_m * noise, sigma_rad)
         return colour_jitter(image, rng), motion.intrinsics(K, size[1]), pose, covariance, heights
-
-

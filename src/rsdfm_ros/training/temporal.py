@@ -31,7 +31,9 @@ class FeatureCache:
     Every scene is seen in a randomly turned world; in `variants` of them: all agents fused, and one agent alone.
     """
 
-    def __init__(self, folder: Path, dataset: Dataset, config: ModelConfig, seed: int, variants: int = 2) -> None:
+    def __init__(
+        self, folder: Path, dataset: Dataset, config: ModelConfig, seed: int, variants: int = 2
+    ) -> None:
         self.dataset, self.config, self.seed = dataset, config, seed
         self.variants = variants
         self.starts = np.cumsum([0, *(s.frames for s in dataset.scenes)])
@@ -150,7 +152,9 @@ class TemporalObjective(nn.Module):
         for part in self.trained_parts():
             for parameter in part.parameters():
                 parameter.requires_grad_(True)
-        self.weights = UncertaintyWeights(["detection.velocity", *(f"trajectory.{k}" for k in ("mask", "iou", "flow"))])
+        self.weights = UncertaintyWeights(
+            ["detection.velocity", *(f"trajectory.{k}" for k in ("mask", "iou", "flow"))]
+        )
 
     def trained_parts(self) -> list[nn.Module]:
         """The modules that this stage trains."""
@@ -169,7 +173,9 @@ class TemporalObjective(nn.Module):
             part.train(mode)
         return self
 
-    def forward(self, history: Tensor, targets: dict[str, dict[str, Tensor]]) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, history: Tensor, targets: dict[str, dict[str, Tensor]]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss and its parts."""
         parts: dict[str, Tensor] = {}
         for name in self.names:

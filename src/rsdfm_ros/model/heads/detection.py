@@ -63,7 +63,7 @@ class MotionBranch(nn.Module):
         )
 
     def forward(self, history: Tensor) -> Tensor:
-        b, t = history.shape[:2]
+        b = history.shape[0]
         half = F.avg_pool2d(self.reduce(history.flatten(0, 1)), 2)
         out: Tensor = self.mix(half.reshape(b, -1, *half.shape[2:]))
         return out
@@ -132,7 +132,9 @@ class DetectionHead(Head):
             "box": masked_smooth_l1(outputs["box"], targets["box"], targets["mask"]),
         }
         if "velocity" in outputs:
-            out["velocity"] = masked_smooth_l1(outputs["velocity"], targets["velocity"], targets["mask"], beta=0.5)
+            out["velocity"] = masked_smooth_l1(
+                outputs["velocity"], targets["velocity"], targets["mask"], beta=0.5
+            )
         return out
 
     def decode(self, outputs: dict[str, Tensor], *, threshold: float = 0.05, limit: int = 200) -> Detections:
@@ -147,7 +149,9 @@ class DetectionHead(Head):
         box = outputs["box"][0].float().flatten(1)[:, index].cpu().numpy().astype(np.float64)
         velocities = np.zeros((len(index), 2))
         if "velocity" in outputs:
-            velocities = outputs["velocity"][0].float().flatten(1)[:, index].T.cpu().numpy().astype(np.float64)
+            velocities = (
+                outputs["velocity"][0].float().flatten(1)[:, index].T.cpu().numpy().astype(np.float64)
+            )
         xy = window.centres().reshape(-1, 2)[index] + box[:2].T
         return Detections(
             classes=classes.flatten()[index].cpu().numpy().astype(np.int64),

@@ -36,7 +36,9 @@ class InstanceMap:
     scores: NDArray[np.float64]
 
 
-def foreground_weight(objects: Objects, seen: NDArray[np.bool_], ids: NDArray[np.int32]) -> NDArray[np.float32]:
+def foreground_weight(
+    objects: Objects, seen: NDArray[np.bool_], ids: NDArray[np.int32]
+) -> NDArray[np.float32]:
     """Loss weight (1, H, W): 0 on objects that no used agent sees, else 1."""
     hidden = np.isin(ids, objects.ids[~seen])
     return (~hidden)[None].astype(np.float32)
@@ -100,7 +102,7 @@ class SegmentationHead(Head):
     def decode(self, outputs: dict[str, Tensor], *, threshold: float = 0.5) -> InstanceMap:
         """Instances of the first sample: foreground cells vote for their centre, peaks of the votes are instances."""
         probability = torch.sigmoid(outputs["logit"][0, 0].float()).cpu().numpy()
-        offset = outputs["offset"][0].float().cpu().numpy() * OFFSET_SCALE_M
+        offset = (outputs["offset"][0].float() * OFFSET_SCALE_M).cpu().numpy()
         return group_instances(probability, offset, self.config.output_window, threshold=threshold)
 
 

@@ -85,19 +85,26 @@ class TrajectoryHead(Head):
     def losses(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
         logit = outputs["logit"].flatten(0, 1)[:, None]
         mask, weight = targets["mask"].flatten(0, 1)[:, None], targets["weight"].flatten(0, 1)[:, None]
-        flow = outputs["flow"].unflatten(1, (-1, 2)).flatten(0, 1)
-        flow_target = targets["flow"].unflatten(1, (-1, 2)).flatten(0, 1)
+        flow = _steps(outputs["flow"])
+        flow_target = _steps(targets["flow"])
         return {
             "mask": hard_cross_entropy(logit, mask, weight),
             "iou": soft_iou(logit, mask, weight),
             "flow": masked_smooth_l1(flow, flow_target, targets["flow_mask"].flatten(0, 1)[:, None]),
         }
 
-    def decode(self, outputs: dict[str, Tensor], present: InstanceMap, *, threshold: float = 0.5) -> Prediction:
+    def decode(
+        self, outputs: dict[str, Tensor], present: InstanceMap, *, threshold: float = 0.5
+    ) -> Prediction:
         """Carry the present instances through the predicted steps of the first sample."""
         probability = torch.sigmoid(outputs["logit"][0].float()).cpu().numpy()
-        flow = outputs["flow"][0].float().cpu().numpy() * OFFSET_SCALE_M
+        flow = (outputs["flow"][0].float() * OFFSET_SCALE_M).cpu().numpy()
         return follow_flow(present, probability, flow, self.config.output_window, threshold=threshold)
+
+
+def _steps(flow: Tensor) -> Tensor:
+    """(B, 2n, H, W) → (B n, 2, H, W)."""
+    return flow.reshape(-1, 2, *flow.shape[2:])
 
 
 def follow_flow(
