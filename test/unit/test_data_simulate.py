@@ -171,13 +171,13 @@ def test_a_finished_simulation_renders_nothing_again(
 
 @pytest.mark.parametrize("options", [("--seed", "7"), ("--uavs", "3"), ("--frames", "5"), ("--depth",)])
 def test_other_parameters_are_refused_and_named(finished: Path, options: tuple[str, ...]) -> None:
-    with pytest.raises(ParameterMismatchError, match=options[0].strip("-") + ".*there.*asked"):
+    with pytest.raises(ParameterMismatchError, match=options[0].strip("-") + r".*there.*asked"):
         simulate.run(arguments(finished, *options), fake_world)
 
 
 def test_another_camera_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulate, "SimConfig", lambda: SimConfig(width_px=640))
-    with pytest.raises(ParameterMismatchError, match="'width_px': 480.*there.*'width_px': 640.*asked"):
+    with pytest.raises(ParameterMismatchError, match=r"'width_px': 480.*there.*'width_px': 640.*asked"):
         simulate.run(arguments(finished), fake_world)
 
 

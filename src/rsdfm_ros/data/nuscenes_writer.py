@@ -1,8 +1,8 @@
 """Writes missions in the nuScenes schema, scene by scene, so that an interrupted run can go on where it stopped.
 
 A scene becomes pictures plus one fragment of tables, ``scenes/<name>.json.gz``, which is written last and moved into
-place: a scene with a fragment is complete. nuscenes_merge.merge joins all fragments into the tables of nuScenes v1.0. The
-same frames always give the same bytes.
+place: a scene with a fragment is complete. nuscenes_merge.merge joins all fragments into the tables of nuScenes v1.0.
+The same frames always give the same bytes.
 """
 
 from __future__ import annotations

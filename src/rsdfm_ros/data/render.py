@@ -261,7 +261,7 @@ def _work(connection: Any, root: Path, parameters: Parameters, make_world: World
             n = connection.recv()
             try:
                 _render_scene(connection, root, parameters, n, make_world)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
+            except Exception as error:  # whatever it is, the parent reports it
                 connection.send(("failed", f"{type(error).__name__}: {error}"))
                 return
             connection.send(("done", None))
