@@ -70,7 +70,8 @@ class Perception:
         device: str | torch.device = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: RSDFM = model.eval().to(self.device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fingerprint = fingerprint
         self.manifest = manifest or {}
         self.config = model.config
