@@ -46,6 +46,7 @@ def save_model(folder: str | Path, model: RSDFM, about: dict[str, Any]) -> Path:
     state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
     temporary = folder / (WEIGHTS + ".part")
     save_file(state, temporary)
+    temporary.chmod(0o644)
     temporary.replace(folder / WEIGHTS)
     manifest = {
         "format": FORMAT,
