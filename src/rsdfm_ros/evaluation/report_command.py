@@ -1,0 +1,50 @@
+"""Make a page of pictures, tables and plots, and a video, from the folder of a recorded run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.recording import RunReader
+from rsdfm_ros.evaluation.report import write_report
+from rsdfm_ros.evaluation.video import write_video
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `rsdfm report`."""
+    parser.add_argument("run", type=Path, help="folder of a run, e.g. out/demo")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where report.html and bev.mp4 go (default: the run)"
+    )
+    parser.add_argument("--agent", help="the UAV whose pictures are shown (default: the first)")
+    parser.add_argument("--no-video", action="store_true", help="leave out bev.mp4")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `rsdfm report`."""
+    made = make_report(RunReader(args.run), args.out or args.run, agent=args.agent, video=not args.no_video)
+    for path in made:
+        print(path)
+    return 0
+
+
+def make_report(run: RunReader, out: Path, *, agent: str | None = None, video: bool = True) -> list[Path]:
+    """Write report.html and, if frames were recorded, bev.mp4; returns what was written."""
+    if not run.agents:
+        raise RsdfmError(f"{run.folder / 'result.json'} names no UAVs in protocol.agents")
+    if agent is not None and agent not in run.agents:
+        raise RsdfmError(f"{agent} took no part in this run: expected one of {', '.join(run.agents)}")
+    shown = agent or run.agents[0]
+    out.mkdir(parents=True, exist_ok=True)
+    movie = out / "bev.mp4" if video and run.frames else None
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("video and report", total=(len(run.frames) if movie else 0) + 3)
+        if movie is not None:
+            write_video(run, movie, shown, lambda: bar.advance(task))
+        page = out / "report.html"
+        write_report(run, page, shown, movie, lambda: bar.advance(task))
+    return [page, *([movie] if movie else [])]
