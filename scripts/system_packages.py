@@ -77,7 +77,7 @@ def install_line(packages):
 
 
 def provide(packages, run):
-    """Install `packages` with apt when root, with `run(arguments, environment)`; else returns what a person has to do."""
+    """Install `packages` with apt when root, by `run(arguments, environment)`; returns what is left to do."""
     if not shutil.which("apt-get"):
         return (
             "this machine lacks %s (Debian names) and has no apt-get: install them and try again"

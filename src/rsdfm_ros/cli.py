@@ -34,6 +34,16 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the default to an option's help unless the help says it or there is nothing to say."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        if "default" in text or action.default in (None, False, "", []):
+            return text
+        return super()._get_help_string(action)
+
+
 def available_commands(commands: Mapping[str, tuple[str, str]] = COMMANDS) -> dict[str, tuple[str, str]]:
     """The commands whose modules exist in this installation."""
     return {name: entry for name, entry in commands.items() if importlib.util.find_spec(entry[0])}
@@ -50,9 +60,7 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, (module_name, summary) in commands.items():
-        sub = subparsers.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+        sub = subparsers.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
         if name == chosen:
             module = importlib.import_module(module_name)
             sub.description = (module.__doc__ or summary).strip().splitlines()[0]

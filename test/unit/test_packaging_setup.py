@@ -1,0 +1,104 @@
+"""`make setup` refuses what cannot work in one sentence, and does nothing twice."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+import bootstrap
+import fix_cmake_exports
+import system_packages
+
+
+@pytest.mark.parametrize(
+    ("version", "machine", "system", "words"),
+    [
+        ((3, 9), "x86_64", "Linux", "Python 3.9 is not supported: rsdfm_ros needs 3.10 to 3.13"),
+        ((3, 14), "x86_64", "Linux", "Python 3.14 is not supported"),
+        ((3, 11), "aarch64", "Linux", "Linux on x86-64 only and this is Linux on aarch64"),
+        ((3, 11), "x86_64", "Darwin", "this is Darwin on x86_64"),
+    ],
+)
+def test_a_machine_without_wheels_is_named_in_one_sentence(
+    version: tuple[int, int], machine: str, system: str, words: str
+) -> None:
+    with pytest.raises(bootstrap.SetupError, match=words.replace(".", r"\.")) as refusal:
+        bootstrap.check_machine(version, machine, system)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("minor", [10, 11, 12, 13])
+def test_supported_pythons_are_accepted(minor: int) -> None:
+    bootstrap.check_machine((3, minor), "x86_64", "Linux")
+
+
+def test_a_user_who_is_not_root_gets_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("nothing may be run")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(system_packages.shutil, "which", lambda _: "/usr/bin/apt-get")
+    told = system_packages.provide(["cmake", "g++"], never)
+    assert told.splitlines()[-1].strip().endswith("--no-install-recommends cmake g++")
+    assert "sudo apt-get install" in told
+
+
+def test_root_installs_and_says_what_apt_could_not_provide(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(system_packages.shutil, "which", lambda _: "/usr/bin/apt-get")
+    monkeypatch.setattr(system_packages, "missing_packages", lambda: ["cmake"])
+    told = system_packages.provide(["cmake"], lambda arguments, _: ran.append(arguments))
+    assert [arguments[3] for arguments in ran] == ["update", "install"]
+    assert told == "apt-get installed cmake but still missing: cmake"
+
+
+def test_a_missing_compiler_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_packages.shutil, "which", lambda _: None)
+    assert {"cmake", "g++", "make"} <= set(system_packages.missing_packages())
+
+
+def test_a_step_runs_once_per_state_of_its_inputs(tmp_path: Path) -> None:
+    runs: list[str] = []
+    stamp = str(tmp_path / "stamp")
+    for key in ("a", "a", "b", "b"):
+        bootstrap.step("try", stamp, key, lambda key=key: runs.append(key))
+    assert runs == ["a", "b"]
+
+
+def test_a_failed_step_runs_again(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise bootstrap.SetupError("no network")
+
+    stamp = tmp_path / "stamp"
+    with pytest.raises(bootstrap.SetupError):
+        bootstrap.step("try", str(stamp), "a", fail)
+    assert not stamp.exists()
+
+
+def test_a_failed_command_shows_its_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "LOG", str(tmp_path / "setup.log"))
+    with pytest.raises(bootstrap.SetupError, match=r"status 3.*\n  no such wheel"):
+        bootstrap.run([sys.executable, "-c", "print('no such wheel'); raise SystemExit(3)"])
+
+
+def test_the_state_follows_the_contents_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    (tmp_path / "a.msg").write_text("int32 x")
+    before = bootstrap.digest(["a.msg"], ["src/a.py"])
+    assert bootstrap.digest(["a.msg"], ["src/a.py"]) == before
+    assert bootstrap.digest(["a.msg"], ["src/b.py"]) != before
+    (tmp_path / "a.msg").write_text("int32 y")
+    assert bootstrap.digest(["a.msg"], ["src/a.py"]) != before
+
+
+def test_cmake_exports_are_pointed_here_once() -> None:
+    wheel = "/opt/python/cp311-cp311"
+    text = f'"{wheel}/include/python3.11;{wheel}/lib/python3.11/site-packages/numpy/_core/include"'
+    fixed = fix_cmake_exports.fix_text(text, python_include="/py/include", numpy_include="/np/include")
+    assert fixed == '"/py/include;/np/include"'
+    assert fix_cmake_exports.fix_text(fixed, python_include="/x", numpy_include="/y") == fixed
