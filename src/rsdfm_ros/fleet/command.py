@@ -14,11 +14,17 @@ from rsdfm_ros.fleet.mission import run_fleet
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("description", help="fleet description, e.g. config/fleet/demo.yaml")
-    parser.add_argument("--out", default="out/fleet", help="folder for results and logs (default: %(default)s)")
+    parser.add_argument(
+        "--out", default="out/fleet", help="folder for results and logs (default: %(default)s)"
+    )
     parser.add_argument("--frames", type=int, help="frames to fly instead of what the description says")
     parser.add_argument("--model", help="model folder instead of the one that the description names")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="override a setting, e.g. world.seed=9001"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="override a setting, e.g. world.seed=9001",
     )
     parser.add_argument("--verbose", action="store_true", help="show everything that the processes print")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
@@ -34,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
     fleet = load_fleet(args.description, overrides)
     quiet = args.json
     if not quiet:
-        print(f"{fleet.uavs} UAVs, model {fleet.model}; logs and results in {args.out}. Ctrl-C ends the fleet.")
+        print(
+            f"{fleet.uavs} UAVs, model {fleet.model}; logs and results in {args.out}. Ctrl-C ends the fleet."
+        )
     result = run_fleet(
         fleet,
         out_dir=args.out,

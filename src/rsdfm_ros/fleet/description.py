@@ -43,7 +43,12 @@ class WorldDescription:
         _require(self.kind in ("simulation", "none"), "world.kind", "`simulation` or `none`", self.kind)
         _require(0 <= self.seed < 2**31, "world.seed", "0 to 2^31 - 1", self.seed)
         _require(1 <= self.frames <= 120, "world.frames", "1 to 120", self.frames)
-        _require(0.01 <= self.real_time_factor <= 100, "world.real_time_factor", "0.01 to 100", self.real_time_factor)
+        _require(
+            0.01 <= self.real_time_factor <= 100,
+            "world.real_time_factor",
+            "0.01 to 100",
+            self.real_time_factor,
+        )
         for name in ("first_answer_timeout_s", "answer_timeout_s"):
             _require(0.1 <= getattr(self, name) <= 600, f"world.{name}", "0.1 to 600 s", getattr(self, name))
 
@@ -67,8 +72,15 @@ class UavDescription:
     def check(self) -> None:
         """Raise FleetDescriptionError for a value that is not allowed."""
         _require(1 <= self.threads <= 64, "uav.threads", "1 to 64", self.threads)
-        _require(1000 <= self.budget_bytes <= 10**7, "uav.budget_bytes", "1000 to 10000000", self.budget_bytes)
-        _require(512 <= self.max_packet_bytes <= 65_536, "uav.max_packet_bytes", "512 to 65536", self.max_packet_bytes)
+        _require(
+            1000 <= self.budget_bytes <= 10**7, "uav.budget_bytes", "1000 to 10000000", self.budget_bytes
+        )
+        _require(
+            512 <= self.max_packet_bytes <= 65_536,
+            "uav.max_packet_bytes",
+            "512 to 65536",
+            self.max_packet_bytes,
+        )
         for name, low in (("max_age_s", 0.0), ("peer_wait_s", 0.0), ("liveliness_lease_s", 0.1)):
             _require(low <= getattr(self, name) <= 60, f"uav.{name}", f"{low} to 60 s", getattr(self, name))
 
@@ -84,7 +96,9 @@ class EvaluatorDescription:
 
     def check(self) -> None:
         """Raise FleetDescriptionError for a value that is not allowed."""
-        _require(0.1 <= self.end_timeout_s <= 600, "evaluator.end_timeout_s", "0.1 to 600 s", self.end_timeout_s)
+        _require(
+            0.1 <= self.end_timeout_s <= 600, "evaluator.end_timeout_s", "0.1 to 600 s", self.end_timeout_s
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,12 @@ class NetworkDescription:
         """Raise FleetDescriptionError for a value that is not allowed."""
         ranges = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
         _require(-1 <= self.domain <= 232, "network.domain", "-1 to 232", self.domain)
-        _require(self.discovery_range in ranges, "network.discovery_range", " or ".join(ranges), self.discovery_range)
+        _require(
+            self.discovery_range in ranges,
+            "network.discovery_range",
+            " or ".join(ranges),
+            self.discovery_range,
+        )
         _require(
             bool(re.fullmatch(r"[A-Za-z0-9_?&=]*", self.transport)),
             "network.transport",
@@ -183,7 +202,9 @@ def _build(kind: type[T], values: Any, where: str) -> T:
     unknown = [str(name) for name in values if name not in fields]
     if unknown:
         known = ", ".join(sorted(fields))
-        raise FleetDescriptionError(f"unknown setting {where}{unknown[0]}; {where or 'there'} can be: {known}")
+        raise FleetDescriptionError(
+            f"unknown setting {where}{unknown[0]}; {where or 'there'} can be: {known}"
+        )
     typed = {name: _typed(hints[name], value, f"{where}{name}") for name, value in values.items()}
     built = kind(**typed)
     built.check()  # type: ignore[attr-defined]

@@ -1,14 +1,17 @@
 """Run a described fleet from its first process to its result.
 
-    result = run_fleet(load_fleet("config/fleet/demo.yaml"), out_dir="out/demo", on_status=print)
+result = run_fleet(load_fleet("config/fleet/demo.yaml"), out_dir="out/demo", on_status=print)
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,15 +61,37 @@ def run_fleet(
         old.unlink()
     specs = node_specifications(fleet, out)
     start = time.monotonic()
-    with Supervisor(out / "logs", on_line) as supervisor:
-        for spec in specs:
-            supervisor.start(spec)
-        _watch(supervisor, specs, StatusTail(out / "status.jsonl", on_status))
+    try:
+        with _sigterm_interrupts(), Supervisor(out / "logs", on_line) as supervisor:
+            for spec in specs:
+                supervisor.start(spec)
+            _watch(supervisor, specs, StatusTail(out / "status.jsonl", on_status))
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(
+            f"every process was ended; results and logs so far are in {out}"
+        ) from interrupt
     result = out / "result.json"
     content = json.loads(result.read_text()) if result.is_file() else None
     if content is None and fleet.evaluator.enabled and fleet.world.kind == "simulation":
         raise RsdfmError(f"the mission ended without a result; the logs are in {out / 'logs'}")
     return FleetResult(out, content, time.monotonic() - start)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM end a fleet as Ctrl-C does; signals belong to the main thread, elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class StatusTail:

@@ -10,9 +10,16 @@ from typing import Any
 import yaml
 
 from rsdfm_ros.fleet.description import FleetDescription, FleetDescriptionError
+from rsdfm_ros.model.config import load_model_config, model_config_from_dict
 
 PACKAGE = "rsdfm_ros"
-NODES = ("encoder_node", "collaboration_node", "detection_head_node", "segmentation_head_node", "trajectory_head_node")
+NODES = (
+    "encoder_node",
+    "collaboration_node",
+    "detection_head_node",
+    "segmentation_head_node",
+    "trajectory_head_node",
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,9 @@ def node_specifications(fleet: FleetDescription, out: str | Path | None = None) 
         executables = ("uav_node",) if fleet.uav.composed else NODES
         for executable in executables:
             name = agent if fleet.uav.composed else f"{agent}.{executable}"
-            specs.append(NodeSpec(name, "uav", executable, f"/{agent}", _uav_parameters(fleet, agent), environment))
+            specs.append(
+                NodeSpec(name, "uav", executable, f"/{agent}", _uav_parameters(fleet, agent), environment)
+            )
     if fleet.world.kind == "simulation":
         specs.append(_world(fleet, environment))
     return specs
@@ -83,12 +92,14 @@ def _world(fleet: FleetDescription, environment: Mapping[str, str]) -> NodeSpec:
 
 
 def _evaluator(fleet: FleetDescription, environment: Mapping[str, str], out: str | Path | None) -> NodeSpec:
-    e = fleet.evaluator
+    e, facts = fleet.evaluator, model_facts(fleet.model)
     parameters = {
         "use_sim_time": fleet.world.kind == "simulation",
         "agents": list(fleet.agents),
         "frames": fleet.world.frames if fleet.world.kind == "simulation" else 0,
-        "foreground_percent": _foreground_percent(fleet.model),
+        "map_bounds_m": list(facts.bounds_m),
+        "cell_size_m": facts.cell_size_m,
+        "foreground_percent": facts.foreground_percent,
         "expect_future": fleet.uav.publish_future,
         "out": "" if out is None else str(out),
         "record_frames": e.record_frames and out is not None,
@@ -124,13 +135,26 @@ def _environment(fleet: FleetDescription) -> dict[str, str]:
     return environment
 
 
-def _foreground_percent(model: str) -> int:
-    """The model's segmentation threshold in whole per cents."""
-    if model.startswith("random:"):
-        return 50
-    manifest = Path(model) / "manifest.yaml"
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the evaluator must know of a model: the area it answers on, m, and its threshold in whole per cents."""
+
+    bounds_m: tuple[float, float, float, float]
+    cell_size_m: float
+    foreground_percent: int
+
+
+def model_facts(model: str) -> ModelFacts:
+    """Read from the model's manifest, without loading weights. Raises: FleetDescriptionError."""
+    percent = 50
     try:
-        values = yaml.safe_load(manifest.read_text())
-        return round(100 * float((values.get("thresholds") or {}).get("segmentation", 0.5)))
-    except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        raise FleetDescriptionError(f"model {model!r}: cannot read {manifest}: {error}") from error
+        if model.startswith("random:"):
+            config = load_model_config(model.split(":")[1])
+        else:
+            values = yaml.safe_load((Path(model) / "manifest.yaml").read_text())
+            config = model_config_from_dict(values["config"])
+            percent = round(100 * float((values.get("thresholds") or {}).get("segmentation", 0.5)))
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FleetDescriptionError(f"model {model!r}: cannot read its manifest.yaml: {error}") from error
+    window = config.output_window
+    return ModelFacts(window.bounds, window.cell_size, percent)

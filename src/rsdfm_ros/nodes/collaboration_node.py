@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes import qos
@@ -29,6 +30,8 @@ from rsdfm_ros.wire.packet import Expected
 
 TOPIC = "bev/features"
 TYPE = "rsdfm_ros/msg/FeaturePacket"
+MAX_MESSAGE_BYTES = 80_000
+"""The largest payload, and room for the fields around it."""
 
 
 class CollaborationNode(RsdfmNode[CollaborationSettings]):
@@ -142,9 +145,10 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         self._peers[topic] = self.create_subscription(
             FeaturePacket,
             topic,
-            lambda message: self._on_packet(message, name, own),
+            lambda raw: self._on_packet(raw, name, own),
             qos.features(s.features_reliability, s.liveliness_lease_s, s.lifespan_s),
             event_callbacks=events,
+            raw=True,
         )
         self.get_logger().info(f"listening to {topic}")
 
@@ -158,15 +162,19 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
     def _on_matched(self, name: str, count: int) -> None:
         with self._lock:
             self._matched[name] = count > 0
-            if count == 0:
-                self._alive[name] = False
-                if self._inbox is not None:
-                    self._inbox.forget(name)
+            self._alive[name] = count > 0  # a peer counts from the first, not only from its first packet
+            if count == 0 and self._inbox is not None:
+                self._inbox.forget(name)
             self._check()
 
-    def _on_packet(self, message: FeaturePacket, name: str, own: bool) -> None:
+    def _on_packet(self, raw: bytes, name: str, own: bool) -> None:
         self.health.count("packets_received", 0 if own else 1)
-        self.health.count("bytes_received", 0 if own else len(message.payload) + _envelope_bytes(message))
+        self.health.count("bytes_received", 0 if own else len(raw))
+        if len(raw) > MAX_MESSAGE_BYTES:
+            self.health.count("packets_rejected")
+            self.reject("over_limit", f"a message of {len(raw)} bytes from {name}")
+            return
+        message = deserialize_message(raw, FeaturePacket)
         with self._lock:
             if self._inbox is None:
                 return
@@ -199,7 +207,9 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         if self._own is None or self._inbox is None:
             return []
         inbox, stamp_ns = self._inbox, self._own.stamp_ns
-        expected = (n for n, alive in self._alive.items() if alive and n != self.agent and n not in self._late)
+        expected = (
+            n for n, alive in self._alive.items() if alive and n != self.agent and n not in self._late
+        )
         return [name for name in expected if not inbox.complete(name, stamp_ns)]
 
     def _check(self) -> None:
@@ -235,7 +245,9 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         with self._lock:
             inbox = self._inbox
             names = [n for n in inbox.peers if n != self.agent] if inbox is not None else []
-            found = [(n, inbox.newest(n, own.stamp_ns, self.settings.max_age_s)) for n in names] if inbox else []
+            found = (
+                [(n, inbox.newest(n, own.stamp_ns, self.settings.max_age_s)) for n in names] if inbox else []
+            )
         maps: list[Any] = []
         ages: dict[str, float] = {}
         for name, frame in found:
@@ -266,11 +278,6 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
     def _decode(self, frame: PeerFrame) -> Any:
         features = features_of(frame, self._expected)
         return self._model.decompress(features, frame.first.T_map_camera, frame.first.covariance)
-
-
-def _envelope_bytes(message: FeaturePacket) -> int:
-    """Serialised bytes of a FeaturePacket around its payload: strings and alignment vary, the rest is fixed."""
-    return 388 + len(message.agent) + len(message.header.frame_id)
 
 
 def main() -> int:

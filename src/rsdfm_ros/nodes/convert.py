@@ -72,7 +72,9 @@ def intrinsics_from_message(message: CameraInfo) -> NDArray[np.float64]:
     if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0 or not np.array_equal(K[2], [0, 0, 1]):
         raise MessageError("camera_info", f"expected a finite pinhole matrix k, got {K.ravel().tolist()}")
     if any(abs(d) > 1e-6 for d in message.d):
-        raise MessageError("camera_distorted", "expected rectified images (all d zero): put image_proc before")
+        raise MessageError(
+            "camera_distorted", "expected rectified images (all d zero): put image_proc before"
+        )
     K = K.copy()
     K[:2, 2] += 0.5
     return K

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.data.frame import CLASSES, Objects
-from rsdfm_ros.evaluation.frames import Boxes, Tracks
+from rsdfm_ros.evaluation.frames import HORIZON, Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw, yaw_from_quaternion
 from rsdfm_ros.msg import GroundTruth, Object3D, ObjectArray, Trajectory, TrajectoryArray
@@ -102,14 +102,15 @@ def tracks_to_message(tracks: Tracks, *, agent: str, frame: int, ns: int, frame_
 
 
 def tracks_from_message(message: TrajectoryArray) -> Tracks:
-    """Predicted motions. Raises: MessageError unless all are finite and equally long."""
+    """Predicted motions over the evaluation's horizon. Raises: MessageError unless finite and of that length."""
     items = message.trajectories
-    lengths = {len(t.positions) for t in items}
-    if len(lengths) > 1:
-        raise MessageError("tracks_length", f"trajectories of different lengths {sorted(lengths)}")
-    steps = lengths.pop() if lengths else 0
+    wrong = {len(t.positions) for t in items} - {HORIZON}
+    if wrong:
+        raise MessageError(
+            "tracks_length", f"expected trajectories of {HORIZON} positions, got {sorted(wrong)}"
+        )
     positions = np.array([[(p.x, p.y) for p in t.positions] for t in items], np.float64)
-    positions = positions.reshape(len(items), steps, 2)
+    positions = positions.reshape(len(items), HORIZON, 2)
     if not np.isfinite(positions).all():
         raise MessageError("tracks_not_finite", "trajectories must be finite")
     ids = np.array([t.id for t in items], np.int64)
@@ -134,12 +135,16 @@ def masks_from_message(message: Image, window: Window) -> NDArray[np.int32]:
     ni, nj = window.shape
     wrong = message.encoding != "mono16" or message.width != ni or message.height % nj or message.is_bigendian
     if wrong or len(message.data) != 2 * message.width * message.height:
-        raise MessageError("mask_size", f"expected mono16 of {ni} x k·{nj}, got {message.width} x {message.height}")
+        raise MessageError(
+            "mask_size", f"expected mono16 of {ni} x k·{nj}, got {message.width} x {message.height}"
+        )
     picture = np.frombuffer(message.data, "<u2").reshape(-1, nj, ni)
     return np.ascontiguousarray(np.flip(picture, axis=1).transpose(0, 2, 1)).astype(np.int32)
 
 
-def grid_to_message(probability: NDArray[np.float32], window: Window, ns: int, frame_id: str) -> OccupancyGrid:
+def grid_to_message(
+    probability: NDArray[np.float32], window: Window, ns: int, frame_id: str
+) -> OccupancyGrid:
     """Probability (ni, nj) in 0…1 as occupancy in per cent."""
     message = OccupancyGrid()
     message.header.stamp, message.header.frame_id = time_of(ns), frame_id

@@ -106,7 +106,9 @@ class EncoderNode(RsdfmNode[EncoderSettings]):
 
     def _on_image(self, message: Image) -> None:
         self.health.count("images")
-        self._take(self._matcher.add_image(convert.stamp_ns(message.header.stamp), Picture(message, monotonic())))
+        self._take(
+            self._matcher.add_image(convert.stamp_ns(message.header.stamp), Picture(message, monotonic()))
+        )
 
     def _take(self, match: tuple[int, Picture, PoseWithCovarianceStamped] | None) -> None:
         self.health.counts["images_without_pose"] = self._matcher.dropped
@@ -114,7 +116,9 @@ class EncoderNode(RsdfmNode[EncoderSettings]):
             return
         stamp_ns, picture, pose = match
         if self._info is None:
-            self.reject("no_camera_info", f"no camera_info on {self.resolve_topic_name('camera/camera_info')} yet")
+            self.reject(
+                "no_camera_info", f"no camera_info on {self.resolve_topic_name('camera/camera_info')} yet"
+            )
             return
         if stamp_ns <= self._newest_ns:
             self.reject("old_stamp", f"picture of {stamp_ns} ns after one of {self._newest_ns} ns")
@@ -152,7 +156,8 @@ class EncoderNode(RsdfmNode[EncoderSettings]):
         image = convert.image_from_message(picture.message)
         if (info.height, info.width) != image.shape[:2]:
             raise convert.MessageError(
-                "camera_info_size", f"camera_info is for {info.width} x {info.height}, the image is {image.shape}"
+                "camera_info_size",
+                f"camera_info is for {info.width} x {info.height}, the image is {image.shape}",
             )
         if pose.header.frame_id != self.settings.frame_id:
             raise convert.MessageError(

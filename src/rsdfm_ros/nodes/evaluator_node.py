@@ -21,7 +21,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.geometry.lattice import square_window
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
 from rsdfm_ros.nodes import convert, convert_tasks, qos
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
@@ -41,7 +41,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         super().__init__("evaluator_node", EvaluatorSettings, **options)
         s = self.settings
         self.finished = threading.Event()
-        self.window = square_window(s.map_half_extent_m, s.cell_size_m)
+        self.failure = ""
+        self.window = window_of(s.map_bounds_m, s.cell_size_m)
         self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue: queue.SimpleQueue[tuple[str, str, Any, bytes]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -81,7 +82,9 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._listen(f"{here}occupancy", OccupancyGrid, qos.outputs(), self._on_grid, agent, variant)
                 self._listen(f"{here}detections", ObjectArray, qos.outputs(), self._on_boxes, agent, variant)
                 self._listen(f"{here}future_masks", Image, qos.outputs(), self._on_future, agent, variant)
-                self._listen(f"{here}trajectories", TrajectoryArray, qos.outputs(), self._on_tracks, agent, variant)
+                self._listen(
+                    f"{here}trajectories", TrajectoryArray, qos.outputs(), self._on_tracks, agent, variant
+                )
             if s.record_frames or s.record_bag:
                 self._listen(f"/{agent}/camera/image_raw", Image, sensor, self._on_image, agent)
                 self._listen(f"/{agent}/pose", PoseWithCovarianceStamped, poses, self._on_pose, agent)
@@ -164,10 +167,14 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._advance(ns)
 
     def _on_mask(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).mask = convert_tasks.masks_from_message(message, self.window)[0]
+        self.mission.answer(agent, variant, ns).mask = convert_tasks.masks_from_message(message, self.window)[
+            0
+        ]
 
     def _on_future(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).future = convert_tasks.masks_from_message(message, self.window)
+        self.mission.answer(agent, variant, ns).future = convert_tasks.masks_from_message(
+            message, self.window
+        )
 
     def _on_grid(self, message: OccupancyGrid, raw: bytes, ns: int, agent: str, variant: str) -> None:
         percent = convert_tasks.percent_from_message(message, self.window)
@@ -245,14 +252,27 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         """Score what is left and write the results; once."""
         if self.finished.is_set():
             return
-        self._keep(self.mission.advance(final=True))
-        if self._bag is not None:
-            self._bag.close()
-            self._bag = None
-        if self._folder is not None:
-            self._folder.result(result_of(self.mission, self.settings, self._history))
-            self._folder.close()
+        try:
+            if self._bag is not None:
+                self._bag.close()
+                self._bag = None
+            self._keep(self.mission.advance(final=True))
+            if self._folder is not None:
+                self._folder.result(result_of(self.mission, self.settings, self._history))
+                self._folder.close()
+        except Exception as error:  # noqa: BLE001 - reported, and the process ends with status 1
+            self.failure = f"{type(error).__name__}: {error}"
+            self.on_job_error("results", error)
         self.finished.set()
+
+
+def window_of(bounds_m: tuple[float, ...], cell_size_m: float) -> Window:
+    """The window with these bounds (x_min, y_min, x_max, y_max). RsdfmError unless it is made of whole cells."""
+    cells = [b / cell_size_m for b in bounds_m]
+    i0, j0, i1, j1 = (round(c) for c in cells)
+    if any(abs(c - round(c)) > 1e-6 for c in cells) or i1 <= i0 or j1 <= j0:
+        raise RsdfmError(f"map_bounds_m {bounds_m} is no rectangle of whole cells of {cell_size_m} m")
+    return Window(i0, j0, i1 - i0, j1 - j0, cell_size_m)
 
 
 def _header_ns(raw: bytes) -> int:
@@ -269,7 +289,8 @@ def main() -> int:
         nodes.append(EvaluatorNode())
         return nodes
 
-    return run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+    return 1 if nodes and nodes[0].failure else status
 
 
 if __name__ == "__main__":

@@ -102,9 +102,13 @@ class Inbox:
         """
         limits = self._limits
         if not 1 <= envelope.count <= limits.max_packets or envelope.index >= envelope.count:
-            raise Refused("packet_count", f"packet {envelope.index} of {envelope.count} from {envelope.agent}")
+            raise Refused(
+                "packet_count", f"packet {envelope.index} of {envelope.count} from {envelope.agent}"
+            )
         if now_ns is not None and envelope.stamp_ns - now_ns > limits.max_ahead_s * 1e9:
-            raise Refused("future_stamp", f"{envelope.agent} is {(envelope.stamp_ns - now_ns) / 1e9:.1f} s ahead")
+            raise Refused(
+                "future_stamp", f"{envelope.agent} is {(envelope.stamp_ns - now_ns) / 1e9:.1f} s ahead"
+            )
         known = self._frames.get(envelope.agent)
         if known is None and len(self._frames) >= limits.max_peers:
             raise Refused("too_many_peers", f"{envelope.agent} would be peer number {limits.max_peers + 1}")

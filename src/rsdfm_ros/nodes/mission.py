@@ -64,7 +64,9 @@ class Mission:
     whether answers come with predicted masks (without them there is no VPQ).
     """
 
-    def __init__(self, agents: Sequence[str], window: Window, foreground_percent: int, *, wants_future: bool) -> None:
+    def __init__(
+        self, agents: Sequence[str], window: Window, foreground_percent: int, *, wants_future: bool
+    ) -> None:
         self.agents = tuple(agents)
         self.window = window
         self._threshold = foreground_percent

@@ -39,9 +39,7 @@ def features(reliability: str, lease_s: float, lifespan_s: float = 0.0, depth: i
 
 def fused(depth: int = 1) -> QoSProfile:
     """Fused maps for head nodes in other processes."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT
-    )
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def outputs(depth: int = 10) -> QoSProfile:

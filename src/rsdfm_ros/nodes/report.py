@@ -37,7 +37,14 @@ def fleet_message(line: dict[str, Any], stamp_ns: int, frame_id: str) -> FleetSt
     for name, facts in line["agents"].items():
         agent = AgentStatus(agent=name, frame=line["frame"], peers=facts.get("peers", []))
         agent.header = message.header
-        for field in ("frames_processed", "frames_dropped", "rate_hz", "bytes_sent", "bytes_received", "objects"):
+        for field in (
+            "frames_processed",
+            "frames_dropped",
+            "rate_hz",
+            "bytes_sent",
+            "bytes_received",
+            "objects",
+        ):
             setattr(agent, field, facts.get(field, 0.0 if field == "rate_hz" else 0))
         for field in ("packets_received", "packets_lost", "packets_rejected"):
             setattr(agent, field, facts.get(field, 0))

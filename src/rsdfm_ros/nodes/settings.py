@@ -28,14 +28,20 @@ class EncoderSettings:
     image_reliability: str = setting("best_effort", _RELIABILITY, choices=RELIABILITY)
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
     liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
-    lifespan_s: float = setting(0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0)
-    pose_tolerance_s: float = setting(0.02, "largest distance in time of picture and pose, s", low=0.0, high=1.0)
+    lifespan_s: float = setting(
+        0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0
+    )
+    pose_tolerance_s: float = setting(
+        0.02, "largest distance in time of picture and pose, s", low=0.0, high=1.0
+    )
     extrinsics: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
         "optical camera frame in the frame whose pose is published: x y z m, quaternion x y z w",
         length=(7,),
     )
-    ground_height_m: float = setting(0.0, "height of the ground plane in the lattice frame, m", low=-1e4, high=1e4)
+    ground_height_m: float = setting(
+        0.0, "height of the ground plane in the lattice frame, m", low=-1e4, high=1e4
+    )
     budget_bytes: int = setting(18_000, "mean serialised bytes per picture", low=1000, high=10_000_000)
     max_packet_bytes: int = setting(16_384, "largest packet payload in bytes", low=512, high=65_536)
 
@@ -51,13 +57,17 @@ class CollaborationSettings:
     threads: int = setting(1, _THREADS, low=1, high=64)
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
     liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
-    lifespan_s: float = setting(0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0)
+    lifespan_s: float = setting(
+        0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0
+    )
     max_age_s: float = setting(1.0, "peers' features older than this are not fused, s", low=0.0, high=60.0)
     peer_wait_s: float = setting(
         0.1, "longest wait of the steady clock for peers' packets of the same instant, s", low=0.0, high=60.0
     )
     max_peers: int = setting(16, "peers listened to at most", low=0, high=64)
-    discovery_period_s: float = setting(0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0)
+    discovery_period_s: float = setting(
+        0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0
+    )
     publish_single: bool = setting(False, _SINGLE)
     publish_fused: bool = setting(True, "publish bev/fused for head nodes in other processes")
 
@@ -74,7 +84,9 @@ class HeadSettings:
     publish_single: bool = setting(False, _SINGLE)
     publish_future: bool = setting(False, "publish future_masks, the predicted instance masks")
     publish_markers: bool = setting(True, "publish markers for RViz and Foxglove")
-    max_gap_s: float = setting(1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0)
+    max_gap_s: float = setting(
+        1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0
+    )
 
 
 @dataclass(frozen=True)
@@ -87,14 +99,22 @@ class SimSettings:
     uavs: int = setting(4, "number of UAVs", low=1, high=8)
     frames: int = setting(60, "frames to fly, at 2 Hz of mission time", low=1, high=120)
     lockstep: bool = setting(True, "wait until every UAV has answered a frame before the next one")
-    real_time_factor: float = setting(1.0, "mission seconds per second when not in lockstep", low=0.01, high=100.0)
-    answer: str = setting(
-        "status", "topic of a UAV whose stamp says that a frame is answered", choices=("status", "trajectories")
+    real_time_factor: float = setting(
+        1.0, "mission seconds per second when not in lockstep", low=0.01, high=100.0
     )
-    first_answer_timeout_s: float = setting(30.0, "longest wait for the first answers, s", low=0.1, high=600.0)
+    answer: str = setting(
+        "status",
+        "topic of a UAV whose stamp says that a frame is answered",
+        choices=("status", "trajectories"),
+    )
+    first_answer_timeout_s: float = setting(
+        30.0, "longest wait for the first answers, s", low=0.1, high=600.0
+    )
     answer_timeout_s: float = setting(5.0, "longest wait for the answers to a frame, s", low=0.1, high=600.0)
     ready_timeout_s: float = setting(60.0, "longest wait for the fleet to be there, s", low=0.1, high=600.0)
-    wait_for_truth_listener: bool = setting(False, "the fleet is there only when somebody listens to the truth")
+    wait_for_truth_listener: bool = setting(
+        False, "the fleet is there only when somebody listens to the truth"
+    )
 
 
 @dataclass(frozen=True)
@@ -104,15 +124,25 @@ class EvaluatorSettings:
     autostart: bool = setting(True, _AUTOSTART)
     frame_id: str = setting("map", _FRAME)
     agents: tuple[str, ...] = setting(("uav1", "uav2", "uav3", "uav4"), "names of the UAVs")
-    frames: int = setting(0, "the mission ends after so many frames; 0: runs until stopped", low=0, high=1_000_000)
-    map_half_extent_m: float = setting(64.0, "half side of the map that the UAVs answer on, m", low=1.0, high=4096.0)
+    frames: int = setting(
+        0, "the mission ends after so many frames; 0: runs until stopped", low=0, high=1_000_000
+    )
+    map_bounds_m: tuple[float, ...] = setting(
+        (-64.0, -64.0, 64.0, 64.0), "map that the UAVs answer on: x_min y_min x_max y_max, m", length=(4,)
+    )
     cell_size_m: float = setting(0.5, "side of a cell of that map, m", low=0.01, high=10.0)
-    foreground_percent: int = setting(50, "occupancy from which a cell counts as vehicle, per cent", low=0, high=100)
+    foreground_percent: int = setting(
+        50, "occupancy from which a cell counts as vehicle, per cent", low=0, high=100
+    )
     expect_future: bool = setting(True, "the UAVs publish future_masks: score VPQ, and wait for them")
-    out: str = setting("", "folder for result.json, status.jsonl and what is recorded; empty: nothing is written")
+    out: str = setting(
+        "", "folder for result.json, status.jsonl and what is recorded; empty: nothing is written"
+    )
     record_frames: bool = setting(False, "write the arrays of every frame to <out>/frames")
     record_bag: bool = setting(False, "write all topics to <out>/bag as MCAP")
-    end_timeout_s: float = setting(20.0, "longest wait for missing answers at the end, s", low=0.1, high=600.0)
+    end_timeout_s: float = setting(
+        20.0, "longest wait for missing answers at the end, s", low=0.1, high=600.0
+    )
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
     image_reliability: str = setting("best_effort", _RELIABILITY, choices=RELIABILITY)
     liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)

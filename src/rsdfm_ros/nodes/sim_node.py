@@ -50,11 +50,13 @@ class SimNode(RsdfmNode[SimSettings]):
         sensor, outputs = qos.sensor("reliable", depth=4), qos.outputs()
         self._clock_output = self.create_publisher(Clock, "/clock", qos.outputs(depth=1))
         self._truth = self.create_publisher(GroundTruth, "/ground_truth", outputs)
-        kinds = (("camera/camera_info", CameraInfo), ("pose", PoseWithCovarianceStamped), ("camera/image_raw", Image))
+        kinds = (
+            ("camera/camera_info", CameraInfo),
+            ("pose", PoseWithCovarianceStamped),
+            ("camera/image_raw", Image),
+        )
         self._cameras = {
-            agent: {
-                name: self.create_publisher(kind, f"/{agent}/{name}", sensor) for name, kind in kinds
-            }
+            agent: {name: self.create_publisher(kind, f"/{agent}/{name}", sensor) for name, kind in kinds}
             for agent in self.agents
         }
         kind: Any = AgentStatus if self.settings.answer == "status" else TrajectoryArray

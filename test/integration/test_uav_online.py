@@ -1,0 +1,121 @@
+"""Two UAVs in two processes over real DDS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import SIZE, TestWorld, believed, camera, flight, picture, uav_spec
+
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.nodes import convert, convert_tasks
+from rsdfm_ros.wire.budget import BudgetController
+from rsdfm_ros.wire.packet import assemble, decode_packet
+
+AGENTS = ["uav1", "uav2"]
+FRAMES = 4
+BUDGET = 6000
+
+
+def test_online_output_equals_offline_output_on_the_same_bytes(
+    tmp_path: Path, domain: int, model: Path
+) -> None:
+    specs = [uav_spec(a, model, domain, budget_bytes=BUDGET) for a in AGENTS]
+    with flight(AGENTS, specs, domain, tmp_path) as (world, _):
+        world.until(lambda: world.connected(AGENTS), "the UAVs are connected")
+        stamps = [world.fly(frame) for frame in range(FRAMES)]
+        last = stamps[-1]
+        world.until(
+            lambda: all(last in store for store in world.got.values()), "all outputs of the last frame came"
+        )
+    perception = Perception.load(model)
+    offline = Offline(perception, world)
+    something = 0
+    for frame, stamp in enumerate(stamps):
+        for agent in AGENTS:
+            for prefix in ("", "single/"):
+                something += offline.compare(world, agent, prefix, frame, stamp)
+    assert something > 50, "the model answered nothing: the comparison means nothing"
+    assert all(world.status[a].peers == [b] for a, b in (AGENTS, AGENTS[::-1]))
+    sent, received = world.status["uav1"].bytes_sent, world.status["uav2"].bytes_received
+    assert (
+        0 <= received - sent <= 4 * world.status["uav2"].packets_received
+    )  # DDS pads messages to four bytes
+
+
+class Offline:
+    """The same mission computed in this process: own maps from the pictures, peers' maps from the packets."""
+
+    def __init__(self, perception: Perception, world: TestWorld) -> None:
+        self.perception = perception
+        self.histories: dict[tuple[str, str], list[Any]] = {}
+
+    def compare(self, world: TestWorld, agent: str, prefix: str, frame: int, stamp: int) -> int:
+        """Assert that every output is equal; how many things were in them."""
+        p, number = self.perception, int(agent[-1])
+        K, T, covariance = camera(number, frame)
+        ego = p.perceive(picture(number, frame), K, believed(T), covariance)
+        peers = []
+        if not prefix:
+            other = next(a for a in AGENTS if a != agent)
+            messages = sorted(world.packets[other][stamp], key=lambda m: m.packet_index)
+            parts = [decode_packet(bytes(m.payload)) for m in messages]
+            features = assemble(
+                parts, low_channels=p.config.low_channels, high_channels=p.config.high_channels
+            )
+            T_other = convert.pose_matrix(messages[0].camera_pose)
+            covariance_other = np.reshape(messages[0].covariance, (6, 6))
+            peers = [p.decompress(features, T_other, covariance_other)]
+        history = self.histories.setdefault((agent, prefix), [])
+        history.append(p.fuse(ego, peers, [0.0] * len(peers)))
+        del history[: -p.config.history]
+        instances, found = p.segment(history), p.detect(history)
+        motion = p.predict(history, instances)
+        here = {
+            name: world.got[f"/{agent}/{prefix}{name}"][stamp]
+            for name in ("detections", "instance_mask", "occupancy", "trajectories", "future_masks")
+        }
+        window = p.output_window
+        np.testing.assert_array_equal(
+            convert_tasks.masks_from_message(here["instance_mask"], window)[0], instances.ids
+        )
+        np.testing.assert_array_equal(
+            convert_tasks.masks_from_message(here["future_masks"], window), motion.ids
+        )
+        percent = np.floor(np.clip(instances.probability, 0, 1) * 100 + 1e-4)
+        np.testing.assert_array_equal(convert_tasks.percent_from_message(here["occupancy"], window), percent)
+        boxes = convert_tasks.boxes_from_message(here["detections"])
+        order = np.argsort(-found.scores, kind="stable")
+        np.testing.assert_allclose(boxes.centres, found.centres[order], atol=1e-9)
+        np.testing.assert_allclose(boxes.scores, found.scores[order], atol=1e-7)
+        tracks = convert_tasks.tracks_from_message(here["trajectories"])
+        np.testing.assert_array_equal(tracks.ids, motion.tracks)
+        np.testing.assert_allclose(tracks.positions, motion.positions, atol=1e-9)
+        return len(boxes) + int(instances.ids.max())
+
+
+def test_the_packets_are_those_that_the_codec_makes_within_the_budget(
+    tmp_path: Path, domain: int, model: Path
+) -> None:
+    with flight(["uav1"], [uav_spec("uav1", model, domain, budget_bytes=BUDGET)], domain, tmp_path) as (
+        world,
+        _,
+    ):
+        world.until(lambda: world.connected(["uav1"]), "the UAV is connected")
+        stamps = [world.fly(frame) for frame in range(3)]
+        world.until(lambda: len(world.packets["uav1"]) == 3, "all packets came")
+    perception, budget = Perception.load(model), BudgetController(BUDGET)
+    for frame, stamp in enumerate(stamps):
+        messages = sorted(world.packets["uav1"][stamp], key=lambda m: m.packet_index)
+        assert [m.packet_index for m in messages] == list(range(messages[0].packet_count))
+        K, T, covariance = camera(1, frame)
+        bev = perception.perceive(picture(1, frame), K, believed(T), covariance)
+        if frame == 0:
+            sent = perception.compress(bev, budget.cells())
+            got = assemble([decode_packet(bytes(m.payload)) for m in messages])
+            np.testing.assert_array_equal(got.low, sent.low)
+            np.testing.assert_array_equal(got.high, sent.high)
+        assert all(m.fingerprint == perception.fingerprint and m.frame == frame for m in messages)
+        np.testing.assert_allclose(np.reshape(messages[0].covariance, (6, 6)), covariance)
+    assert picture(1, 0).shape == (*SIZE, 3)

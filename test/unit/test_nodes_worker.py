@@ -1,0 +1,94 @@
+"""The worker never queues stale work and survives errors; pictures meet their poses; histories follow time."""
+
+import threading
+
+import pytest
+
+from rsdfm_ros.nodes.handover import Fused, History
+from rsdfm_ros.nodes.health import Health
+from rsdfm_ros.nodes.sync import StampMatcher
+from rsdfm_ros.nodes.worker import Worker
+
+
+@pytest.fixture
+def worker():
+    errors: list[tuple[str, Exception]] = []
+    w = Worker(lambda slot, error: errors.append((slot, error)))
+    w.errors = errors  # type: ignore[attr-defined]
+    yield w
+    assert w.close()
+
+
+def test_only_the_newest_job_of_a_slot_runs_and_the_others_are_counted(worker: Worker) -> None:
+    begun, go, done = threading.Event(), threading.Event(), []
+    worker.submit("a", lambda: (begun.set(), go.wait(5)))
+    assert begun.wait(5)
+    for n in range(4):
+        worker.submit("b", lambda n=n: done.append(n))
+    worker.submit("c", lambda: done.append("c"))
+    go.set()
+    assert worker.wait_idle(5)
+    assert done == [3, "c"] and worker.dropped == {"b": 3}
+
+
+def test_an_error_is_reported_and_the_next_job_runs(worker: Worker) -> None:
+    done = threading.Event()
+    worker.submit("bad", lambda: 1 / 0)
+    worker.submit("good", done.set)
+    assert done.wait(5)
+    assert [(slot, type(error)) for slot, error in worker.errors] == [("bad", ZeroDivisionError)]
+
+
+def test_a_closed_worker_ignores_jobs() -> None:
+    w = Worker(lambda slot, error: None)
+    assert w.close()
+    w.submit("a", lambda: pytest.fail("ran"))
+    assert w.wait_idle(0.1)
+
+
+def test_a_picture_meets_the_pose_of_its_instant_in_either_order() -> None:
+    m: StampMatcher[str, str] = StampMatcher(tolerance_ns=10)
+    assert m.add_image(100, "a") is None
+    assert m.add_pose(100, "p") == (100, "a", "p")
+    assert m.add_pose(200, "q") is None
+    assert m.add_image(200, "b") == (200, "b", "q")
+
+
+def test_the_nearest_pose_is_taken_once_a_later_one_is_there() -> None:
+    m: StampMatcher[str, str] = StampMatcher(tolerance_ns=10)
+    m.add_pose(95, "before")
+    assert m.add_image(100, "a") is None
+    assert m.add_pose(109, "after") == (100, "a", "before")
+
+
+def test_a_picture_without_a_pose_in_tolerance_is_dropped_and_counted() -> None:
+    m: StampMatcher[str, str] = StampMatcher(tolerance_ns=3)
+    m.add_pose(90, "p")
+    m.add_image(100, "a")
+    assert m.add_pose(110, "q") is None and m.dropped == 1
+    m.add_image(200, "b")
+    m.add_image(300, "c")
+    assert m.dropped == 2
+    m.clear()
+    assert m.add_pose(300, "r") is None
+
+
+def fused(stamp_ns: int) -> Fused:
+    return Fused(stamp_ns, 0, None, None, ("uav1",), (0.0,), 0.0)
+
+
+def test_a_history_is_the_newest_maps_and_starts_anew_after_a_gap_or_a_step_back() -> None:
+    history = History(length=3, max_gap_ns=10)
+    stamps = [[f.stamp_ns for f in history.add(fused(s))] for s in (10, 15, 20, 25, 40, 45, 45, 30)]
+    assert stamps == [[10], [10, 15], [10, 15, 20], [15, 20, 25], [40], [40, 45], [45], [30]]
+
+
+def test_health_reports_rate_in_mission_time_and_latency() -> None:
+    health = Health()
+    assert health.rate_hz() == 0.0 and health.latency_s(50) == 0.0
+    for k in range(20):
+        health.answered(k * 500_000_000, 0.1 + 0.01 * k)
+    assert health.rate_hz() == pytest.approx(2.0)
+    assert health.latency_s(50) == pytest.approx(0.195)
+    health.clear_times()
+    assert health.rate_hz() == 0.0 and health.counts["frames"] == 20
