@@ -82,7 +82,7 @@ def test_requirements_name_every_package_that_the_code_imports(root: Path) -> No
 
     def needed(*folders: str) -> set[str]:
         names = {name for name in _third_party(_sources(root, *folders)) if not _ROS_PACKAGE.fullmatch(name)}
-        return {_DISTRIBUTIONS.get(name, name) for name in names}
+        return {_DISTRIBUTIONS.get(name, name).replace("_", "-") for name in names}
 
     assert needed("src") <= core, f"core.txt lacks {sorted(needed('src') - core)}"
     rest = needed("src", "test", "benchmarks", "scripts") - {"numpy", "catkin_pkg"}
