@@ -52,11 +52,11 @@ def simulated(seed: int, scenes: int, uavs: int, frames: int) -> Path:
     folder = CACHE / f"eval-seed{seed}-uavs{uavs}-frames{frames}"
     if _has(folder, range(seed, seed + scenes)):
         return folder
-    status = simulate.run(
-        argparse.Namespace(
-            out=folder, scenes=scenes, seed=seed, uavs=uavs, frames=frames, jobs=None, depth=False, json=False
-        )
-    )
+    parser = argparse.ArgumentParser()
+    simulate.add_arguments(parser)
+    numbers = {"--scenes": scenes, "--seed": seed, "--uavs": uavs, "--frames": frames}
+    options = [word for option, value in numbers.items() for word in (option, str(value))]
+    status = simulate.run(parser.parse_args(["--out", str(folder), *options]))
     if status:
         raise KeyboardInterrupt
     return folder

@@ -38,13 +38,15 @@ def format_value(value: float | None, kind: str) -> str:
     return f"{value / 1000:.1f}" if kind == "kB" else format(value, kind)
 
 
-def print_table(results: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print one row per method."""
-    table = Table(title="Held-out scenes, mean over all UAVs")
-    table.add_column("method")
-    for heading, _, _ in COLUMNS:
-        table.add_column(heading, justify="right")
+def print_table(
+    results: Sequence[dict[str, Any]], console: Console, title: str = "Held-out scenes, mean over all UAVs"
+) -> None:
+    """Print one column per method."""
+    table = Table(title=title)
+    table.add_column("")
     for row in results:
-        table.add_row(row["method"], *(format_value(row.get(key), kind) for _, key, kind in COLUMNS))
+        table.add_column(row["method"], justify="right")
+    for heading, key, kind in COLUMNS:
+        table.add_row(heading, *(format_value(row.get(key), kind) for row in results))
     console.print(table)
     console.print(NOTE)
