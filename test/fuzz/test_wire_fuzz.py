@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from wire_frames import dense_frame, feature_frame  # noqa: E402
+from wire_frames import dense_frame, feature_frame
 
-from rsdfm_ros.wire.errors import WireError  # noqa: E402
-from rsdfm_ros.wire.packet import assemble, assemble_dense, decode_packet, encode_frame  # noqa: E402
+from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.packet import assemble, assemble_dense, decode_packet, encode_frame
 
 PACKETS = [
     *encode_frame(feature_frame(seed=1, tiles=6, cells=60), fingerprint=9),

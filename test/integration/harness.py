@@ -21,6 +21,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
+from rsdfm_ros.msg import AgentStatus, FeaturePacket, ObjectArray, TrajectoryArray
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.fleet.processes import Supervisor
@@ -28,7 +29,6 @@ from rsdfm_ros.fleet.specification import NodeSpec
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
-from rsdfm_ros.msg import AgentStatus, FeaturePacket, ObjectArray, TrajectoryArray
 from rsdfm_ros.nodes import convert, qos
 
 HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ import array
 from pathlib import Path
 
 from harness import LEASE_S, START_NS, STEP_NS, flight, uav_spec
-
 from rsdfm_ros.msg import FeaturePacket
+
 from rsdfm_ros.nodes import convert, qos
 
 AGENTS = ["uav1", "uav2"]

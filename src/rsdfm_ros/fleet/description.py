@@ -1,6 +1,6 @@
 """What a fleet is: UAVs, model, world, records, network. Read from YAML (config/fleet/), checked, typed.
 
-The file is the only description: `rsdfm fleet` runs it as plain processes, launch/fleet.launch.py as launch_ros actions.
+The file is the only description: `rsdfm fleet` runs it as plain processes, launch/fleet.launch.py as launch_ros ones.
 """
 
 from __future__ import annotations

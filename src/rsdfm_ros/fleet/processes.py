@@ -79,7 +79,7 @@ class Supervisor:
             errors="replace",
             env={**os.environ, **spec.environment, **(environment or {})},
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock involved
+            preexec_fn=_die_with_parent,
         )
         running = Running(spec, process, log)
         assert process.stdout is not None

@@ -150,7 +150,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 handle(raw)
             except RsdfmError as error:
                 self.reject(getattr(error, "reason", "message"), f"{topic}: {error}")
-            except Exception as error:  # noqa: BLE001 - one bad message must not end the evaluation
+            except Exception as error:
                 self.on_job_error(topic, error)
 
     def _on_features(self, message: FeaturePacket, raw: bytes, ns: int, agent: str) -> None:
@@ -260,7 +260,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             if self._folder is not None:
                 self._folder.result(result_of(self.mission, self.settings, self._history))
                 self._folder.close()
-        except Exception as error:  # noqa: BLE001 - reported, and the process ends with status 1
+        except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self.on_job_error("results", error)
         self.finished.set()

@@ -94,7 +94,7 @@ class SimNode(RsdfmNode[SimSettings]):
     def _run(self) -> None:
         try:
             self._fly()
-        except Exception as error:  # noqa: BLE001 - reported, and the process ends with status 1
+        except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self.get_logger().error(f"the simulation failed: {self.failure}")
         finally:

@@ -67,7 +67,7 @@ class Worker:
                 self._busy = True
             try:
                 job()
-            except Exception as error:  # noqa: BLE001 - handed to on_error; the thread must go on
+            except Exception as error:
                 self._on_error(slot, error)
             finally:
                 with self._wake:
