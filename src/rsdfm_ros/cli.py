@@ -10,9 +10,11 @@ import argparse
 import importlib
 import importlib.util
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 
 from rsdfm_ros import __version__
 from rsdfm_ros.errors import RsdfmError
@@ -69,9 +71,15 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
     return parser
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS) -> int:
     """Run one command; returns the exit status: 0 fine, 2 an error that the user can act on, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else argv
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)  # a polite end from outside saves what Ctrl-C saves
     try:
         args = build_parser(argv, available_commands(commands)).parse_args(argv)
         return int(args.run(args))

@@ -21,7 +21,7 @@ K = intrinsics_from_fov(96, 64, 1.3)
 class FlatWorld:
     """Two scenes of six frames, three agents; vehicles are red paint on grey ground."""
 
-    scenes = [SceneInfo(f"flat-{n}", n, 6, ("uav1", "uav2", "uav3")) for n in range(2)]
+    scenes = tuple(SceneInfo(f"flat-{n}", n, 6, ("uav1", "uav2", "uav3")) for n in range(2))
 
     def objects(self, scene: int, k: int) -> Objects:
         now = moved(traffic(seed=scene), 0.5 * k)

@@ -160,7 +160,7 @@ def _train_temporal(
     model: RSDFM, dataset: Dataset, config: TrainingConfig, args: argparse.Namespace, device: torch.device
 ) -> dict[str, Any]:
     model.eval()
-    cache = FeatureCache(args.out, dataset, model.config, config.seed)
+    cache = FeatureCache(args.out, dataset, model.config, config.seed, scenes=config.temporal_scenes)
     with _bar() as bar:
         task = bar.add_task("features", losses="")
         cache.fill(model, device, lambda n, total: bar.update(task, completed=n, total=total))

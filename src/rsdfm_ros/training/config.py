@@ -27,6 +27,8 @@ class TrainingConfig:
     temporal_steps: int = 1500
     """Optimiser steps of the stage that trains the temporal heads on the frozen trunk."""
     temporal_batch: int = 4
+    temporal_scenes: int = 0
+    """How many scenes that stage uses, the first ones; 0 means all."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup: float = 0.05

@@ -16,6 +16,7 @@ from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.store import state_fingerprint
 from rsdfm_ros.training.augment import WorldMotion, random_motion
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.objective import UncertaintyWeights
@@ -32,11 +33,19 @@ class FeatureCache:
     """
 
     def __init__(
-        self, folder: Path, dataset: Dataset, config: ModelConfig, seed: int, variants: int = 2
+        self,
+        folder: Path,
+        dataset: Dataset,
+        config: ModelConfig,
+        seed: int,
+        *,
+        variants: int = 2,
+        scenes: int = 0,
     ) -> None:
         self.dataset, self.config, self.seed = dataset, config, seed
+        self.scenes = dataset.scenes[: scenes or None]
         self.variants = variants
-        self.starts = np.cumsum([0, *(s.frames for s in dataset.scenes)])
+        self.starts = np.cumsum([0, *(s.frames for s in self.scenes)])
         self.path = folder / "features.f16"
         self.done_path = folder / "features.done"
         self.shape = (variants, int(self.starts[-1]), config.channels, *config.window.shape)
@@ -62,23 +71,25 @@ class FeatureCache:
         return self._array
 
     def fill(self, model: RSDFM, device: torch.device, progress: Callable[[int, int], None]) -> None:
-        """Compute what is missing; resumes scene by scene."""
-        if self.path.is_file() and self.path.stat().st_size != 2 * int(np.prod(self.shape)):
-            self.path.unlink()
-            self.done_path.unlink(missing_ok=True)
+        """Compute what is missing; resumes scene by scene, and starts afresh for another trunk or shape."""
+        trunk = f"{state_fingerprint(model):016x}"
         done = set(self.done_path.read_text().split()) if self.done_path.is_file() else set()
-        total = self.variants * len(self.dataset.scenes)
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        if trunk not in done or size != 2 * int(np.prod(self.shape)):
+            self.path.unlink(missing_ok=True)
+            done = {trunk}
+        total = self.variants * len(self.scenes)
         for variant in range(self.variants):
-            for scene in range(len(self.dataset.scenes)):
+            for scene in range(len(self.scenes)):
                 key = f"{variant}:{scene}"
                 if key not in done:
-                    for k in range(self.dataset.scenes[scene].frames):
+                    for k in range(self.scenes[scene].frames):
                         features = self._features(model, device, variant, scene, k)
                         self.array[variant, self.starts[scene] + k] = features
                     self.array.flush()
                     done.add(key)
                     self.done_path.write_text("\n".join(sorted(done)))
-                progress(len(done), total)
+                progress(len(done) - 1, total)
 
     def _features(self, model: RSDFM, device: torch.device, variant: int, scene: int, k: int) -> np.ndarray:
         motion, agents = self.motion(variant, scene), self.agents(variant, scene)
@@ -109,7 +120,7 @@ class TemporalSampler:
 
     def __init__(self, cache: FeatureCache, model: RSDFM, config: TrainingConfig) -> None:
         self.cache, self.model, self.config = cache, model, config
-        self.scenes = cache.dataset.scenes
+        self.scenes = cache.scenes
 
     def batch(self, index: int) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
         """The index-th batch: history (B, T, C, H, W) and targets by head, deterministic in (seed, index)."""
