@@ -12,8 +12,8 @@ setup:           ## make .venv, install the pinned requirements, build the messa
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.10 to 3.13" >&2; exit 2; }
 	@$(PYTHON) scripts/bootstrap.py
 
-test: setup      ## every test: unit first, then integration over real DDS
-	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/integration)
+test: setup      ## every test: unit and fuzz, then integration over real DDS
+	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/fuzz test/integration)
 
 lint: setup      ## style, types, import contracts
 	@$(BIN)/ruff check .
@@ -21,8 +21,9 @@ lint: setup      ## style, types, import contracts
 	@$(BIN)/mypy
 	@PYTHONPATH=src $(BIN)/lint-imports
 
-bench: setup     ## benchmarks
-	@scripts/with_ros $(BIN)/python -m benchmarks
+bench: setup     ## the standard table: accuracy and bytes of every method on the test split, in out/bench/
+	@mkdir -p out/bench
+	@./rsdfm evaluate --model models/nano --json out/bench/evaluate.json
 
 demo: setup      ## the main job: four simulated UAVs over real DDS; results in out/demo/
 	@./rsdfm demo
