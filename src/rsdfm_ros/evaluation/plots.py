@@ -44,7 +44,7 @@ def series(lines: Sequence[dict[str, Any]], agent: str, key: str) -> NDArray[np.
 def accuracy_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str]) -> str:
     """IoU over time: mean of the UAVs as a line, lowest to highest as a band."""
     figure, axes = _axes("mission time (s)", "IoU (0 to 1)")
-    times = [line["stamp_s"] for line in lines]
+    times = _times(lines)
     for key, colour, name in (
         ("iou_single", SINGLE, "each UAV alone"),
         ("iou_collaborative", TOGETHER, "with its peers"),
@@ -64,7 +64,7 @@ def accuracy_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str]) -> str
 def bytes_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str], budget_bytes: float | None) -> str:
     """Bytes sent per frame by every UAV."""
     figure, axes = _axes("mission time (s)", "kB sent per frame")
-    times = [line["stamp_s"] for line in lines]
+    times = _times(lines)
     for n, agent in enumerate(agents):
         values = series(lines, agent, "bytes_sent_frame") / 1000.0
         axes.plot(times, values, color=LINES[n % len(LINES)], linewidth=1.5, label=agent)
@@ -77,12 +77,16 @@ def bytes_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str], budget_by
 def latency_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str]) -> str:
     """Median time from a picture to the last answer, over the last frames of every UAV."""
     figure, axes = _axes("mission time (s)", "latency (ms)")
-    times = [line["stamp_s"] for line in lines]
+    times = _times(lines)
     for n, agent in enumerate(agents):
         values = series(lines, agent, "latency_median_ms")
         axes.plot(times, values, color=LINES[n % len(LINES)], linewidth=1.5, label=agent)
     axes.set_ylim(bottom=0)
     return _finish(figure, axes)
+
+
+def _times(lines: Sequence[dict[str, Any]]) -> list[float]:
+    return [line["stamp_s"] - lines[0]["stamp_s"] for line in lines]
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Axes]:

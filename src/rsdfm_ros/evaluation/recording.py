@@ -104,6 +104,11 @@ class RunReader:
         self.frames: list[int] = sorted(int(p.stem) for p in (self.folder / "frames").glob("*.npz"))
         self.surroundings = Surroundings.read(self.folder)
 
+    @property
+    def start_s(self) -> float:
+        """Stamp of the first frame, from which mission time is told."""
+        return float(self.lines[0]["stamp_s"]) if self.lines else 0.0
+
     def load(self, frame: int) -> RunFrame:
         """The arrays of a frame; RunError if they are missing or damaged."""
         path = self.folder / "frames" / f"{frame:06d}.npz"

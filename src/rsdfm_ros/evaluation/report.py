@@ -63,7 +63,7 @@ def write_report(
     lines = {line["frame"]: line for line in run.lines}
     for number in key_frames(run, agent):
         frame = run.load(number)
-        pictures.append((frame.stamp_s, _jpeg(compose(run, frame, agent, lines.get(number)))))
+        pictures.append((frame.stamp_s - run.start_s, _jpeg(compose(run, frame, agent, lines.get(number)))))
         on_step()
     body = "\n".join(
         part

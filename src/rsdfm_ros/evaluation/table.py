@@ -42,7 +42,8 @@ def print_table(
     results: Sequence[dict[str, Any]], console: Console, title: str = "Held-out scenes, mean over all UAVs"
 ) -> None:
     """Print one column per method."""
-    table = Table(title=title)
+    console.print(f"\n{title}", highlight=False)
+    table = Table()
     table.add_column("")
     for row in results:
         table.add_column(row["method"], justify="right")

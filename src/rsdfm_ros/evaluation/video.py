@@ -32,7 +32,7 @@ def compose(
     draw.text((_GAP, 12), "Several UAVs, one bird's-eye view", font=pic.font(22), fill=pic.INK)
     draw.text(
         (WIDTH - _GAP, 24),
-        f"mission time {frame.stamp_s:4.1f} s",
+        f"mission time {frame.stamp_s - run.start_s:4.1f} s",
         font=pic.font(18),
         fill=pic.MUTED,
         anchor="rm",
@@ -194,7 +194,7 @@ def _legend(draw: ImageDraw.ImageDraw, top: int, half_extent_m: float) -> None:
     size = f"{2 * half_extent_m:.0f}"
     about = (
         f"maps: {size} by {size} m, north up · triangles: UAVs · thin outlines: what they see",
-        "lines from vehicles: predicted path, 2 s · IoU: overlap with the truth, 1 is perfect",
+        "white boxes: detections, white lines: predicted path (2 s) · IoU: overlap with the truth, 1 is perfect",
     )
     for n, text in enumerate(about):
         draw.text((WIDTH - _GAP, top + 2 + 18 * n), text, font=pic.font(13), fill=pic.MUTED, anchor="rm")

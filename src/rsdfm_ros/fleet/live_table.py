@@ -20,7 +20,7 @@ def live_table(line: dict[str, Any] | None, frames: int, budget_bytes: int) -> G
     for name, facts in line["agents"].items():
         table.add_row(*(cell(name, facts) for _, cell in COLUMNS))
     done = line["frame"] + 1
-    title = Text(f"frame {done} of {frames}, mission time {line['stamp_s']:.1f} s  ")
+    title = Text(f"frame {done} of {frames}")
     note = Text(
         "IoU, AP: against the simulator's truth within ±50 m, 1 is perfect · "
         f"kB: per frame, budget {budget_bytes / 1000:g}",
