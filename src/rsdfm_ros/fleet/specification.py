@@ -101,6 +101,7 @@ def _evaluator(fleet: FleetDescription, environment: Mapping[str, str], out: str
         "cell_size_m": facts.cell_size_m,
         "foreground_percent": facts.foreground_percent,
         "expect_future": fleet.uav.publish_future,
+        "expect_status": fleet.uav.composed,
         "out": "" if out is None else str(out),
         "record_frames": e.record_frames and out is not None,
         "record_bag": e.record_bag and out is not None,

@@ -135,6 +135,7 @@ class EvaluatorSettings:
         50, "occupancy from which a cell counts as vehicle, per cent", low=0, high=100
     )
     expect_future: bool = setting(True, "the UAVs publish future_masks: score VPQ, and wait for them")
+    expect_status: bool = setting(True, "the UAVs publish status, as uav_node does: wait for it")
     out: str = setting(
         "", "folder for result.json, status.jsonl and what is recorded; empty: nothing is written"
     )

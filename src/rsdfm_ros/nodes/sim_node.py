@@ -85,8 +85,6 @@ class SimNode(RsdfmNode[SimSettings]):
             self._answered_ns[agent] = max(self._answered_ns[agent], convert.stamp_ns(message.header.stamp))
             if isinstance(message, AgentStatus):
                 self._connected[agent] = set(message.peers)
-            else:
-                self._connected[agent] = set(self.agents)
             self._answers.notify_all()
 
     # --- the flight -----------------------------------------------------------------------------------------------
@@ -195,6 +193,11 @@ class SimNode(RsdfmNode[SimSettings]):
         for agent, publishers in self._cameras.items():
             if any(p.get_subscription_count() == 0 for p in publishers.values()):
                 missing.append(f"nobody takes the pictures of {agent}")
+            elif self.settings.answer != "status":
+                # Nodes in separate processes have no common status: look at who subscribes to the features.
+                listeners = len(self.agents) + self.settings.wait_for_truth_listener
+                if self.count_subscribers(f"/{agent}/bev/features") < listeners:
+                    missing.append(f"not everybody hears {agent}")
             elif deaf := set(self.agents) - {agent} - connected[agent]:
                 missing.append(f"{agent} does not hear {', '.join(sorted(deaf))}")
         if self.settings.wait_for_truth_listener and self._truth.get_subscription_count() == 0:
