@@ -76,9 +76,9 @@ def late_prediction(
 ) -> FramePrediction:
     """The ego's own answer joined with its peers' boxes (moved to the present).
 
-    Boxes above the threshold that peers contributed are drawn into the ego's own maps where those are empty:
-    as part of the ego's instance that they lie on, or as new instances; the futures by constant velocity.
-    Tracks are the ego's own and those of the new instances.
+    Merged boxes above the threshold are drawn into the ego's own maps where those are empty, the futures by
+    constant velocity. A box that lies on one of the ego's instances is that instance, and is drawn only at steps
+    at which the ego's map shows no cell of it. Tracks are the ego's own and those of the new instances.
     """
     assert (
         own.foreground is not None
@@ -91,7 +91,8 @@ def late_prediction(
     ids = own.ids.copy()
     names = link(sure, own.ids[0], own.window)
     for step in range(HORIZON):
-        drawn = _draw(sure, names, step, own.window)
+        lost = ~np.isin(names, own.ids[step])  # new objects, and the ego's own that its map shows no more
+        drawn = _draw(sure.select(lost), names[lost], step, own.window)
         ids[step] = np.where(ids[step] > 0, ids[step], drawn)
     new = names > own.ids.max(initial=0)
     steps = np.arange(HORIZON)[None, :, None] * FRAME_PERIOD_S
