@@ -4,8 +4,8 @@ low:  L = AvgPool_8(B) → 1×1 conv C→C_l → integers              every tou
 high: R = B − Up_8(dec_l(L)) → 1×1 conv C→C_h → integers        only the best cells by a learned score q
 decode: B̂ = Up_8(dec_l(ẑ_l)) + fill(scatter(dec_h(ẑ_h)))
 
-Training simulates all of it: rounding is straight-through, and a sent cell's residual carries q/stop(q), which is 1
-in value and passes the gradient of every loss behind it to the score.
+Training simulates all of it: rounding is straight-through, and a sent cell's residual carries 1 + q − stop(q), which
+is 1 in value and passes the gradient of every loss behind it to the score.
 """
 
 from __future__ import annotations
@@ -115,6 +115,6 @@ class Compression(nn.Module):
         latents = self.encode(bev, visible)
         sent = top_cells(latents.score, visible, count)
         q = torch.sigmoid(latents.score)
-        gate = q / q.detach().clamp_min(1e-4)
+        gate = 1.0 + q - q.detach()
         high = latents.high * latents.high_step * gate
         return self.decode(latents.low * latents.low_step, high, sent, visible), latents, sent

@@ -22,6 +22,7 @@ from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.device import autocast_arguments, choose_device
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
+from rsdfm_ros.training.codec import CodecObjective
 from rsdfm_ros.training.config import TrainingConfig, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch, run_stage
 from rsdfm_ros.training.objective import Batch, TrunkObjective, collate
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=float, help="time limit of the trunk stage; the schedule adapts to it"
     )
     parser.add_argument("--temporal-minutes", type=float, help="time limit of the temporal stage")
+    parser.add_argument("--codec-minutes", type=float, help="time limit of the codec stage")
     parser.add_argument("--seed", type=int, help="overrides the seed of the configuration")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
@@ -81,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         if rank == 0:
             if config.temporal_steps:
                 times["temporal"] = _train_temporal(trained, dataset, config, args, device)
+            if config.codec_steps:
+                times["codec"] = _tune_codec(trained, dataset, config, args, device)
             final = RSDFM(model_config)
             final.load_state_dict(trained.state_dict())
             folder = save_model(args.out / "model", final, _about(args, config, dataset, times))
@@ -133,7 +137,6 @@ def _train_trunk(
     if world > 1:
         wrapped = nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
     sampler = TrunkSampler(dataset, model.config, config)
-    share = np.prod(config.window_tiles[2:]) / np.prod(load_model_config(args.config).window_tiles[2:])
 
     def make(index: int) -> Batch:
         first = index * config.batch_frames
@@ -143,7 +146,7 @@ def _train_trunk(
         rng = np.random.default_rng([config.seed, 6, clock.step])  # the same on every rank
         cells = 0
         if progress >= config.codec_from and rng.random() < config.codec_share:
-            cells = round(np.exp(rng.uniform(np.log(config.cells_min), np.log(config.cells_max))) * share)
+            cells = _draw_cells(rng, config, args)
         tile_drop = config.tile_drop if rng.random() < config.tile_drop_share else 0.0
         with torch.autocast(**autocast_arguments(device)):
             total, parts = wrapped(batch.to(device), cells, tile_drop)
@@ -184,6 +187,46 @@ def _train_temporal(
         batches = prefetch(sampler.batch, clock.step)
         _run(objective, optimiser, clock, step, batches, checkpoints, "temporal", config, args, True)
     return _times(clock, config.temporal_batch)
+
+
+def _tune_codec(
+    model: RSDFM, dataset: Dataset, config: TrainingConfig, args: argparse.Namespace, device: torch.device
+) -> dict[str, Any]:
+    model.eval()
+    objective = CodecObjective(model).to(device)
+    optimiser = _optimiser(objective, config)
+    clock = Clock(config.codec_steps, args.codec_minutes * 60 if args.codec_minutes else None)
+    checkpoints = Checkpoints(args.out / "codec.pt")
+    checkpoints.load(objective, optimiser, clock)
+    # Everybody fuses with everybody, undisturbed: only the compression is to blame for a difference.
+    agents = (*[0.0] * (len(config.agents_weights) - 1), 1.0)
+    calm = dataclasses.replace(
+        config, agents_weights=agents, pose_noise_share=0.0, delay_share=0.0, seed=config.seed + 1
+    )
+    sampler = TrunkSampler(dataset, model.config, calm)
+
+    def make(index: int) -> Batch:
+        first = index * config.batch_frames
+        return collate([sampler[first + n] for n in range(config.batch_frames)], model, [])
+
+    def step(batch: Batch, progress: float) -> dict[str, float]:
+        cells = _draw_cells(np.random.default_rng([config.seed, 7, clock.step]), config, args)
+        with torch.autocast(**autocast_arguments(device)):
+            total, parts = objective(batch.to(device), cells)
+        _descend(total, objective, optimiser)
+        return {"total": float(total.detach()), **{k: float(v) for k, v in parts.items()}}
+
+    objective.train()
+    if clock.progress < 1.0:
+        batches = prefetch(make, clock.step)
+        _run(objective, optimiser, clock, step, batches, checkpoints, "codec", config, args, True)
+    return _times(clock, config.batch_frames)
+
+
+def _draw_cells(rng: np.random.Generator, config: TrainingConfig, args: argparse.Namespace) -> int:
+    """High-band cells to send: log-uniform in the configured range, for the share of the window trained on."""
+    share = np.prod(config.window_tiles[2:]) / np.prod(load_model_config(args.config).window_tiles[2:])
+    return round(float(np.exp(rng.uniform(np.log(config.cells_min), np.log(config.cells_max))) * share))
 
 
 def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -241,7 +284,7 @@ def _run(
                 step,
                 batches,
                 checkpoints,
-                peak_rate=config.learning_rate,
+                peak_rate=config.codec_rate if name == "codec" else config.learning_rate,
                 warmup=config.warmup,
                 writer=writer,
                 progress=progress,

@@ -29,6 +29,10 @@ class TrainingConfig:
     temporal_batch: int = 4
     temporal_scenes: int = 0
     """How many scenes that stage uses, the first ones; 0 means all."""
+    codec_steps: int = 0
+    """Optimiser steps of the last stage, which tunes the compression alone on the frozen rest."""
+    codec_rate: float = 1e-3
+    """Peak learning rate of that stage."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup: float = 0.05
@@ -53,7 +57,10 @@ class TrainingConfig:
     translate_m: float = 10.0
 
     def __post_init__(self) -> None:
-        if min(self.batch_frames, self.steps, self.temporal_batch) < 1 or self.temporal_steps < 0:
+        if (
+            min(self.batch_frames, self.steps, self.temporal_batch) < 1
+            or min(self.temporal_steps, self.codec_steps) < 0
+        ):
             raise TrainingConfigError("batch sizes and steps must be positive")
         if not self.agents_weights or min(self.agents_weights) < 0 or sum(self.agents_weights) <= 0:
             raise TrainingConfigError("agents_weights must be non-negative and not all zero")

@@ -133,7 +133,7 @@ class TrunkObjective(nn.Module):
         known = batch.height_target.sum(dim=1)
         cross_entropy = -(batch.height_target * F.log_softmax(logits.float(), dim=1)).sum(dim=1)
         parts = {"height": (cross_entropy * known).sum() / known.sum().clamp_min(1.0)}
-        peers = _peer_places(batch.counts)
+        peers = peer_places(batch.counts)
         sent_maps, sent_visible = maps, visible
         if cells and peers:
             sent_maps, parts_codec = self._compress(maps, visible, batch, peers, cells)
@@ -150,7 +150,7 @@ class TrunkObjective(nn.Module):
             if cells and count > 1:
                 with torch.no_grad():
                     reference, _, _ = model.fuse(maps[part].detach(), *args)
-                distillation.append(_relative_error(one, reference, one_seen))
+                distillation.append(relative_error(one, reference, one_seen))
             fused.append(one)
             seen.append(one_seen)
             start += count
@@ -174,18 +174,16 @@ class TrunkObjective(nn.Module):
         sample_of = [b for b, count in enumerate(batch.counts) for _ in range(count)]
         foreground = batch.foreground[[sample_of[p] for p in peers]]
         foreground = F.max_pool2d(foreground, 3, 1, 1)
-        score = F.binary_cross_entropy_with_logits(latents.score.float(), foreground, reduction="none")
-        mask = visible[peers].float()
         parts = {
-            "reconstruction": _relative_error(hat, maps[peers].detach(), visible[peers]),
-            "score": (score * mask).sum() / mask.sum().clamp_min(1.0),
+            "reconstruction": relative_error(hat, maps[peers].detach(), visible[peers]),
+            "score": score_loss(latents.score, foreground, visible[peers]),
         }
         merged = maps.clone()
         merged[peers] = hat.to(maps.dtype)
         return merged, parts
 
 
-def _peer_places(counts: Sequence[int]) -> list[int]:
+def peer_places(counts: Sequence[int]) -> list[int]:
     """Rows of the per-agent tensors that are not the ego of their sample."""
     starts = np.cumsum([0, *counts])
     return [int(s) + a for s, count in zip(starts, counts, strict=False) for a in range(1, count)]
@@ -198,7 +196,14 @@ def _random_tiles(visible: Tensor, share: float) -> Tensor:
     return keep.repeat_interleave(16, dim=2).repeat_interleave(16, dim=3)
 
 
-def _relative_error(x: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
+def score_loss(score: Tensor, foreground: Tensor, visible: Tensor) -> Tensor:
+    """Cross-entropy of the score's logits against where objects are, over the cells that the sender sees."""
+    loss = F.binary_cross_entropy_with_logits(score.float(), foreground, reduction="none")
+    mask = visible.float()
+    return (loss * mask).sum() / mask.sum().clamp_min(1.0)
+
+
+def relative_error(x: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
     """Squared error over masked cells relative to the reference's mean square."""
     m = mask.float()
     error = ((x.float() - reference.float()) ** 2 * m).sum()

@@ -50,7 +50,11 @@ class Detections:
 
 
 class MotionBranch(nn.Module):
-    """What moved between the maps of a history, at half resolution: (B, T, C, H, W) → (B, width, H/2, W/2)."""
+    """What moved between the maps of a history, at half resolution: (B, T, C, H, W) → (B, width, H/2, W/2).
+
+    Keep `width` a multiple of 16: the bfloat16 weight gradient of a dilated convolution of 40 channels comes out as
+    NaN from oneDNN (PyTorch 2.13).
+    """
 
     def __init__(self, channels: int, history: int, width: int) -> None:
         super().__init__()
@@ -82,8 +86,8 @@ class DetectionHead(Head):
         self.shared = conv_bn(c, 64)
         self.heat = nn.Conv2d(64, len(CLASSES), 1)
         self.box = nn.Conv2d(64, 8, 1)
-        self.motion = MotionBranch(c, config.history, 40)
-        self.velocity = nn.Conv2d(40, 2, 1)
+        self.motion = MotionBranch(c, config.history, 48)
+        self.velocity = nn.Conv2d(48, 2, 1)
         nn.init.constant_(self.heat.bias, -4.0)  # type: ignore[arg-type]  # rare foreground: start near p = 0.02
 
     def forward(self, history: Tensor) -> dict[str, Tensor]:
