@@ -21,8 +21,9 @@ lint: setup      ## style, types, import contracts
 	@$(BIN)/mypy
 	@PYTHONPATH=src $(BIN)/lint-imports
 
-bench: setup     ## the standard table: accuracy and bytes of every method on the test split, in out/bench/
+bench: setup     ## times of every stage, then accuracy and bytes of every method on the test split, in out/bench/
 	@mkdir -p out/bench
+	@scripts/with_ros $(BIN)/python -m benchmarks --json out/bench/stages.json
 	@./rsdfm evaluate --model models/nano --json out/bench/evaluate.json
 
 demo: setup      ## the main job: four simulated UAVs over real DDS; results in out/demo/

@@ -21,6 +21,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.training import command
 from rsdfm_ros.training.augment import WorldMotion, perturb_pose
+from rsdfm_ros.training.codec import CodecObjective
 from rsdfm_ros.training.config import TrainingConfig, TrainingConfigError, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, learning_rate, prefetch
 from rsdfm_ros.training.objective import TrunkObjective, collate, height_distribution
@@ -42,6 +43,7 @@ SETTINGS = {
     "training": {
         "steps": 6,
         "temporal_steps": 3,
+        "codec_steps": 2,
         "temporal_batch": 2,
         "batch_frames": 1,
         "window_tiles": [-1, -1, 2, 2],
@@ -169,6 +171,26 @@ def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:
     assert isinstance(objective, torch.nn.Module)
 
 
+def test_the_codec_stage_brings_the_received_map_closer_and_changes_nothing_else(config_path: Path) -> None:
+    torch.manual_seed(0)
+    model = RSDFM(load_model_config(config_path))
+    before = {k: v.clone() for k, v in model.state_dict().items() if not k.startswith("compression")}
+    objective = CodecObjective(model).train()
+    config = TrainingConfig(agents_weights=(0.0, 0.0, 1.0), translate_m=0.0, pose_noise_share=0.0)
+    sampler = TrunkSampler(FlatWorld(), model.config, config)  # type: ignore[arg-type]
+    batch = collate([sampler[0]], model, [])
+    optimiser = torch.optim.Adam([p for p in objective.parameters() if p.requires_grad], 5e-3)
+    history = []
+    for _ in range(25):
+        optimiser.zero_grad()
+        total, parts = objective(batch, 100)
+        total.backward()
+        optimiser.step()
+        history.append(float(parts["distillation"]))
+    assert np.mean(history[-3:]) < 0.8 * history[0]
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in before.items())
+
+
 def arguments(config: Path, out: Path, **changes: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
@@ -190,6 +212,7 @@ def test_a_run_makes_a_model_that_loads(
     training = perception.manifest["training"]
     assert training["data"]["seeds"] == [0, 1]
     assert training["stages"]["trunk"]["steps"] == 6 and training["stages"]["temporal"]["steps"] == 3
+    assert training["stages"]["codec"]["steps"] == 2
     assert command.run(arguments(config_path, out)) == 0  # finished: nothing is trained again
     assert Perception.load(out / "model").fingerprint == perception.fingerprint
 

@@ -86,7 +86,10 @@ class TrunkSampler:
         scene, k = self.frame_of(index)
         total = len(self.dataset.scenes[scene].agents)
         weights = np.array(self.config.agents_weights[:total])
-        count = 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
+        if weights.any():
+            count = 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
+        else:  # only numbers that this scene does not have are wanted: take all
+            count = total
         agents = [int(a) for a in rng.permutation(total)[:count]]
         delays = [0] + [int(k > 0 and rng.random() < self.config.delay_share) for _ in agents[1:]]
         motion = random_motion(rng, self.config.translate_m)
