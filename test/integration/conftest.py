@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
 from pathlib import Path
@@ -9,6 +10,13 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+# The nodes' environment keeps large freed blocks for the next picture. Fast DDS clears its pools when it gets such a
+# block again: the second domain participant of one process would take half a minute. Tests make many of them.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, USUAL = -1, -3, 128 * 1024
+if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+    for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+        ctypes.CDLL(None).mallopt(option, USUAL)
+
 if importlib.util.find_spec("rclpy") is None:
     collect_ignore_glob = ["test_*.py"]
 

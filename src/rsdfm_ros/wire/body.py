@@ -1,7 +1,7 @@
 """The bodies of the three bands: arrays of some whole tiles to bytes and back, before compression.
 
-Latents are stored channel-planar: neighbouring values of one channel resemble each other more than the channels of
-one cell do, and zstd finds that.
+Latents are stored channel-planar. Cell by cell would compress equally well: measured on trained latents, the packets of
+a picture differ by less than 1 %.
 """
 
 from __future__ import annotations
