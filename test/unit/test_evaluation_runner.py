@@ -78,7 +78,7 @@ def perception() -> Perception:
         high_channels=4,
         neck_widths=(8, 8, 8),
     )
-    return Perception.random(config, seed=1)
+    return Perception.random(config, seed=0)  # small untrained nets may be dead to age: this one is not
 
 
 def _settings(disturbance: Disturbance = NONE, methods: tuple[str, ...] = tuple(METHODS)) -> Settings:
