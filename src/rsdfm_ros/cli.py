@@ -80,7 +80,9 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, st
     argv = sys.argv[1:] if argv is None else argv
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)  # a polite end from outside saves what Ctrl-C saves
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # shells start background jobs with it ignored
     try:
         args = build_parser(argv, available_commands(commands)).parse_args(argv)
         return int(args.run(args))
