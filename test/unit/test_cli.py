@@ -137,3 +137,14 @@ def test_doctor_fails_when_something_needed_is_missing(
 def test_a_failed_trial_reports_its_last_line() -> None:
     good, text = doctor._trial(["-c", "raise SystemExit('no GPU and no EGL')"])
     assert (good, text) == (False, "no GPU and no EGL")
+
+
+def test_a_node_without_ros_says_what_is_missing() -> None:
+    code = (
+        "import sys\nsys.modules['rclpy'] = None\n"
+        "from rsdfm_ros.errors import RsdfmError\n"
+        "try:\n    import rsdfm_ros.nodes.uav_node\n"
+        "except RsdfmError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "needs ROS 2 and rclpy cannot be imported" in done.stdout, done.stderr
