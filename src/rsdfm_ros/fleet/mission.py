@@ -5,7 +5,6 @@ result = run_fleet(load_fleet("config/fleet/demo.yaml"), out_dir="out/demo", on_
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import threading
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.description import FleetDescription
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec, node_specifications
@@ -52,7 +51,7 @@ def run_fleet(
     per answered frame. on_line: called with (process, line) for all their output.
     Raises: RsdfmError if a process ends too early, with its last lines; KeyboardInterrupt after everything was ended.
     """
-    _require_ros()
+    require_ros("a fleet")
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     (out / "status.jsonl").unlink(missing_ok=True)
@@ -139,12 +138,3 @@ def _watch(supervisor: Supervisor, specs: list[NodeSpec], tail: StatusTail) -> N
                     f"the world ended, but the evaluator wrote no result within {EVALUATOR_PATIENCE_S:.0f} s"
                 )
         time.sleep(POLL_S)
-
-
-def _require_ros() -> None:
-    for module in ("rclpy", "rsdfm_ros.msg"):
-        if importlib.util.find_spec(module) is None:
-            raise RsdfmError(
-                f"the Python module {module} is missing: run `make setup` and start with ./rsdfm, or source a ROS 2 "
-                "workspace in which rsdfm_ros is built"
-            )
