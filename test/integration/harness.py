@@ -24,6 +24,8 @@ from rosgraph_msgs.msg import Clock
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, ObjectArray, TrajectoryArray
 from sensor_msgs.msg import CameraInfo, Image
 
+from rsdfm_ros.data.messages import stamps
+from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec
 from rsdfm_ros.model.config import load_model_config
@@ -79,7 +81,7 @@ def camera(agent: int, frame: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def believed(T: np.ndarray) -> np.ndarray:
     """The pose that a node reads from the message: through a quaternion and back, equal to the last bit."""
-    return convert.pose_matrix(convert.pose_to_message(T, np.zeros((6, 6)), 0, "map").pose.pose)
+    return pose_matrix(convert.pose_to_message(T, np.zeros((6, 6)), 0, "map").pose.pose)
 
 
 def uav_spec(agent: str, model: Path, domain: int, **parameters: Any) -> NodeSpec:
@@ -139,12 +141,12 @@ class TestWorld:
         store = self.got.setdefault(topic, {})
 
         def take(message: Any) -> None:
-            store[convert.stamp_ns(message.header.stamp)] = message
+            store[stamps.stamp_ns(message.header.stamp)] = message
 
         self.node.create_subscription(kind, topic, take, qos.outputs())
 
     def _on_packet(self, message: FeaturePacket) -> None:
-        stamp = convert.stamp_ns(message.header.stamp)
+        stamp = stamps.stamp_ns(message.header.stamp)
         self.packets.setdefault(message.agent, {}).setdefault(stamp, []).append(message)
 
     def _on_status(self, message: AgentStatus) -> None:
@@ -187,7 +189,7 @@ class TestWorld:
     def answered(self, agent: str) -> int:
         """Stamp of the UAV's newest answer, -1 before the first."""
         status = self.status.get(agent)
-        return -1 if status is None or not status.frames_processed else convert.stamp_ns(status.header.stamp)
+        return -1 if status is None or not status.frames_processed else stamps.stamp_ns(status.header.stamp)
 
     def close(self) -> None:
         """Leave the domain."""

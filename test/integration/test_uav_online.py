@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from harness import SIZE, TestWorld, believed, camera, flight, picture, uav_spec
 
+from rsdfm_ros.data.messages.poses import pose_matrix
+from rsdfm_ros.evaluation import task_messages
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.nodes import convert, convert_tasks
 from rsdfm_ros.wire.budget import BudgetController
 from rsdfm_ros.wire.packet import assemble, decode_packet
 
@@ -64,7 +65,7 @@ class Offline:
             features = assemble(
                 parts, low_channels=p.config.low_channels, high_channels=p.config.high_channels
             )
-            T_other = convert.pose_matrix(messages[0].camera_pose)
+            T_other = pose_matrix(messages[0].camera_pose)
             covariance_other = np.reshape(messages[0].covariance, (6, 6))
             peers = [p.decompress(features, T_other, covariance_other)]
         history = self.histories.setdefault((agent, prefix), [])
@@ -78,18 +79,18 @@ class Offline:
         }
         window = p.output_window
         np.testing.assert_array_equal(
-            convert_tasks.masks_from_message(here["instance_mask"], window)[0], instances.ids
+            task_messages.masks_from_message(here["instance_mask"], window)[0], instances.ids
         )
         np.testing.assert_array_equal(
-            convert_tasks.masks_from_message(here["future_masks"], window), motion.ids
+            task_messages.masks_from_message(here["future_masks"], window), motion.ids
         )
         percent = np.floor(np.clip(instances.probability, 0, 1) * 100 + 1e-4)
-        np.testing.assert_array_equal(convert_tasks.percent_from_message(here["occupancy"], window), percent)
-        boxes = convert_tasks.boxes_from_message(here["detections"])
+        np.testing.assert_array_equal(task_messages.percent_from_message(here["occupancy"], window), percent)
+        boxes = task_messages.boxes_from_message(here["detections"])
         order = np.argsort(-found.scores, kind="stable")
         np.testing.assert_allclose(boxes.centres, found.centres[order], atol=1e-9)
         np.testing.assert_allclose(boxes.scores, found.scores[order], atol=1e-7)
-        tracks = convert_tasks.tracks_from_message(here["trajectories"])
+        tracks = task_messages.tracks_from_message(here["trajectories"])
         np.testing.assert_array_equal(tracks.ids, motion.tracks)
         np.testing.assert_allclose(tracks.positions, motion.positions, atol=1e-9)
         return len(boxes) + int(instances.ids.max())

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.poses import pose_matrix
+from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.msg import FeaturePacket, FusedBev
-from rsdfm_ros.nodes.convert import MessageError, fill_pose, pose_matrix, stamp_ns, time_of
+from rsdfm_ros.nodes.convert import fill_pose, time_of
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.inbox import Envelope, Refused, checked_pose
 

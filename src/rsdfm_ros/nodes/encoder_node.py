@@ -14,8 +14,13 @@ from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from rsdfm_ros.data.messages import poses, stamps
+from rsdfm_ros.data.messages.cameras import intrinsics_from_message
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.images import image_from_message
+from rsdfm_ros.data.messages.poses import covariance_from, pose_matrix
 from rsdfm_ros.msg import FeaturePacket
-from rsdfm_ros.nodes import convert, qos
+from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import RsdfmNode, agent_name, monotonic, run
 from rsdfm_ros.nodes.convert_features import packets_to_messages
 from rsdfm_ros.nodes.handover import OwnFeatures
@@ -53,7 +58,7 @@ class EncoderNode(RsdfmNode[EncoderSettings]):
         self.shared_model = model or SharedModel(s.model, s.threads)
         self.worker = worker or Worker(self.on_job_error)
         self.listeners: list[Callable[[OwnFeatures], None]] = []
-        self.T_pose_camera = convert.extrinsics(s.extrinsics)
+        self.T_pose_camera = poses.extrinsics(s.extrinsics)
         self.budget = BudgetController(BudgetConfig(target_bytes_per_frame=s.budget_bytes))
         self._matcher: StampMatcher[Picture, PoseWithCovarianceStamped] = StampMatcher(
             round(s.pose_tolerance_s * 1e9)
@@ -102,12 +107,12 @@ class EncoderNode(RsdfmNode[EncoderSettings]):
         self._info = message
 
     def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        self._take(self._matcher.add_pose(convert.stamp_ns(message.header.stamp), message))
+        self._take(self._matcher.add_pose(stamps.stamp_ns(message.header.stamp), message))
 
     def _on_image(self, message: Image) -> None:
         self.health.count("images")
         self._take(
-            self._matcher.add_image(convert.stamp_ns(message.header.stamp), Picture(message, monotonic()))
+            self._matcher.add_image(stamps.stamp_ns(message.header.stamp), Picture(message, monotonic()))
         )
 
     def _take(self, match: tuple[int, Picture, PoseWithCovarianceStamped] | None) -> None:
@@ -138,7 +143,7 @@ class EncoderNode(RsdfmNode[EncoderSettings]):
         start = monotonic()
         try:
             image, K, T, covariance = self._inputs_of(picture, info, pose)
-        except convert.MessageError as error:
+        except MessageError as error:
             self.reject(error.reason, str(error))
             return
         bev = model.perceive(image, K, T, covariance, self.settings.ground_height_m)
@@ -153,19 +158,19 @@ class EncoderNode(RsdfmNode[EncoderSettings]):
     def _inputs_of(
         self, picture: Picture, info: CameraInfo, pose: PoseWithCovarianceStamped
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        image = convert.image_from_message(picture.message)
+        image = image_from_message(picture.message)
         if (info.height, info.width) != image.shape[:2]:
-            raise convert.MessageError(
+            raise MessageError(
                 "camera_info_size",
                 f"camera_info is for {info.width} x {info.height}, the image is {image.shape}",
             )
         if pose.header.frame_id != self.settings.frame_id:
-            raise convert.MessageError(
+            raise MessageError(
                 "frame_id", f"expected poses in {self.settings.frame_id!r}, got {pose.header.frame_id!r}"
             )
-        T = convert.pose_matrix(pose.pose.pose) @ self.T_pose_camera
-        covariance = convert.covariance_from(pose.pose.covariance)
-        return image, convert.intrinsics_from_message(info), T, covariance
+        T = pose_matrix(pose.pose.pose) @ self.T_pose_camera
+        covariance = covariance_from(pose.pose.covariance)
+        return image, intrinsics_from_message(info), T, covariance
 
     def _send(
         self,

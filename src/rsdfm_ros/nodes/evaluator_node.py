@@ -19,13 +19,17 @@ from nav_msgs.msg import OccupancyGrid
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from rsdfm_ros.data.messages import stamps
+from rsdfm_ros.data.messages.images import image_from_message
+from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation import task_messages
+from rsdfm_ros.evaluation.mission import Mission
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
-from rsdfm_ros.nodes import convert, convert_tasks, qos
+from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
-from rsdfm_ros.nodes.mission import Mission
 from rsdfm_ros.nodes.recorder import BagWriter, FolderWriter
 from rsdfm_ros.nodes.report import fleet_message, result_of, status_line
 from rsdfm_ros.nodes.settings import EvaluatorSettings
@@ -110,7 +114,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         def handle(raw: bytes) -> None:
             message = None if handler is None else deserialize_message(raw, kind)
             if message is not None:
-                handler(message, raw, convert.stamp_ns(message.header.stamp), *key)
+                handler(message, raw, stamps.stamp_ns(message.header.stamp), *key)
 
         def take(raw: bytes) -> None:
             self._queue.put((topic, type_name, handle, raw))
@@ -167,37 +171,37 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._advance(ns)
 
     def _on_mask(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).mask = convert_tasks.masks_from_message(message, self.window)[
+        self.mission.answer(agent, variant, ns).mask = task_messages.masks_from_message(message, self.window)[
             0
         ]
 
     def _on_future(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).future = convert_tasks.masks_from_message(
+        self.mission.answer(agent, variant, ns).future = task_messages.masks_from_message(
             message, self.window
         )
 
     def _on_grid(self, message: OccupancyGrid, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        percent = convert_tasks.percent_from_message(message, self.window)
+        percent = task_messages.percent_from_message(message, self.window)
         self.mission.answer(agent, variant, ns).percent = percent
 
     def _on_boxes(self, message: ObjectArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).boxes = convert_tasks.boxes_from_message(message)
+        self.mission.answer(agent, variant, ns).boxes = task_messages.boxes_from_message(message)
 
     def _on_tracks(self, message: TrajectoryArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).tracks = convert_tasks.tracks_from_message(message)
+        self.mission.answer(agent, variant, ns).tracks = task_messages.tracks_from_message(message)
         self._advance(ns)
 
     def _on_image(self, message: Image, raw: bytes, ns: int, agent: str) -> None:
         if self.settings.record_frames:
-            self.mission.at(ns).images[agent] = convert.image_from_message(message)
+            self.mission.at(ns).images[agent] = image_from_message(message)
 
     def _on_pose(self, message: PoseWithCovarianceStamped, raw: bytes, ns: int, agent: str) -> None:
-        self.mission.at(ns).poses[agent] = convert.pose_matrix(message.pose.pose)
+        self.mission.at(ns).poses[agent] = pose_matrix(message.pose.pose)
 
     def _on_truth(self, message: GroundTruth, raw: bytes, ns: int) -> None:
         instant = self.mission.at(ns)
         instant.frame, instant.agents = int(message.frame), tuple(message.agents)
-        instant.truth = convert_tasks.truth_from_message(message)
+        instant.truth = task_messages.truth_from_message(message)
         frames = self.settings.frames
         if frames == 0 or message.frame < frames:
             self._waiting.append(ns)

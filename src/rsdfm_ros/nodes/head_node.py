@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import RsdfmNode, agent_name, monotonic
-from rsdfm_ros.nodes.convert import MessageError
 from rsdfm_ros.nodes.convert_features import fused_from_message
 from rsdfm_ros.nodes.handover import Fused, History
 from rsdfm_ros.nodes.health import Health

@@ -11,7 +11,7 @@ import numpy as np
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from rsdfm_ros.evaluation.bytes import typestore
-from rsdfm_ros.nodes.mission import Instant
+from rsdfm_ros.evaluation.mission import Instant
 
 JPEG_QUALITY = 90
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rsdfm_ros.evaluation.mission import AREAS, Mission
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert import time_of
-from rsdfm_ros.nodes.mission import AREAS, Mission
 from rsdfm_ros.nodes.settings import EvaluatorSettings
 
 

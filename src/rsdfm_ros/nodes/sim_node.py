@@ -16,6 +16,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.msg import AgentStatus, GroundTruth, TrajectoryArray
 from rsdfm_ros.nodes import convert, qos
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic, run
@@ -82,7 +83,7 @@ class SimNode(RsdfmNode[SimSettings]):
 
     def _on_answer(self, agent: str, message: Any) -> None:
         with self._answers:
-            self._answered_ns[agent] = max(self._answered_ns[agent], convert.stamp_ns(message.header.stamp))
+            self._answered_ns[agent] = max(self._answered_ns[agent], stamps.stamp_ns(message.header.stamp))
             if isinstance(message, AgentStatus):
                 self._connected[agent] = set(message.peers)
             self._answers.notify_all()
