@@ -1,0 +1,83 @@
+"""One sentence about every topic, in one place: `--help` of the executables and docs/topics.md show these.
+
+Names are relative to the namespace of the UAV, such as /uav1, or absolute where the whole fleet shares the topic. Every
+topic of a task also exists below `single/`: the answer of the UAV without any peer (parameter `publish_single`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TOPICS: Mapping[str, str] = MappingProxyType(
+    {
+        # --- what a UAV takes ---
+        "camera/image_raw": "Pictures of the camera; header.stamp is the exposure time.",
+        "camera/camera_info": "Intrinsics of the camera, for pictures of the same size.",
+        "pose": "Pose of the camera, or with the parameter `extrinsics` of the body that carries it, in the map frame "
+        "(ENU, m), with covariance; matched to pictures by stamp.",
+        # --- between UAVs ---
+        "bev/features": "Compressed bird's-eye-view features of one picture, some packets per picture; every UAV "
+        "publishes its own and subscribes to those of all others.",
+        "bev/fused": "Fused bird's-eye-view features for head nodes in other processes (parameter `publish_fused`), "
+        "once per picture.",
+        "bev/demand": "Tiles that the UAV asks its peers for (on-demand mode), once per picture.",
+        "bev/contributors": "Who dominates each cell of the fused map, north up: 0 unseen, 1 the UAV itself, 1 + k its "
+        "k-th contributor; made only while somebody subscribes.",
+        # --- what a UAV answers ---
+        "detections": "3D boxes with class, score and velocity (map frame, m, m/s), once per picture.",
+        "detections_3d": "The same boxes as vision_msgs, where that package is installed, once per picture.",
+        "instance_mask": "Instance of every cell of the map seen from above, north up: 0 is ground, other values are "
+        "one vehicle each; once per picture.",
+        "occupancy": "Probability of a vehicle in every cell, 0 to 100 per cent, -1 where nobody sees; once per "
+        "picture.",
+        "trajectories": "Where every vehicle is and will be over the coming two seconds (map frame, m), once per "
+        "picture.",
+        "future_masks": "Instance masks now and at the coming steps, one below the other (parameter "
+        "`publish_future`), once per picture.",
+        "paths": "The trajectories as paths for people's views; made only while somebody subscribes.",
+        "markers": "Boxes of sure detections for RViz and Foxglove, once per picture.",
+        "status": "Rate, latency, bytes, peers of the UAV after every picture; once a second before the first one "
+        "(uav_node only).",
+        "debug/processing_time": "Duration of every stage, s, and from the arrival of the picture to its last output; "
+        "once per picture while somebody subscribes.",
+        # --- the fleet ---
+        "/clock": "Mission time of the simulation or of a replayed bag; nodes with use_sim_time follow it.",
+        "/ground_truth": "All vehicles of the simulated world with their true boxes (map frame, m), once per frame.",
+        "/fleet/status": "Status and score of all UAVs by the evaluator, once per answered frame.",
+        "/diagnostics": "Health of every node, once a second of the steady clock.",
+        "/tf": "Frames of the UAVs in the map frame, from a localisation outside this package.",
+        "/tf_static": "Fixed frames, such as a camera on its UAV, and the origin of the lattice.",
+        # --- what every ROS node has ---
+        "/rosout": "Log messages of every node.",
+        "/parameter_events": "Changes of parameters of every node.",
+        "~/transition_event": "Lifecycle transitions of the managed node.",
+    }
+)
+"""Relative or absolute name → one sentence: what it is, unit, frame, when it is published."""
+
+SINGLE = "single/"
+
+
+class UnknownTopic(LookupError):
+    """A topic without a sentence in TOPICS: add it there."""
+
+
+def relative_name(topic: str, namespace: str, node: str = "") -> str:
+    """The name of TOPICS for a fully qualified topic of a node in `namespace` (such as /uav1)."""
+    inside = namespace.rstrip("/") + "/"
+    if node and topic.startswith(f"{inside}{node}/"):
+        return "~/" + topic[len(inside) + len(node) + 1 :]
+    if topic in TOPICS:
+        return topic
+    return topic[len(inside) :] if topic.startswith(inside) else topic
+
+
+def about(name: str) -> str:
+    """The sentence about a topic by its name in TOPICS, also below `single/`. Raises: UnknownTopic."""
+    sentence = TOPICS.get(name)
+    if sentence is not None:
+        return sentence
+    if name.startswith(SINGLE) and name.removeprefix(SINGLE) in TOPICS:
+        return f"Without any peer, for comparison: {TOPICS[name.removeprefix(SINGLE)]}"
+    raise UnknownTopic(f"topic {name!r} has no sentence in nodes/topics.py: add one")
