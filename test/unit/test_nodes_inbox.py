@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from wire_frames import feature_frame, same
 
-from rsdfm_ros.nodes.inbox import (
+from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.inbox import (
     FRAMES_KEPT,
     Envelope,
     Inbox,
@@ -15,7 +16,6 @@ from rsdfm_ros.nodes.inbox import (
     features_of,
     reason_of,
 )
-from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.packet import Expected, encode_frame
 
 FRAME = feature_frame(tiles=30, cells=300)

@@ -4,9 +4,10 @@ import threading
 
 import pytest
 
-from rsdfm_ros.nodes.handover import Fused, History
+from rsdfm_ros.data.messages.matching import StampMatcher
+from rsdfm_ros.model.history import History
+from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.health import Health
-from rsdfm_ros.nodes.sync import StampMatcher
 from rsdfm_ros.nodes.worker import Worker
 
 

@@ -15,17 +15,18 @@ from typing import Any
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.serialization import deserialize_message
 
+from rsdfm_ros.data.messages.packets import envelope_of
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, agent_name, monotonic, run
-from rsdfm_ros.nodes.convert_features import envelope_of, fused_to_message
+from rsdfm_ros.nodes.convert_features import fused_to_message
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
-from rsdfm_ros.nodes.inbox import Inbox, InboxLimits, PeerFrame, features_of, reason_of
 from rsdfm_ros.nodes.model import SharedModel
 from rsdfm_ros.nodes.settings import CollaborationSettings
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.inbox import Inbox, InboxLimits, PeerFrame, features_of, reason_of
 from rsdfm_ros.wire.packet import Expected
 
 TOPIC = "bev/features"

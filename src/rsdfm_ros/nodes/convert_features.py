@@ -1,4 +1,4 @@
-"""Feature packets between messages and the inbox's envelopes; fused maps as messages."""
+"""Feature packets and fused maps as messages, and fused maps back; data/messages/packets.py reads packets."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes.convert import fill_pose, time_of
 from rsdfm_ros.nodes.handover import Fused
-from rsdfm_ros.nodes.inbox import Envelope, Refused, checked_pose
-
-MAX_NAME = 64
 
 
 def packets_to_messages(
@@ -42,30 +38,6 @@ def packets_to_messages(
         message.payload = array.array("B", payload)
         messages.append(message)
     return messages
-
-
-def envelope_of(message: FeaturePacket, *, topic_agent: str, frame_id: str) -> Envelope:
-    """The checked fields around the payload.
-
-    topic_agent: the name that the topic belongs to; nobody may speak for another. frame_id: our lattice frame.
-    Raises: Refused.
-    """
-    if message.agent != topic_agent:
-        raise Refused("agent_name", f"{message.agent[:MAX_NAME]!r} speaks on the topic of {topic_agent!r}")
-    if message.header.frame_id != frame_id:
-        raise Refused("frame_id", f"expected features in frame {frame_id!r}, got {message.header.frame_id!r}")
-    p, q = message.camera_pose.position, message.camera_pose.orientation
-    checked_pose((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), message.covariance)
-    return Envelope(
-        agent=message.agent,
-        stamp_ns=stamp_ns(message.header.stamp),
-        frame=int(message.frame),
-        index=int(message.packet_index),
-        count=int(message.packet_count),
-        fingerprint=int(message.fingerprint),
-        T_map_camera=pose_matrix(message.camera_pose),
-        covariance=np.asarray(message.covariance, dtype=np.float64).reshape(6, 6).copy(),
-    )
 
 
 def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> FusedBev:

@@ -18,6 +18,7 @@ from rsdfm_ros.data.messages import poses, stamps
 from rsdfm_ros.data.messages.cameras import intrinsics_from_message
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import image_from_message
+from rsdfm_ros.data.messages.matching import StampMatcher
 from rsdfm_ros.data.messages.poses import covariance_from, pose_matrix
 from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes import qos
@@ -27,7 +28,6 @@ from rsdfm_ros.nodes.handover import OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.model import SharedModel
 from rsdfm_ros.nodes.settings import EncoderSettings
-from rsdfm_ros.nodes.sync import StampMatcher
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.budget import BudgetConfig, BudgetController
 from rsdfm_ros.wire.header import Band, band_of

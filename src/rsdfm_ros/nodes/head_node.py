@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.model.history import History
 from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import RsdfmNode, agent_name, monotonic
 from rsdfm_ros.nodes.convert_features import fused_from_message
-from rsdfm_ros.nodes.handover import Fused, History
+from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.model import SharedModel
 from rsdfm_ros.nodes.settings import HeadSettings
@@ -43,7 +44,7 @@ class HeadNode(RsdfmNode[HeadSettings]):
         self.worker = worker or Worker(self.on_job_error)
         self.answered: list[Callable[[Fused], None]] = []
         self.fused_from_topic = fused_from_topic
-        self._history: History | None = None
+        self._history: History[Fused] | None = None
         self._model: Any = None
         self._input: Any = None
         self._outputs: dict[str, Any] = {}
