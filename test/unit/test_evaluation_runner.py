@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,13 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
-from rsdfm_ros.evaluation.bytes import boxes_of_message, feature_message, object_array_message
+from rsdfm_ros.evaluation.bytes import (
+    boxes_of_message,
+    demand_message,
+    demand_of_message,
+    feature_message,
+    object_array_message,
+)
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError, parse_disturbance
 from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects, perfect_prediction, truth_of
@@ -27,6 +34,7 @@ from rsdfm_ros.model.perception import Perception
 AREAS = {"long": square_window(16.0, 0.5), "short": square_window(8.0, 0.5)}
 UAVS = 3
 NONE = Disturbance()
+FEATURES = tuple(name for name in METHODS if name not in ("single", "late"))
 
 
 def _objects(k: int) -> Objects:
@@ -164,7 +172,7 @@ def test_every_disturbance_changes_the_result_of_feature_fusion(
 ) -> None:
     disturbance = parse_disturbance(text)
     _, disturbed = _run(perception, disturbance)
-    for method in ("dense", "rsdfm"):
+    for method in FEATURES:
         same = [
             np.array_equal(clean[1].answers[key], disturbed.answers[key])
             for key in clean[1].answers
@@ -176,11 +184,41 @@ def test_every_disturbance_changes_the_result_of_feature_fusion(
     assert untouched == (not text.startswith("pose"))
 
 
+def test_the_ways_to_share_features_differ_in_bytes_as_they_should(
+    clean: tuple[dict[str, MethodScore], Watcher],
+) -> None:
+    size = {name: score.result()["bytes_per_frame"] for name, score in clean[0].items()}
+    assert size["dense-mean"] == size["dense-max"] == size["dense"]
+    assert size["low-only"] < size["rsdfm"] and size["dhd-25"] < 0.5 * size["dense"]
+    for name in ("where2comm", "high-only", "rsdfm-ondemand"):
+        assert size[name] <= 1.2 * 1_500, name
+    answers = {name: clean[1].answers[name, 1, 3].astype(float) for name in FEATURES}
+    for a, b in itertools.combinations(FEATURES, 2):
+        assert not np.array_equal(answers[a], answers[b]), (a, b)
+
+
+def test_demand_is_what_the_receivers_do_not_have(perception: Perception) -> None:
+    view = PaintedScene().load(0).views[0]
+    bev = perception.perceive(view.image, view.K, view.T_map_camera)
+    tiles, values = perception.demand(bev)
+    demand = perception.demand_map(tiles, values)
+    q = perception.usefulness(bev).numpy()
+    expected = 1.0 - q.reshape(4, 8, 4, 8).mean(axis=(1, 3))
+    np.testing.assert_allclose(demand[::8, ::8], expected, atol=0.5 / 255)
+    assert (perception.demand_map(tiles[:1], values[:1])[16:] == 0).all()
+    data = demand_message(tiles, values, agent="a", stamp_ns=5, frame=1, fingerprint=1, cell_size=1.0)
+    np.testing.assert_array_equal(demand_of_message(data)[1], values)
+    wanted = np.zeros(perception.window.shape, np.float32)
+    wanted[:16] = 1.0
+    sent = perception.compress(bev, 40, wanted)
+    assert len(sent.high_cell) and (sent.tiles[sent.high_tile][:, 0] == tiles[:, 0].min()).all()
+
+
 @pytest.mark.parametrize("text", ["loss=1", "drop_uavs=2"])
 def test_without_any_peer_every_method_equals_single(perception: Perception, text: str) -> None:
     _, watcher = _run(perception, parse_disturbance(text))
     for (method, ego, frame), answer in watcher.answers.items():
-        if method in ("dense", "rsdfm"):
+        if method in FEATURES and method not in ("dense-mean", "dense-max"):
             np.testing.assert_array_equal(answer, watcher.answers["single", ego, frame])
 
 

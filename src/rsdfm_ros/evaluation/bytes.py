@@ -119,6 +119,36 @@ def boxes_of_message(data: bytes) -> Boxes:
     )
 
 
+def demand_message(
+    tiles: NDArray[np.int32],
+    values: NDArray[np.uint8],
+    *,
+    agent: str,
+    stamp_ns: int,
+    frame: int,
+    fingerprint: int,
+    cell_size: float,
+) -> bytes:
+    """A serialised DemandMap of tiles (M, 2) with values (M, 4)."""
+    message = typestore().types[f"{PACKAGE}/msg/DemandMap"](
+        header=_header(stamp_ns),
+        agent=agent,
+        frame=frame,
+        fingerprint=fingerprint,
+        cell_size=cell_size,
+        tile_i=np.ascontiguousarray(tiles[:, 0], np.int32),
+        tile_j=np.ascontiguousarray(tiles[:, 1], np.int32),
+        values=np.ascontiguousarray(values, np.uint8).ravel(),
+    )
+    return bytes(typestore().serialize_cdr(message, f"{PACKAGE}/msg/DemandMap"))
+
+
+def demand_of_message(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Tiles (M, 2) and values (M, 4) of a serialised DemandMap."""
+    message: Any = typestore().deserialize_cdr(data, f"{PACKAGE}/msg/DemandMap")
+    return np.stack([message.tile_i, message.tile_j], axis=1), np.asarray(message.values).reshape(-1, 4)
+
+
 def _header(stamp_ns: int) -> Any:
     t = typestore().types
     stamp = t["builtin_interfaces/msg/Time"](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)

@@ -25,7 +25,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import parse_disturbance
 from rsdfm_ros.evaluation.heads import Thresholds
-from rsdfm_ros.evaluation.methods import METHODS
+from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
 from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene, worker_count
@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--methods",
-        default=",".join(METHODS),
-        help="comma-separated, of " + ", ".join(METHODS) + " (default all)",
+        default=",".join(DEFAULT_METHODS),
+        help="comma-separated, of " + ", ".join(METHODS) + ", or all (default %(default)s)",
     )
     parser.add_argument(
         "--budget-bytes",
@@ -121,6 +121,8 @@ def run(args: argparse.Namespace) -> int:
 def parse_methods(text: str) -> tuple[str, ...]:
     """Method names in the order given; RsdfmError names an unknown one."""
     names = tuple(dict.fromkeys(filter(None, (n.strip() for n in text.split(",")))))
+    if names == ("all",):
+        return tuple(METHODS)
     unknown = [n for n in names if n not in METHODS]
     if unknown or not names:
         raise RsdfmError(

@@ -77,6 +77,10 @@ class Step:
         """The agent's own BEV map."""
         return self._bevs[agent]
 
+    def history(self, agent: int) -> list[FusedMap]:
+        """The agent's last maps fused with nobody's, newest last."""
+        return self._histories[agent]
+
     def own(self, agent: int) -> FramePrediction:
         """What the agent answers without any peer."""
         with self._locks[agent]:

@@ -76,15 +76,20 @@ class Compression(nn.Module):
         self.score = nn.Sequential(nn.Conv2d(c + 1, 32, 1), nn.ReLU(inplace=True), nn.Conv2d(32, 1, 3, 1, 1))
         self.log_decay = nn.Parameter(torch.zeros(()))  # log λ of exp(−λ² r²)
 
-    def encode(self, bev: Tensor, visible: Tensor) -> Latents:
-        """Compress maps bev (V, C, H, W), zero where not visible (V, 1, H, W) bool."""
-        low, low_step = quantise(self.low_encode(F.avg_pool2d(bev, LOW_BLOCK)), self.levels)
+    def encode(self, bev: Tensor, visible: Tensor, *, low: bool = True) -> Latents:
+        """Compress maps bev (V, C, H, W), zero where not visible (V, 1, H, W) bool; without `low` that band is zero."""
+        coarse, low_step = quantise(self.low_encode(F.avg_pool2d(bev, LOW_BLOCK)), self.levels)
+        coarse = coarse if low else torch.zeros_like(coarse)
         # high_encode(B − Up(dec_l(ẑ))) with the linear part of the low band taken at its own resolution.
-        known = F.conv2d(self.low_decode(low * low_step), self.high_encode.weight)
+        known = F.conv2d(self.low_decode(coarse * low_step), self.high_encode.weight)
         known = F.interpolate(known, scale_factor=float(LOW_BLOCK), mode="nearest")
         high, high_step = quantise(self.high_encode(bev) - known, self.levels, visible)
-        score = self.score(torch.cat([bev, visible.to(bev.dtype)], dim=1))
-        return Latents(low, low_step, high, high_step, score)
+        return Latents(coarse, low_step, high, high_step, self.score_of(bev, visible))
+
+    def score_of(self, bev: Tensor, visible: Tensor) -> Tensor:
+        """Logits (V, 1, H, W) of the score q."""
+        score: Tensor = self.score(torch.cat([bev, visible.to(bev.dtype)], dim=1))
+        return score
 
     def decode(self, low: Tensor, high: Tensor, sent: Tensor, visible: Tensor) -> Tensor:
         """Maps B̂ (V, C, H, W) from dequantised low (V, C_l, H/8, W/8) and high (V, C_h, H, W) bands.

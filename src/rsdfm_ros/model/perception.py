@@ -126,21 +126,29 @@ class Perception:
         return AgentBev(maps[0].float(), visible[0, 0], sigma)
 
     @torch.inference_mode()
-    def compress(self, bev: AgentBev, cells: int, demand: NDArray[np.float32] | None = None) -> FeatureFrame:
+    def compress(
+        self,
+        bev: AgentBev,
+        cells: int,
+        demand: NDArray[np.float32] | None = None,
+        *,
+        low: bool = True,
+    ) -> FeatureFrame:
         """What travels: the low band of every tile with a visible cell, and the `cells` best cells of the high band.
 
         demand (H, W) in [0, 1]: where receivers are unsure; cells are then ranked by demand · q instead of q.
+        low: False for an ablation whose low band is all zeros.
         """
         visible = bev.visible[None, None]
         with torch.autocast(**self._autocast):
-            latents = self.model.compression.encode(bev.features[None], visible)
+            latents = self.model.compression.encode(bev.features[None], visible, low=low)
         score = torch.sigmoid(latents.score.float())
         if demand is not None:
             score = score * torch.from_numpy(np.ascontiguousarray(demand, np.float32)).to(self.device)
         sent = top_cells(score, visible & (score > 0), max(0, int(cells)))[0, 0]
         tiles_visible = _to_tiles(bev.visible[None])[:, 0]  # (tiles, 16, 16)
         touched = tiles_visible.flatten(1).any(dim=1)
-        low = _to_tiles(latents.low[0], TILE_CELLS // LOW_BLOCK)[touched]
+        blocks = _to_tiles(latents.low[0], TILE_CELLS // LOW_BLOCK)[touched]
         high = latents.high[0].permute(1, 2, 0)
         tile_of_row = torch.cumsum(touched, 0) - 1
         sent_tiles = _to_tiles(sent[None])[:, 0].flatten(1)  # (tiles, 256)
@@ -151,7 +159,7 @@ class Perception:
         mask = touched.cpu().numpy()
         return FeatureFrame(
             tiles=self._tiles[mask],
-            low=_int8(low),
+            low=_int8(blocks),
             low_scale=latents.low_step[0, :, 0, 0].float().cpu().numpy(),
             visible=tiles_visible[touched].cpu().numpy(),
             high_tile=tile_of_row[tile].to(torch.int32).cpu().numpy(),
@@ -159,6 +167,29 @@ class Perception:
             high=_int8(high[i, j]),
             high_scale=latents.high_step[0, :, 0, 0].float().cpu().numpy(),
         )
+
+    @torch.inference_mode()
+    def usefulness(self, bev: AgentBev) -> Tensor:
+        """The learned score q (H, W) in [0, 1] of sending a cell, 0 where nothing is seen."""
+        visible = bev.visible[None, None]
+        with torch.autocast(**self._autocast):
+            score = self.model.compression.score_of(bev.features[None], visible)
+        return (torch.sigmoid(score.float()) * visible)[0, 0]
+
+    def demand(self, bev: AgentBev) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """Where this agent asks for features: tiles (M, 2) and 255 · (1 − mean q) of their four blocks (M, 4)."""
+        blocks = torch.nn.functional.avg_pool2d(self.usefulness(bev)[None, None], LOW_BLOCK)[0]
+        values = _to_tiles(255.0 * (1.0 - blocks), TILE_CELLS // LOW_BLOCK).flatten(1)
+        return self._tiles, values.round().to(torch.uint8).cpu().numpy()
+
+    def demand_map(self, tiles: NDArray[np.int32], values: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A received demand per cell (H, W) in [0, 1]; 0 in tiles that were not listed."""
+        i, j, inside = self._places(tiles)
+        out = np.zeros(self.window.shape, np.float32)
+        side = TILE_CELLS // LOW_BLOCK
+        blocks = values[inside].reshape(-1, side, side).astype(np.float32) / 255.0
+        _tile_view(out)[i, :, j] = blocks.repeat(LOW_BLOCK, axis=1).repeat(LOW_BLOCK, axis=2)
+        return out
 
     @torch.inference_mode()
     def decompress(
@@ -279,6 +310,12 @@ class Perception:
         assert isinstance(head, TrajectoryHead)
         now = present if present is not None else self.segment(history)
         return head.decode(self._outputs(head, history), now, threshold=self.thresholds["trajectory"])
+
+    @torch.inference_mode()
+    def objectness(self, history: Sequence[FusedMap]) -> Tensor:
+        """How sure the detector is of an object at each cell (H, W) in [0, 1], whatever its class."""
+        heat = self._outputs(self._head("detection"), history)["heat"]
+        return torch.sigmoid(heat.float())[0].amax(dim=0)
 
     def quantise_fused(self, fused: FusedMap) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """Features as int8 (C, H, W) with one scale (C,) per channel, for FusedBev messages."""

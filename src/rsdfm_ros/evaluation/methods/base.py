@@ -1,0 +1,126 @@
+"""What a way to collaborate is, and what all that exchange features share.
+
+A method object serves one scene: it may keep a state per sender (a byte budget) and per ego (the history of fused
+maps).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from rsdfm_ros.evaluation.bytes import feature_message
+from rsdfm_ros.evaluation.frames import FramePrediction
+from rsdfm_ros.evaluation.heads import Thresholds, answer
+from rsdfm_ros.evaluation.messages import Received, Sent
+from rsdfm_ros.evaluation.protocol import HISTORY
+from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
+from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.header import Band, unpack
+from rsdfm_ros.wire.limits import Expected, Limits
+from rsdfm_ros.wire.packet import Part, decode_packet
+
+
+class Method(ABC):
+    """One way to collaborate, during one scene."""
+
+    def __init__(self, perception: Perception, thresholds: Thresholds, budget_bytes: int) -> None:
+        self.perception = perception
+        self.thresholds = thresholds
+        self.budget_bytes = budget_bytes
+        self.start()
+
+    def start(self) -> None:
+        """Prepare the state of a scene; nothing by default."""
+        return None
+
+    def send(self, step: Step, sender: int) -> Sent | None:
+        """What `sender` sends at this frame; None if the method sends nothing. Called once per frame and
+        sender.
+        """
+        return None
+
+    @abstractmethod
+    def receive(
+        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+    ) -> FramePrediction | None:
+        """Take in a frame for `ego`; its answer if the frame is scored. Called for every frame in order."""
+
+
+class FeatureMethod(Method):
+    """Features are exchanged and fused; subclasses say how they travel."""
+
+    def start(self) -> None:
+        self._history: dict[int, list[FusedMap]] = {}
+
+    def decode(self, item: Received) -> AgentBev | None:
+        """A peer's map from what arrived of it."""
+        raise NotImplementedError
+
+    def receive(
+        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+    ) -> FramePrediction | None:
+        peers: list[AgentBev] = []
+        ages: list[float] = []
+        for item in inbox:
+            bev = self._decoded(item)
+            if bev is not None:
+                peers.append(bev)
+                ages.append(item.age_s)
+        fused = self.fuse(step.bev(ego), peers, ages)
+        history = [*self._history.get(ego, []), fused][-HISTORY:]
+        self._history[ego] = history
+        return answer(self.perception, history, self.thresholds) if scored else None
+
+    def fuse(self, ego: AgentBev, peers: Sequence[AgentBev], ages_s: Sequence[float]) -> FusedMap:
+        """The ego's map with those of its peers; the trained interaction by default."""
+        return self.perception.fuse(ego, peers, ages_s)
+
+    def _decoded(self, item: Received) -> AgentBev | None:
+        if not item.complete:
+            return self.decode(item)
+        with item.sent.lock:
+            if "bev" not in item.sent.decoded:
+                item.sent.decoded["bev"] = self.decode(item)
+        bev: AgentBev | None = item.sent.decoded["bev"]
+        return bev
+
+
+def send_features(perception: Perception, step: Step, sender: int, packets: Sequence[bytes]) -> Sent:
+    """What one sender sends at this frame, with the size of the serialised FeaturePackets."""
+    T, covariance = step.pose(sender)
+    size = sum(
+        len(
+            feature_message(
+                packet,
+                agent=step.agents[sender],
+                stamp_ns=step.stamp_ns,
+                frame=step.index,
+                index=n,
+                count=len(packets),
+                fingerprint=perception.fingerprint,
+                T_map_camera=T,
+                covariance=covariance,
+            )
+        )
+        for n, packet in enumerate(packets)
+    )
+    return step.sent(sender, packets, size)
+
+
+def decode_parts(item: Received, fingerprint: int) -> list[Part]:
+    """The packets that arrived and can be used."""
+    expected = Expected(fingerprint=fingerprint)
+    parts: list[Part] = []
+    for payload in item.payloads:
+        try:
+            parts.append(decode_packet(payload, expected=expected))
+        except WireError:
+            continue
+    return parts
+
+
+def band(packet: bytes) -> Band:
+    """Which band a packet of ours carries."""
+    return unpack(memoryview(packet), Limits(), Expected()).band

@@ -1,0 +1,111 @@
+"""Features through the dual-branch codec, and what each of its branches carries alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.evaluation.bytes import demand_message, demand_of_message
+from rsdfm_ros.evaluation.frames import FramePrediction
+from rsdfm_ros.evaluation.messages import Received, Sent
+from rsdfm_ros.evaluation.methods.base import FeatureMethod, band, decode_parts, send_features
+from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.model.perception import AgentBev
+from rsdfm_ros.wire.budget import BudgetController
+from rsdfm_ros.wire.features import FeatureFrame
+from rsdfm_ros.wire.header import MAGIC, Band
+from rsdfm_ros.wire.packet import assemble, encode_frame
+
+
+class Rsdfm(FeatureMethod):
+    """Low band and the most useful cells of the high band, within a byte budget."""
+
+    def start(self) -> None:
+        super().start()
+        self._budgets: dict[int, BudgetController] = {}
+
+    def send(self, step: Step, sender: int) -> Sent | None:
+        budget = self._budgets.setdefault(sender, BudgetController(self.budget_bytes))
+        frame = self.compress(step, sender, budget.cells())
+        packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
+        sent = send_features(self.perception, step, sender, packets)
+        low = sum(len(p) for p in packets if band(p) is Band.LOW)
+        overhead = (sent.message_bytes - sum(map(len, packets))) / max(len(packets), 1)
+        low += round(overhead * sum(band(p) is Band.LOW for p in packets))
+        high, extra = sent.message_bytes - low, self.extra(step, sender)
+        low += sum(map(len, extra))
+        budget.sent(low, high, len(frame.high_cell))
+        return step.sent(sender, [*packets, *extra], low + high)
+
+    def extra(self, step: Step, sender: int) -> list[bytes]:
+        """Serialised messages beside the features."""
+        return []
+
+    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
+        """What the sender sends of its map."""
+        return self.perception.compress(step.bev(sender), cells)
+
+    def decode(self, item: Received) -> AgentBev | None:
+        parts = decode_parts(item, self.perception.fingerprint)
+        config = self.perception.config
+        frame = assemble(parts, low_channels=config.low_channels, high_channels=config.high_channels)
+        if len(frame.tiles) == 0:
+            return None
+        return self.perception.decompress(frame, item.sent.T_map_camera, item.sent.covariance)
+
+
+class LowOnly(Rsdfm):
+    """The low band alone."""
+
+    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
+        return self.perception.compress(step.bev(sender), 0)
+
+
+class HighOnly(Rsdfm):
+    """The high band alone, of the map itself instead of the residual; the low band travels as zeros (which cost next
+    to nothing), because it says which cells were seen."""
+
+    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
+        return self.perception.compress(step.bev(sender), cells, low=False)
+
+
+class RsdfmOnDemand(Rsdfm):
+    """A UAV sends first what its peers are unsure of: cells rank by (1 − q_i) q_j, the greatest over the receivers i.
+
+    Every UAV's messages end with a DemandMap; it is known to those that receive it from the next frame on, and its
+    bytes count.
+    """
+
+    def start(self) -> None:
+        super().start()
+        self._known: dict[int, dict[int, NDArray[np.float32]]] = {}
+
+    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
+        asked = list(self._known.get(sender, {}).values())
+        demand = np.maximum.reduce(asked) if asked else None
+        return self.perception.compress(step.bev(sender), cells, demand)
+
+    def extra(self, step: Step, sender: int) -> list[bytes]:
+        tiles, values = self.perception.demand(step.bev(sender))
+        message = demand_message(
+            tiles,
+            values,
+            agent=step.agents[sender],
+            stamp_ns=step.stamp_ns,
+            frame=step.index,
+            fingerprint=self.perception.fingerprint,
+            cell_size=self.perception.window.cell_size,
+        )
+        return [message]
+
+    def receive(
+        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+    ) -> FramePrediction | None:
+        known = self._known.setdefault(ego, {})
+        for item in inbox:
+            for payload in item.payloads:
+                if not payload.startswith(MAGIC):
+                    known[item.sent.sender] = self.perception.demand_map(*demand_of_message(payload))
+        return super().receive(step, ego, inbox, scored)
