@@ -21,7 +21,7 @@ class Example:
     """Every kind of setting."""
 
     on: bool = setting(True, "a switch")
-    count: int = setting(3, "a count", low=1, high=9)
+    count: int = setting(3, "a count", low=1, high=9, read_only=True)
     wait_s: float = setting(0.5, "a time, s", low=0.0, high=10.0)
     mode: str = setting("slow", "a mode", choices=("slow", "fast"))
     names: tuple[str, ...] = setting((), "names")
@@ -84,6 +84,8 @@ def test_descriptors_carry_text_range_and_read_only(context: Context) -> None:
     declare(node, Example)
     descriptor = node.describe_parameter("count")
     assert descriptor.read_only and descriptor.description == "a count"
+    assert descriptor.additional_constraints.endswith("changed: never")
+    assert not node.describe_parameter("wait_s").read_only
     assert (descriptor.integer_range[0].from_value, descriptor.integer_range[0].to_value) == (1, 9)
     node.destroy_node()
 

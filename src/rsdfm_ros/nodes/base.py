@@ -1,53 +1,70 @@
-"""What all our nodes have in common: a managed lifecycle, typed settings, health, clean start and end."""
+"""What all our nodes have in common: a managed lifecycle, typed settings, health, a self-check."""
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
+from rclpy.parameter import Parameter
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.msg import ProcessingTime
+from rsdfm_ros.nodes import qos
+from rsdfm_ros.nodes.diagnostics import Diagnostics
+from rsdfm_ros.nodes.entities import ACTIVE, CONFIGURED, NODE, STEADY, ManagedEntities, wanted
+from rsdfm_ros.nodes.expectations import Expectations
 from rsdfm_ros.nodes.health import Health
-from rsdfm_ros.nodes.parameters import declare
+from rsdfm_ros.nodes.parameters import SettingError, declare_leniently, proposed, unknown
+from rsdfm_ros.nodes.qos_overrides import PREFIX, check
+from rsdfm_ros.nodes.runner import run
 from rsdfm_ros.wire.errors import WireError
+
+__all__ = ["STEADY", "RsdfmNode", "agent_name", "monotonic", "run", "wanted"]
 
 S = TypeVar("S")
 
-#: Waiting for other processes is a matter of this machine, not of the mission: such timers use the steady clock.
-STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+UNCONFIGURED, INACTIVE, FINALIZED = "unconfigured", "inactive", "finalized"
+_SUCCESS, _FAILURE, _ERROR = (
+    TransitionCallbackReturn.SUCCESS,
+    TransitionCallbackReturn.FAILURE,
+    TransitionCallbackReturn.ERROR,
+)
 
 
-class RsdfmNode(LifecycleNode, Generic[S]):
-    """A managed node with typed settings. Subclasses implement `configure`, `activate`, `deactivate` and `clear`.
+class RsdfmNode(ManagedEntities, Generic[S]):
+    """A managed node with typed settings.
 
-    The constructor declares and checks parameters; configuring makes publishers; activating loads models and
-    subscribes; deactivating undoes that.
+    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup` and `clear`. The constructor declares
+    parameters; configuring reads and checks them and makes publishers; activating loads models and subscribes;
+    deactivating and cleaning up undo that. Publishers, subscriptions and timers end with the phase in which they were
+    made, without further code. `settings` is replaced as a whole: read it at the time of use.
     """
 
-    def __init__(self, name: str, settings: type[S], health: Health | None = None, **options: object) -> None:
-        super().__init__(name, **options)  # type: ignore[arg-type]
-        self.settings: S = declare(self, settings)
+    def __init__(self, name: str, settings: type[S], health: Health | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.settings: S
+        self.settings, self._problems = declare_leniently(self, settings)
         self.health = health or Health()
         self.last_error = ""
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
+        self.state = UNCONFIGURED
+        self.expectations = Expectations(self._say, monotonic)
+        self.diagnostics = Diagnostics(self)
+        self._processing_time: Any = None
         threshold = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )
         self._jump = self.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
 
     # --- for subclasses -------------------------------------------------------------------------------------------
+
+    def check(self, settings: S) -> None:
+        """Refuse settings that contradict each other or what is loaded, with an RsdfmError."""
 
     def configure(self) -> None:
         """Make publishers; check what can be checked. May raise an RsdfmError."""
@@ -56,10 +73,27 @@ class RsdfmNode(LifecycleNode, Generic[S]):
         """Load models, subscribe. May raise an RsdfmError."""
 
     def deactivate(self) -> None:
-        """Undo `activate`."""
+        """Undo `activate`; also after an `activate` that failed half-way."""
+
+    def cleanup(self) -> None:
+        """Undo `configure`; also after a `configure` that failed half-way."""
 
     def clear(self) -> None:
         """Forget everything that has a stamp."""
+
+    def changed(self, before: S, after: S) -> None:
+        """Dynamic settings changed, while configured or active; `self.settings` is `after` already."""
+
+    def expect(self, topic: str, what: str) -> None:
+        """Say so when `what` does not come on `topic` (relative) for some seconds; ends with the activity.
+
+        A message on a subscription of this node counts by itself; for anything else call `seen`.
+        """
+        self.expectations.expect(self.resolve_topic_name(topic), what)
+
+    def seen(self, topic: str) -> None:
+        """What is expected on `topic` (relative) came, by other means than a subscription of this node."""
+        self.expectations.seen(self.resolve_topic_name(topic))
 
     # --- reporting ------------------------------------------------------------------------------------------------
 
@@ -71,98 +105,193 @@ class RsdfmNode(LifecycleNode, Generic[S]):
     def on_job_error(self, slot: str, error: Exception) -> None:
         """An error in the worker: refuse what is the input's fault, report what is ours."""
         if isinstance(error, RsdfmError):
-            reason = error.reason if isinstance(error, WireError) else slot
+            reason = error.reason if isinstance(error, WireError) else getattr(error, "reason", slot)
             self.reject(reason, str(error))
         else:
             self.health.count("errors")
-            self.get_logger().error(f"{slot} failed: {''.join(traceback.format_exception(error))}")
+            trace = "".join(traceback.format_exception(error))
+            self.get_logger().error(f"{slot} failed: {trace}", throttle_duration_sec=5.0)
 
-    def _publish_diagnostics(self) -> None:
-        health = self.health
-        level = DiagnosticStatus.OK if not health.counts["errors"] else DiagnosticStatus.ERROR
-        if level == DiagnosticStatus.OK and health.rejects:
-            level = DiagnosticStatus.WARN
-        status = DiagnosticStatus(
-            level=level, name=self.get_fully_qualified_name(), hardware_id=self.get_namespace()
-        )
-        facts: dict[str, object] = {"rate_hz": f"{health.rate_hz():.2f}"}
-        facts |= {f"latency_p{p}_ms": f"{1e3 * health.latency_s(p):.1f}" for p in (50, 95)}
-        facts |= {f"stage_{name}_ms": f"{ms:.1f}" for name, ms in health.stages_ms().items()}
-        facts |= dict(health.counts) | {f"rejected_{r}": n for r, n in dict(health.rejects).items()}
-        facts |= {f"age_{peer}_s": f"{age:.2f}" for peer, age in health.peer_ages_s.items()}
-        status.message = self.last_error or "working"
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+    def on_callback_error(self, where: str, error: Exception) -> None:
+        self.on_job_error(where, error)
+
+    def on_arrival(self, topic: str) -> None:
+        self.expectations.seen(topic)
+
+    def publish_processing_time(self, stamp_ns: int, stages: Mapping[str, float], arrived_s: float) -> None:
+        """Tell how long the stages (s) of one picture took, if somebody listens. arrived_s: of the steady clock."""
+        if not wanted(self._processing_time):
+            return
+        message = ProcessingTime(agent=getattr(self, "agent", "")[:64], node=self.get_name()[:64])
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        message.header.frame_id = getattr(self.settings, "frame_id", "")
+        message.stages = list(stages)[:16]
+        message.stage_ms = [max(0.0, 1e3 * s) for s in list(stages.values())[:16]]
+        message.latency_ms = max(0.0, 1e3 * (monotonic() - arrived_s))
+        self._processing_time.publish(message)
+
+    def _say(self, level: str, sentence: str) -> None:
+        logger = self.get_logger()
+        (logger.warning if level == "warn" else logger.info)(sentence)
 
     def _on_jump(self, jump: TimeJump) -> None:
         self.get_logger().warning("the clock jumped back: all buffers cleared")
         self.health.clear_times()
+        self.health.count("clock_jumps")
         self.clear()
+
+    # --- parameters -----------------------------------------------------------------------------------------------
+
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        """One by one; see set_parameters_atomically."""
+        return [self.set_parameters_atomically([p]) for p in parameter_list]
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """All or none; what is refused is refused with a sentence that says what is allowed."""
+        if not hasattr(self, "diagnostics"):  # the constructor is still declaring
+            return super().set_parameters_atomically(parameter_list)
+        try:
+            after, typed = self._proposed(parameter_list)
+        except RsdfmError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        result = super().set_parameters_atomically(typed)
+        if not result.successful:
+            return result
+        before, self.settings = self.settings, after
+        for parameter in typed:
+            self._problems.pop(parameter.name, None)
+        if before != after and self.state in (INACTIVE, ACTIVE):
+            try:
+                self.changed(before, after)
+            except Exception as error:
+                self.on_job_error("parameters", error)
+        return result
+
+    def _proposed(self, parameters: Sequence[Parameter]) -> tuple[S, list[Parameter]]:
+        name, unconfigured = self.get_name(), self.state == UNCONFIGURED
+        for parameter in parameters:
+            if not self.has_parameter(parameter.name):
+                raise SettingError(unknown(parameter.name, list(self._parameters), owner=name))
+            if parameter.name.startswith(PREFIX):
+                check(parameter.name, parameter.value)
+                if not unconfigured:
+                    raise SettingError(
+                        f"parameter {parameter.name} of {name} is read-only while the node is configured: "
+                        "set it in the params file and start anew, or clean up the node first"
+                    )
+        after, typed = proposed(self.settings, parameters, owner=name, unconfigured=unconfigured)
+        if not set(self._problems) - {p.name for p in typed}:
+            self.check(after)
+        return after, typed
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self.configure)
+        return self._transition(self._configure, INACTIVE, undo=self._cleanup)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self.activate)
+        return self._transition(self._activate, ACTIVE, undo=self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition(self.deactivate)
+        return self._transition(self._deactivate, INACTIVE)
 
-    def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self._cleanup, UNCONFIGURED)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self._end, FINALIZED)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, where everything can be repaired."""
+        sentence = self.last_error
+        result = self._transition(self._end, UNCONFIGURED)
+        self.last_error = sentence
+        return result
+
+    def _configure(self) -> None:
+        self._phase = CONFIGURED
+        for sentence in self._problems.values():
+            raise SettingError(sentence)
+        self.check(self.settings)
+        self._processing_time = self.create_publisher(ProcessingTime, "debug/processing_time", qos.outputs())
+        self.configure()
+
+    def _cleanup(self) -> None:
+        try:
+            self.cleanup()
+        finally:
+            self.end_phase(CONFIGURED)
+            self._processing_time = None
+            self._phase = NODE
+
+    def _activate(self) -> None:
+        self._phase = ACTIVE
+        LifecycleNode.on_activate(
+            self, LifecycleState("inactive", 2)
+        )  # publishers first: activity may publish at once
+        self.activate()
+
+    def _deactivate(self) -> None:
+        try:
+            LifecycleNode.on_deactivate(
+                self, LifecycleState("active", 3)
+            )  # nothing of the last jobs leaks out
+            self.deactivate()
+        finally:
+            self.expectations.forget()
+            self.end_phase(ACTIVE)
+            self._phase = CONFIGURED
+
+    def _end(self) -> None:
+        """From any state to nothing."""
+        try:
+            if self._phase == ACTIVE:
+                self._deactivate()
+        finally:
+            if self._phase == CONFIGURED:
+                self._cleanup()
+
+    def _transition(
+        self, step: Callable[[], None], goal: str, undo: Callable[[], None] | None = None
+    ) -> TransitionCallbackReturn:
+        """Take a step; after a failure undo what was done of it and stay. Nothing is raised."""
+        result = _SUCCESS
         try:
             step()
+            self.last_error = ""
+            self.state = goal
         except RsdfmError as error:
-            self.last_error = str(error)
+            # Without an undo the phase has ended although its code failed: only error processing can tell the truth.
+            self.last_error, result = str(error), _FAILURE if undo is not None else _ERROR
             self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        self.last_error = ""
-        return TransitionCallbackReturn.SUCCESS
+        except Exception as error:
+            self.last_error, result = f"{type(error).__name__}: {error}", _ERROR
+            self.health.count("errors")
+            self.get_logger().error("".join(traceback.format_exception(error)))
+        if result != _SUCCESS and undo is not None:
+            try:
+                undo()
+            except Exception as error:
+                result = _ERROR
+                self.get_logger().error("".join(traceback.format_exception(error)))
+        return result
 
     def start(self) -> None:
         """Configure and activate. Raises: RsdfmError with the reason if that fails."""
         for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
+            if trigger() != _SUCCESS:
                 raise RsdfmError(f"{self.get_fully_qualified_name()}: {self.last_error or 'could not start'}")
 
+    def stop(self) -> None:
+        """Shut down from whatever state; may be called twice."""
+        if self.state != FINALIZED:
+            self.trigger_shutdown()
 
-def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[], bool] | None = None) -> int:
-    """Run nodes in this process until SIGINT or SIGTERM, or until `finished` says so; the exit status.
-
-    The parameter `autostart` of the nodes says whether they configure and activate themselves.
-    """
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    stop = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda n, _: stop.append(n))
-    nodes: Sequence[RsdfmNode[object]] = ()
-    executor = SingleThreadedExecutor()
-    try:
-        nodes = build()
-        for node in nodes:
-            executor.add_node(node)
-        for node in nodes:
-            if getattr(node.settings, "autostart", True):
-                node.start()
-        while not stop and not (finished is not None and finished()):
-            executor.spin_once(timeout_sec=0.2)
-        return 0
-    except RsdfmError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2
-    except (ExternalShutdownException, KeyboardInterrupt):
-        return 0
-    finally:
-        for node in nodes:
-            node.deactivate()
-        executor.shutdown(timeout_sec=1.0)
-        for node in nodes:
-            node.destroy_node()
-        if rclpy.ok():
-            rclpy.shutdown()
+    def destroy_node(self) -> None:
+        """Destroy the node; whatever it still runs ends before."""
+        self.stop()
+        self.diagnostics.close()
+        super().destroy_node()
 
 
 def monotonic() -> float:

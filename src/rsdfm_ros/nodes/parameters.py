@@ -1,13 +1,15 @@
 """Typed settings of a node: one frozen dataclass is the only place of names, defaults, units and ranges.
 
-A field made with :func:`setting` becomes a declared ROS parameter with a descriptor. Settings are read once, when the
-node is made; all of them are read-only afterwards.
+A field made with :func:`setting` becomes a declared ROS parameter with a descriptor. Every setting may be changed while
+the node is unconfigured and is read when it is configured; afterwards only the dynamic ones may.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import difflib
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -39,6 +41,7 @@ _WORDS = {
     "tuple[str, ...]": "a list of texts such as ['uav1', 'uav2']",
     "tuple[float, ...]": "a list of numbers with decimal points such as [0.0, 1.5]",
 }
+_LISTS = {t for t in Parameter.Type if t.name.endswith("_ARRAY")}
 
 
 class SettingError(RsdfmError):
@@ -53,10 +56,16 @@ def setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     length: tuple[int, ...] = (),
+    dynamic: bool = False,
+    read_only: bool = False,
 ) -> Any:
-    """A dataclass field that is a parameter: `text` says what it is and in which unit; low…high inclusive;
-    `choices` for texts; `length` lists the allowed numbers of elements of a list."""
+    """A dataclass field that is a parameter: `text` says what it is and in which unit.
+
+    low…high inclusive, for every element of a list; `choices` for texts; `length` lists the allowed numbers of elements
+    of a list. dynamic: may be changed at any time; read_only: never; otherwise while the node is unconfigured.
+    """
     metadata = {"text": text, "low": low, "high": high, "choices": choices, "length": length}
+    metadata |= {"dynamic": dynamic, "read_only": read_only}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -65,41 +74,118 @@ def declare(node: Node, kind: type[S]) -> S:
 
     Raises: SettingError with a sentence that says what is allowed.
     """
+    settings, problems = declare_leniently(node, kind)
+    for sentence in problems.values():
+        raise SettingError(sentence)
+    return settings
+
+
+def declare_leniently(node: Node, kind: type[S]) -> tuple[S, dict[str, str]]:
+    """As :func:`declare`, but a bad value is replaced by the default: the sentences by parameter come second."""
     values: dict[str, Any] = {}
+    problems: dict[str, str] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         try:
-            default = list(field.default) if isinstance(field.default, tuple) else field.default
-            # An empty list has no element type in ROS: such parameters are declared by type.
-            if node.has_parameter(field.name):
-                parameter = node.get_parameter(field.name)
-            elif default == []:
-                parameter = node.declare_parameter(field.name, _TYPES[str(field.type)], _descriptor(field))
-            else:
-                parameter = node.declare_parameter(field.name, default, _descriptor(field))
-            value = parameter.value
-        except ParameterUninitializedException:
-            value = None
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise SettingError(f"parameter {field.name} of {node.get_name()}: {allowed(field)}") from error
-        if value is None:
+            value = _started_with(node, field)
+            check_value(field, value, owner=node.get_name())
+        except (InvalidParameterTypeException, InvalidParameterValueException):
+            problems[field.name] = f"parameter {field.name} of {node.get_name()}: {allowed(field)}"
             value = field.default
-        values[field.name] = tuple(value) if isinstance(field.default, tuple) else value
-    return checked(kind, values, owner=node.get_name())
+        except SettingError as error:
+            problems[field.name] = str(error)
+            value = field.default
+        if field.name in problems and not node.has_parameter(field.name):
+            _declare_one(node, field, ignore_override=True)
+        values[field.name] = value
+    return kind(**values), problems
+
+
+def _started_with(node: Node, field: dataclasses.Field[Any]) -> Any:
+    if not node.has_parameter(field.name):
+        _declare_one(node, field)
+    try:
+        value = node.get_parameter(field.name).value
+    except ParameterUninitializedException:
+        value = None
+    if value is None:
+        return field.default
+    return tuple(value) if isinstance(field.default, tuple) else value
+
+
+def _declare_one(node: Node, field: dataclasses.Field[Any], *, ignore_override: bool = False) -> None:
+    descriptor = descriptor_of(field)
+    # An empty list has no element type in ROS: such parameters are declared by type.
+    value = _TYPES[str(field.type)] if field.default == () else field.default
+    value = list(value) if isinstance(value, tuple) else value
+    node.declare_parameter(field.name, value, descriptor, ignore_override)
 
 
 def checked(kind: type[S], values: Mapping[str, Any], *, owner: str) -> S:
     """`kind` built from values that obey its ranges and choices; SettingError names the first that does not."""
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        value, limits = values[field.name], field.metadata
-        wrong = (
-            (limits["choices"] and value not in limits["choices"])
-            or (limits["length"] and len(value) not in limits["length"])
-            or (limits["low"] is not None and not value >= limits["low"])
-            or (limits["high"] is not None and not value <= limits["high"])
-        )
-        if wrong:
-            raise SettingError(f"parameter {field.name} of {owner}: {allowed(field)}, got {value!r}")
+        check_value(field, values[field.name], owner=owner)
     return kind(**values)
+
+
+def check_value(field: dataclasses.Field[Any], value: Any, *, owner: str) -> None:
+    """SettingError unless a value of the right type is finite and obeys range, choices and length."""
+    limits = field.metadata
+    elements = value if isinstance(value, tuple) else (value,)
+    wrong = (
+        (limits["choices"] and value not in limits["choices"])
+        or (limits["length"] and len(value) not in limits["length"])
+        or any(isinstance(e, float) and not math.isfinite(e) for e in elements)
+        or (limits["low"] is not None and not all(e >= limits["low"] for e in elements))
+        or (limits["high"] is not None and not all(e <= limits["high"] for e in elements))
+    )
+    if wrong:
+        shown = list(value) if isinstance(value, tuple) else value
+        raise SettingError(f"parameter {field.name} of {owner}: {allowed(field)}, got {shown!r}")
+
+
+def proposed(
+    settings: S, parameters: Sequence[Parameter], *, owner: str, unconfigured: bool
+) -> tuple[S, list[Parameter]]:
+    """`settings` with the parameters that are among them replaced, and the parameters with their lists typed.
+
+    Raises: SettingError with a sentence that says what is allowed, or why nothing is now.
+    """
+    fields = {f.name: f for f in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    typed = []
+    for parameter in parameters:
+        field = fields.get(parameter.name)
+        if field is None:
+            typed.append(parameter)
+            continue
+        kind = _TYPES[str(field.type)]
+        # `ros2 param set … "[]"` cannot know which list is meant.
+        if kind in _LISTS and parameter.type_ in _LISTS and not parameter.value:
+            parameter = Parameter(parameter.name, kind, [])
+        if parameter.type_ is not kind:
+            raise SettingError(
+                f"parameter {field.name} of {owner}: {allowed(field)}, got {parameter.value!r}"
+            )
+        value = tuple(parameter.value) if kind in _LISTS else parameter.value
+        check_value(field, value, owner=owner)
+        if field.metadata["read_only"]:
+            raise SettingError(
+                f"parameter {field.name} of {owner} is read-only: set it in the params file and start anew"
+            )
+        if not unconfigured and not field.metadata["dynamic"] and value != getattr(settings, field.name):
+            raise SettingError(
+                f"parameter {field.name} of {owner} is read-only while the node is configured: set it in the params "
+                "file and start anew, or deactivate and clean up the node first"
+            )
+        changes[field.name] = value
+        typed.append(parameter)
+    return dataclasses.replace(settings, **changes), typed  # type: ignore[type-var]
+
+
+def unknown(name: str, known: Sequence[str], *, owner: str) -> str:
+    """The sentence for a parameter that does not exist."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{owner} has no parameter {name!r}" + (f": did you mean {near[0]!r}?" if near else "")
 
 
 def allowed(field: dataclasses.Field[Any]) -> str:
@@ -117,14 +203,22 @@ def allowed(field: dataclasses.Field[Any]) -> str:
     return words + f" ({limits['text']})"
 
 
-def _descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
+def changeable(field: dataclasses.Field[Any]) -> str:
+    """When a setting may be changed, in words: `at any time`, `while unconfigured` or `never`."""
+    if field.metadata["dynamic"]:
+        return "at any time"
+    return "never" if field.metadata["read_only"] else "while unconfigured"
+
+
+def descriptor_of(field: dataclasses.Field[Any]) -> ParameterDescriptor:
+    """The ROS descriptor of a setting."""
     limits = field.metadata
     descriptor = ParameterDescriptor(
         name=field.name,
         type=_TYPES[str(field.type)].value,
         description=limits["text"],
-        additional_constraints=allowed(field),
-        read_only=True,
+        additional_constraints=f"{allowed(field)}; changed: {changeable(field)}",
+        read_only=limits["read_only"],
     )
     low, high = limits["low"], limits["high"]
     if str(field.type) == "int" and (low is not None or high is not None):
