@@ -5,48 +5,16 @@ Works without ROS: the rosbags library reads the definitions. What DDS and UDP a
 
 from __future__ import annotations
 
-import os
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.data.bags.types import PACKAGE, typestore
 from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix, quaternion_from_yaw
 
-PACKAGE = "rsdfm_ros"
 FRAME_ID = "map"
-
-
-def message_folder() -> Path:
-    """The folder with this package's .msg files: in the source tree, or in a sourced ROS workspace."""
-    places = [Path(__file__).resolve().parents[3] / "msg"]
-    places += [
-        Path(p) / "share" / PACKAGE / "msg" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p
-    ]
-    for place in places:
-        if (place / "FeaturePacket.msg").is_file():
-            return place
-    raise RsdfmError(
-        f"FeaturePacket.msg was not found in {', '.join(map(str, places))}: "
-        "run from the source tree, or source the ROS workspace in which the package is installed"
-    )
-
-
-@cache
-def typestore() -> Typestore:
-    """ROS message types with those of this package."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    types: dict[str, Any] = {}
-    for path in sorted(message_folder().glob("*.msg")):
-        types.update(get_types_from_msg(path.read_text(), f"{PACKAGE}/msg/{path.stem}"))
-    store.register(types)
-    return store
 
 
 def feature_message(

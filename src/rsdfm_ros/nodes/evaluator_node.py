@@ -19,6 +19,7 @@ from nav_msgs.msg import OccupancyGrid
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
@@ -30,7 +31,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
-from rsdfm_ros.nodes.recorder import BagWriter, FolderWriter
+from rsdfm_ros.nodes.recorder import FolderWriter
 from rsdfm_ros.nodes.report import fleet_message, result_of, status_line
 from rsdfm_ros.nodes.settings import EvaluatorSettings
 

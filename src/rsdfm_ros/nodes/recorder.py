@@ -1,4 +1,4 @@
-"""Writes what an evaluated mission leaves behind: arrays per frame, status lines, results, and an MCAP bag."""
+"""Writes what an evaluated mission leaves behind: arrays per frame, status lines and results."""
 
 from __future__ import annotations
 
@@ -8,33 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from rsdfm_ros.evaluation.bytes import typestore
 from rsdfm_ros.evaluation.mission import Instant
 
 JPEG_QUALITY = 90
-
-
-class BagWriter:
-    """A rosbag2 bag (MCAP) of raw serialised messages."""
-
-    def __init__(self, folder: Path) -> None:
-        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
-        # Chunks inside the file are compressed: masks shrink a hundredfold, and every MCAP reader understands it.
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.open()
-        self._connections: dict[str, Any] = {}
-
-    def write(self, topic: str, type_name: str, stamp_ns: int, raw: bytes) -> None:
-        """Append a message of `type_name` (e.g. rsdfm_ros/msg/FeaturePacket) at mission time."""
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(topic, type_name, typestore=typestore())
-        self._writer.write(self._connections[topic], stamp_ns, raw)
-
-    def close(self) -> None:
-        """Finish the bag; without this it cannot be read."""
-        self._writer.close()
 
 
 class FolderWriter:

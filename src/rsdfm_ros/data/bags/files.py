@@ -1,0 +1,109 @@
+"""Which files make up a bag: as metadata.yaml says, or as they lie in the folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+import zstandard
+
+from rsdfm_ros.data.bags.errors import BagError
+
+SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+MAX_METADATA_BYTES = 1 << 24
+MAX_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class BagFiles:
+    """Storage files in the order of recording · storage: `mcap` or `sqlite3` · damage: sentences."""
+
+    paths: tuple[Path, ...]
+    storage: str
+    damage: list[str] = field(default_factory=list)
+
+
+def find_files(place: Path) -> BagFiles:
+    """The files of the bag at `place`. Raises: BagError if there are none."""
+    if place.name == "metadata.yaml" and place.is_file():
+        place = place.parent
+    if place.is_file():
+        if not place.name.endswith(SUFFIXES):
+            raise BagError(
+                place, "is no bag file", f"expected a folder, or a file ending in {', '.join(SUFFIXES)}"
+            )
+        return BagFiles((place,), _storage(place))
+    if not place.is_dir():
+        raise BagError(place, "does not exist", "give the folder of a bag, e.g. out/demo/bag")
+    damage: list[str] = []
+    here = _lying(place)
+    named = _named(place, damage)
+    for name in named or ():
+        if not (place / name).is_file():
+            damage.append(f"{name}: is missing, although metadata.yaml names it")
+    # Files that metadata.yaml does not know are part of the bag all the same if it is missing or names none of them.
+    paths = [place / name for name in named or () if (place / name).is_file()] or here
+    if not paths:
+        raise BagError(
+            place, "; ".join(["holds no bag file", *damage]), f"expected {' or '.join(SUFFIXES)} in it"
+        )
+    return BagFiles(tuple(paths), _storage(paths[0]), damage)
+
+
+def _named(place: Path, damage: list[str]) -> list[str] | None:
+    """File names in metadata.yaml, None without a readable one."""
+    file = place / "metadata.yaml"
+    if not file.is_file():
+        damage.append("metadata.yaml: is missing; the files in the folder are read as they are")
+        return None
+    try:
+        if file.stat().st_size > MAX_METADATA_BYTES:
+            raise ValueError(f"it has {file.stat().st_size} bytes")
+        content: Any = yaml.safe_load(file.read_text())
+        names = content["rosbag2_bagfile_information"]["relative_file_paths"]
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise ValueError("relative_file_paths is no list of names")
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+        damage.append(
+            f"metadata.yaml: cannot be used ({_short(error)}); the files in the folder are read as they are"
+        )
+        return None
+    # Only files in this folder: a bag must not make us read anything else.
+    return [PurePosixPath(n).name for n in names[:MAX_FILES] if PurePosixPath(n).name.endswith(SUFFIXES)]
+
+
+def _lying(place: Path) -> list[Path]:
+    """Bag files in the folder, or in one just below it, where a recorder keeps what is not finished."""
+    found = [p for p in (*place.glob("*"), *place.glob("*/*")) if p.is_file() and p.name.endswith(SUFFIXES)]
+    return sorted(found, key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])[
+        :MAX_FILES
+    ]
+
+
+def _storage(path: Path) -> str:
+    return "sqlite3" if ".db3" in path.suffixes else "mcap"
+
+
+def unpack_file(source: Path, target: Path, limit: int, damage: list[str]) -> None:
+    """Decompress a whole file (rosbag2's compression per file), at most `limit` bytes; damage is named."""
+    size = 0
+    with source.open("rb") as packed, target.open("wb") as out:
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
+            packed, read_across_frames=True
+        )
+        try:
+            while part := reader.read(1 << 20):
+                size += len(part)
+                if size > limit:
+                    damage.append(f"{source.name}: more than {limit} bytes unpacked, the rest is left out")
+                    return
+                out.write(part)
+        except zstandard.ZstdError as error:
+            damage.append(f"{source.name}: damaged after {size} unpacked bytes ({error})")
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:160].replace("\n", " ")

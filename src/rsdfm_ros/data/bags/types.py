@@ -1,0 +1,197 @@
+"""Message types: ours, and those that a bag brings with it and that count where they differ from ours."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.errors import RsdfmError
+
+PACKAGE = "rsdfm_ros"
+MAX_SEQUENCE = 1 << 27
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]*/msg/[A-Za-z][A-Za-z0-9_]*")
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def message_folder() -> Path:
+    """The folder with this package's .msg files: in the source tree, or in a sourced ROS workspace."""
+    places = [Path(__file__).resolve().parents[4] / "msg"]
+    places += [
+        Path(p) / "share" / PACKAGE / "msg" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p
+    ]
+    for place in places:
+        if (place / "FeaturePacket.msg").is_file():
+            return place
+    raise RsdfmError(
+        f"FeaturePacket.msg was not found in {', '.join(map(str, places))}: "
+        "run from the source tree, or source the ROS workspace in which the package is installed"
+    )
+
+
+@cache
+def typestore() -> Typestore:
+    """ROS message types with those of this package."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.max_sequence_length = MAX_SEQUENCE
+    types: dict[str, Any] = {}
+    for path in sorted(message_folder().glob("*.msg")):
+        types.update(get_types_from_msg(path.read_text(), f"{PACKAGE}/msg/{path.stem}"))
+    store.register(types)
+    return store
+
+
+def has_header(type_name: str, store: Typestore | None = None) -> bool:
+    """Whether messages of this type begin with a std_msgs/Header, so that their stamp is in bytes 4 to 12."""
+    known = (store or typestore()).fielddefs.get(type_name)
+    return known is not None and bool(known[1]) and known[1][0][1] == (Nodetype.NAME, "std_msgs/msg/Header")
+
+
+class BagTypes:
+    """How the messages of one bag are to be read.
+
+    `differences` are sentences on definitions in the bag that are not ours; `unknown` says why a type cannot be read.
+    """
+
+    def __init__(self) -> None:
+        self.differences: list[str] = []
+        self.unknown: dict[str, str] = {}
+        self._stores: dict[str, Typestore] = {}
+
+    def add(self, name: str, encoding: str, definition: str) -> None:
+        """Take in the definition that a bag has of a type; the first one counts."""
+        if name in self._stores or name in self.unknown:
+            return
+        ours = typestore()
+        try:
+            theirs = _parse(name, encoding, definition) if definition else None
+        except Exception as error:  # the parsers raise what they like on text that is no definition
+            self.differences.append(f"{name}: its definition in the bag cannot be read ({_short(error)})")
+            theirs = None
+        if theirs is None:
+            if name in ours.fielddefs:
+                self._stores[name] = ours
+            else:
+                self.unknown[name] = f"{name} is unknown here, and the bag does not define it"
+            return
+        different = _difference(name, theirs, ours)
+        if different is None:
+            self._stores[name] = ours
+            return
+        if name in ours.fielddefs:
+            self.differences.append(
+                f"{name} differs from ours ({different}): it is read by the bag's definition"
+            )
+        try:
+            self._stores[name] = _store(theirs)
+        except Exception as error:
+            self.unknown[name] = f"the bag's definition of {name} cannot be used ({_short(error)})"
+
+    def store(self, name: str) -> Typestore | None:
+        """The types to read messages of this name with, None if they cannot be read."""
+        return self._stores.get(name)
+
+    def decode(self, raw: bytes | memoryview, name: str) -> Any:
+        """The message object of serialised bytes. Raises: MessageError."""
+        store = self._stores.get(name)
+        if store is None:
+            raise MessageError("unknown_type", self.unknown.get(name, f"{name} is not in this bag"))
+        try:
+            return store.deserialize_cdr(raw, name)
+        except Exception as error:  # generated code on untrusted bytes: struct, index, value, key and more
+            raise MessageError("broken_message", f"a {name} cannot be read ({_short(error)})") from error
+
+
+def _parse(name: str, encoding: str, definition: str) -> dict[str, Any]:
+    """Types of a definition, by name, without their constants. Raises whatever the parsers raise, ValueError."""
+    idl = encoding == "ros2idl" or definition.startswith("=" * 80 + "\nIDL: ")
+    found = _parse_idl(definition) if idl else get_types_from_msg(definition, name)
+    # Types become generated code: nothing but plain identifiers may go in, and constants are not needed.
+    for type_name, (_, fields) in found.items():
+        if not _TYPE.fullmatch(type_name):
+            raise ValueError(f"{type_name[:80]!r} is no message type")
+        for field_name, _ in fields:
+            if not _FIELD.fullmatch(field_name) or iskeyword(field_name):
+                raise ValueError(f"{field_name[:80]!r} is no field name")
+    return {type_name: ([], fields) for type_name, (_, fields) in found.items()}
+
+
+def _parse_idl(definition: str) -> dict[str, Any]:
+    """A definition as rosbag2 stores it: one file after the other, each behind a line `IDL: package/msg/Name`."""
+    found: dict[str, Any] = {}
+    for part in re.split(r"^={80}\nIDL: .*\n", definition, flags=re.MULTILINE):
+        if part.strip():
+            found.update(get_types_from_idl(part))
+    return found
+
+
+def _store(types: dict[str, Any]) -> Typestore:
+    store = Typestore(max_sequence_length=MAX_SEQUENCE)
+    ours = typestore()
+    # What the definition only refers to is taken from ours, e.g. a header that the recorder did not write down.
+    missing = {n for n in _referred(types) if n not in types and n in ours.fielddefs}
+    while missing:
+        types = types | {n: ([], ours.fielddefs[n][1]) for n in missing}
+        missing = {n for n in _referred(types) if n not in types and n in ours.fielddefs}
+    store.register(types)
+    return store
+
+
+def _referred(types: dict[str, Any]) -> set[str]:
+    return {name for _, fields in types.values() for _, desc in fields for name in _names(desc)}
+
+
+def _names(desc: Any) -> list[str]:
+    if desc[0] == Nodetype.NAME:
+        return [desc[1]]
+    return _names(desc[1][0]) if desc[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE) else []
+
+
+def _difference(name: str, theirs: dict[str, Any], ours: Typestore) -> str | None:
+    """What is different in a type or in one that it contains; None if nothing is."""
+    seen, todo = set(), [name]
+    while todo:
+        current = todo.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current not in theirs:
+            continue  # only referred to: taken from ours
+        if current not in ours.fielddefs:
+            return f"we do not know {current}"
+        there = [(n.lower(), _plain(d)) for n, d in theirs[current][1]]
+        here = [(n.lower(), _plain(d)) for n, d in ours.fielddefs[current][1]]
+        if there != here:
+            extra = [n for n, _ in there if n not in dict(here)]
+            lacking = [n for n, _ in here if n not in dict(there)]
+            parts = [f"has `{n}`" for n in extra[:3]] + [f"lacks `{n}`" for n in lacking[:3]]
+            changed = [n for n, d in there if n in dict(here) and dict(here)[n] != d]
+            parts += [f"`{n}` is of another type" for n in changed[:3]]
+            return f"{current} " + (", ".join(parts) or "has its fields in another order")
+        todo += [n for _, desc in theirs[current][1] for n in _names(desc)]
+    return None
+
+
+def _plain(desc: Any) -> Any:
+    """A field's type without what does not change its bytes: bounds of strings and sequences."""
+    if desc[0] == Nodetype.BASE:
+        return (
+            int(desc[0]),
+            {"char": "uint8", "byte": "uint8", "octet": "uint8"}.get(desc[1][0], desc[1][0]),
+        )
+    if desc[0] == Nodetype.NAME:
+        return (int(desc[0]), desc[1])
+    count = desc[1][1] if desc[0] == Nodetype.ARRAY else 0
+    return (int(desc[0]), (_plain(desc[1][0]), count))
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:160].replace("\n", " ")
