@@ -189,3 +189,20 @@ def test_damaged_missing_and_foreign_models_are_refused(tmp_path: Path, percepti
     (other / "manifest.yaml").write_text("format: 99\n")
     with pytest.raises(ModelStoreError, match="format 1"):
         load_model(other)
+
+
+def test_who_dominates_a_cell_sees_it_and_is_named_only_on_request(
+    perception: Perception, bevs: list[AgentBev]
+) -> None:
+    plain = perception.fuse(bevs[0], bevs[1:], [0.1, 0.2])
+    assert plain.dominant is None
+    fused = perception.fuse(bevs[0], bevs[1:], [0.1, 0.2], with_dominant=True)
+    torch.testing.assert_close(fused.features, plain.features)
+    assert fused.dominant is not None and fused.dominant.dtype == torch.uint8
+    dominant = fused.dominant.numpy()
+    assert ((dominant > 0) == fused.visible.numpy()).all()
+    assert set(np.unique(dominant)) == {0, 1, 2, 3}
+    for number, bev in enumerate(bevs):
+        assert bev.visible.numpy()[dominant == number + 1].all()
+        alone = bev.visible & ~torch.stack([b.visible for b in bevs if b is not bev]).any(dim=0)
+        assert (dominant[alone.numpy()] == number + 1).all()

@@ -183,7 +183,7 @@ def test_masks_are_pictures_with_north_up_and_survive() -> None:
     assert np.array_equal(task_messages.masks_from_message(message, WINDOW), ids)
     with pytest.raises(MessageError, match="mono16"):
         task_messages.masks_from_message(message, square_window(4, 0.5))
-    with pytest.raises(ValueError, match="65535"):
+    with pytest.raises(MessageError, match="65535"):
         convert_tasks.masks_to_message(ids + 65_535, NS, "map")
 
 

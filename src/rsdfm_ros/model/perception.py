@@ -50,13 +50,15 @@ class AgentBev:
 class FusedMap:
     """What the task heads read: features (C, H, W), visible (H, W) bool: seen by any agent, and
 
-    contributors: number of agents fused, ego included · shares (A,): mean weight of every agent over the seen cells.
+    contributors: number of agents fused, ego included · shares (A,): mean weight of every agent over the seen cells ·
+    dominant (H, W) uint8, only on request: 0 unseen, 1 the ego weighs most there, 1 + k the k-th peer does.
     """
 
     features: Tensor
     visible: Tensor
     contributors: int = 1
     shares: tuple[float, ...] = field(default=(1.0,))
+    dominant: Tensor | None = None
 
 
 class Perception:
@@ -274,8 +276,18 @@ class Perception:
         )
 
     @torch.inference_mode()
-    def fuse(self, ego: AgentBev, peers: Sequence[AgentBev], ages_s: Sequence[float]) -> FusedMap:
-        """Interaction and neck: the ego's map with any number of peers' maps and their ages in seconds."""
+    def fuse(
+        self,
+        ego: AgentBev,
+        peers: Sequence[AgentBev],
+        ages_s: Sequence[float],
+        *,
+        with_dominant: bool = False,
+    ) -> FusedMap:
+        """Interaction and neck: the ego's map with any number of peers' maps and their ages in seconds.
+
+        with_dominant: also say who weighs most in every cell, for people's views.
+        """
         if len(peers) != len(ages_s):
             raise RsdfmError(f"expected an age for each of {len(peers)} peers, got {len(ages_s)}")
         agents = [ego, *peers]
@@ -287,7 +299,15 @@ class Perception:
             fused, seen, weights = self.model.fuse(maps, visible, ages, sigma)
             features = self.model.neck(fused, seen)
         mean = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum().clamp_min(1)
-        return FusedMap(features[0].float(), seen[0, 0], len(agents), tuple(float(v) for v in mean))
+        # Only who sees a cell can dominate it: the ego takes part everywhere, with zeros where it sees nothing.
+        dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen[0, 0] if with_dominant else None
+        return FusedMap(
+            features[0].float(),
+            seen[0, 0],
+            len(agents),
+            tuple(float(v) for v in mean),
+            None if dominant is None else dominant.to(torch.uint8),
+        )
 
     @torch.inference_mode()
     def detect(self, history: Sequence[FusedMap]) -> Detections:

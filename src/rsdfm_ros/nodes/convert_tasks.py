@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
@@ -68,10 +69,16 @@ def tracks_to_message(tracks: Tracks, *, agent: str, frame: int, ns: int, frame_
 
 
 def masks_to_message(ids: NDArray[np.int32], ns: int, frame_id: str) -> Image:
-    """mono16 picture of instance ids (ni, nj), or of several (steps, ni, nj) one below the other."""
+    """mono16 picture of instance ids (ni, nj), or of several (steps, ni, nj) one below the other.
+
+    Raises: MessageError when an id does not fit.
+    """
     stack = ids[None] if ids.ndim == 2 else ids
     if stack.size and not 0 <= int(stack.min()) <= int(stack.max()) <= MAX_ID:
-        raise ValueError(f"instance ids must lie in 0…{MAX_ID}")
+        raise MessageError(
+            "mask_ids",
+            f"instance ids of a mono16 mask must lie in 0…{MAX_ID}, got {stack.min()}…{stack.max()}",
+        )
     picture = np.flip(stack.transpose(0, 2, 1), axis=1).reshape(-1, stack.shape[1])
     message = Image(height=picture.shape[0], width=picture.shape[1], encoding="mono16")
     message.step = 2 * picture.shape[1]

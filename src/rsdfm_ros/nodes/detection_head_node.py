@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,33 +15,51 @@ from rsdfm_ros.nodes.base import run
 from rsdfm_ros.nodes.convert_tasks import boxes_to_message
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.head_node import COLLABORATIVE, HeadNode
-from rsdfm_ros.nodes.markers import box_markers
+from rsdfm_ros.nodes.markers import MarkerSet, box_markers
+from rsdfm_ros.nodes.optional import optional_module
+from rsdfm_ros.nodes.vision import detections_from_objects
 
 
 class DetectionHeadNode(HeadNode):
-    """Publishes detections, and markers of those that the model is sure of."""
+    """Publishes detections, as our own type and as vision_msgs, and markers of those that the model is sure of."""
 
     task = "detection"
 
+    def configure(self) -> None:
+        s = self.settings
+        self._vision_msgs = optional_module(
+            "vision_msgs.msg", s.publish_detections_3d, "publish_detections_3d"
+        )
+        self._markers = MarkerSet(s.frame_id)
+        super().configure()
+
     def advertise(self, prefix: str) -> None:
         self.output(ObjectArray, f"{prefix}detections")
+        if self._vision_msgs is not None:
+            self.output(self._vision_msgs.Detection3DArray, f"{prefix}detections_3d")
         if self.settings.publish_markers and prefix == COLLABORATIVE:
             self.output(MarkerArray, "markers")
 
     def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
         found = model.detect(maps)
         boxes = Boxes(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)
+        sure = boxes.select(boxes.scores >= model.thresholds.get("objects", 0.3))
         frame_id, ns = self.settings.frame_id, fused.stamp_ns
         names = fused.contributors if prefix == COLLABORATIVE else fused.contributors[:1]
-        message = boxes_to_message(
-            boxes, agent=self.agent, frame=fused.frame, ns=ns, frame_id=frame_id, contributors=names
-        )
-        self.publish(f"{prefix}detections", message)
+
+        @functools.cache
+        def message() -> ObjectArray:
+            return boxes_to_message(
+                boxes, agent=self.agent, frame=fused.frame, ns=ns, frame_id=frame_id, contributors=names
+            )
+
+        self.offer(f"{prefix}detections", message)
+        self.offer(f"{prefix}detections_3d", lambda: detections_from_objects(message(), self._vision_msgs))
         if prefix == COLLABORATIVE:
-            sure = boxes.select(boxes.scores >= model.thresholds.get("objects", 0.3))
             self.health.objects = len(sure)
-            if self.settings.publish_markers:
-                self.publish("markers", box_markers(sure, ns=ns, frame_id=frame_id, agent=self.agent))
+            fused.shared["boxes"] = sure
+            lifetime_s = self.settings.marker_lifetime_s
+            self.offer("markers", lambda: self._markers.update(box_markers(sure), ns, lifetime_s))
 
 
 def main() -> int:

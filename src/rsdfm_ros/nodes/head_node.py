@@ -9,7 +9,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.model.history import History
 from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.base import RsdfmNode, agent_name, monotonic
+from rsdfm_ros.nodes.base import RsdfmNode, agent_name, monotonic, wanted
 from rsdfm_ros.nodes.convert_features import fused_from_message
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.health import Health
@@ -60,12 +60,14 @@ class HeadNode(RsdfmNode[HeadSettings]):
         raise NotImplementedError
 
     def output(self, kind: type[Any], topic: str) -> None:
-        """Make a publisher that `publish` finds by its topic."""
+        """Make a publisher that `offer` finds by its topic."""
         self._outputs[topic] = self.create_publisher(kind, topic, qos.outputs())
 
-    def publish(self, topic: str, message: Any) -> None:
-        """Publish on a topic made with `output`."""
-        self._outputs[topic].publish(message)
+    def offer(self, topic: str, build: Callable[[], Any]) -> None:
+        """Publish what `build` returns on a topic made with `output`; nothing is built while nobody listens."""
+        publisher = self._outputs.get(topic)
+        if wanted(publisher):
+            publisher.publish(build())
 
     # --- life -----------------------------------------------------------------------------------------------------
 

@@ -10,27 +10,47 @@ from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.nodes.base import run
+from rsdfm_ros.nodes.convert import image_to_message
 from rsdfm_ros.nodes.convert_tasks import grid_to_message, masks_to_message
 from rsdfm_ros.nodes.handover import Fused
-from rsdfm_ros.nodes.head_node import HeadNode
+from rsdfm_ros.nodes.head_node import COLLABORATIVE, HeadNode
+from rsdfm_ros.nodes.lattice_frame import LatticeFrame
+from rsdfm_ros.nodes.pictures import bev_picture
 
 
 class SegmentationHeadNode(HeadNode):
-    """Publishes instance_mask (ids, north up) and occupancy (probability of a vehicle)."""
+    """Publishes instance_mask (ids, north up), occupancy (probability of a vehicle), a picture of both for people,
+    and where the corner of these maps is."""
 
     task = "segmentation"
+
+    def configure(self) -> None:
+        s = self.settings
+        self._lattice = LatticeFrame(self, s.publish_lattice_tf, agent=self.agent, frame_id=s.frame_id)
+        super().configure()
 
     def advertise(self, prefix: str) -> None:
         self.output(Image, f"{prefix}instance_mask")
         self.output(OccupancyGrid, f"{prefix}occupancy")
+        if prefix == COLLABORATIVE:
+            self.output(Image, "debug/bev_image")
 
     def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
         instances = model.segment(maps)
         fused.shared[f"{prefix}instances"] = instances
-        frame_id, ns = self.settings.frame_id, fused.stamp_ns
-        self.publish(f"{prefix}instance_mask", masks_to_message(instances.ids, ns, frame_id))
-        grid = grid_to_message(instances.probability, model.output_window, ns, frame_id)
-        self.publish(f"{prefix}occupancy", grid)
+        frame_id, ns, window = self.settings.frame_id, fused.stamp_ns, model.output_window
+        self.offer(f"{prefix}instance_mask", lambda: masks_to_message(instances.ids, ns, frame_id))
+        self.offer(f"{prefix}occupancy", lambda: grid_to_message(instances.probability, window, ns, frame_id))
+        if prefix == COLLABORATIVE:
+            self._lattice.show(window, ns)
+            self.offer("debug/bev_image", lambda: self._picture(instances, fused, window))
+
+    def _picture(self, instances: Any, fused: Fused, window: Any) -> Image:
+        visible = fused.collaborative.visible.cpu().numpy()
+        # The boxes are there when detection runs in this process, before us.
+        boxes = fused.shared.get("boxes")
+        picture = bev_picture(instances.ids, instances.probability, visible, boxes, window)
+        return image_to_message(picture, fused.stamp_ns, self.settings.frame_id)
 
 
 def main() -> int:

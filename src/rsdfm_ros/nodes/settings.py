@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.nodes.optional import OPTIONAL
 from rsdfm_ros.nodes.parameters import setting
 from rsdfm_ros.nodes.qos import RELIABILITY
 
@@ -83,7 +84,18 @@ class HeadSettings:
     threads: int = setting(1, _THREADS, low=1, high=64)
     publish_single: bool = setting(False, _SINGLE)
     publish_future: bool = setting(False, "publish future_masks, the predicted instance masks")
-    publish_markers: bool = setting(True, "publish markers for RViz and Foxglove")
+    publish_markers: bool = setting(True, "offer markers and paths for RViz and Foxglove")
+    publish_detections_3d: str = setting(
+        "auto", "offer detections_3d (vision_msgs); auto: where that package is installed", choices=OPTIONAL
+    )
+    publish_lattice_tf: str = setting(
+        "auto",
+        "broadcast the frame <agent>/lattice on /tf_static; auto: where tf2_ros is installed",
+        choices=OPTIONAL,
+    )
+    marker_lifetime_s: float = setting(
+        5.0, "viewers remove markers that are older, s; 0: never", low=0.0, high=3600.0, dynamic=True
+    )
     max_gap_s: float = setting(
         1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0
     )

@@ -29,14 +29,18 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "detections_3d": "The same boxes as vision_msgs, where that package is installed, once per picture.",
         "instance_mask": "Instance of every cell of the map seen from above, north up: 0 is ground, other values are "
         "one vehicle each; once per picture.",
-        "occupancy": "Probability of a vehicle in every cell, 0 to 100 per cent, -1 where nobody sees; once per "
-        "picture.",
+        "occupancy": "Probability of a vehicle in every cell, 0 to 100 per cent; once per picture.",
         "trajectories": "Where every vehicle is and will be over the coming two seconds (map frame, m), once per "
         "picture.",
         "future_masks": "Instance masks now and at the coming steps, one below the other (parameter "
         "`publish_future`), once per picture.",
-        "paths": "The trajectories as paths for people's views; made only while somebody subscribes.",
-        "markers": "Boxes of sure detections for RViz and Foxglove, once per picture.",
+        "paths": "The trajectories as lines with their ids for RViz and Foxglove; made only while somebody subscribes.",
+        "markers": "Boxes, headings, speeds and labels of sure detections for RViz and Foxglove; made only while "
+        "somebody subscribes.",
+        "path": "Where the camera of the UAV was over the last pictures (map frame, m); made only while somebody "
+        "subscribes.",
+        "debug/bev_image": "The map in colours, north up, four pixels per cell: unseen dark, seen grey, one colour per "
+        "instance, boxes in white; made only while somebody subscribes.",
         "status": "Rate, latency, bytes, peers of the UAV after every picture; once a second before the first one "
         "(uav_node only).",
         "debug/processing_time": "Duration of every stage, s, and from the arrival of the picture to its last output; "

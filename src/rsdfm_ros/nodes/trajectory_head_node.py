@@ -7,23 +7,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
 
 from rsdfm_ros.evaluation.frames import Tracks
 from rsdfm_ros.msg import TrajectoryArray
 from rsdfm_ros.nodes.base import run
 from rsdfm_ros.nodes.convert_tasks import masks_to_message, tracks_to_message
 from rsdfm_ros.nodes.handover import Fused
-from rsdfm_ros.nodes.head_node import HeadNode
+from rsdfm_ros.nodes.head_node import COLLABORATIVE, HeadNode
+from rsdfm_ros.nodes.markers import MarkerSet, path_markers
 
 
 class TrajectoryHeadNode(HeadNode):
-    """Publishes trajectories, and on request future_masks: instance ids now and at the coming steps, one below the
-    other."""
+    """Publishes trajectories, the same as lines for people, and on request future_masks: instance ids now and at the
+    coming steps, one below the other."""
 
     task = "trajectory"
 
+    def configure(self) -> None:
+        self._paths = MarkerSet(self.settings.frame_id)
+        super().configure()
+
     def advertise(self, prefix: str) -> None:
         self.output(TrajectoryArray, f"{prefix}trajectories")
+        if self.settings.publish_markers and prefix == COLLABORATIVE:
+            self.output(MarkerArray, "paths")
         if self.settings.publish_future:
             self.output(Image, f"{prefix}future_masks")
 
@@ -31,10 +39,15 @@ class TrajectoryHeadNode(HeadNode):
         motion = model.predict(maps, fused.shared.get(f"{prefix}instances"))
         tracks = Tracks(motion.tracks, motion.positions, motion.scores)
         frame_id, ns = self.settings.frame_id, fused.stamp_ns
-        if self.settings.publish_future:
-            self.publish(f"{prefix}future_masks", masks_to_message(motion.ids, ns, frame_id))
-        message = tracks_to_message(tracks, agent=self.agent, frame=fused.frame, ns=ns, frame_id=frame_id)
-        self.publish(f"{prefix}trajectories", message)
+        self.offer(f"{prefix}future_masks", lambda: masks_to_message(motion.ids, ns, frame_id))
+        if prefix == COLLABORATIVE:
+            lifetime_s = self.settings.marker_lifetime_s
+            self.offer("paths", lambda: self._paths.update(path_markers(tracks), ns, lifetime_s))
+        # Last: a simulator in lockstep takes the trajectories as the sign that the UAV has answered.
+        self.offer(
+            f"{prefix}trajectories",
+            lambda: tracks_to_message(tracks, agent=self.agent, frame=fused.frame, ns=ns, frame_id=frame_id),
+        )
 
 
 def main() -> int:

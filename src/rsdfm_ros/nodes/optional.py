@@ -1,0 +1,34 @@
+"""Outputs and inputs that need a ROS package which not every installation has: imported when a node asks for it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from rsdfm_ros.errors import RsdfmError
+
+AUTO, ALWAYS, NEVER = OPTIONAL = ("auto", "always", "never")
+"""How a node treats an output that needs a package which may be missing."""
+
+
+class MissingPackage(RsdfmError):
+    """An output was asked for whose ROS package is not installed."""
+
+
+def optional_module(name: str, wish: str, parameter: str) -> Any | None:
+    """The module `name`, or None if it is not wanted, or missing and not insisted on.
+
+    wish: `auto`, `always` or `never`, the value of `parameter`. Raises: MissingPackage.
+    """
+    if wish == NEVER:
+        return None
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if wish == AUTO:
+            return None
+        package = name.partition(".")[0]
+        raise MissingPackage(
+            f"{parameter} is `{ALWAYS}`, but the ROS package {package} is not here ({error}): install it "
+            f"(apt install ros-$ROS_DISTRO-{package.replace('_', '-')}) and source the workspace, or set it to `{AUTO}`"
+        ) from error
