@@ -30,13 +30,13 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"uavs": 0}, "uavs: expected 1 to 8, got 0"),
+        ({"uavs": 0}, "uavs: expected 1 to 64, got 0"),
         ({"uavs": "four"}, "uavs: expected an integer, got 'four'"),
         ({"uavs": True}, "uavs: expected an integer, got True"),
         ({"drones": 4}, "unknown setting drones"),
         ({"world": {"sed": 1}}, "unknown setting world.sed"),
         ({"world": 3}, "world.: expected a mapping"),
-        ({"world": {"kind": "real"}}, "world.kind: expected `simulation` or `none`"),
+        ({"world": {"kind": "real"}}, "world.kind: expected `simulation` or `gazebo` or `none`"),
         ({"world": {"lockstep": "yes"}}, "world.lockstep: expected true or false"),
         ({"uav": {"budget_bytes": 10}}, "uav.budget_bytes: expected 1000 to 10000000"),
         ({"uav": {"parameters": [1]}}, "uav.parameters: expected a mapping"),

@@ -1,155 +1,245 @@
 """What a fleet is: UAVs, model, world, records, network. Read from YAML (config/fleet/), checked, typed.
 
 The file is the only description: `rsdfm fleet` runs it as plain processes, launch/fleet.launch.py as launch_ros ones.
+docs/fleet.md is generated from these classes.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.fleet.fields import FleetDescriptionError, build, require, setting
 
-T = TypeVar("T")
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+__all__ = [
+    "EvaluatorDescription",
+    "FleetDescription",
+    "FleetDescriptionError",
+    "MemberDescription",
+    "NetworkDescription",
+    "ProcessesDescription",
+    "TopicsDescription",
+    "UavDescription",
+    "WorldDescription",
+    "fleet_from_dict",
+    "load_fleet",
+    "parse_override",
+]
 
-
-class FleetDescriptionError(RsdfmError):
-    """A fleet description that cannot be used: says where and what is allowed."""
+_NAME = r"[a-z][a-z0-9_]{0,31}"
+_TOPIC = r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*"
+_NAME_WORDS = "lower-case letters, digits and _, a letter first, at most 32"
+SIMULATION, GAZEBO, NONE = "simulation", "gazebo", "none"
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+END, CONTINUE, RESPAWN, AUTO = "end", "continue", "respawn", "auto"
 
 
 @dataclass(frozen=True)
 class WorldDescription:
-    """The world that the UAVs fly in. kind: `simulation`, or `none` when cameras and poses come from elsewhere."""
+    """The world that the UAVs fly in."""
 
-    kind: str = "simulation"
-    seed: int = 9000
-    frames: int = 60
-    lockstep: bool = True
-    real_time_factor: float = 1.0
-    first_answer_timeout_s: float = 30.0
-    answer_timeout_s: float = 5.0
+    kind: str = setting(
+        SIMULATION,
+        "`simulation`: the simulator of this package; `gazebo`: Gazebo; `none`: cameras and poses come from elsewhere, "
+        "as on real UAVs",
+        choices=(SIMULATION, GAZEBO, NONE),
+    )
+    seed: int = setting(9000, "seed of layout, traffic and flights", low=0, high=2**31 - 1)
+    frames: int = setting(60, "frames to fly, at 2 Hz of mission time", low=1, high=120)
+    lockstep: bool = setting(
+        True, "mission time stands still until every UAV has answered; otherwise frames come at a fixed rate"
+    )
+    real_time_factor: float = setting(
+        1.0, "mission seconds per second when not in lockstep", low=0.01, high=100.0
+    )
+    first_answer_timeout_s: float = setting(
+        30.0, "longest wait for the answers to the first frame in lockstep, s", low=0.1, high=600.0
+    )
+    answer_timeout_s: float = setting(
+        5.0, "longest wait for the answers to a later frame, s", low=0.1, high=600.0
+    )
 
-    def check(self) -> None:
-        """Raise FleetDescriptionError for a value that is not allowed."""
-        _require(self.kind in ("simulation", "none"), "world.kind", "`simulation` or `none`", self.kind)
-        _require(0 <= self.seed < 2**31, "world.seed", "0 to 2^31 - 1", self.seed)
-        _require(1 <= self.frames <= 120, "world.frames", "1 to 120", self.frames)
-        _require(
-            0.01 <= self.real_time_factor <= 100,
-            "world.real_time_factor",
-            "0.01 to 100",
-            self.real_time_factor,
-        )
-        for name in ("first_answer_timeout_s", "answer_timeout_s"):
-            _require(0.1 <= getattr(self, name) <= 600, f"world.{name}", "0.1 to 600 s", getattr(self, name))
+
+@dataclass(frozen=True)
+class TopicsDescription:
+    """Where the inputs of a UAV come from: relative names are below its namespace. Empty: the standard name."""
+
+    image: str = setting("", "pictures instead of camera/image_raw", pattern=f"({_TOPIC})?", words="a topic")
+    camera_info: str = setting(
+        "", "intrinsics instead of camera/camera_info", pattern=f"({_TOPIC})?", words="a topic"
+    )
+    pose: str = setting("", "poses instead of pose", pattern=f"({_TOPIC})?", words="a topic")
+
+    @property
+    def remaps(self) -> dict[str, str]:
+        """Standard name → given name."""
+        pairs = {
+            "camera/image_raw": self.image,
+            "camera/camera_info": self.camera_info,
+            "pose": self.pose,
+        }
+        return {name: given for name, given in pairs.items() if given}
 
 
 @dataclass(frozen=True)
 class UavDescription:
-    """What all UAVs have in common. composed: one process per UAV; otherwise one process per node."""
+    """What all UAVs have in common."""
 
-    composed: bool = True
-    threads: int = 1
-    budget_bytes: int = 18_000
-    max_packet_bytes: int = 16_384
-    max_age_s: float = 1.0
-    peer_wait_s: float = 0.1
-    liveliness_lease_s: float = 1.0
-    publish_single: bool = False
-    publish_future: bool = False
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Further node parameters, passed on as they are."""
+    composed: bool = setting(True, "one process per UAV (uav_node); otherwise one process per node")
+    autostart: bool = setting(
+        True, "nodes configure and activate themselves; otherwise a lifecycle manager does"
+    )
+    threads: int = setting(1, "threads of torch in every process", low=1, high=64)
+    budget_bytes: int = setting(
+        18_000, "mean serialised bytes of features per picture", low=1000, high=10_000_000
+    )
+    max_packet_bytes: int = setting(
+        16_384, "largest payload of a feature packet, bytes", low=512, high=65_536
+    )
+    max_age_s: float = setting(1.0, "peers' features older than this are not fused, s", low=0.0, high=60.0)
+    peer_wait_s: float = setting(0.1, "longest wait for peers' packets, s", low=0.0, high=60.0)
+    liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
+    publish_single: bool = setting(False, "also answer without any peer, on topics below single/")
+    publish_future: bool = setting(False, "also publish the predicted instance masks")
+    topics: TopicsDescription = setting(
+        factory=TopicsDescription, text="where the inputs come from, of all UAVs"
+    )
+    extrinsics: tuple[float, ...] = setting(
+        (),
+        "optical camera frame in the frame whose pose is published: x y z m, quaternion x y z w; seven numbers per "
+        "camera; empty: the pose is the camera's",
+        length_of=7,
+    )
+    parameters: Mapping[str, Any] = setting(
+        factory=dict,
+        text="further node parameters, passed on to every node of every UAV (docs/parameters.md)",
+    )
+    remaps: Mapping[str, str] = setting(
+        factory=dict, text="remapping rules of every node of every UAV, from → to"
+    )
+    params_files: tuple[str, ...] = setting(
+        (), "ROS parameter files of every UAV, over everything that stands here; the last one wins"
+    )
 
-    def check(self) -> None:
-        """Raise FleetDescriptionError for a value that is not allowed."""
-        _require(1 <= self.threads <= 64, "uav.threads", "1 to 64", self.threads)
-        _require(
-            1000 <= self.budget_bytes <= 10**7, "uav.budget_bytes", "1000 to 10000000", self.budget_bytes
-        )
-        _require(
-            512 <= self.max_packet_bytes <= 65_536,
-            "uav.max_packet_bytes",
-            "512 to 65536",
-            self.max_packet_bytes,
-        )
-        for name, low in (("max_age_s", 0.0), ("peer_wait_s", 0.0), ("liveliness_lease_s", 0.1)):
-            _require(low <= getattr(self, name) <= 60, f"uav.{name}", f"{low} to 60 s", getattr(self, name))
+
+@dataclass(frozen=True)
+class MemberDescription:
+    """What one UAV has of its own, over what all have."""
+
+    name: str = setting("", "name and namespace; empty: uav<n>", pattern=f"({_NAME})?", words=_NAME_WORDS)
+    topics: TopicsDescription = setting(factory=TopicsDescription, text="where its inputs come from")
+    extrinsics: tuple[float, ...] = setting((), "its camera extrinsics, see uav.extrinsics", length_of=7)
+    parameters: Mapping[str, Any] = setting(factory=dict, text="its node parameters")
+    remaps: Mapping[str, str] = setting(factory=dict, text="its remapping rules, from → to")
+    params_files: tuple[str, ...] = setting((), "its ROS parameter files, after those of all UAVs")
 
 
 @dataclass(frozen=True)
 class EvaluatorDescription:
-    """The evaluator. enabled: whether there is one; record_frames, record_bag: what it writes beside the result."""
+    """The evaluator, which compares the answers with the truth."""
 
-    enabled: bool = True
-    record_frames: bool = False
-    record_bag: bool = False
-    end_timeout_s: float = 20.0
+    enabled: bool = setting(True, "whether there is one")
+    record_frames: bool = setting(False, "write the arrays of every frame to <out>/frames")
+    record_bag: bool = setting(False, "write all topics of the fleet to <out>/bag")
+    end_timeout_s: float = setting(
+        20.0, "longest wait for the last answers after the last truth, s", low=0.1, high=600.0
+    )
 
-    def check(self) -> None:
-        """Raise FleetDescriptionError for a value that is not allowed."""
-        _require(
-            0.1 <= self.end_timeout_s <= 600, "evaluator.end_timeout_s", "0.1 to 600 s", self.end_timeout_s
-        )
+
+@dataclass(frozen=True)
+class ProcessesDescription:
+    """How processes start, fail and end."""
+
+    when_lost: str = setting(
+        AUTO,
+        "when a process of a UAV dies: `end` the mission, `continue` with the others, or `respawn` it; `auto` ends a "
+        "lockstep simulation, whose result would be worthless, and otherwise continues",
+        choices=(AUTO, END, CONTINUE, RESPAWN),
+    )
+    respawn_delay_s: float = setting(2.0, "time until a lost process starts again, s", low=0.0, high=600.0)
+    log_level: str = setting("info", "lowest level that the nodes log", choices=LOG_LEVELS)
+    sigterm_timeout_s: float = setting(
+        8.0, "time that a process has to end after SIGINT before SIGTERM comes, s", low=0.1, high=600.0
+    )
+    sigkill_timeout_s: float = setting(
+        4.0, "time that it has to end after SIGTERM before SIGKILL comes, s", low=0.1, high=600.0
+    )
 
 
 @dataclass(frozen=True)
 class NetworkDescription:
-    """DDS settings of all processes. domain: ROS_DOMAIN_ID, -1 to take the environment's."""
+    """DDS settings of all processes."""
 
-    domain: int = -1
-    discovery_range: str = "LOCALHOST"
-    transport: str = "LARGE_DATA"
-
-    def check(self) -> None:
-        """Raise FleetDescriptionError for a value that is not allowed."""
-        ranges = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
-        _require(-1 <= self.domain <= 232, "network.domain", "-1 to 232", self.domain)
-        _require(
-            self.discovery_range in ranges,
-            "network.discovery_range",
-            " or ".join(ranges),
-            self.discovery_range,
-        )
-        _require(
-            bool(re.fullmatch(r"[A-Za-z0-9_?&=]*", self.transport)),
-            "network.transport",
-            "a value of FASTDDS_BUILTIN_TRANSPORTS",
-            self.transport,
-        )
+    domain: int = setting(-1, "ROS_DOMAIN_ID; -1: the environment's", low=-1, high=232)
+    discovery_range: str = setting(
+        "LOCALHOST",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE; SUBNET for UAVs on several computers",
+        choices=("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT"),
+    )
+    transport: str = setting(
+        "LARGE_DATA",
+        "FASTDDS_BUILTIN_TRANSPORTS, used by Fast DDS only",
+        pattern=r"[A-Za-z0-9_?&=]*",
+        words="a value of FASTDDS_BUILTIN_TRANSPORTS",
+    )
 
 
 @dataclass(frozen=True)
 class FleetDescription:
-    """A whole fleet. uavs: number of UAVs, named uav1 … · model: folder, relative to where the command runs."""
+    """A whole fleet."""
 
-    name: str = "fleet"
-    uavs: int = 4
-    model: str = "models/nano"
-    world: WorldDescription = field(default_factory=WorldDescription)
-    uav: UavDescription = field(default_factory=UavDescription)
-    evaluator: EvaluatorDescription = field(default_factory=EvaluatorDescription)
-    network: NetworkDescription = field(default_factory=NetworkDescription)
+    name: str = setting("fleet", "name of the fleet", pattern=_NAME, words=_NAME_WORDS)
+    uavs: int = setting(
+        4, "number of UAVs; without it as many as `members` has, or 4", low=1, high=64, words="1 to 64"
+    )
+    members: tuple[MemberDescription, ...] = setting(
+        (), "what single UAVs have of their own, in order; the others are called uav<n>"
+    )
+    namespace_prefix: str = setting(
+        "",
+        "namespace above those of the UAVs: /team makes /team/uav1",
+        pattern=f"(/{_NAME})*",
+        words="namespaces such as /team",
+    )
+    model: str = setting(
+        "models/nano",
+        "model folder, or random:<configuration>[:<seed>]; a relative path is looked for where the command runs, then "
+        "in the installed package",
+    )
+    world: WorldDescription = setting(factory=WorldDescription, text="the world that the UAVs fly in")
+    uav: UavDescription = setting(factory=UavDescription, text="what all UAVs have in common")
+    evaluator: EvaluatorDescription = setting(factory=EvaluatorDescription, text="the evaluator")
+    processes: ProcessesDescription = setting(factory=ProcessesDescription, text="start, failure and end")
+    network: NetworkDescription = setting(factory=NetworkDescription, text="DDS settings of all processes")
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """Names of the UAVs, which are their namespaces."""
-        return tuple(f"uav{n + 1}" for n in range(self.uavs))
+        """Names of the UAVs, which are the last part of their namespaces."""
+        return tuple(self.member(n).name or f"uav{n + 1}" for n in range(self.uavs))
 
-    def check(self) -> None:
-        """Raise FleetDescriptionError for a value that is not allowed."""
-        _require(bool(_NAME.fullmatch(self.name)), "name", "lower-case letters, digits and _", self.name)
-        limit = 8 if self.world.kind == "simulation" else 64
-        _require(1 <= self.uavs <= limit, "uavs", f"1 to {limit}", self.uavs)
-        _require(bool(self.model), "model", "a model folder", self.model)
+    def member(self, index: int) -> MemberDescription:
+        """What the UAV of this index has of its own."""
+        return self.members[index] if index < len(self.members) else MemberDescription()
+
+    @property
+    def when_lost(self) -> str:
+        """`end`, `continue` or `respawn`."""
+        if self.processes.when_lost != AUTO:
+            return self.processes.when_lost
+        return END if self.world.kind == SIMULATION and self.world.lockstep else CONTINUE
+
+    def check(self, where: str = "") -> None:
+        """Raise FleetDescriptionError for values that do not fit together."""
+        if self.world.kind == SIMULATION:
+            require(self.uavs <= 8, "uavs", "1 to 8", self.uavs)
+        require(bool(self.model), "model", "a model folder", self.model)
+        twice = [name for name in self.agents if self.agents.count(name) > 1]
+        require(not twice, "members", "names that differ", twice[0] if twice else "")
 
 
 def load_fleet(path: str | Path, overrides: Mapping[str, Any] | None = None) -> FleetDescription:
@@ -170,13 +260,20 @@ def load_fleet(path: str | Path, overrides: Mapping[str, Any] | None = None) -> 
 
 def fleet_from_dict(values: Mapping[str, Any]) -> FleetDescription:
     """A checked description of parsed YAML. Raises: FleetDescriptionError."""
-    return _build(FleetDescription, values, "")
+    if (
+        isinstance(values, Mapping)
+        and "uavs" not in values
+        and isinstance(values.get("members"), list)
+        and values["members"]
+    ):
+        values = {**values, "uavs": len(values["members"])}
+    return build(FleetDescription, values)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
     """`world.frames=10` as ("world.frames", 10). Raises: FleetDescriptionError."""
     name, equals, value = text.partition("=")
-    if not equals or not name:
+    if not equals or not re.fullmatch(r"[\w.]+", name.strip()):
         raise FleetDescriptionError(f"expected name=value such as world.frames=10, got {text!r}")
     try:
         return name.strip(), yaml.safe_load(value)
@@ -192,39 +289,3 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
             raise FleetDescriptionError(f"{name}: {group} is not a group of settings")
         values = inner
     values[last] = value
-
-
-def _build(kind: type[T], values: Any, where: str) -> T:
-    if not isinstance(values, Mapping):
-        raise FleetDescriptionError(f"{where or 'the description'}: expected a mapping, got {values!r}")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = [str(name) for name in values if name not in fields]
-    if unknown:
-        known = ", ".join(sorted(fields))
-        raise FleetDescriptionError(
-            f"unknown setting {where}{unknown[0]}; {where or 'there'} can be: {known}"
-        )
-    typed = {name: _typed(hints[name], value, f"{where}{name}") for name, value in values.items()}
-    built = kind(**typed)
-    built.check()  # type: ignore[attr-defined]
-    return built
-
-
-def _typed(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return _build(kind, value, f"{where}.")  # type: ignore[arg-type]
-    if isinstance(kind, types.GenericAlias) or typing.get_origin(kind) is not None:
-        _require(isinstance(value, Mapping), where, "a mapping", value)
-        return dict(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    words = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
-    good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    _require(good, where, words[kind], value)
-    return value
-
-
-def _require(good: bool, where: str, allowed: str, value: Any) -> None:
-    if not good:
-        raise FleetDescriptionError(f"{where}: expected {allowed}, got {value!r}")
