@@ -14,15 +14,17 @@ from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import Image
 
 from rsdfm_ros.data.messages.packets import envelope_of
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.base import STEADY, RsdfmNode, agent_name, monotonic, run
+from rsdfm_ros.nodes.base import STEADY, RsdfmNode, agent_name, monotonic, run, wanted
 from rsdfm_ros.nodes.convert_features import fused_to_message
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.model import SharedModel
+from rsdfm_ros.nodes.pictures import contributors_to_message
 from rsdfm_ros.nodes.settings import CollaborationSettings
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.errors import WireError
@@ -68,6 +70,7 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         self._expected = Expected()
         self._discovery: Any = None
         self._fused: Any = None
+        self._contributors: Any = None
 
     @property
     def peers_matched(self) -> list[str]:
@@ -76,6 +79,7 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
             return sorted(name for name, matched in self._matched.items() if matched and name != self.agent)
 
     def configure(self) -> None:
+        self._contributors = self.create_publisher(Image, "bev/contributors", qos.outputs())
         if self.settings.publish_fused:
             self._fused = self.create_publisher(FusedBev, "bev/fused", qos.fused())
 
@@ -262,7 +266,9 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         fused = Fused(
             stamp_ns=own.stamp_ns,
             frame=own.frame,
-            collaborative=model.fuse(own.bev, maps, list(ages.values())),
+            collaborative=model.fuse(
+                own.bev, maps, list(ages.values()), with_dominant=wanted(self._contributors)
+            ),
             single=model.fuse(own.bev, [], []) if self.settings.publish_single else None,
             contributors=(self.agent, *ages),
             ages_s=(0.0, *ages.values()),
@@ -273,6 +279,10 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         if self._fused is not None:
             message = fused_to_message(fused, model, agent=self.agent, frame_id=self.settings.frame_id)
             self._fused.publish(message)
+        if fused.collaborative.dominant is not None:
+            dominant = fused.collaborative.dominant.cpu().numpy()
+            picture = contributors_to_message(dominant, own.stamp_ns, self.settings.frame_id)
+            self._contributors.publish(picture)
         for listener in self.listeners:
             listener(fused)
 
