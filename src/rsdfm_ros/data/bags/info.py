@@ -1,0 +1,166 @@
+"""What is in a bag: topics, rates, gaps, clocks, whose cameras and poses, what an evaluation would miss, damage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rsdfm_ros.data.bags.bag import Bag
+from rsdfm_ros.data.bags.topic_map import TopicMap
+from rsdfm_ros.data.bags.types import has_header
+from rsdfm_ros.data.messages.stamps import NS
+
+IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+POSES = (
+    "geometry_msgs/msg/PoseWithCovarianceStamped",
+    "geometry_msgs/msg/PoseStamped",
+    "nav_msgs/msg/Odometry",
+)
+INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
+STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
+GAP_FACTOR = 3.0
+"""A pause this many times the usual period is a gap."""
+
+
+def header_stamp_ns(raw: bytes) -> int | None:
+    """Stamp of a serialised message that begins with a header; None if the bytes cannot hold one."""
+    if len(raw) < 12 or raw[0] != 0 or raw[1] not in (0, 1):
+        return None
+    order = "little" if raw[1] else "big"
+    seconds = int.from_bytes(raw[4:8], order, signed=True)  # type: ignore[arg-type]
+    nanoseconds = int.from_bytes(raw[8:12], order)  # type: ignore[arg-type]
+    return seconds * NS + nanoseconds if nanoseconds < NS else None
+
+
+@dataclass
+class _Tally:
+    """Counts of one topic while the bag is read."""
+
+    bytes: int = 0
+    log_ns: list[int] = field(default_factory=list)
+    stamp_ns: list[int] = field(default_factory=list)
+    unstamped: int = 0
+
+    def figures(self) -> dict[str, Any]:
+        log = np.array(self.log_ns, np.int64)
+        stamps = np.array(self.stamp_ns, np.int64)
+        times = np.unique(stamps if len(stamps) else log)
+        periods = np.diff(times) / 1e9
+        usual = float(np.median(periods)) if len(periods) else None
+        gaps = [] if usual is None else [float(p) for p in periods if p > GAP_FACTOR * usual]
+        out: dict[str, Any] = {
+            "bytes": self.bytes,
+            "rate_hz": None if not usual else 1.0 / usual,
+            "instants": len(times),
+            "gaps": len(gaps),
+            "longest_gap_s": max(gaps, default=None),
+        }
+        if len(stamps):
+            offsets = (log - stamps) / 1e9 if len(log) == len(stamps) else np.zeros(0)
+            out["stamps_back"] = int((np.diff(stamps) < 0).sum())
+            out["log_minus_stamp_s"] = float(np.median(offsets)) if len(offsets) else None
+            out["log_minus_stamp_spread_s"] = float(np.ptp(offsets)) if len(offsets) else None
+        return out
+
+
+def bag_info(bag: Bag, topic_map: TopicMap) -> dict[str, Any]:
+    """Read the whole bag once and describe it, as values for JSON."""
+    tallies: dict[str, _Tally] = {name: _Tally() for name in bag.topics}
+    types: Counter[tuple[str, str]] = Counter()
+    stamped: dict[str, bool] = {}
+    first, last = None, None
+    for message in bag.messages():
+        tally = tallies[message.topic]
+        types[message.topic, message.type_name] += 1
+        tally.bytes += len(message.raw)
+        tally.log_ns.append(message.log_ns)
+        kind = message.type_name
+        if kind not in stamped:
+            store = bag.types.store(kind)
+            stamped[kind] = store is not None and has_header(kind, store)
+        if stamped[kind]:
+            stamp = header_stamp_ns(message.raw)
+            if stamp is None:
+                tally.unstamped += 1
+            else:
+                tally.stamp_ns.append(stamp)
+        first = message.log_ns if first is None else first
+        last = message.log_ns
+    topics = {}
+    for name, topic in bag.topics.items():
+        tally = tallies[name]
+        topics[name] = {"type": topic.type_name, "messages": len(tally.log_ns), **tally.figures()}
+        problem = topic.problem or bag.types.unknown.get(topic.type_name, "")
+        if problem:
+            topics[name]["problem"] = problem
+    uavs, missing = _uavs(topics, topic_map)
+    start = 0 if first is None else first
+    return {
+        "bag": str(bag.path),
+        "storage": bag.storage,
+        "files_bytes": bag.size_bytes,
+        "messages": sum(len(t.log_ns) for t in tallies.values()),
+        "start_s": start / 1e9,
+        "duration_s": 0.0 if last is None else (last - start) / 1e9,
+        "topics": topics,
+        "map": topic_map.name,
+        "uavs": uavs,
+        "ground_truth": _has(topics, topic_map.ground_truth, (TRUTH,)),
+        "missing": missing,
+        "type_differences": list(bag.types.differences),
+        "damage": list(bag.damage),
+    }
+
+
+def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], list[str]]:
+    uavs: dict[str, Any] = {}
+    missing: list[str] = []
+    found = topic_map.found(topics)
+    if not found:
+        missing.append(
+            f"no topic of the map {topic_map.name!r} has pictures of a UAV: write a topic map for this bag (docs/bags.md)"
+        )
+    for name, wanted in found.items():
+        cameras = {}
+        for camera, of in wanted.cameras.items():
+            cameras[camera] = {
+                "image": _has(topics, of.image, IMAGES),
+                "info": of.intrinsics is not None or _has(topics, of.info, (INFO,)),
+            }
+            missing += _absence(topics, of.image, IMAGES, f"pictures of {name}'s {camera}")
+            if of.intrinsics is None:
+                missing += _absence(topics, of.info, (INFO,), f"intrinsics of {name}'s {camera}")
+        missing += _absence(topics, wanted.pose, POSES, f"poses of {name}")
+        uavs[name] = {
+            "cameras": cameras,
+            "pose": _has(topics, wanted.pose, POSES),
+            "features": _has(topics, wanted.features, (FEATURES,)),
+            "status": _has(topics, wanted.status, (STATUS,)),
+        }
+    if not topic_map.ground_truth:
+        missing.append(
+            "ground truth: the map names no topic for it; there can be no accuracy, only agreement"
+        )
+    else:
+        note = "ground truth: there can be no accuracy, only agreement"
+        missing += [f"{note} ({p})" for p in _absence(topics, topic_map.ground_truth, (TRUTH,), "truth")]
+    return uavs, missing
+
+
+def _has(topics: dict[str, Any], topic: str, kinds: tuple[str, ...]) -> bool:
+    return not _absence(topics, topic, kinds, "")
+
+
+def _absence(topics: dict[str, Any], topic: str, kinds: tuple[str, ...], what: str) -> list[str]:
+    """A sentence on why a topic cannot serve; none if it can."""
+    known = topics.get(topic)
+    if not topic or known is None:
+        return [f"{what}: no topic {topic or '(none in the map)'}"]
+    if known["type"] not in kinds:
+        return [f"{what}: {topic} is a {known['type']}, expected {' or '.join(kinds)}"]
+    if not known["messages"]:
+        return [f"{what}: no message on {topic}"]
+    return [f"{what}: {topic}: {known['problem']}"] if "problem" in known else []
