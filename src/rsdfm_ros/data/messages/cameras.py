@@ -1,7 +1,13 @@
-"""Cameras: sensor_msgs/CameraInfo to intrinsics."""
+"""Cameras: what a sensor_msgs/CameraInfo says about pictures of one size.
+
+Principal points are those of this project: the left edge of the image is 0 and the centre of the first pixel 0.5 (ROS
+and OpenCV put the centre of the first pixel at 0). Region of interest and binning are applied to the edges of pixels,
+which is exact; image_geometry shifts by up to half a full-size pixel there.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,20 +15,155 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.messages.errors import MessageError
 
+Matrix = NDArray[np.float64]
 
-def intrinsics_from_message(message: Any) -> NDArray[np.float64]:
-    """K (3, 3) in pixels with the left edge of the image at 0.
+#: Numbers of coefficients in `d` of every distortion model; 12 and 14 are OpenCV's thin prism and tilt.
+MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+#: Coefficients below this move no pixel of any camera.
+_NO_DISTORTION = 1e-6
 
-    ROS puts the centre of the first pixel at 0, we put it at 0.5: half a pixel is added to the principal point.
-    Raises: MessageError unless K is a finite pinhole matrix without distortion.
+
+@dataclass(frozen=True)
+class Camera:
+    """A calibrated camera for pictures of `size` (height, width).
+
+    K (3, 3) of the pictures as they come · model and d: distortion, "" and () for none · K_rectified (3, 3): what the
+    calibration wants rectified pictures to have (P), None where it says nothing usable · R_optical_picture (3, 3):
+    rotation from the frame that the pictures are taken in to the camera's optical frame; identity but for pictures
+    that were rectified for stereo.
     """
-    K = np.asarray(message.k, dtype=np.float64).reshape(3, 3)
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0 or not np.array_equal(K[2], [0, 0, 1]):
-        raise MessageError("camera_info", f"expected a finite pinhole matrix k, got {K.ravel().tolist()}")
-    if any(abs(d) > 1e-6 for d in message.d):
+
+    size: tuple[int, int]
+    K: Matrix
+    model: str
+    d: tuple[float, ...]
+    K_rectified: Matrix | None
+    R_optical_picture: Matrix
+
+
+def camera_from_message(
+    info: Any, image_size: tuple[int, int], *, rectified: bool = False, scaling: bool = False
+) -> Camera:
+    """The camera of pictures of `image_size` (height, width) that `info` belongs to.
+
+    rectified: the pictures are rectified already, so that P and not K is theirs. scaling: `info` may be for a larger
+    or smaller picture of the same shape; otherwise the sizes must agree.
+    Raises: MessageError `camera_info` for numbers that are no camera, `camera_info_size` for another size,
+    `camera_model` for a distortion model that is not in MODELS.
+    """
+    to_picture = _to_picture(info, image_size, scaling)
+    K = _pinhole("k", info.k, 3, image_size, to_picture)
+    P = _pinhole("p", info.p, 4, image_size, to_picture) if np.any(np.asarray(info.p) != 0) else None
+    R = _rotation(info.r)
+    turned = not np.allclose(R, np.eye(3), atol=1e-6)
+    if rectified:
+        return Camera(image_size, K if P is None else P, "", (), None, R.T)
+    model, d = _distortion(info)
+    # A P made for a rotated picture (stereo) does not suit one that stays in the camera's own frame.
+    return Camera(image_size, K, model, d, None if turned else P, np.eye(3))
+
+
+def intrinsics_from_message(message: Any) -> Matrix:
+    """K (3, 3) of a camera without distortion, for pictures of the size that the message names.
+
+    Raises: MessageError as `camera_from_message`, and `camera_distorted` for a camera that needs rectification.
+    """
+    bx, by = max(1, int(message.binning_x)), max(1, int(message.binning_y))
+    height, width = (
+        int(message.roi.height) or int(message.height),
+        int(message.roi.width) or int(message.width),
+    )
+    camera = camera_from_message(message, (height // by, width // bx))
+    if camera.model:
+        raise MessageError("camera_distorted", f"expected no distortion, got {camera.model} {camera.d}")
+    return camera.K
+
+
+def _to_picture(info: Any, image_size: tuple[int, int], scaling: bool) -> Matrix:
+    """(3, 3) from pixels of the full sensor to pixels of the picture, both from the edge."""
+    bx, by = max(1, int(info.binning_x)), max(1, int(info.binning_y))
+    roi = info.roi
+    full = (int(info.height), int(info.width))
+    part = (int(roi.height) or full[0], int(roi.width) or full[1])
+    x, y = int(roi.x_offset), int(roi.y_offset)
+    if min(full) <= 0 or y + part[0] > full[0] or x + part[1] > full[1]:
         raise MessageError(
-            "camera_distorted", "expected rectified images (all d zero): put image_proc before"
+            "camera_info_size",
+            f"camera_info: a region of {part[1]} x {part[0]} at ({x}, {y}) of {full[1]} x {full[0]} pixels",
         )
-    K = K.copy()
-    K[:2, 2] += 0.5
-    return K
+    told = (part[0] // by, part[1] // bx)
+    height, width = image_size
+    same_shape = min(told) > 0 and abs(told[1] * height - told[0] * width) <= max(height, width)
+    if told != image_size and not (scaling and same_shape):
+        raise MessageError(
+            "camera_info_size",
+            f"camera_info is for {told[1]} x {told[0]}, the image is {width} x {height}"
+            + (
+                ": expected the same shape"
+                if scaling
+                else ": set camera_info_scaling if the image is resized"
+            ),
+        )
+    sx, sy = width / part[1], height / part[0]
+    if told == image_size:
+        sx, sy = 1.0 / bx, 1.0 / by
+    return np.array([[sx, 0.0, -x * sx], [0.0, sy, -y * sy], [0.0, 0.0, 1.0]])
+
+
+def _pinhole(name: str, values: Any, columns: int, image_size: tuple[int, int], to_picture: Matrix) -> Matrix:
+    matrix = np.asarray(values, np.float64)
+    if matrix.size != 3 * columns:
+        raise MessageError("camera_info", f"expected {3 * columns} numbers in {name}, got {matrix.size}")
+    matrix = matrix.reshape(3, columns)[:, :3]
+    f, c = np.diag(matrix)[:2], matrix[:2, 2]
+    finite = bool(np.isfinite(matrix).all())
+    if not finite or (f <= 0).any() or matrix[1, 0] != 0 or not np.array_equal(matrix[2], [0, 0, 1]):
+        raise MessageError(
+            "camera_info", f"expected a finite pinhole matrix {name}, got {matrix.ravel().tolist()}"
+        )
+    if abs(matrix[0, 1]) > 1e-6 * f[0]:
+        raise MessageError("camera_info", f"expected no skew in {name}, got {matrix[0, 1]}")
+    edge = np.array([[f[0], 0.0, c[0] + 0.5], [0.0, f[1], c[1] + 0.5], [0.0, 0.0, 1.0]])
+    picture = to_picture @ edge
+    side = max(image_size)
+    centre = picture[:2, 2] / (image_size[1], image_size[0])
+    focal = np.diag(picture)[:2] / side
+    if (focal < 0.02).any() or (focal > 200).any() or (centre < -2).any() or (centre > 3).any():
+        raise MessageError(
+            "camera_info",
+            f"expected focal lengths of 0.02 to 200 image sides and a principal point near the image in {name}, "
+            f"got {matrix.ravel().tolist()} for {image_size[1]} x {image_size[0]} pixels",
+        )
+    return np.asarray(picture, np.float64)
+
+
+def _rotation(values: Any) -> Matrix:
+    R = np.asarray(values, np.float64).reshape(-1)
+    if R.size != 9 or not np.isfinite(R).all():
+        raise MessageError("camera_info", f"expected nine finite numbers in r, got {R.tolist()}")
+    R = R.reshape(3, 3)
+    if not R.any():  # left out
+        return np.eye(3)
+    if np.abs(R @ R.T - np.eye(3)).max() > 1e-3 or np.linalg.det(R) < 0:
+        raise MessageError("camera_info", f"expected a rotation in r, got {R.ravel().tolist()}")
+    return R
+
+
+def _distortion(info: Any) -> tuple[str, tuple[float, ...]]:
+    """Model and coefficients; ("", ()) for a camera without distortion."""
+    model, d = str(info.distortion_model), tuple(float(v) for v in info.d)
+    if not np.isfinite(d).all():
+        raise MessageError("camera_info", f"expected finite distortion coefficients, got {d}")
+    # Zero coefficients are a pinhole camera in every model but the fisheye's, where r = f θ remains.
+    if model != "equidistant" and all(abs(v) <= _NO_DISTORTION for v in d) and model in ("", *MODELS):
+        return "", ()
+    if model not in MODELS:
+        raise MessageError(
+            "camera_model", f"expected a distortion model of {', '.join(MODELS)}, got {model!r} with d {d}"
+        )
+    if len(d) not in MODELS[model]:
+        raise MessageError(
+            "camera_model",
+            f"expected {' or '.join(map(str, MODELS[model]))} coefficients for {model}, got {len(d)}",
+        )
+    return model, d

@@ -1,4 +1,4 @@
-"""Pictures: sensor_msgs/Image to RGB arrays."""
+"""Pictures: sensor_msgs/Image to RGB arrays; data/messages/compressed.py reads sensor_msgs/CompressedImage."""
 
 from __future__ import annotations
 
@@ -7,23 +7,68 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.messages.encodings import ENCODINGS, Encoding, rgb_from_pixels
 from rsdfm_ros.data.messages.errors import MessageError
 
+#: A message cannot make us allocate more than three times as many bytes.
 MAX_PIXELS = 64_000_000
+#: OpenCV's remap cannot address more than 32767.
+MAX_SIDE = 16_384
+SIGNIFICANT_BITS = (10, 12, 14, 16)
 
 
-def image_from_message(message: Any) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB, a view of the message where it is rgb8 without padding.
+def image_from_message(message: Any, significant_bits: int = 16) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a sensor_msgs/Image; a view of the message where it is rgb8.
 
-    Raises: MessageError for another encoding than rgb8 or bgr8, or sizes that contradict each other.
+    significant_bits: 10, 12, 14 or 16 of a 16-bit encoding hold the value (mono16 of a 12-bit camera: 12).
+    Raises: MessageError `image_encoding` for an encoding that is not in ENCODINGS, `image_size` for sizes that
+    contradict each other.
     """
     height, width, step = int(message.height), int(message.width), int(message.step)
-    if message.encoding not in ("rgb8", "bgr8"):
-        raise MessageError("image_encoding", f"expected rgb8 or bgr8, got encoding {message.encoding!r}")
-    if not 0 < height * width <= MAX_PIXELS or step < 3 * width:
-        raise MessageError("image_size", f"{width} x {height} pixels with a row step of {step} bytes")
+    encoding = ENCODINGS.get(message.encoding)
+    if encoding is None:
+        raise MessageError(
+            "image_encoding", f"expected one of {', '.join(ENCODINGS)}, got encoding {message.encoding!r}"
+        )
+    check_size(width, height)
+    if encoding.even and (width % 2 or height % 2):
+        raise MessageError(
+            "image_size", f"expected even width and height for {message.encoding}, got {width} x {height}"
+        )
+    row = width * encoding.channels * encoding.bits // 8
+    if step < row or step % (encoding.bits // 8):
+        raise MessageError(
+            "image_size",
+            f"expected a row step of at least {row} bytes for {width} pixels of {message.encoding}, in whole "
+            f"values of {encoding.bits} bits, got {step}",
+        )
     data = np.frombuffer(message.data, np.uint8)
-    if len(data) != step * height:
-        raise MessageError("image_size", f"expected {step * height} bytes of image, got {len(data)}")
-    image = data.reshape(height, step)[:, : 3 * width].reshape(height, width, 3)
-    return image if message.encoding == "rgb8" else image[..., ::-1]
+    rows = int(height * encoding.rows)
+    if len(data) != step * rows:
+        raise MessageError(
+            "image_size",
+            f"expected {step * rows} bytes of image ({rows} rows of {step}), got {len(data)}",
+        )
+    return rgb_from_pixels(
+        _pixels(data, rows, width, step, encoding, bool(message.is_bigendian)), encoding, significant_bits
+    )
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises: MessageError `image_size` unless both sides and the number of pixels are within the limits."""
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS):
+        raise MessageError(
+            "image_size",
+            f"expected 1 to {MAX_SIDE} pixels a side and at most {MAX_PIXELS} in all, got {width} x {height}",
+        )
+
+
+def _pixels(
+    data: NDArray[np.uint8], rows: int, width: int, step: int, encoding: Encoding, big_endian: bool
+) -> NDArray[Any]:
+    """The stored values in native byte order, without padding: a view unless bytes must be swapped."""
+    values = data.reshape(rows, step)
+    if encoding.bits == 16:
+        values = values.view(">u2" if big_endian else "<u2").astype(np.uint16, copy=False)
+    values = values[:, : width * encoding.channels]
+    return values if encoding.channels == 1 else values.reshape(rows, width, encoding.channels)

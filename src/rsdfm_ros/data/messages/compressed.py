@@ -1,0 +1,115 @@
+"""Compressed pictures: sensor_msgs/CompressedImage with JPEG or PNG to RGB arrays.
+
+The size is read from the file's own header before anything is decoded, so that a small message cannot ask for a huge
+image; files that end early are refused, because a decoder would fill up what is missing with grey.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.messages.encodings import ENCODINGS, rgb_from_pixels
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.images import check_size
+
+MAX_BYTES = 64_000_000
+#: A progressive JPEG refines the picture scan by scan; encoders make about ten, an attacker any number.
+MAX_SCANS = 64
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_JPEG = b"\xff\xd8\xff"
+# Start of frame: baseline, extended and progressive DCT with Huffman coding; the others are not decoded anywhere.
+_SOF = (0xC0, 0xC1, 0xC2)
+_OTHER_SOF = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+_SOS = 0xDA
+
+
+def image_from_compressed(message: Any, significant_bits: int = 16) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a sensor_msgs/CompressedImage that holds a JPEG or PNG file.
+
+    The bytes say what they are; `format`, as image_transport writes it, says whether colours were swapped before
+    encoding and whether a single channel is a Bayer mosaic. significant_bits: as in `image_from_message`.
+    Raises: MessageError `image_compression` for other formats and damaged files, `image_size` beyond the limits.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    if len(data) > MAX_BYTES:
+        raise MessageError("image_size", f"expected at most {MAX_BYTES} compressed bytes, got {len(data)}")
+    size = size_of_file(data.tobytes(), str(message.format))
+    check_size(*size)
+    try:
+        # Not turned by EXIF: camera_info speaks of the pixels as they are stored.
+        values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise MessageError("image_compression", f"the compressed image is damaged: {error.err}") from error
+    if values is None or values.shape[1::-1] != size or values.dtype not in (np.uint8, np.uint16):
+        raise MessageError("image_compression", "the compressed image is damaged: it cannot be decoded")
+    return _rgb(values, str(message.format), significant_bits)
+
+
+def size_of_file(data: bytes, said: str = "") -> tuple[int, int]:
+    """(width, height) from the header of a complete JPEG or PNG file. `said`: the format it came as, for the sentence.
+
+    Raises: MessageError `image_compression` for anything else, and for a file without its end.
+    """
+    if data.startswith(_PNG):
+        if len(data) < 33 or data[12:16] != b"IHDR" or _PNG_END not in data[-64:]:
+            raise MessageError("image_compression", f"the PNG of {len(data)} bytes is truncated or damaged")
+        width, height = struct.unpack(">II", data[16:24])
+        return int(width), int(height)
+    if data.startswith(_JPEG):
+        # Some drivers pad with zeros behind the end marker.
+        if not data.rstrip(b"\x00").endswith(b"\xff\xd9"):
+            raise MessageError(
+                "image_compression", f"the JPEG of {len(data)} bytes is truncated: no end marker"
+            )
+        return _size_of_jpeg(data)
+    raise MessageError(
+        "image_compression", f"expected a JPEG or PNG file, got {len(data)} other bytes (format {said!r})"
+    )
+
+
+def _size_of_jpeg(data: bytes) -> tuple[int, int]:
+    """Walks the segments up to the first scan."""
+    if data.count(b"\xff\xda") > MAX_SCANS:
+        raise MessageError("image_compression", f"expected a JPEG of at most {MAX_SCANS} scans")
+    at, size = 2, None
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker == _SOS and size is not None:
+            return size
+        if marker in _OTHER_SOF:
+            raise MessageError("image_compression", "expected a baseline or progressive JPEG")
+        if marker in _SOF:
+            if size is not None or at + 9 > len(data):
+                break
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            size = (int(width), int(height))
+        at += 2 + int(struct.unpack(">H", data[at + 2 : at + 4])[0])
+    raise MessageError("image_compression", "the header of the JPEG is damaged")
+
+
+def _rgb(values: NDArray[Any], said: str, significant_bits: int) -> NDArray[np.uint8]:
+    """RGB of what OpenCV decoded, which is blue first unless the encoder was handed red first."""
+    source, _, rest = said.replace(" ", "").partition(";")
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    bits = 8 * values.dtype.itemsize
+    if channels == 1:
+        mosaic = f"{source.rstrip('0123456789')}{bits}" if source.startswith("bayer_") else ""
+        name = mosaic if mosaic in ENCODINGS else f"mono{bits}"
+        if ENCODINGS[name].even and (values.shape[0] % 2 or values.shape[1] % 2):
+            raise MessageError("image_size", f"expected even width and height for {name}, got {values.shape}")
+        values = values.reshape(values.shape[:2])
+    elif channels in (3, 4):
+        order = "rgb" if "compressedrgb" in rest else "bgr"
+        name = f"{order}{'a' if channels == 4 else ''}{bits}"
+    else:
+        raise MessageError("image_compression", f"expected 1, 3 or 4 channels, got {channels}")
+    return rgb_from_pixels(values, ENCODINGS[name], significant_bits)

@@ -1,0 +1,93 @@
+"""Pictures of several cameras of one UAV that belong together. Free of ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+#: A camera that was silent for this long is not waited for until it delivers again.
+SILENT_S = 1.0
+_MAX_OPEN = 8
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image message of one camera (its number), its stamp, and when it arrived (steady clock)."""
+
+    camera: int
+    stamp_ns: int
+    message: Any
+    arrived_s: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures of one instant, in the order of the cameras; stamp_ns is the first one's."""
+
+    pictures: tuple[Picture, ...]
+
+    @property
+    def stamp_ns(self) -> int:
+        return self.pictures[0].stamp_ns
+
+    @property
+    def arrived_s(self) -> float:
+        """When the first of them arrived."""
+        return min(p.arrived_s for p in self.pictures)
+
+
+class Grouper:
+    """Collects pictures whose stamps differ by at most `tolerance_ns`.
+
+    A group is given out when every camera is in it, or as soon as each missing camera has shown a later picture or has
+    been silent for SILENT_S, and at the latest after `wait_s`: a camera that fails costs the others one such wait at
+    most per picture, and none after a second.
+    """
+
+    def __init__(self, cameras: int, tolerance_ns: int, wait_s: float) -> None:
+        self._cameras, self._tolerance_ns, self._wait_s = range(cameras), tolerance_ns, wait_s
+        self._open: list[dict[int, Picture]] = []
+        self._newest: dict[int, Picture] = {}
+        self._first_s: float | None = None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._open, self._newest, self._first_s = [], {}, None
+
+    def add(self, picture: Picture) -> list[Group]:
+        """The groups that this picture completes, oldest first."""
+        if self._first_s is None:
+            self._first_s = picture.arrived_s
+        self._newest[picture.camera] = picture
+        for group in self._open:
+            near = abs(_first(group).stamp_ns - picture.stamp_ns) <= self._tolerance_ns
+            if near and picture.camera not in group:
+                group[picture.camera] = picture
+                break
+        else:
+            self._open.append({picture.camera: picture})
+        return self.due(picture.arrived_s)
+
+    def due(self, now_s: float) -> list[Group]:
+        """The groups that need not or must not wait any longer at `now_s` of the steady clock, oldest first."""
+        self._open.sort(key=lambda g: _first(g).stamp_ns)
+        surplus = len(self._open) - _MAX_OPEN
+        given = [g for n, g in enumerate(self._open) if n < surplus or self._is_due(g, now_s)]
+        self._open = [g for g in self._open if not any(g is other for other in given)]
+        return [Group(tuple(g[c] for c in sorted(g))) for g in given]
+
+    def _is_due(self, group: dict[int, Picture], now_s: float) -> bool:
+        if now_s - min(p.arrived_s for p in group.values()) >= self._wait_s:
+            return True
+        return all(c in group or self._hopeless(c, group, now_s) for c in self._cameras)
+
+    def _hopeless(self, camera: int, group: dict[int, Picture], now_s: float) -> bool:
+        newest = self._newest.get(camera)
+        if newest is None:
+            return self._first_s is not None and now_s - self._first_s > SILENT_S
+        later = newest.stamp_ns > _first(group).stamp_ns + self._tolerance_ns
+        return later or now_s - newest.arrived_s > SILENT_S
+
+
+def _first(group: dict[int, Picture]) -> Picture:
+    return next(iter(group.values()))

@@ -1,0 +1,210 @@
+"""The inputs of one UAV: messages in any order in, matched and decoded camera views out. Free of ROS.
+
+    inputs = Inputs(InputConfig(...), reject)
+    inputs.add_info(0, camera_info); inputs.add_pose(pose)
+    for matched in inputs.add_image(0, image, arrived_s):      # cheap: in the thread that receives
+        views = inputs.views(matched)                          # decodes and rectifies: in the thread that computes
+
+`reject(reason, sentence)` hears of everything that is left out; nothing here raises because of a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rsdfm_ros.data.frame import CameraView
+from rsdfm_ros.data.messages.camera_poses import CameraPoses
+from rsdfm_ros.data.messages.compressed import image_from_compressed
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.groups import Group, Grouper, Picture
+from rsdfm_ros.data.messages.images import image_from_message
+from rsdfm_ros.data.messages.input_config import InputConfig
+from rsdfm_ros.data.messages.poses import PoseSample
+from rsdfm_ros.data.messages.rectify import Rectifier
+from rsdfm_ros.data.messages.stamps import checked_stamp_ns, stamp_ns
+from rsdfm_ros.geometry.rotations import transform
+
+#: Groups of pictures that wait for a pose; an older one makes place.
+MAX_WAITING = 6
+_INFOS = 8
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture with the camera_info and the pose (PoseSample of T_map_camera) that belong to it."""
+
+    picture: Picture
+    info: Any
+    pose: PoseSample
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The pictures of one instant, at least one; stamp_ns rises from one to the next. arrived_s: of the first."""
+
+    stamp_ns: int
+    shots: tuple[Shot, ...]
+    arrived_s: float
+
+
+class Inputs:
+    """Matches pictures, camera_info and poses of one UAV; see the head of this module.
+
+    A picture waits until there is a pose at or after its stamp, so that poses are interpolated and never extrapolated.
+    """
+
+    def __init__(self, config: InputConfig, reject: Callable[[str, str], None]) -> None:
+        """Raises: MessageError for a configuration that contradicts itself."""
+        self.config = config.checked()
+        self._reject = reject
+        self._poses = CameraPoses(config)
+        n = len(config.cameras)
+        self._grouper = Grouper(n, round(config.camera_tolerance_s * 1e9), config.camera_wait_s)
+        self._infos: list[dict[int, Any]] = [{} for _ in config.cameras]
+        self._last_ns = [-1] * n
+        self._waiting: list[Group] = []
+        self._newest_ns = -1
+        self._rectifiers = [
+            Rectifier(rectified=config.pictures_rectified, scaling=config.camera_info_scaling)
+            for _ in config.cameras
+        ]
+
+    def clear(self) -> None:
+        """Forget everything that has a stamp, after the clock jumped back; camera_info stays."""
+        self._poses.clear()
+        self._forget_pictures()
+
+    def add_info(self, camera: int, message: Any) -> None:
+        """Take a CameraInfo; a picture uses the one of its own stamp, else the newest."""
+        infos = self._infos[camera]
+        stamp = stamp_ns(message.header.stamp)
+        infos.pop(stamp, None)
+        infos[stamp] = message
+        while len(infos) > _INFOS:
+            del infos[next(iter(infos))]
+
+    def add_image(self, camera: int, message: Any, arrived_s: float) -> list[Matched]:
+        """Take an Image or CompressedImage. arrived_s: now, of the steady clock (of the recording, for a bag)."""
+        try:
+            stamp = checked_stamp_ns(message.header.stamp, "image")
+        except MessageError as error:
+            self._reject(error.reason, str(error))
+            return []
+        if stamp == self._last_ns[camera]:
+            self._reject("image_repeated", f"a second picture of {stamp} ns by {self.config.cameras[camera]}")
+            return []
+        self._last_ns[camera] = stamp
+        return self._wait(self._grouper.add(Picture(camera, stamp, message, arrived_s)))
+
+    def add_pose(self, message: Any) -> list[Matched]:
+        """Take a message of the pose topic, of the type that belongs to pose_type."""
+        try:
+            self._restarted(self._poses.add_pose(message))
+        except MessageError as error:
+            self._reject(error.reason, str(error))
+        return self._match()
+
+    def add_transforms(self, message: Any, *, fixed: bool) -> list[Matched]:
+        """Take a TFMessage of /tf, or of /tf_static (fixed)."""
+        for one in message.transforms:
+            try:
+                self._poses.add_transform(one, fixed=fixed)
+            except MessageError as error:
+                # Every publisher of /tf repeats what it knows: that is no fault.
+                if error.reason != "pose_repeated":
+                    self._reject(error.reason, str(error))
+        return self._match()
+
+    def due(self, now_s: float) -> list[Matched]:
+        """What need not wait for a missing camera any longer at `now_s`; call it often where there are several."""
+        return self._wait(self._grouper.due(now_s))
+
+    def views(self, matched: Matched) -> tuple[CameraView, ...]:
+        """The decoded, rectified views that are usable, in the order of the cameras; maybe none."""
+        views = []
+        for shot in matched.shots:
+            try:
+                views.append(self._view(shot))
+            except MessageError as error:
+                self._reject(error.reason, str(error))
+        return tuple(views)
+
+    def _view(self, shot: Shot) -> CameraView:
+        message, bits = shot.picture.message, self.config.significant_bits
+        decode = image_from_message if hasattr(message, "encoding") else image_from_compressed
+        rectified = self._rectifiers[shot.picture.camera](decode(message, bits), shot.info)
+        T, covariance = shot.pose.T, shot.pose.covariance
+        assert covariance is not None
+        if self.config.pictures_rectified:
+            T = T @ transform(rectified.R_optical_picture, (0.0, 0.0, 0.0))
+        return CameraView(self.config.agent, rectified.image, rectified.K, T, covariance)
+
+    # --- matching -------------------------------------------------------------------------------------------------
+
+    def _wait(self, groups: list[Group]) -> list[Matched]:
+        self._waiting.extend(groups)
+        matched = self._match()
+        while len(self._waiting) > MAX_WAITING:
+            group = self._waiting.pop(0)
+            frame = self._frame(group.pictures[0])
+            self._reject("no_pose", f"picture of {group.stamp_ns} ns: {self._poses.missing(frame)}")
+        return matched
+
+    def _match(self) -> list[Matched]:
+        matched, waiting = [], []
+        for group in self._waiting:
+            if not self._ready(group):
+                waiting.append(group)
+            elif (one := self._matched(group)) is not None:
+                matched.append(one)
+        self._waiting = waiting
+        return matched
+
+    def _ready(self, group: Group) -> bool:
+        try:
+            return all(self._poses.ready(self._frame(p), p.stamp_ns) for p in group.pictures)
+        except MessageError as error:  # a loop in TF
+            self._reject(error.reason, str(error))
+            return False
+
+    def _matched(self, group: Group) -> Matched | None:
+        shots = []
+        for picture in group.pictures:
+            try:
+                shots.append(self._shot(picture))
+            except MessageError as error:
+                self._reject(error.reason, str(error))
+        if not shots:
+            return None
+        stamp = shots[0].picture.stamp_ns
+        if stamp <= self._newest_ns:
+            self._reject("old_stamp", f"picture of {stamp} ns after one of {self._newest_ns} ns")
+            return None
+        self._newest_ns = stamp
+        return Matched(stamp, tuple(shots), group.arrived_s)
+
+    def _shot(self, picture: Picture) -> Shot:
+        infos = self._infos[picture.camera]
+        if not infos:
+            name = self.config.cameras[picture.camera]
+            raise MessageError("no_camera_info", f"a picture of {name} but no camera_info yet")
+        info = infos.get(picture.stamp_ns) or infos[next(reversed(infos))]
+        return Shot(picture, info, self._poses.at(picture.camera, self._frame(picture), picture.stamp_ns))
+
+    def _frame(self, picture: Picture) -> str:
+        frames = self.config.camera_frames
+        return frames[picture.camera] if frames else str(picture.message.header.frame_id)
+
+    def _restarted(self, forgotten: bool) -> None:
+        """The pose source started anew: if in the past, older pictures are welcome again."""
+        if forgotten:
+            self._reject("pose_restart", "the pose source starts anew at another place or time")
+            self._newest_ns = -1
+
+    def _forget_pictures(self) -> None:
+        self._grouper.clear()
+        self._waiting = []
+        self._last_ns = [-1] * len(self._last_ns)
+        self._newest_ns = -1
