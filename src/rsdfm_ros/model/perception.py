@@ -5,8 +5,9 @@ Everything here takes and gives arrays; all work is on one device, in inference 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.camera import scaled_intrinsics
 from rsdfm_ros.geometry.ground import GroundPlane, position_sigma
-from rsdfm_ros.geometry.lattice import TILE_CELLS
+from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 from rsdfm_ros.model.compression import LOW_BLOCK, top_cells
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.device import autocast_arguments
@@ -28,6 +29,13 @@ from rsdfm_ros.model.heads.detection import DetectionHead, Detections
 from rsdfm_ros.model.heads.registry import Head
 from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
+from rsdfm_ros.model.region import (
+    crop_detections,
+    crop_instances,
+    crop_prediction,
+    pad_instances,
+    window_around,
+)
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, state_fingerprint
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
@@ -77,7 +85,7 @@ class Perception:
         self.fingerprint = fingerprint
         self.manifest = manifest or {}
         self.config = model.config
-        self.window = model.config.window
+        self.window = self.region = model.config.window
         self.output_window = model.config.output_window
         self.thresholds = DEFAULT_THRESHOLDS | dict(self.manifest.get("thresholds", {}))
         self._tiles = self.window.tiles()
@@ -96,6 +104,27 @@ class Perception:
             torch.manual_seed(seed)
             model = RSDFM(config)
         return cls(model, state_fingerprint(model))
+
+    def at(self, region: Window) -> Perception:
+        """The same weights on another part of the lattice; nothing is copied.
+
+        region: whole tiles, at most as large as the model's window, which comes to lie around it (`window`). Received
+        tiles outside the region are not fused, and nothing is known or answered outside: `output_window` is the region.
+        Raises: RegionError.
+        """
+        if region == self.region:
+            return self
+        other = copy.copy(self)
+        other.window, other.region = window_around(self.config, region), region
+        other.output_window = region.refined(2)
+        other._tiles = other.window.tiles()
+        return other
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Perception:
+        """The same weights with some of the thresholds replaced."""
+        other = copy.copy(self)
+        other.thresholds = self.thresholds | dict(thresholds)
+        return other
 
     @torch.inference_mode()
     def perceive(
@@ -123,6 +152,7 @@ class Perception:
                 torch.from_numpy(scaled[None]).to(self.device),
                 torch.from_numpy(pose[None].copy()).to(self.device),
                 plane=GroundPlane(offset=ground_height_m),
+                window=self.window,
             )
         sigma = self._sigma(pose, covariance, ground_height_m)
         return AgentBev(maps[0].float(), visible[0, 0], sigma)
@@ -201,7 +231,7 @@ class Perception:
         covariance: NDArray[np.float64] | None = None,
         ground_height_m: float = 0.0,
     ) -> AgentBev:
-        """The map that a received frame stands for; tiles outside the window are left out."""
+        """The map that a received frame stands for; tiles outside the region are left out."""
         cfg = self.config
         low_fits = len(frame.tiles) == 0 or frame.low.shape[1] == cfg.low_channels
         if not low_fits or (len(frame.high) and frame.high.shape[1] != cfg.high_channels):
@@ -260,7 +290,7 @@ class Perception:
         covariance: NDArray[np.float64] | None = None,
         ground_height_m: float = 0.0,
     ) -> AgentBev:
-        """The map of a received dense frame; tiles outside the window are left out."""
+        """The map of a received dense frame; tiles outside the region are left out."""
         features = np.zeros((*self.window.shape, self.config.channels), np.float32)
         visible = np.zeros(self.window.shape, bool)
         i, j, inside = self._places(frame.tiles)
@@ -301,27 +331,32 @@ class Perception:
         mean = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum().clamp_min(1)
         # Only who sees a cell can dominate it: the ego takes part everywhere, with zeros where it sees nothing.
         dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen[0, 0] if with_dominant else None
-        return FusedMap(
+        fused_map = FusedMap(
             features[0].float(),
             seen[0, 0],
             len(agents),
             tuple(float(v) for v in mean),
             None if dominant is None else dominant.to(torch.uint8),
         )
+        return fused_map if self.region == self.window else self._only_region(fused_map)
 
     @torch.inference_mode()
     def detect(self, history: Sequence[FusedMap]) -> Detections:
         """3D boxes from a history of fused maps, newest last."""
         head = self._head("detection")
         assert isinstance(head, DetectionHead)
-        return head.decode(self._outputs(head, history), threshold=self.thresholds["detection"])
+        threshold, window = self.thresholds["detection"], self.window
+        found = head.decode(self._outputs(head, history), threshold=threshold, window=window)
+        return found if self.region == window else crop_detections(found, self.region)
 
     @torch.inference_mode()
     def segment(self, history: Sequence[FusedMap]) -> InstanceMap:
-        """Instances on the output window."""
+        """Instances on the output window, which is the region."""
         head = self._head("segmentation")
         assert isinstance(head, SegmentationHead)
-        return head.decode(self._outputs(head, history), threshold=self.thresholds["segmentation"])
+        threshold, window = self.thresholds["segmentation"], self.window.refined(2)
+        whole = head.decode(self._outputs(head, history), threshold=threshold, window=window)
+        return whole if self.region == self.window else crop_instances(whole, window, self.output_window)
 
     @torch.inference_mode()
     def predict(self, history: Sequence[FusedMap], present: InstanceMap | None = None) -> Prediction:
@@ -329,7 +364,15 @@ class Perception:
         head = self._head("trajectory")
         assert isinstance(head, TrajectoryHead)
         now = present if present is not None else self.segment(history)
-        return head.decode(self._outputs(head, history), now, threshold=self.thresholds["trajectory"])
+        threshold, window, part = (
+            self.thresholds["trajectory"],
+            self.window.refined(2),
+            self.region != self.window,
+        )
+        if part:
+            now = pad_instances(now, window, self.output_window)
+        whole = head.decode(self._outputs(head, history), now, threshold=threshold, window=window)
+        return crop_prediction(whole, window, self.output_window) if part else whole
 
     @torch.inference_mode()
     def objectness(self, history: Sequence[FusedMap]) -> Tensor:
@@ -338,8 +381,8 @@ class Perception:
         return torch.sigmoid(heat.float())[0].amax(dim=0)
 
     def quantise_fused(self, fused: FusedMap) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """Features as int8 (C, H, W) with one scale (C,) per channel, for FusedBev messages."""
-        x = fused.features
+        """Features of the region as int8 (C, H, W) with one scale (C,) per channel, for FusedBev messages."""
+        x = fused.features[(slice(None), *self.window.crop(self.region))]
         scale = (x.abs().amax(dim=(1, 2)) / 127.0).clamp_min(1e-8)
         return _int8(x / scale[:, None, None]), scale.cpu().numpy()
 
@@ -350,12 +393,25 @@ class Perception:
         visible: NDArray[np.bool_],
         contributors: int = 1,
     ) -> FusedMap:
-        """The fused map of a FusedBev message."""
-        expected = (self.config.channels, *self.window.shape)
+        """The fused map of a FusedBev message, whose arrays cover the region."""
+        expected = (self.config.channels, *self.region.shape)
         if values.shape != expected or scale.shape != expected[:1] or visible.shape != expected[1:]:
             raise RsdfmError(f"expected a fused map of shape {expected}, got {values.shape}")
-        x = torch.from_numpy(values.astype(np.float32) * scale[:, None, None].astype(np.float32))
-        return FusedMap(x.to(self.device), torch.from_numpy(visible).to(self.device), contributors)
+        here = self.window.crop(self.region)
+        x = np.zeros((self.config.channels, *self.window.shape), np.float32)
+        seen = np.zeros(self.window.shape, np.bool_)
+        x[(slice(None), *here)] = values.astype(np.float32) * scale[:, None, None].astype(np.float32)
+        seen[here] = visible
+        return FusedMap(
+            torch.from_numpy(x).to(self.device), torch.from_numpy(seen).to(self.device), contributors
+        )
+
+    def _only_region(self, fused: FusedMap) -> FusedMap:
+        """The map with nothing outside the region."""
+        here = torch.zeros(self.window.shape, dtype=torch.bool, device=self.device)
+        here[self.window.crop(self.region)] = True
+        dominant = None if fused.dominant is None else fused.dominant * here
+        return replace(fused, features=fused.features * here, visible=fused.visible & here, dominant=dominant)
 
     def _head(self, name: str) -> Head:
         if name not in self.model.heads:
@@ -388,7 +444,8 @@ class Perception:
         """Tile rows and columns in the window of the tiles that lie inside, and which do."""
         i = tiles[:, 0].astype(np.int64) - self.window.i0 // TILE_CELLS
         j = tiles[:, 1].astype(np.int64) - self.window.j0 // TILE_CELLS
-        inside = (i >= 0) & (j >= 0) & (i < self.window.ni // TILE_CELLS) & (j < self.window.nj // TILE_CELLS)
+        corner = np.array([self.region.i0, self.region.j0], np.int64)
+        inside = self.region.contains(tiles.astype(np.int64) * TILE_CELLS - corner)
         return i[inside], j[inside], inside
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsdfm_ros.data.frame import CLASSES, Objects
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import centre_focal, masked_smooth_l1
 from rsdfm_ros.model.heads.registry import Head, Truth, register_head
@@ -141,9 +142,19 @@ class DetectionHead(Head):
             )
         return out
 
-    def decode(self, outputs: dict[str, Tensor], *, threshold: float = 0.05, limit: int = 200) -> Detections:
-        """Boxes of the first sample: local maxima of the heatmap over 3 × 3 cells and all classes."""
-        window = self.config.window
+    def decode(
+        self,
+        outputs: dict[str, Tensor],
+        *,
+        threshold: float = 0.05,
+        limit: int = 200,
+        window: Window | None = None,
+    ) -> Detections:
+        """Boxes of the first sample: local maxima of the heatmap over 3 × 3 cells and all classes.
+
+        window: where on the lattice the maps lie; None for the model's own.
+        """
+        window = window or self.config.window
         heat = torch.sigmoid(outputs["heat"][0].float())
         best, classes = heat.max(dim=0)
         peak = F.max_pool2d(best[None, None], 3, 1, 1)[0, 0] == best

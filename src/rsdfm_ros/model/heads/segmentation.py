@@ -99,11 +99,17 @@ class SegmentationHead(Head):
             "offset": masked_smooth_l1(outputs["offset"], targets["offset"], targets["offset_mask"]),
         }
 
-    def decode(self, outputs: dict[str, Tensor], *, threshold: float = 0.5) -> InstanceMap:
-        """Instances of the first sample: foreground cells vote for their centre, peaks of the votes are instances."""
+    def decode(
+        self, outputs: dict[str, Tensor], *, threshold: float = 0.5, window: Window | None = None
+    ) -> InstanceMap:
+        """Instances of the first sample: foreground cells vote for their centre, peaks of the votes are instances.
+
+        window: where on the lattice the outputs lie; None for the model's own.
+        """
         probability = torch.sigmoid(outputs["logit"][0, 0].float()).cpu().numpy()
         offset = (outputs["offset"][0].float() * OFFSET_SCALE_M).cpu().numpy()
-        return group_instances(probability, offset, self.config.output_window, threshold=threshold)
+        here = window or self.config.output_window
+        return group_instances(probability, offset, here, threshold=threshold)
 
 
 def group_instances(

@@ -94,12 +94,21 @@ class TrajectoryHead(Head):
         }
 
     def decode(
-        self, outputs: dict[str, Tensor], present: InstanceMap, *, threshold: float = 0.5
+        self,
+        outputs: dict[str, Tensor],
+        present: InstanceMap,
+        *,
+        threshold: float = 0.5,
+        window: Window | None = None,
     ) -> Prediction:
-        """Carry the present instances through the predicted steps of the first sample."""
+        """Carry the present instances through the predicted steps of the first sample.
+
+        window: where on the lattice the outputs lie; None for the model's own.
+        """
         probability = torch.sigmoid(outputs["logit"][0].float()).cpu().numpy()
         flow = (outputs["flow"][0].float() * OFFSET_SCALE_M).cpu().numpy()
-        return follow_flow(present, probability, flow, self.config.output_window, threshold=threshold)
+        here = window or self.config.output_window
+        return follow_flow(present, probability, flow, here, threshold=threshold)
 
 
 def _steps(flow: Tensor) -> Tensor:
