@@ -121,7 +121,7 @@ def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], 
     found = topic_map.found(topics)
     if not found:
         missing.append(
-            f"no topic of the map {topic_map.name!r} has pictures of a UAV: write a topic map for this bag (docs/bags.md)"
+            f"no topic of the map {topic_map.name!r} has pictures of a UAV: write one for this bag (docs/bags.md)"
         )
     for name, wanted in found.items():
         cameras = {}
