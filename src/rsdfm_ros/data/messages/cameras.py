@@ -7,6 +7,7 @@ which is exact; image_geometry shifts by up to half a full-size pixel there.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +54,18 @@ def camera_from_message(
     """
     to_picture = _to_picture(info, image_size, scaling)
     K = _pinhole("k", info.k, 3, image_size, to_picture)
-    P = _pinhole("p", info.p, 4, image_size, to_picture) if np.any(np.asarray(info.p) != 0) else None
+    has_p = bool(np.any(np.asarray(info.p) != 0))
     R = _rotation(info.r)
-    turned = not np.allclose(R, np.eye(3), atol=1e-6)
     if rectified:
-        return Camera(image_size, K if P is None else P, "", (), None, R.T)
+        P = _pinhole("p", info.p, 4, image_size, to_picture) if has_p else K
+        return Camera(image_size, P, "", (), None, R.T)
     model, d = _distortion(info)
+    K_rectified = None
     # A P made for a rotated picture (stereo) does not suit one that stays in the camera's own frame.
-    return Camera(image_size, K, model, d, None if turned else P, np.eye(3))
+    if model and has_p and np.allclose(R, np.eye(3), atol=1e-6):
+        with suppress(MessageError):  # one that is no camera is as good as none
+            K_rectified = _pinhole("p", info.p, 4, image_size, to_picture)
+    return Camera(image_size, K, model, d, K_rectified, np.eye(3))
 
 
 def intrinsics_from_message(message: Any) -> Matrix:
