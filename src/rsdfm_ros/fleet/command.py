@@ -7,47 +7,50 @@ import json
 import sys
 from typing import Any
 
-from rsdfm_ros.fleet.description import load_fleet, parse_override
+from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.mission import run_fleet
+from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("description", help="fleet description, e.g. config/fleet/demo.yaml")
+    parser.add_argument("description", help="fleet description, e.g. config/fleet/demo.yaml (docs/fleet.md)")
     parser.add_argument(
         "--out", default="out/fleet", help="folder for results and logs (default: %(default)s)"
     )
-    parser.add_argument("--frames", type=int, help="frames to fly instead of what the description says")
-    parser.add_argument("--model", help="model folder instead of the one that the description names")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="override a setting, e.g. world.seed=9001",
-    )
+    for name in SETTINGS:
+        values = choices(name)
+        shown = "{" + ",".join(values) + "}" if values else name.rpartition("_")[2].upper()
+        parser.add_argument(_flag(name), dest=name, metavar=shown, help=sentence(name))
+    for name in LISTS:
+        shown = {"params_file": "FILE", "remap": "FROM:=TO", "set": "NAME=VALUE"}[name]
+        parser.add_argument(
+            _flag(name), dest=name, action="append", default=[], metavar=shown, help=sentence(name)
+        )
+    for name in SWITCHES:
+        parser.add_argument(_flag(name), dest=name, action="store_const", const="true", help=sentence(name))
     parser.add_argument("--verbose", action="store_true", help="show everything that the processes print")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it; the exit status."""
-    overrides = dict(parse_override(text) for text in args.set)
-    if args.frames is not None:
-        overrides["world.frames"] = args.frames
-    if args.model is not None:
-        overrides["model"] = args.model
-    fleet = load_fleet(args.description, overrides)
+    options = options_from({name: getattr(args, name) for name in (*SETTINGS, *LISTS, *SWITCHES)})
+    fleet = options.load(args.description)
+    fleet, more, notes = companions(fleet, options, args.out)
     quiet = args.json
     if not quiet:
         print(
             f"{fleet.uavs} UAVs, model {fleet.model}; logs and results in {args.out}. Ctrl-C ends the fleet."
         )
+        print("\n".join(notes), end="\n" if notes else "", flush=True)
     result = run_fleet(
         fleet,
         out_dir=args.out,
         on_status=None if quiet else _print_status,
         on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
+        on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
+        companions=more,
     )
     if result.result is None:
         return 0
@@ -56,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_result(result.result, result.seconds)
     return 0
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _print_status(line: dict[str, Any]) -> None:

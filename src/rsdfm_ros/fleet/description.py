@@ -33,6 +33,8 @@ __all__ = [
 
 _NAME = r"[a-z][a-z0-9_]{0,31}"
 _TOPIC = r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*"
+_RULE = rf"([A-Za-z_][A-Za-z0-9_]*:)?{_TOPIC}"
+_RULE_WORDS = "names of topics, such as pose: mavros/local_position/pose_cov"
 _NAME_WORDS = "lower-case letters, digits and _, a letter first, at most 32"
 SIMULATION, GAZEBO, NONE = "simulation", "gazebo", "none"
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
@@ -120,7 +122,10 @@ class UavDescription:
         text="further node parameters, passed on to every node of every UAV (docs/parameters.md)",
     )
     remaps: Mapping[str, str] = setting(
-        factory=dict, text="remapping rules of every node of every UAV, from → to"
+        factory=dict,
+        text="remapping rules of every node of every UAV, from → to; relative names are below its namespace",
+        pattern=_RULE,
+        words=_RULE_WORDS,
     )
     params_files: tuple[str, ...] = setting(
         (), "ROS parameter files of every UAV, over everything that stands here; the last one wins"
@@ -135,7 +140,9 @@ class MemberDescription:
     topics: TopicsDescription = setting(factory=TopicsDescription, text="where its inputs come from")
     extrinsics: tuple[float, ...] = setting((), "its camera extrinsics, see uav.extrinsics", length_of=7)
     parameters: Mapping[str, Any] = setting(factory=dict, text="its node parameters")
-    remaps: Mapping[str, str] = setting(factory=dict, text="its remapping rules, from → to")
+    remaps: Mapping[str, str] = setting(
+        factory=dict, text="its remapping rules, from → to", pattern=_RULE, words=_RULE_WORDS
+    )
     params_files: tuple[str, ...] = setting((), "its ROS parameter files, after those of all UAVs")
 
 
@@ -242,8 +249,11 @@ class FleetDescription:
         require(not twice, "members", "names that differ", twice[0] if twice else "")
 
 
-def load_fleet(path: str | Path, overrides: Mapping[str, Any] | None = None) -> FleetDescription:
-    """Read a description. overrides: values by dotted name, e.g. {"world.frames": 10}.
+def load_fleet(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None
+) -> FleetDescription:
+    """Read a description. overrides: values by dotted name, e.g. {"world.frames": 10} · more: `params_files` and
+    `remaps` that come on top of what the description has for all UAVs and for single ones.
 
     Raises: FleetDescriptionError.
     """
@@ -255,6 +265,9 @@ def load_fleet(path: str | Path, overrides: Mapping[str, Any] | None = None) -> 
         raise FleetDescriptionError(f"{path}: expected a mapping with name, uavs, model, world, …")
     for name, value in (overrides or {}).items():
         _set(values, name, value)
+    for name, value in (more or {}).items():
+        if value:
+            _extend(values, name, value)
     return fleet_from_dict(values)
 
 
@@ -289,3 +302,19 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
             raise FleetDescriptionError(f"{name}: {group} is not a group of settings")
         values = inner
     values[last] = value
+
+
+def _extend(values: dict[str, Any], name: str, more: Any) -> None:
+    uav, members = values.setdefault("uav", {}), values.get("members")
+    groups = [
+        uav,
+        *(m for m in (members if isinstance(members, list) else []) if isinstance(m, dict) and name in m),
+    ]
+    for group in groups:
+        before = group.get(name, type(more)()) if isinstance(group, dict) else more
+        if type(before) is not type(more):
+            raise FleetDescriptionError(
+                f"{name}: expected a {'list' if isinstance(more, list) else 'mapping'}, got {before!r}"
+            )
+        if isinstance(group, dict):
+            group[name] = [*before, *more] if isinstance(more, list) else {**before, **more}

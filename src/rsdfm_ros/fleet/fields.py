@@ -1,6 +1,6 @@
 """Typed settings from YAML: dataclasses whose fields carry their sentence and limits, built strictly.
 
-`setting` describes a field, `build` makes a dataclass of parsed YAML, and docs/fleet.md is generated from the same facts.
+`setting` describes a field, `build` makes a dataclass of parsed YAML; docs/fleet.md is generated from the same facts.
 """
 
 from __future__ import annotations
@@ -113,7 +113,10 @@ def _typed(kind: Any, value: Any, where: str, field: dataclasses.Field[Any]) -> 
     if origin is not None:
         require(isinstance(value, Mapping), where, "a mapping", value)
         if inner[1] is str:
-            return {_text(k, where): _text(v, f"{where}.{k}") for k, v in value.items()}
+            pairs = {_text(k, where): _text(v, f"{where}.{k}") for k, v in value.items()}
+            for text in [t for pair in pairs.items() for t in pair]:
+                _limits(text, where, field)
+            return pairs
         return {_text(k, where): _parameter(v, f"{where}.{k}") for k, v in value.items()}
     checked = _scalar(kind, value, where)
     _limits(checked, where, field)

@@ -9,20 +9,22 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError, require_ros
-from rsdfm_ros.fleet.description import FleetDescription
+from rsdfm_ros.fleet.description import END, RESPAWN, SIMULATION, FleetDescription
 from rsdfm_ros.fleet.processes import Supervisor
-from rsdfm_ros.fleet.specification import NodeSpec, node_specifications
+from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 
 POLL_S = 0.05
 EVALUATOR_PATIENCE_S = 60.0
 """How long the evaluator may take to write its results once the world has ended."""
+REFUSED = 2
+"""Exit status of a node that refuses what it was told, such as a model that does not exist."""
 
 OnStatus = Callable[[dict[str, Any]], None]
 
@@ -43,12 +45,15 @@ def run_fleet(
     out_dir: str | Path,
     on_status: OnStatus | None = None,
     on_line: Callable[[str, str], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+    companions: Sequence[NodeSpec] = (),
 ) -> FleetResult:
     """Start every process, wait for the end of the mission, end every process.
 
     A mission ends when its evaluator has written the result, or its world has ended and there is no evaluator; without
     a world it runs until KeyboardInterrupt. on_status: called with every line of status.jsonl (nodes/report.py), one
-    per answered frame. on_line: called with (process, line) for all their output.
+    per answered frame. on_line: called with (process, line) for all their output. on_note: called with a sentence when
+    a UAV is lost and the others fly on. companions: further processes, such as a recorder, whose end does not matter.
     Raises: RsdfmError if a process ends too early, with its last lines; KeyboardInterrupt after everything was ended.
     """
     require_ros("a fleet")
@@ -58,20 +63,26 @@ def run_fleet(
     (out / "result.json").unlink(missing_ok=True)
     for old in (out / "logs").glob("*.log"):
         old.unlink()
-    specs = node_specifications(fleet, out)
+    specs = [*companions, *node_specifications(fleet, out)]
+    p = fleet.processes
     start = time.monotonic()
     try:
-        with _sigterm_interrupts(), Supervisor(out / "logs", on_line) as supervisor:
+        with (
+            _sigterm_interrupts(),
+            Supervisor(
+                out / "logs", on_line, sigterm_s=p.sigterm_timeout_s, sigkill_s=p.sigkill_timeout_s
+            ) as supervisor,
+        ):
             for spec in specs:
                 supervisor.start(spec)
-            _watch(supervisor, specs, StatusTail(out / "status.jsonl", on_status))
+            _Watch(fleet, supervisor, specs, StatusTail(out / "status.jsonl", on_status), on_note).run()
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(
             f"every process was ended; results and logs so far are in {out}"
         ) from interrupt
     result = out / "result.json"
     content = json.loads(result.read_text()) if result.is_file() else None
-    if content is None and fleet.evaluator.enabled and fleet.world.kind == "simulation":
+    if content is None and fleet.evaluator.enabled and fleet.world.kind == SIMULATION:
         raise RsdfmError(f"the mission ended without a result; the logs are in {out / 'logs'}")
     return FleetResult(out, content, time.monotonic() - start)
 
@@ -113,28 +124,68 @@ class StatusTail:
                 self._on_status(json.loads(line))
 
 
-def _watch(supervisor: Supervisor, specs: list[NodeSpec], tail: StatusTail) -> None:
-    by_role: dict[str, list[str]] = {}
-    for spec in specs:
-        by_role.setdefault(spec.role, []).append(spec.name)
-    world, evaluator = by_role.get("world", []), by_role.get("evaluator", [])
-    world_ended_s: float | None = None
-    while True:
-        tail.poll()
-        for name in supervisor.names():
-            status = supervisor.status(name)
-            expected = status == 0 and name in (*world, *evaluator)
-            if status is not None and not expected:
-                raise supervisor.crashed(name)
-        if evaluator and supervisor.status(evaluator[0]) == 0:
-            tail.poll()
-            return
-        if world and supervisor.status(world[0]) == 0:
-            world_ended_s = world_ended_s or time.monotonic()
-            if not evaluator:
+class _Watch:
+    """Waits for the end of a mission and decides what the end of a process means."""
+
+    def __init__(
+        self,
+        fleet: FleetDescription,
+        supervisor: Supervisor,
+        specs: Sequence[NodeSpec],
+        tail: StatusTail,
+        on_note: Callable[[str], None] | None,
+    ) -> None:
+        self._fleet, self._supervisor, self._tail = fleet, supervisor, tail
+        self._specs = {spec.name: spec for spec in specs}
+        self._note = on_note or (lambda sentence: None)
+        self._lost: dict[str, float] = {}
+        """When a process of a UAV ended, steady clock, s."""
+
+    def run(self) -> None:
+        """Return when the mission has ended. Raises: RsdfmError if it cannot."""
+        by_role = {
+            role: [s.name for s in self._specs.values() if s.role == role] for role in (WORLD, EVALUATOR)
+        }
+        world, evaluator = by_role[WORLD], by_role[EVALUATOR]
+        world_ended_s: float | None = None
+        while True:
+            self._tail.poll()
+            for spec in self._specs.values():
+                self._look(spec)
+            if evaluator and self._supervisor.status(evaluator[0]) == 0:
+                self._tail.poll()
                 return
-            if time.monotonic() - world_ended_s > EVALUATOR_PATIENCE_S:
-                raise RsdfmError(
-                    f"the world ended, but the evaluator wrote no result within {EVALUATOR_PATIENCE_S:.0f} s"
-                )
-        time.sleep(POLL_S)
+            if world and self._supervisor.status(world[0]) == 0:
+                world_ended_s = world_ended_s or time.monotonic()
+                if not evaluator:
+                    return
+                if time.monotonic() - world_ended_s > EVALUATOR_PATIENCE_S:
+                    raise RsdfmError(
+                        f"the world ended, but the evaluator wrote no result within {EVALUATOR_PATIENCE_S:.0f} s"
+                    )
+            time.sleep(POLL_S)
+
+    def _look(self, spec: NodeSpec) -> None:
+        status = self._supervisor.status(spec.name)
+        if status is None:
+            return
+        if spec.role == UAV:
+            self._lose(spec, status)
+        elif spec.role in (WORLD, EVALUATOR) and status != 0:
+            raise self._supervisor.crashed(spec.name)
+
+    def _lose(self, spec: NodeSpec, status: int) -> None:
+        if self._fleet.when_lost == END or status == REFUSED:
+            raise self._supervisor.crashed(spec.name)
+        delay_s, now_s = self._fleet.processes.respawn_delay_s, time.monotonic()
+        respawn = self._fleet.when_lost == RESPAWN
+        if spec.name not in self._lost:
+            self._lost[spec.name] = now_s
+            then = f"starting it again in {delay_s:g} s" if respawn else "the others go on"
+            self._note(f"{spec.name} ended with status {status}: {then}")
+        if respawn and now_s - self._lost[spec.name] >= delay_s:
+            del self._lost[spec.name]
+            self._supervisor.start(spec)
+        uavs = [s.name for s in self._specs.values() if s.role == UAV]
+        if not respawn and all(name in self._lost for name in uavs):
+            raise self._supervisor.crashed(spec.name)

@@ -22,8 +22,8 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.specification import NodeSpec
 
 LAST_LINES = 20
-STOP_STEPS = ((signal.SIGINT, 6.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
-"""What ends a process, and how long it is given, in s."""
+SIGTERM_S, SIGKILL_S, GONE_S = 6.0, 3.0, 3.0
+"""How long a process is given to end: after SIGINT until SIGTERM, after that until SIGKILL, after that at all, s."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,12 +51,21 @@ class Running:
 class Supervisor:
     """Starts and ends processes. A context manager: leaving it ends all of them.
 
-    logs: folder for <name>.log and <name>.yaml (the parameters) · on_line: called with (name, line) of all output.
+    logs: folder for <name>.log and <name>.yaml (the parameters) · on_line: called with (name, line) of all output ·
+    sigterm_s, sigkill_s: how long processes are given to end.
     """
 
-    def __init__(self, logs: Path, on_line: Callable[[str, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        on_line: Callable[[str, str], None] | None = None,
+        *,
+        sigterm_s: float = SIGTERM_S,
+        sigkill_s: float = SIGKILL_S,
+    ) -> None:
         self.logs = logs
         self._on_line = on_line
+        self._steps = ((signal.SIGINT, sigterm_s), (signal.SIGTERM, sigkill_s), (signal.SIGKILL, GONE_S))
         self._running: dict[str, Running] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -67,7 +76,7 @@ class Supervisor:
         self.stop()
 
     def start(self, spec: NodeSpec, environment: Mapping[str, str] | None = None) -> None:
-        """Start one process in a process group of its own."""
+        """Start one process in a process group of its own; again, if one of that name has ended."""
         log = self.logs / f"{spec.name}.log"
         command = command_of(spec, self.logs)
         process = subprocess.Popen(
@@ -115,7 +124,7 @@ class Supervisor:
     def stop(self, names: Sequence[str] | None = None) -> None:
         """End processes (all by default): politely, then less so, until none is left, children included."""
         chosen = [self._running[n] for n in (names if names is not None else list(self._running))]
-        for number, patience_s in STOP_STEPS:
+        for number, patience_s in self._steps:
             alive = [r for r in chosen if r.process.poll() is None]
             for running in alive:
                 _signal_group(running.process.pid, number)
@@ -138,15 +147,24 @@ class Supervisor:
 
 
 def command_of(spec: NodeSpec, folder: Path) -> list[str]:
-    """The command of a node process; its parameters go to <folder>/<name>.yaml."""
-    parameters = folder / f"{spec.name}.yaml"
-    parameters.write_text(
-        yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}, sort_keys=False)
-    )
-    command = [sys.executable, "-m", f"rsdfm_ros.nodes.{spec.executable}", "--ros-args"]
+    """The command of a process; the parameters of a node go to <folder>/<name>.yaml."""
+    if spec.command:
+        return list(spec.command)
+    command = [sys.executable, "-m", "rsdfm_ros.start", spec.executable, "--ros-args"]
     if spec.namespace:
         command += ["-r", f"__ns:={spec.namespace}"]
-    return [*command, "--params-file", str(parameters)]
+    for name, given in spec.remaps.items():
+        command += ["-r", f"{name}:={given}"]
+    for path in (parameter_file_of(spec, folder), *spec.params_files):
+        command += ["--params-file", str(path)]
+    return [*command, *(["--log-level", spec.log_level] if spec.log_level else [])]
+
+
+def parameter_file_of(spec: NodeSpec, folder: Path) -> Path:
+    """Write the parameters of a process to <folder>/<name>.yaml, for all its nodes; that path."""
+    path = folder / f"{spec.name}.yaml"
+    path.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}, sort_keys=False))
+    return path
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from rsdfm_ros.fleet.description import FleetDescription, FleetDescriptionError
+from rsdfm_ros.fleet.description import GAZEBO, SIMULATION, FleetDescription, FleetDescriptionError
+from rsdfm_ros.fleet.paths import model_path, parameter_file
 from rsdfm_ros.model.config import load_model_config, model_config_from_dict
 
-PACKAGE = "rsdfm_ros"
 NODES = (
     "encoder_node",
     "collaboration_node",
@@ -20,12 +20,14 @@ NODES = (
     "segmentation_head_node",
     "trajectory_head_node",
 )
+UAV, WORLD, EVALUATOR = "uav", "world", "evaluator"
 
 
 @dataclass(frozen=True)
 class NodeSpec:
     """One process. executable: of this package, lib/rsdfm_ros/<executable>, module rsdfm_ros.nodes.<executable> ·
-    role: `uav`, `world` or `evaluator`."""
+    role: `uav`, `world`, `evaluator`, or `companion` of a mission whose end does not matter · parameters, then
+    params_files: the later ones win · remaps: from → to · command: another program instead, nothing is added to it."""
 
     name: str
     role: str
@@ -33,33 +35,78 @@ class NodeSpec:
     namespace: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    remaps: Mapping[str, str] = field(default_factory=dict)
+    params_files: tuple[str, ...] = ()
+    log_level: str = ""
+    command: tuple[str, ...] = ()
 
 
 def node_specifications(fleet: FleetDescription, out: str | Path | None = None) -> list[NodeSpec]:
     """The processes of a fleet, evaluator first, world last. out: folder for what the evaluator writes.
 
-    Raises: FleetDescriptionError if the model folder cannot be read.
+    Raises: FleetDescriptionError if the model folder or a parameter file cannot be read.
     """
-    environment = _environment(fleet)
-    specs = [] if not fleet.evaluator.enabled else [_evaluator(fleet, environment, out)]
-    for agent in fleet.agents:
+    specs = [] if not fleet.evaluator.enabled else [_evaluator(fleet, out)]
+    for index, agent in enumerate(fleet.agents):
         executables = ("uav_node",) if fleet.uav.composed else NODES
         for executable in executables:
             name = agent if fleet.uav.composed else f"{agent}.{executable}"
-            specs.append(
-                NodeSpec(name, "uav", executable, f"/{agent}", _uav_parameters(fleet, agent), environment)
-            )
-    if fleet.world.kind == "simulation":
-        specs.append(_world(fleet, environment))
+            specs.append(_uav(fleet, index, name, executable))
+    if fleet.world.kind == SIMULATION:
+        specs.append(_world(fleet))
     return specs
 
 
-def _uav_parameters(fleet: FleetDescription, agent: str) -> dict[str, Any]:
-    u = fleet.uav
+def namespace_of(fleet: FleetDescription, agent: str) -> str:
+    """The namespace of a UAV."""
+    return f"{fleet.namespace_prefix}/{agent}"
+
+
+def remaps_of(fleet: FleetDescription, index: int) -> dict[str, str]:
+    """The remapping rules of the nodes of one UAV: its own over those of all, `remaps` over `topics`."""
+    member = fleet.member(index)
+    return {**fleet.uav.topics.remaps, **fleet.uav.remaps, **member.topics.remaps, **member.remaps}
+
+
+def outside_remaps(fleet: FleetDescription) -> dict[str, str]:
+    """The same rules with absolute names: for the world and the evaluator, which meet every UAV at its topics."""
+    rules = {}
+    for index, agent in enumerate(fleet.agents):
+        here = namespace_of(fleet, agent)
+        for name, given in remaps_of(fleet, index).items():
+            name = name.rpartition(":")[2]
+            if not name.startswith("~") and not given.startswith("~"):
+                rules[_absolute(name, here)] = _absolute(given, here)
+    return rules
+
+
+def _absolute(name: str, namespace: str) -> str:
+    return name if name.startswith("/") else f"{namespace}/{name}"
+
+
+def _uav(fleet: FleetDescription, index: int, name: str, executable: str) -> NodeSpec:
+    agent, member = fleet.agents[index], fleet.member(index)
+    return NodeSpec(
+        name,
+        UAV,
+        executable,
+        namespace_of(fleet, agent),
+        _uav_parameters(fleet, index),
+        _environment(fleet),
+        remaps_of(fleet, index),
+        tuple(parameter_file(path) for path in (*fleet.uav.params_files, *member.params_files)),
+        fleet.processes.log_level,
+    )
+
+
+def _uav_parameters(fleet: FleetDescription, index: int) -> dict[str, Any]:
+    u, member = fleet.uav, fleet.member(index)
+    extrinsics = member.extrinsics or u.extrinsics
     shared = {
-        "use_sim_time": fleet.world.kind == "simulation",
-        "agent": agent,
-        "model": fleet.model,
+        "use_sim_time": fleet.world.kind in (SIMULATION, GAZEBO),
+        "autostart": u.autostart,
+        "agent": fleet.agents[index],
+        "model": model_path(fleet.model),
         "threads": u.threads,
         "budget_bytes": u.budget_bytes,
         "max_packet_bytes": u.max_packet_bytes,
@@ -72,14 +119,17 @@ def _uav_parameters(fleet: FleetDescription, agent: str) -> dict[str, Any]:
         "image_reliability": _reliability(fleet),
         "features_reliability": _reliability(fleet),
     }
-    return {**shared, **u.parameters}
+    if extrinsics:
+        shared["extrinsics"] = list(extrinsics)
+    return {**shared, **u.parameters, **member.parameters}
 
 
-def _world(fleet: FleetDescription, environment: Mapping[str, str]) -> NodeSpec:
+def _world(fleet: FleetDescription) -> NodeSpec:
     w = fleet.world
     parameters = {
         "seed": w.seed,
         "uavs": fleet.uavs,
+        "agents": list(fleet.agents),
         "frames": w.frames,
         "lockstep": w.lockstep,
         "real_time_factor": w.real_time_factor,
@@ -88,15 +138,24 @@ def _world(fleet: FleetDescription, environment: Mapping[str, str]) -> NodeSpec:
         "answer_timeout_s": w.answer_timeout_s,
         "wait_for_truth_listener": fleet.evaluator.enabled,
     }
-    return NodeSpec("sim", "world", "sim_node", "", parameters, environment)
+    return NodeSpec(
+        "sim",
+        WORLD,
+        "sim_node",
+        fleet.namespace_prefix,
+        parameters,
+        _environment(fleet),
+        outside_remaps(fleet),
+        log_level=fleet.processes.log_level,
+    )
 
 
-def _evaluator(fleet: FleetDescription, environment: Mapping[str, str], out: str | Path | None) -> NodeSpec:
+def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
     e, facts = fleet.evaluator, model_facts(fleet.model)
     parameters = {
-        "use_sim_time": fleet.world.kind == "simulation",
+        "use_sim_time": fleet.world.kind in (SIMULATION, GAZEBO),
         "agents": list(fleet.agents),
-        "frames": fleet.world.frames if fleet.world.kind == "simulation" else 0,
+        "frames": fleet.world.frames if fleet.world.kind == SIMULATION else 0,
         "map_bounds_m": list(facts.bounds_m),
         "cell_size_m": facts.cell_size_m,
         "foreground_percent": facts.foreground_percent,
@@ -110,12 +169,21 @@ def _evaluator(fleet: FleetDescription, environment: Mapping[str, str], out: str
         "features_reliability": _reliability(fleet),
         "liveliness_lease_s": fleet.uav.liveliness_lease_s,
     }
-    return NodeSpec("evaluator", "evaluator", "evaluator_node", "", parameters, environment)
+    return NodeSpec(
+        "evaluator",
+        EVALUATOR,
+        "evaluator_node",
+        fleet.namespace_prefix,
+        parameters,
+        _environment(fleet),
+        outside_remaps(fleet),
+        log_level=fleet.processes.log_level,
+    )
 
 
 def _reliability(fleet: FleetDescription) -> str:
     """A lockstep mission must not depend on which message the machine happens to lose."""
-    return "reliable" if fleet.world.kind == "simulation" and fleet.world.lockstep else "best_effort"
+    return "reliable" if fleet.world.kind == SIMULATION and fleet.world.lockstep else "best_effort"
 
 
 def _environment(fleet: FleetDescription) -> dict[str, str]:
@@ -147,7 +215,7 @@ class ModelFacts:
 
 def model_facts(model: str) -> ModelFacts:
     """Read from the model's manifest, without loading weights. Raises: FleetDescriptionError."""
-    percent = 50
+    percent, model = 50, model_path(model)
     try:
         if model.startswith("random:"):
             config = load_model_config(model.split(":")[1])

@@ -79,10 +79,10 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         poses = qos.sensor(s.image_reliability, depth=20)
         features = qos.features(s.features_reliability, s.liveliness_lease_s, depth=64)
         for agent in s.agents:
-            self._listen(f"/{agent}/bev/features", FeaturePacket, features, self._on_features, agent)
-            self._listen(f"/{agent}/status", AgentStatus, qos.outputs(), self._on_status, agent)
+            self._listen(f"{agent}/bev/features", FeaturePacket, features, self._on_features, agent)
+            self._listen(f"{agent}/status", AgentStatus, qos.outputs(), self._on_status, agent)
             for variant, prefix in (("collaborative", ""), ("single", "single/")):
-                here = f"/{agent}/{prefix}"
+                here = f"{agent}/{prefix}"
                 self._listen(f"{here}instance_mask", Image, qos.outputs(), self._on_mask, agent, variant)
                 self._listen(f"{here}occupancy", OccupancyGrid, qos.outputs(), self._on_grid, agent, variant)
                 self._listen(f"{here}detections", ObjectArray, qos.outputs(), self._on_boxes, agent, variant)
@@ -91,10 +91,10 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                     f"{here}trajectories", TrajectoryArray, qos.outputs(), self._on_tracks, agent, variant
                 )
             if s.record_frames or s.record_bag:
-                self._listen(f"/{agent}/camera/image_raw", Image, sensor, self._on_image, agent)
-                self._listen(f"/{agent}/pose", PoseWithCovarianceStamped, poses, self._on_pose, agent)
+                self._listen(f"{agent}/camera/image_raw", Image, sensor, self._on_image, agent)
+                self._listen(f"{agent}/pose", PoseWithCovarianceStamped, poses, self._on_pose, agent)
             if s.record_bag:
-                self._listen(f"/{agent}/camera/camera_info", CameraInfo, poses, None, agent)
+                self._listen(f"{agent}/camera/camera_info", CameraInfo, poses, None, agent)
         # The truth last, once the rest is connected: a simulator may take its listener as the sign that we are ready.
         self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
 
@@ -111,6 +111,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _listen(self, topic: str, kind: Any, profile: Any, handler: Any, *key: str) -> None:
         type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+        topic = self.resolve_topic_name(topic)  # the fleet may have a namespace and other names
 
         def handle(raw: bytes) -> None:
             message = None if handler is None else deserialize_message(raw, kind)
@@ -135,7 +136,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
     def _connected(self) -> bool:
         s = self.settings
         return all(
-            self.count_publishers(f"/{agent}/{topic}") > 0
+            self.count_publishers(self.resolve_topic_name(f"{agent}/{topic}")) > 0
             for agent in s.agents
             for topic in ("trajectories", "bev/features")
         )

@@ -12,21 +12,26 @@ import time
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.messages import stamps
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import AgentStatus, GroundTruth, TrajectoryArray
 from rsdfm_ros.nodes import convert, qos
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic, run
 from rsdfm_ros.nodes.convert_tasks import truth_to_message
 from rsdfm_ros.nodes.settings import SimSettings
 
+MAX_UAVS = 8
 START_NS = 10_000_000_000
 """Mission clock of frame 0: a ROS time of zero would mean "no time yet"."""
 FUTURE_FRAMES = 4
 """Frames of truth published beyond the last pictures, so that the last predictions can be judged."""
+ACKNOWLEDGED_S = 5.0
+"""Longest wait at the end for listeners to acknowledge the truth."""
 CLOCK_PERIOD_S = 0.05
 
 
@@ -35,16 +40,22 @@ class SimNode(RsdfmNode[SimSettings]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("sim_node", SimSettings, **options)
-        self.agents = tuple(f"uav{n + 1}" for n in range(self.settings.uavs))
+        self.agents = self.settings.agents or tuple(f"uav{n + 1}" for n in range(self.settings.uavs))
         self.finished = threading.Event()
         self.failure = ""
         self.timeouts = 0
         self._stop = threading.Event()
         self._answers = threading.Condition()
         self._answered_ns = dict.fromkeys(self.agents, -1)
+        self._late: set[str] = set()
         self._connected: dict[str, set[str]] = {agent: set() for agent in self.agents}
         self._thread: threading.Thread | None = None
         self._clock_ns = 0
+
+    def check(self, settings: SimSettings) -> None:
+        names = settings.agents
+        if len(names) > MAX_UAVS or len(set(names)) < len(names) or not all(n.isidentifier() for n in names):
+            raise RsdfmError(f"agents: expected up to {MAX_UAVS} different names such as uav1, got {names}")
 
     def configure(self) -> None:
         # Reliable: a lost picture would stall a lockstep mission; best-effort subscribers match all the same.
@@ -57,13 +68,13 @@ class SimNode(RsdfmNode[SimSettings]):
             ("camera/image_raw", Image),
         )
         self._cameras = {
-            agent: {name: self.create_publisher(kind, f"/{agent}/{name}", sensor) for name, kind in kinds}
+            agent: {name: self.create_publisher(kind, f"{agent}/{name}", sensor) for name, kind in kinds}
             for agent in self.agents
         }
         kind: Any = AgentStatus if self.settings.answer == "status" else TrajectoryArray
         self._listeners = [
             self.create_subscription(
-                kind, f"/{agent}/{self.settings.answer}", lambda m, a=agent: self._on_answer(a, m), outputs
+                kind, f"{agent}/{self.settings.answer}", lambda m, a=agent: self._on_answer(a, m), outputs
             )
             for agent in self.agents
         ]
@@ -84,6 +95,8 @@ class SimNode(RsdfmNode[SimSettings]):
     def _on_answer(self, agent: str, message: Any) -> None:
         with self._answers:
             self._answered_ns[agent] = max(self._answered_ns[agent], stamps.stamp_ns(message.header.stamp))
+            if self._answered_ns[agent] > 0:
+                self._late.discard(agent)
             if isinstance(message, AgentStatus):
                 self._connected[agent] = set(message.peers)
             self._answers.notify_all()
@@ -104,7 +117,7 @@ class SimNode(RsdfmNode[SimSettings]):
         from rsdfm_ros.sim.world import World
 
         s = self.settings
-        with World(s.seed, s.uavs) as world:
+        with World(s.seed, len(self.agents)) as world:
             frame = world.frame(0)
             self._tick(START_NS - 1_000_000)
             if not self._wait_for_fleet():
@@ -123,7 +136,7 @@ class SimNode(RsdfmNode[SimSettings]):
             for k in range(s.frames, s.frames + FUTURE_FRAMES):
                 later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
                 self._publish(later)
-        self._truth.wait_for_all_acked()
+        self._truth.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
         self.get_logger().info(f"flew {s.frames} frames, {self.timeouts} without all answers")
 
     def _publish(self, frame: WorldFrame) -> int:
@@ -133,8 +146,8 @@ class SimNode(RsdfmNode[SimSettings]):
             frame.objects, agents=self.agents, frame=frame.index, ns=stamp_ns, frame_id=s.frame_id
         )
         self._truth.publish(truth)
-        for view in frame.views:
-            camera, optical = self._cameras[view.agent], f"{view.agent}/camera_optical"
+        for agent, view in zip(self.agents, frame.views, strict=False):  # later frames have no pictures
+            camera, optical = self._cameras[agent], f"{agent}/camera_optical"
             size = (view.image.shape[0], view.image.shape[1])
             info = convert.intrinsics_to_message(view.K, size, stamp_ns, optical)
             pose = convert.pose_to_message(view.T_map_camera, view.covariance, stamp_ns, s.frame_id)
@@ -162,15 +175,19 @@ class SimNode(RsdfmNode[SimSettings]):
         s = self.settings
         limit_s = s.first_answer_timeout_s if first else s.answer_timeout_s
         with self._answers:
-            self._answers.wait_for(lambda: self._stop.is_set() or not self._behind(stamp_ns), limit_s)
-            behind = self._behind(stamp_ns)
-        if behind and not self._stop.is_set():
+            self._answers.wait_for(
+                lambda: self._stop.is_set() or not self._behind(stamp_ns) - self._late, limit_s
+            )
+            silent = sorted(self._behind(stamp_ns) - self._late)
+            # Whoever made the mission wait in vain is not waited for again until it is back.
+            self._late |= set(silent)
+        if silent and not self._stop.is_set():
             self.timeouts += 1
             self.health.count("answer_timeouts")
-            self.get_logger().warning(f"no answer from {', '.join(behind)} within {limit_s:.1f} s: flying on")
+            self.get_logger().warning(f"no answer from {', '.join(silent)} within {limit_s:.1f} s: flying on")
 
-    def _behind(self, stamp_ns: int) -> list[str]:
-        return [agent for agent, answered in self._answered_ns.items() if answered < stamp_ns]
+    def _behind(self, stamp_ns: int) -> set[str]:
+        return {agent for agent, answered in self._answered_ns.items() if answered < stamp_ns}
 
     # --- the start ------------------------------------------------------------------------------------------------
 
@@ -197,7 +214,7 @@ class SimNode(RsdfmNode[SimSettings]):
             elif self.settings.answer != "status":
                 # Nodes in separate processes have no common status: look at who subscribes to the features.
                 listeners = len(self.agents) + self.settings.wait_for_truth_listener
-                if self.count_subscribers(f"/{agent}/bev/features") < listeners:
+                if self.count_subscribers(self.resolve_topic_name(f"{agent}/bev/features")) < listeners:
                     missing.append(f"not everybody hears {agent}")
             elif deaf := set(self.agents) - {agent} - connected[agent]:
                 missing.append(f"{agent} does not hear {', '.join(sorted(deaf))}")

@@ -1,0 +1,83 @@
+"""Programs beside a fleet on request: a recorder and RViz."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+from pathlib import Path
+
+from rsdfm_ros.fleet.description import NONE, FleetDescription, FleetDescriptionError
+from rsdfm_ros.fleet.options import FleetOptions
+from rsdfm_ros.fleet.specification import NodeSpec, namespace_of
+
+COMPANION = "companion"
+SHARED_TOPICS = ("/clock", "/ground_truth", "/fleet/status", "/diagnostics", "/rosout", "/tf", "/tf_static")
+
+
+def companions(
+    fleet: FleetDescription, options: FleetOptions, out: str | Path | None
+) -> tuple[FleetDescription, list[NodeSpec], list[str]]:
+    """The fleet (with another setting if its evaluator records), further processes, and sentences for the person.
+
+    out: folder for the bag and for RViz's configuration. Raises: FleetDescriptionError if something is not installed.
+    """
+    specs, notes = [], []
+    if (options.record or options.rviz) and not out:
+        raise FleetDescriptionError("record and rviz need a folder for what they write: name one with `out`")
+    if options.record:
+        bag = Path(out or "") / "bag"
+        if bag.exists():
+            raise FleetDescriptionError(f"{bag} exists already: choose another folder or remove it")
+        if rosbag2_installed():
+            specs.append(recorder(fleet, bag))
+            notes.append(f"ros2 bag record writes {bag}")
+        elif fleet.evaluator.enabled:
+            fleet = dataclasses.replace(
+                fleet, evaluator=dataclasses.replace(fleet.evaluator, record_bag=True)
+            )
+            notes.append(f"ros2 bag is not installed here: the evaluator writes {bag}")
+        else:
+            raise FleetDescriptionError(
+                "record needs `ros2 bag`, which is not installed here, or an evaluator"
+            )
+    if options.rviz:
+        specs.append(rviz(fleet, Path(out or "") / "fleet.rviz"))
+    return fleet, specs, notes
+
+
+def recorder(fleet: FleetDescription, bag: Path) -> NodeSpec:
+    """`ros2 bag record` of everything that belongs to the fleet."""
+    below = "|".join(re.escape(namespace_of(fleet, agent)) + "/.*" for agent in fleet.agents)
+    shared = "|".join(SHARED_TOPICS)
+    command = ["ros2", "bag", "record", "--storage", "mcap", "--output", str(bag)]
+    command += ["--regex", f"^({below}|{shared})$"]
+    if fleet.world.kind != NONE:
+        command.append("--use-sim-time")
+    return NodeSpec("recorder", COMPANION, "", command=tuple(command))
+
+
+def rviz(fleet: FleetDescription, config: Path) -> NodeSpec:
+    """RViz with a configuration made for these UAVs, written to `config`. Raises: FleetDescriptionError."""
+    from rsdfm_ros.view.rviz import rviz_config
+
+    program = next((p for p in (x / "lib/rviz2/rviz2" for x in _prefixes()) if p.exists()), None)
+    if program is None:
+        distribution = os.environ.get("ROS_DISTRO", "<distribution>")
+        raise FleetDescriptionError(f"rviz2 is not installed here: apt install ros-{distribution}-rviz2")
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(rviz_config([namespace_of(fleet, agent).lstrip("/") for agent in fleet.agents]))
+    command = [str(program), "-d", str(config)]
+    if fleet.world.kind != NONE:
+        command += ["--ros-args", "-p", "use_sim_time:=true"]
+    return NodeSpec("rviz", COMPANION, "", command=tuple(command))
+
+
+def rosbag2_installed() -> bool:
+    """Whether `ros2 bag` can be run here."""
+    return shutil.which("ros2") is not None and any((p / "share" / "ros2bag").is_dir() for p in _prefixes())
+
+
+def _prefixes() -> list[Path]:
+    return [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]

@@ -1,0 +1,57 @@
+"""Start a node so that Ctrl-C ends it cleanly at any moment, even while it still imports.
+
+python -m rsdfm_ros.start uav_node --ros-args …; the installed executables do the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+
+NODES = "rsdfm_ros.nodes"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Nothing is open yet that would have to be closed."""
+    os._exit(0)
+
+
+def main(node: str | None = None) -> int:
+    """Run the `main` of a node (default: the first argument of the command line); its exit status.
+
+    From here to the moment when the node takes signals itself they end the process at once with status 0; after the
+    node has ended they are ignored, so that a second Ctrl-C does not look like a crash.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _leave)
+    if node is None:
+        if len(sys.argv) < 2:
+            print("usage: python -m rsdfm_ros.start NODE [--ros-args …]", file=sys.stderr)
+            return 2
+        node = sys.argv.pop(1)
+        sys.argv[0] = node
+    # An error of the import may be one that a person can act on, such as a missing ROS: one sentence then.
+    from rsdfm_ros.errors import RsdfmError
+
+    try:
+        status = int(importlib.import_module(f"{NODES}.{node}").main())
+    except ModuleNotFoundError as error:
+        if error.name != f"{NODES}.{node}":
+            raise
+        print(f"error: there is no node {node!r}", file=sys.stderr)
+        status = 2
+    except RsdfmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
