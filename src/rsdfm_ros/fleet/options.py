@@ -113,7 +113,7 @@ def sentence(option: str) -> str:
     """What an option means and may be."""
     if option in SETTINGS:
         _, field = _field(SETTINGS[option])
-        limits = allowed(field)
+        limits = "" if field.metadata["choices"] else allowed(field)  # choices are shown beside the sentence
         return str(field.metadata["text"]) + (f" ({limits})" if limits else "")
     return LISTS.get(option) or SWITCHES[option]
 
