@@ -1,0 +1,472 @@
+"""Messages in any order become matched views; what is missing, repeated, late or impossible is survived and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from input_messages import (
+    NS,
+    compressed,
+    info,
+    odometry,
+    pose,
+    pose_with_covariance,
+    px4,
+    rgb,
+    tf,
+    transform,
+)
+
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.input_config import InputConfig
+from rsdfm_ros.data.messages.inputs import MAX_WAITING, Inputs, Matched
+from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, quaternion_from_matrix
+from rsdfm_ros.geometry.rotations import transform as rigid
+
+SIZE = (6, 8)
+K = np.array([[10.0, 0, 3.5], [0, 10.0, 2.5], [0, 0, 1]])
+
+
+class Bench:
+    """Inputs of one UAV with everything that it refused."""
+
+    def __init__(self, **config: Any) -> None:
+        self.refused: Counter[str] = Counter()
+        self.sentences: list[str] = []
+        self.inputs = Inputs(InputConfig(agent="uav1", **config), self.reject)
+
+    def reject(self, reason: str, text: str) -> None:
+        self.refused[reason] += 1
+        self.sentences.append(text)
+
+    def infos(self) -> None:
+        for camera in range(len(self.inputs.config.cameras)):
+            self.inputs.add_info(camera, info(K, SIZE))
+
+    def image(self, t_ms: float, camera: int = 0, arrived_s: float = 0.0, shade: int = 7) -> list[Matched]:
+        return self.inputs.add_image(camera, rgb(ms(t_ms), shade, SIZE, f"cam{camera}"), arrived_s)
+
+    def pose(self, t_ms: float, x: float = 0.0) -> list[Matched]:
+        return self.inputs.add_pose(pose_with_covariance(at(x), ms(t_ms)))
+
+
+def ms(t: float) -> int:
+    return 10 * NS + round(t * 1e6)
+
+
+def at(x: float, y: float = 0.0, z: float = 0.0) -> np.ndarray:
+    return rigid(np.eye(3), [x, y, z])
+
+
+def numbers(T: np.ndarray) -> tuple[float, ...]:
+    return (*T[:3, 3], *quaternion_from_matrix(T[:3, :3]))
+
+
+def stamps(matched: list[Matched]) -> list[float]:
+    return [(m.stamp_ns - 10 * NS) / 1e6 for m in matched]
+
+
+def test_a_picture_meets_the_pose_of_its_instant_in_either_order_bit_for_bit() -> None:
+    b = Bench()
+    b.infos()
+    T = rigid(R_BODY_OPTICAL, [1.1, 2.2, 3.3])
+    message = pose_with_covariance(T, ms(0), np.diag([1.0, 2, 3, 4, 5, 6]))
+    assert b.image(0, shade=9) == []
+    (matched,) = b.inputs.add_pose(message)
+    (view,) = b.inputs.views(matched)
+    from rsdfm_ros.data.messages.poses import pose_matrix
+
+    assert np.array_equal(view.T_map_camera, pose_matrix(message.pose.pose))
+    assert np.array_equal(view.covariance, np.diag([1.0, 2, 3, 4, 5, 6]))
+    assert view.agent == "uav1" and (view.image == 9).all() and view.K[0, 2] == 4.0
+    assert b.pose(100) == [] and stamps(b.image(100)) == [100]
+    assert not b.refused
+
+
+def test_a_pose_between_two_is_interpolated_with_its_covariance() -> None:
+    b = Bench()
+    b.infos()
+    b.inputs.add_pose(pose_with_covariance(at(0), ms(0), np.eye(6)))
+    assert b.image(30) == []
+    (matched,) = b.inputs.add_pose(pose_with_covariance(at(1), ms(100), 2 * np.eye(6)))
+    (view,) = b.inputs.views(matched)
+    assert view.T_map_camera[0, 3] == pytest.approx(0.3) and view.covariance[0, 0] == pytest.approx(1.3)
+
+
+def test_pictures_wait_for_slow_poses_and_none_is_lost() -> None:
+    """Poses that come 100 ms late, pictures at 30 Hz: all are answered."""
+    b = Bench()
+    b.infos()
+    got = []
+    for k in range(20):
+        got += stamps(b.pose(33 * k - 100, 0.1 * k)) + stamps(b.image(33 * k))
+    assert got == [33 * k for k in range(16)]
+    assert not b.refused
+
+
+def test_pictures_that_wait_in_vain_make_place_and_are_counted() -> None:
+    b = Bench()
+    b.infos()
+    for k in range(10):
+        assert b.image(100 * k) == []
+    assert b.refused == {"no_pose": 10 - MAX_WAITING}
+    assert "no pose after it" in b.sentences[0]
+    b.pose(850)
+    assert stamps(b.pose(950)) == [900] and b.refused["no_pose"] == 9
+
+
+def test_a_picture_before_any_camera_info_is_refused_and_the_next_one_taken() -> None:
+    b = Bench()
+    b.pose(0)
+    assert b.image(0) == [] and b.refused == {"no_camera_info": 1}
+    b.infos()
+    b.pose(10)
+    assert stamps(b.image(10)) == [10]
+
+
+def test_a_picture_uses_the_camera_info_of_its_own_stamp_else_the_newest() -> None:
+    b = Bench()
+    for t, f in ((0, 10.0), (50, 20.0), (100, 30.0)):
+        b.inputs.add_info(0, info(np.array([[f, 0, 3.5], [0, f, 2.5], [0, 0, 1]]), SIZE, ns=ms(t)))
+    focal = []
+    for t in (50, 70):
+        b.pose(t)
+        (matched,) = b.image(t)
+        focal.append(b.inputs.views(matched)[0].K[0, 0])
+    assert focal == [20.0, 30.0]
+
+
+def test_sizes_and_cameras_that_change_between_frames_are_followed() -> None:
+    b = Bench()
+    shapes = []
+    for t, size in ((0, (6, 8)), (50, (12, 16)), (100, (6, 8))):
+        b.inputs.add_info(0, info(K, size, ns=ms(t)))
+        b.pose(t)
+        (matched,) = b.inputs.add_image(0, rgb(ms(t), 1, size), 0.0)
+        shapes.append(b.inputs.views(matched)[0].image.shape[:2])
+    assert shapes == [(6, 8), (12, 16), (6, 8)] and not b.refused
+    b.pose(150)
+    (matched,) = b.inputs.add_image(0, rgb(ms(150), 1, (12, 16)), 0.0)
+    assert b.inputs.views(matched) == () and b.refused == {"camera_info_size": 1}
+
+
+def test_bad_images_do_not_stop_good_ones() -> None:
+    b = Bench()
+    b.infos()
+    b.pose(0)
+    for t, change in ((0, {}), (10, {"encoding": "??"}), (20, {"step": 1}), (30, {"data": b"x"}), (40, {})):
+        message = rgb(ms(t), 7, SIZE)
+        for name, value in change.items():
+            setattr(message, name, value)
+        b.pose(t)
+        (matched,) = b.inputs.add_image(0, message, 0.0)
+        assert len(b.inputs.views(matched)) == (0 if change else 1)
+    assert b.refused == {"pose_repeated": 1, "image_encoding": 1, "image_size": 2}
+
+
+def test_zero_repeated_and_old_stamps_are_refused_by_reason() -> None:
+    b = Bench()
+    b.infos()
+    message = rgb(0, 7, SIZE)
+    assert b.inputs.add_image(0, message, 0.0) == []
+    b.pose(0)
+    assert stamps(b.image(0)) == [0] and b.image(0) == []
+    b.pose(-50)
+    assert b.image(-50) == []
+    assert b.refused == {"stamp_zero": 1, "image_repeated": 1, "old_stamp": 1}
+    b.pose(50)
+    assert stamps(b.image(50)) == [50]
+
+
+def test_poses_that_are_not_finite_not_unit_of_another_frame_or_jump_are_refused_and_survived() -> None:
+    b = Bench(max_speed_mps=20.0)
+    b.infos()
+    b.pose(0, 0.0)
+    bad = pose_with_covariance(at(float("nan")), ms(10))
+    b.inputs.add_pose(bad)
+    zero = pose_with_covariance(at(0), ms(20))
+    zero.pose.pose.orientation.w = 0.0
+    b.inputs.add_pose(zero)
+    b.inputs.add_pose(pose_with_covariance(at(0), ms(30), frame_id="odom"))
+    b.pose(40, 3000.0)
+    b.inputs.add_pose(pose_with_covariance(at(0), ms(45), np.full((6, 6), np.nan)))
+    b.pose(50, 1.0)
+    (matched,) = b.image(25)
+    assert b.inputs.views(matched)[0].T_map_camera[0, 3] == pytest.approx(0.5)
+    expected = ("pose_not_finite", "pose_not_unit", "frame_id", "pose_jump", "covariance")
+    assert b.refused == dict.fromkeys(expected, 1)
+    assert "pose_frame_id" in b.sentences[2]
+
+
+def test_a_source_that_starts_anew_in_the_past_is_followed() -> None:
+    """A recording played again without /clock."""
+    b = Bench()
+    b.infos()
+    for t in (60_000, 60_100):
+        b.pose(t)
+        b.image(t)
+    got = []
+    for t in (0, 100, 200, 300):
+        b.pose(t)
+        got += stamps(b.image(t))
+    assert got == [200, 300] and b.refused["pose_restart"] == 1
+
+
+def test_a_picture_with_a_stamp_from_the_future_blocks_nothing() -> None:
+    b = Bench()
+    b.infos()
+    b.pose(0)
+    b.image(1e9)
+    got = []
+    for t in (50, 100, 150):
+        b.pose(t)
+        got += stamps(b.image(t))
+    assert got == [50, 100, 150]
+
+
+def test_clearing_forgets_stamps_but_not_the_camera() -> None:
+    b = Bench()
+    b.infos()
+    b.pose(500)
+    assert stamps(b.image(500)) == [500]
+    b.inputs.clear()
+    b.pose(0)
+    assert stamps(b.image(0)) == [0]
+
+
+# --- pose sources -------------------------------------------------------------------------------------------------
+
+
+def test_every_pose_source_gives_the_same_camera() -> None:
+    """The body 30 m up, the camera looking down at 45° from a lever arm."""
+    T_map_body = rigid(np.eye(3), [5, 6, 30])
+    tilt = np.deg2rad(45)
+    R_down = np.array([[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]])
+    T_body_camera = rigid(R_down @ R_BODY_OPTICAL, [0.2, 0.0, -0.1])
+    given = {"extrinsics": numbers(T_body_camera)}
+    views = {}
+    q = np.array([np.cos(np.pi / 4), 0, 0, np.sin(np.pi / 4)])  # NED yaw 90°: nose east
+    messages = {
+        "pose": pose(T_map_body, ms(0)),
+        "pose_with_covariance": pose_with_covariance(T_map_body, ms(0)),
+        "odometry": odometry(T_map_body, ms(0)),
+        "px4_odometry": px4([6, 5, -30], q, ms(0) // 1000),
+    }
+    for kind, message in messages.items():
+        b = Bench(pose_type=kind, **given)
+        b.infos()
+        b.inputs.add_pose(message)
+        views[kind] = b.inputs.views(b.image(0)[0])[0]
+        assert not b.refused
+    b = Bench(pose_type="tf")
+    b.infos()
+    b.inputs.add_transforms(tf(transform("base_link", "cam0", T_body_camera)), fixed=True)
+    b.inputs.add_transforms(tf(transform("map", "base_link", T_map_body, ms(0))), fixed=False)
+    views["tf"] = b.inputs.views(b.image(0)[0])[0]
+    for kind, view in views.items():
+        np.testing.assert_allclose(view.T_map_camera, T_map_body @ T_body_camera, atol=1e-6, err_msg=kind)
+
+
+def test_a_frame_other_than_the_lattices_is_placed_by_its_origin() -> None:
+    origin = rigid(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), [100, 0, 0])
+    b = Bench(pose_type="odometry", pose_frame_id="odom", pose_origin=numbers(origin))
+    b.infos()
+    covariance = np.diag([1.0, 4, 9, 1, 4, 9])
+    b.inputs.add_pose(odometry(at(7), ms(0), covariance, "/odom"))
+    (view,) = b.inputs.views(b.image(0)[0])
+    np.testing.assert_allclose(view.T_map_camera[:3, 3], [100, 7, 0], atol=1e-12)
+    np.testing.assert_allclose(np.diag(view.covariance), [4, 1, 9, 4, 1, 9], atol=1e-12)
+
+
+def test_the_covariance_of_a_lever_arm_reaches_the_view() -> None:
+    b = Bench(extrinsics=numbers(at(2)))
+    b.infos()
+    b.inputs.add_pose(pose_with_covariance(at(0), ms(0), np.diag([0.0, 0, 0, 0, 0, 0.01])))
+    (view,) = b.inputs.views(b.image(0)[0])
+    # 0.1 rad of yaw moves a camera two metres ahead by 0.2 m to the side.
+    assert view.covariance[1, 1] == pytest.approx(0.04) and view.covariance[0, 0] == pytest.approx(0)
+
+
+def test_a_source_without_covariance_has_the_configured_one() -> None:
+    b = Bench(pose_type="pose", pose_sigma_m=0.5, pose_sigma_deg=2.0)
+    b.infos()
+    b.inputs.add_pose(pose(at(0), ms(0)))
+    (view,) = b.inputs.views(b.image(0)[0])
+    np.testing.assert_allclose(np.diag(view.covariance), [0.25] * 3 + [np.deg2rad(2) ** 2] * 3)
+
+
+def test_a_gimbal_may_come_from_tf_beside_a_pose_topic() -> None:
+    b = Bench(pose_type="odometry", extrinsics_source="tf")
+    b.infos()
+    b.inputs.add_pose(odometry(at(10), ms(0)))
+    b.inputs.add_pose(odometry(at(11), ms(100)))
+    assert b.image(50) == []  # the gimbal is not known yet
+    b.inputs.add_transforms(tf(transform("gimbal", "cam0", at(0, 0, -0.1))), fixed=True)
+    assert b.inputs.add_transforms(tf(transform("base_link", "gimbal", at(1), ms(0))), fixed=False) == []
+    (matched,) = b.inputs.add_transforms(tf(transform("base_link", "gimbal", at(2), ms(100))), fixed=False)
+    (view,) = b.inputs.views(matched)
+    np.testing.assert_allclose(view.T_map_camera[:3, 3], [12, 0, -0.1], atol=1e-12)
+
+
+def test_frames_of_pictures_may_be_given_when_drivers_leave_them_wrong() -> None:
+    b = Bench(pose_type="tf", camera_frames=("optical",))
+    b.infos()
+    b.inputs.add_transforms(tf(transform("map", "optical", at(4))), fixed=True)
+    (view,) = b.inputs.views(b.image(0)[0])
+    assert view.T_map_camera[0, 3] == 4
+
+
+def test_an_odometry_of_another_body_is_refused() -> None:
+    b = Bench(pose_type="odometry", body_frame="uav1/base_link")
+    b.inputs.add_pose(odometry(at(0), ms(0), child="uav2/base_link"))
+    assert b.refused == {"frame_id": 1}
+
+
+def test_transforms_that_wait_in_vain_are_explained() -> None:
+    b = Bench(pose_type="tf")
+    b.infos()
+    b.inputs.add_transforms(tf(transform("map", "base_link", at(0), ms(0))), fixed=False)
+    for k in range(MAX_WAITING + 1):
+        b.image(100 * k)
+    assert b.refused == {"no_pose": 1} and "does not know 'cam0'" in b.sentences[0]
+
+
+# --- several cameras ----------------------------------------------------------------------------------------------
+
+TWO = {"cameras": ("front", "rear"), "extrinsics": numbers(at(1)) + numbers(at(-1))}
+
+
+def test_pictures_of_one_instant_are_given_out_together_with_their_own_poses() -> None:
+    b = Bench(**TWO)
+    b.infos()
+    b.pose(0, 0.0)
+    b.pose(100, 1.0)
+    assert b.image(20, camera=1, shade=2) == []
+    (matched,) = b.image(30, camera=0, shade=1)
+    assert matched.stamp_ns == ms(30)  # of the first camera
+    first, second = b.inputs.views(matched)
+    assert first.image[0, 0, 0] == 1 and second.image[0, 0, 0] == 2
+    # Every camera by its own stamp and extrinsics: 0.3 + 1 and 0.2 - 1 metres.
+    assert first.T_map_camera[0, 3] == pytest.approx(1.3)
+    assert second.T_map_camera[0, 3] == pytest.approx(-0.8)
+
+
+def test_a_missing_camera_costs_a_bounded_wait_and_then_none() -> None:
+    b = Bench(camera_wait_s=0.1, **TWO)
+    b.infos()
+    for k in range(40):
+        b.pose(100 * k)
+    assert b.image(0, camera=0, arrived_s=0.0) == []
+    assert b.inputs.due(0.05) == []
+    (matched,) = b.inputs.due(0.11)
+    assert len(b.inputs.views(matched)) == 1
+    # Both, then the rear one falls silent: after a second nobody waits for it any more.
+    assert b.image(500, camera=0, arrived_s=0.5) == []
+    assert stamps(b.image(500, camera=1, arrived_s=0.51)) == [500]
+    assert b.image(1000, camera=0, arrived_s=1.0) == []
+    assert stamps(b.inputs.due(1.2)) == [1000]
+    assert stamps(b.image(2000, camera=0, arrived_s=2.0)) == [2000]
+    # It is waited for again as soon as it delivers.
+    assert stamps(b.image(2500, camera=1, arrived_s=2.5)) == []
+    assert stamps(b.image(2500, camera=0, arrived_s=2.51)) == [2500]
+    assert b.image(3000, camera=0, arrived_s=3.0) == []
+
+
+def test_a_camera_that_skips_a_frame_is_not_waited_for() -> None:
+    b = Bench(camera_wait_s=60.0, **TWO)
+    b.infos()
+    for k in range(10):
+        b.pose(100 * k)
+    assert b.image(0, camera=0) == []
+    assert b.image(100, camera=0) == []
+    got = b.image(100, camera=1)
+    assert stamps(got) == [0, 100] and [len(m.shots) for m in got] == [1, 2]
+
+
+def test_pictures_farther_apart_than_the_tolerance_are_not_mixed() -> None:
+    b = Bench(camera_tolerance_s=0.02, camera_wait_s=0.1, **TWO)
+    b.infos()
+    for t in (0, 100, 200):
+        b.pose(t)
+    b.image(0, camera=0, arrived_s=0.0)
+    got = b.image(50, camera=1, arrived_s=0.05)
+    assert [len(m.shots) for m in got] == [1] and stamps(got) == [0]
+    assert stamps(b.inputs.due(1.0)) == [50]
+
+
+def test_a_broken_camera_does_not_take_the_other_with_it() -> None:
+    b = Bench(**TWO)
+    b.infos()
+    b.pose(0)
+    message = rgb(ms(0), 7, SIZE)
+    message.encoding = "broken"
+    b.inputs.add_image(1, message, 0.0)
+    (matched,) = b.image(0, camera=0)
+    assert len(b.inputs.views(matched)) == 1 and b.refused == {"image_encoding": 1}
+    c = Bench(**TWO)
+    c.inputs.add_info(0, info(K, SIZE))
+    c.pose(0)
+    c.image(0, camera=1)
+    (matched,) = c.image(0, camera=0)
+    assert len(matched.shots) == 1 and c.refused == {"no_camera_info": 1}
+
+
+def test_compressed_pictures_are_told_by_their_fields() -> None:
+    b = Bench()
+    b.infos()
+    b.pose(0)
+    data = cv2.imencode(".png", np.full((*SIZE, 3), 5, np.uint8))[1].tobytes()
+    (matched,) = b.inputs.add_image(0, compressed(data, "png", ms(0)), 0.0)
+    assert (b.inputs.views(matched)[0].image == 5).all()
+
+
+def test_random_messages_in_random_order_never_raise_and_good_input_works_afterwards() -> None:
+    rng = np.random.default_rng(8)
+    for trial in range(20):
+        b = Bench(max_speed_mps=30.0, **TWO)
+        for _ in range(120):
+            t = float(rng.choice([rng.integers(-2000, 4000), 0, 1e8, -9.9e3]))
+            kind = rng.integers(5)
+            if kind == 0:
+                for m in b.image(t, int(rng.integers(2)), arrived_s=float(rng.random() * 9)):
+                    b.inputs.views(m)
+            elif kind == 1:
+                x = float(rng.choice([0.0, np.nan, np.inf, 1e5, 3.0]))
+                b.inputs.add_pose(pose_with_covariance(at(x), ms(t)))
+            elif kind == 2:
+                b.inputs.add_info(int(rng.integers(2)), info(K * rng.choice([1.0, np.nan, -1.0]), SIZE))
+            elif kind == 3:
+                b.inputs.add_transforms(tf(transform("a", "b", at(1), ms(t))), fixed=bool(rng.integers(2)))
+            else:
+                b.inputs.due(float(rng.random() * 10))
+        b.infos()
+        got = []
+        for k in range(8):
+            t = 200_000 + 100 * k
+            b.pose(t, 0.0)
+            b.image(t, 0, 100 + k)
+            got += [len(b.inputs.views(m)) for m in b.image(t, 1, 100 + k)]
+        assert got[-3:] == [2, 2, 2], (trial, b.refused)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"cameras": ()}, "1 to 8 names"),
+        ({"cameras": ("a", "a"), "extrinsics": (0.0, 0, 0, 0, 0, 0, 1) * 2}, "different names"),
+        ({"cameras": ("a", "b")}, "14 numbers"),
+        ({"pose_type": "gps"}, "pose_with_covariance, pose, odometry, px4_odometry, tf"),
+        ({"extrinsics_source": "guess"}, "parameter or tf"),
+        ({"significant_bits": 9}, "10, 12, 14, 16"),
+        ({"camera_frames": ("a", "b")}, "no or 1 names"),
+        ({"extrinsics": (0.0,) * 7}, "unit quaternion"),
+        ({"pose_origin": (0.0, 1.0)}, "7 numbers"),
+    ],
+)
+def test_a_configuration_that_contradicts_itself_is_refused(config: dict, says: str) -> None:
+    with pytest.raises(MessageError, match=says):
+        Bench(**config)
