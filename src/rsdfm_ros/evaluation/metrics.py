@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,3 +127,19 @@ def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
     x_min, y_min, x_max, y_max = area.bounds
     x, y = centres[:, 0], centres[:, 1]
     return np.asarray((x >= x_min) & (x < x_max) & (y >= y_min) & (y < y_max))
+
+
+MAIN_AREA = "long"
+BY_AREA = ("iou", "pq", "vpq", "iou_visible", "id_switches")
+"""Figures that carry the name of their area in results in any case."""
+
+
+def figures_by_area(areas: Mapping[str, MetricAccumulator]) -> Result:
+    """The figures of all areas: cell and instance figures with the area's name (iou_long …); box and track figures of
+    the main area under their own names, of other areas with the area's name."""
+    out: Result = {}
+    for area, accumulator in areas.items():
+        for key, value in accumulator.result().items():
+            named = key in BY_AREA or area != MAIN_AREA
+            out[f"{key}_{area}" if named else key] = value
+    return out

@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
 from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, FrameTruth, Tracks, truth_of
 from rsdfm_ros.evaluation.messages import Traffic
-from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, frame_ap, frame_iou
+from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area, frame_ap, frame_iou
 from rsdfm_ros.evaluation.protocol import HISTORY
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window, square_window
 
 VARIANTS = ("collaborative", "single")
 METHOD_OF = {"collaborative": "rsdfm", "single": "single"}
-#: Figures that carry the name of their area in results (iou_long …); the others do so only for areas but the long one.
-BY_AREA = ("iou", "pq", "vpq", "iou_visible", "id_switches")
+#: How far the truth of a future may be from the instant that was predicted.
+FUTURE_TOLERANCE_NS = 50_000_000
+PERIOD_NS = round(FRAME_PERIOD_S * 1e9)
 AREAS = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
 
 
@@ -81,7 +82,9 @@ class Mission:
         }
         self._instants: dict[int, Instant] = {}
         self._scored: set[int] = set()
+        self._closed_ns = -1
         self.missing_answers = 0
+        self.scored_instants = 0
 
     def at(self, stamp_ns: int) -> Instant:
         """The record of an instant, made when it does not exist yet."""
@@ -123,16 +126,19 @@ class Mission:
         """
         done = []
         known = sorted(s for s, i in self._instants.items() if i.truth is not None)
-        for position, stamp_ns in enumerate(known):
+        for stamp_ns in known:
             instant = self._instants[stamp_ns]
             if stamp_ns in self._scored:
                 continue
-            futures = known[position : position + HORIZON]
-            enough = len(futures) == HORIZON
-            if not final and not (enough and self._all_in(instant)):
+            futures = self._futures(stamp_ns, known)
+            later = known[-1] > stamp_ns + (HORIZON - 1) * PERIOD_NS
+            if not final and not (
+                (futures or later) and (stamp_ns <= self._closed_ns or self._all_in(instant))
+            ):
                 break
-            if enough and instant.frame >= HISTORY - 1:
+            if futures and instant.frame >= HISTORY - 1:
                 self._score(instant, [self._truth_at(s) for s in futures])
+                self.scored_instants += 1
             self._scored.add(stamp_ns)
             instant.answers = dict(instant.answers)
             done.append(instant)
@@ -140,16 +146,22 @@ class Mission:
             del self._instants[stamp_ns]
         return done
 
+    def close(self, stamp_ns: int) -> None:
+        """No answers will come any more for instants up to this stamp: `advance` does not wait for them."""
+        self._closed_ns = max(self._closed_ns, stamp_ns)
+
+    def forget(self, stamp_ns: int) -> int:
+        """Drop instants before this stamp whose truth never came; how many of them had answers."""
+        old = [s for s, i in self._instants.items() if s < stamp_ns and i.truth is None]
+        return sum(bool(self._instants.pop(s).answers) for s in old)
+
     def results(self) -> list[dict[str, Any]]:
         """One entry per variant, in the form of `rsdfm evaluate`'s results."""
         rows: list[dict[str, Any]] = []
         for variant in ("single", "collaborative"):
-            row: dict[str, Any] = {"method": METHOD_OF[variant]}
-            for area, accumulator in self._scores[variant].items():
-                for key, value in accumulator.result().items():
-                    row[f"{key}_{area}" if key in BY_AREA or area != "long" else key] = value
             traffic = self._traffic if variant == "collaborative" else Traffic()
-            rows.append({**row, **traffic.result(FRAME_PERIOD_S)})
+            figures = {**figures_by_area(self._scores[variant]), **traffic.result(FRAME_PERIOD_S)}
+            rows.append({"method": METHOD_OF[variant], **figures})
         return rows
 
     def agent_result(self, agent: str, variant: str) -> Result:
@@ -159,7 +171,7 @@ class Mission:
     def _score(self, instant: Instant, objects: Sequence[Objects]) -> None:
         truth = truth_of(objects, self.window)
         columns = {name: n for n, name in enumerate(instant.agents)}
-        for (agent, variant), answer in instant.answers.items():
+        for (agent, variant), answer in sorted(instant.answers.items()):  # not in the order of arrival
             if not self._complete(answer):
                 self.missing_answers += variant == "collaborative"
                 continue
@@ -188,6 +200,17 @@ class Mission:
         singles = {agent for agent, variant in instant.answers if variant == "single"}
         wanted = [(a, "collaborative") for a in self.agents] + [(a, "single") for a in singles]
         return all(self._complete(instant.answers.get(key)) for key in wanted)
+
+    def _futures(self, stamp_ns: int, known: Sequence[int]) -> list[int]:
+        """Stamps of the truth at this instant and the predicted ones; none if one of them is missing."""
+        found = []
+        for step in range(HORIZON):
+            due = stamp_ns + step * PERIOD_NS
+            nearest = min(known, key=lambda s: abs(s - due))
+            if abs(nearest - due) > FUTURE_TOLERANCE_NS:
+                return []
+            found.append(nearest)
+        return found
 
     def _truth_at(self, stamp_ns: int) -> Objects:
         truth = self._instants[stamp_ns].truth

@@ -15,7 +15,7 @@ from rsdfm_ros.evaluation.frames import HORIZON, FramePrediction, FrameTruth, tr
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.messages import Air, Sent, Traffic
 from rsdfm_ros.evaluation.methods import METHODS, Method
-from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result
+from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area
 from rsdfm_ros.evaluation.protocol import scored_frames
 from rsdfm_ros.evaluation.step import SoloHistory, Step
 from rsdfm_ros.geometry.lattice import Window
@@ -59,17 +59,8 @@ class MethodScore:
         self.traffic.merge(other.traffic)
 
     def result(self) -> Result:
-        """Cell and instance figures with the area's name (iou_long …); box, track and traffic figures of the
-        long area under their own names, of other areas with the area's name."""
-        out: Result = {}
-        for area, accumulator in self.areas.items():
-            for key, value in accumulator.result().items():
-                by_area = key in _BY_AREA or area != "long"
-                out[f"{key}_{area}" if by_area else key] = value
-        return {**out, **self.traffic.result(FRAME_PERIOD_S)}
-
-
-_BY_AREA = ("iou", "pq", "vpq", "iou_visible", "id_switches")
+        """Figures by area (metrics.figures_by_area) and the traffic."""
+        return {**figures_by_area(self.areas), **self.traffic.result(FRAME_PERIOD_S)}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rsdfm_ros.data.frame import CLASSES, Objects
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.evaluation.frames import HORIZON, Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.geometry.rotations import yaw_from_quaternion
+from rsdfm_ros.geometry.rotations import quaternion_from_yaw, yaw_from_quaternion
 
 
 def boxes_from_message(message: Any) -> Boxes:
@@ -87,6 +87,39 @@ def percent_from_message(message: Any, window: Window) -> NDArray[np.uint8]:
     if percent.min() < 0 or percent.max() > 100:
         raise MessageError("grid_values", "occupancy must lie in 0 to 100")
     return np.ascontiguousarray(percent).astype(np.uint8)
+
+
+def percent_of(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Occupancy in whole per cent, as an OccupancyGrid carries it.
+
+    Rounded down, so that a threshold of whole per cents means the same before and after.
+    """
+    percent: NDArray[np.uint8] = np.floor(np.clip(probability, 0.0, 1.0) * 100 + 1e-4).astype(np.uint8)
+    return percent
+
+
+def published_boxes(boxes: Boxes) -> Boxes:
+    """Boxes as an ObjectArray delivers them: highest score first, scores in single precision, headings through a
+    quaternion."""
+    ordered = boxes.select(np.argsort(-np.asarray(boxes.scores), kind="stable"))
+    yaws = [yaw_from_quaternion(tuple(map(float, quaternion_from_yaw(float(y))))) for y in ordered.yaws]
+    return Boxes(
+        np.asarray(ordered.classes, np.int64),
+        np.asarray(ordered.scores, np.float32).astype(np.float64),
+        np.asarray(ordered.centres, np.float64).reshape(-1, 3),
+        np.asarray(ordered.sizes, np.float64).reshape(-1, 3),
+        np.array(yaws, np.float64),
+        np.asarray(ordered.velocities, np.float64).reshape(-1, 2),
+    )
+
+
+def published_tracks(tracks: Tracks) -> Tracks:
+    """Trajectories as a TrajectoryArray delivers them: scores in single precision."""
+    return Tracks(
+        np.asarray(tracks.ids, np.int64),
+        np.asarray(tracks.positions, np.float64).reshape(len(tracks.ids), HORIZON, 2),
+        np.asarray(tracks.scores, np.float32).astype(np.float64),
+    )
 
 
 def _points(values: Sequence[object]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from sensor_msgs.msg import Image
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.evaluation.frames import Boxes, Tracks
+from rsdfm_ros.evaluation.task_messages import percent_of
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
 from rsdfm_ros.msg import GroundTruth, Object3D, ObjectArray, Trajectory, TrajectoryArray
@@ -98,9 +99,7 @@ def grid_to_message(
     info.width, info.height = window.shape
     info.origin.position.x, info.origin.position.y = window.bounds[:2]
     info.origin.orientation.w = 1.0
-    # Rounded down, so that a threshold of whole per cents means the same before and after.
-    percent = np.floor(np.clip(probability, 0.0, 1.0) * 100 + 1e-4).astype(np.int8)
-    message.data = array.array("b", np.ascontiguousarray(percent.T).tobytes())
+    message.data = array.array("b", np.ascontiguousarray(percent_of(probability).T).tobytes())
     return message
 
 

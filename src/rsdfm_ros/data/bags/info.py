@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 
 from rsdfm_ros.data.bags.bag import Bag
-from rsdfm_ros.data.bags.topic_map import TopicMap
+from rsdfm_ros.data.bags.topic_map import (
+    FEATURES,
+    IMAGES,
+    INFO,
+    POSES,
+    STATUS,
+    TF,
+    TRANSFORMS,
+    TRUTH,
+    TopicMap,
+)
 from rsdfm_ros.data.bags.types import has_header
 from rsdfm_ros.data.messages.stamps import NS
 
-IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-POSES = (
-    "geometry_msgs/msg/PoseWithCovarianceStamped",
-    "geometry_msgs/msg/PoseStamped",
-    "nav_msgs/msg/Odometry",
-)
-INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
-STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
 GAP_FACTOR = 3.0
 """A pause this many times the usual period is a gap."""
 
@@ -133,10 +135,11 @@ def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], 
             missing += _absence(topics, of.image, IMAGES, f"pictures of {name}'s {camera}")
             if of.intrinsics is None:
                 missing += _absence(topics, of.info, (INFO,), f"intrinsics of {name}'s {camera}")
-        missing += _absence(topics, wanted.pose, POSES, f"poses of {name}")
+        pose, kinds = ("/tf", (TRANSFORMS,)) if wanted.pose == TF else (wanted.pose, tuple(POSES))
+        missing += _absence(topics, pose, kinds, f"poses of {name}")
         uavs[name] = {
             "cameras": cameras,
-            "pose": _has(topics, wanted.pose, POSES),
+            "pose": _has(topics, pose, kinds),
             "features": _has(topics, wanted.features, (FEATURES,)),
             "status": _has(topics, wanted.status, (STATUS,)),
         }

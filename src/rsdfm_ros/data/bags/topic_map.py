@@ -20,6 +20,18 @@ MAX_UAVS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF = "tf"
+"""In place of a pose topic: poses come from /tf and /tf_static."""
+IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+POSES = {
+    "geometry_msgs/msg/PoseWithCovarianceStamped": "pose_with_covariance",
+    "geometry_msgs/msg/PoseStamped": "pose",
+    "nav_msgs/msg/Odometry": "odometry",
+    "px4_msgs/msg/VehicleOdometry": "px4_odometry",
+}
+"""Types of pose messages and what encoder_node calls them (pose_type)."""
+INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
+STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
 
 
 @dataclass(frozen=True)
@@ -73,8 +85,8 @@ class CameraTopics:
 @dataclass(frozen=True)
 class UavTopics:
     """What belongs to one UAV. cameras: by name · pose: PoseStamped, PoseWithCovarianceStamped or Odometry, of the UAV
-    or of its camera, px4_msgs/VehicleOdometry, or `tf` · features: FeaturePacket, status: AgentStatus; "" where they were
-    not recorded."""
+    or of its camera, px4_msgs/VehicleOdometry, or `tf` · features: FeaturePacket, status: AgentStatus; "" where none
+    was recorded."""
 
     cameras: Mapping[str, CameraTopics]
     pose: str
