@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
-from rsdfm_ros.sim.ground import FACADE_PX, GROUND_PX, Image, paint_facade, paint_ground
+from rsdfm_ros.sim.ground import FACADE_PX, GROUND_PX, Image, paint_ground
 from rsdfm_ros.sim.layout import Layout
+from rsdfm_ros.sim.looks import BARK, FACADES, ROOFS, TREES, Looks, draw_looks
 from rsdfm_ros.sim.meshes import Mesh, building_meshes, flat, tree_meshes
 from rsdfm_ros.sim.vehicles import VehicleSpec, parts
 
-FACADES, ROOFS, TREES = 4, 3, 3
 Z_NEAR_M, Z_FAR_M = 5.0, 700.0
 _EXTENT_M = 100.0
 
@@ -39,7 +39,7 @@ def build_scene(
     layout: Layout, vehicles: tuple[VehicleSpec, ...], agents: tuple[str, ...], seed: int, config: SimConfig
 ) -> Scene:
     """Compiles the world of a seed."""
-    rng = np.random.default_rng([seed, 8])
+    looks = draw_looks(seed)
     spec = mujoco.MjSpec()
     spec.visual.map.znear, spec.visual.map.zfar = Z_NEAR_M / _EXTENT_M, Z_FAR_M / _EXTENT_M
     spec.stat.extent, spec.stat.center = _EXTENT_M, [0.0, 0.0, 0.0]
@@ -47,9 +47,9 @@ def build_scene(
     spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 1280, config.samples
     spec.visual.quality.numquads = 1  # boxes are flat: nothing to subdivide
     spec.visual.global_.offwidth, spec.visual.global_.offheight = config.width_px, config.height_px
-    _light(spec, rng)
+    _light(spec, looks)
     _ground(spec, layout, seed)
-    _static(spec, layout, seed, rng)
+    _static(spec, layout, seed, looks)
     names = _vehicles(spec, vehicles)
     for agent in agents:
         body = spec.worldbody.add_body(name=agent, mocap=True, pos=[0, 0, 50])
@@ -67,24 +67,14 @@ def build_scene(
     )
 
 
-def _light(spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
-    """One sun of random direction and warmth, and light from the sky."""
-    azimuth, elevation = rng.uniform(0, 2 * math.pi), math.radians(rng.uniform(32, 75))
-    towards = np.array(
-        [
-            math.cos(azimuth) * math.cos(elevation),
-            math.sin(azimuth) * math.cos(elevation),
-            math.sin(elevation),
-        ]
-    )
-    warmth = rng.uniform(0.0, 0.12)
-    sun = rng.uniform(0.65, 0.9) * np.array([1.0, 1.0 - 0.5 * warmth, 1.0 - warmth])
-    sky = rng.uniform(0.32, 0.45) * np.array([0.95, 0.98, 1.05])
+def _light(spec: mujoco.MjSpec, looks: Looks) -> None:
+    """The sun, and light from the sky."""
+    towards = looks.towards_sun
     spec.worldbody.add_light(
         name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=150 * towards, dir=-towards,
-        diffuse=sun, ambient=[0, 0, 0], specular=[0.15, 0.15, 0.15], castshadow=True,
+        diffuse=looks.sun, ambient=[0, 0, 0], specular=[0.15, 0.15, 0.15], castshadow=True,
     )  # fmt: skip
-    spec.visual.headlight.ambient, spec.visual.headlight.diffuse = sky, 0.10 * np.ones(3)
+    spec.visual.headlight.ambient, spec.visual.headlight.diffuse = looks.sky, 0.10 * np.ones(3)
     spec.visual.headlight.specular = np.zeros(3)
 
 
@@ -128,32 +118,20 @@ def _mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh, material: str) -> None:
     _geom(spec.worldbody, mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=material)
 
 
-def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, rng: np.random.Generator) -> None:
+def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, looks: Looks) -> None:
     """Buildings and trees."""
     walls, roofs = building_meshes(layout.buildings, FACADES, ROOFS, seed)
-    for n, mesh in enumerate(walls):
-        facade = paint_facade(rng)
+    for n, (mesh, facade) in enumerate(zip(walls, looks.facades, strict=True)):
         assert facade.shape[0] == FACADE_PX
         _texture(spec, f"facade{n}", facade)
         _mesh(spec, f"walls{n}", mesh, f"facade{n}")
-    tones = (
-        (0.42, 0.41, 0.40),
-        (0.55, 0.53, 0.50),
-        (0.48, 0.30, 0.24),
-        (0.35, 0.37, 0.40),
-        (0.62, 0.62, 0.60),
-    )
-    for n, mesh in enumerate(roofs):
-        tone = np.clip(np.array(tones[int(rng.integers(len(tones)))]) * rng.uniform(0.85, 1.15), 0, 1)
+    for n, (mesh, tone) in enumerate(zip(roofs, looks.roofs, strict=True)):
         spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
         _mesh(spec, f"roofs{n}", mesh, f"roof{n}")
     trunks, crowns = tree_meshes(layout.trees, TREES, seed)
-    spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[0.28, 0.21, 0.15, 1])
+    spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[*BARK, 1])
     _mesh(spec, "trunks", trunks, "bark")
-    for n, mesh in enumerate(crowns):
-        green = np.clip(
-            np.array([0.22, 0.36, 0.14]) * rng.uniform(0.75, 1.3) + rng.normal(0, 0.03, 3), 0.03, 1
-        )
+    for n, (mesh, green) in enumerate(zip(crowns, looks.leaves, strict=True)):
         spec.add_material(name=f"leaves{n}", specular=0.0, shininess=0.0, rgba=[*green, 1.0])
         _mesh(spec, f"crowns{n}", mesh, f"leaves{n}")
 
