@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 
 import mujoco
@@ -80,26 +82,48 @@ class World:
         objects, index = self._objects(k)
         poses = self.poses(k)
         self._move(k, poses)
-        corners = box_corners(objects.centres, objects.sizes, objects.yaws)
-        K, w, h = self.config.K, self.config.width_px, self.config.height_px
         number = np.zeros(len(self._population.specs) + 1, np.int32)
         number[:-1] = self._population.ids[k]
         views, shares = [], np.zeros((len(objects), len(self.agents)))
         for a, (agent, T) in enumerate(zip(self.agents, poses, strict=True)):
-            image, vehicle, distance = self._render(int(self._scene.camera_ids[a]), depth)
-            seen = np.bincount(vehicle.ravel() + 1, minlength=len(number))[1:][index].astype(np.float64)
-            shares[:, a] = visibility(seen, silhouette_areas(corners, K, T, w, h), objects.classes)
-            views.append(CameraView(agent, image, K, T, depth=distance, ids=number[vehicle] if ids else None))
-        seen_objects = Objects(
-            objects.ids,
-            objects.classes,
-            objects.centres,
-            objects.sizes,
-            objects.yaws,
-            objects.velocities,
-            shares,
-        )
-        return WorldFrame(k, round(k * 1e9 / self.config.frame_rate_hz), tuple(views), seen_objects)
+            camera = int(self._scene.camera_ids[a])
+            image, vehicle, distance = self._render(camera, picture=True, depth=depth)
+            shares[:, a] = self._shares(objects, index, vehicle, T)
+            views.append(
+                CameraView(
+                    agent, image, self.config.K, T, depth=distance, ids=number[vehicle] if ids else None
+                )
+            )
+        stamp_ns = round(k * 1e9 / self.config.frame_rate_hz)
+        return WorldFrame(k, stamp_ns, tuple(views), replace(objects, visibility=shares))
+
+    def seen(self, k: int, poses: Mapping[str, NDArray[np.float64]]) -> Objects:
+        """All objects at frame k with the visibility from cameras at `poses` (T_map_camera by agent), wherever the
+        agents' own flights would take them; zero for agents without a pose. Raises: ValueError as `frame`.
+        """
+        objects, index = self._objects(k)
+        flights = self.poses(k)
+        self._move(k, [poses.get(agent, T) for agent, T in zip(self.agents, flights, strict=True)])
+        shares = np.zeros((len(objects), len(self.agents)))
+        for a, agent in enumerate(self.agents):
+            if agent in poses:
+                _, vehicle, _ = self._render(int(self._scene.camera_ids[a]), picture=False, depth=False)
+                shares[:, a] = self._shares(objects, index, vehicle, poses[agent])
+        return replace(objects, visibility=shares)
+
+    def _shares(
+        self,
+        objects: Objects,
+        index: NDArray[np.int64],
+        vehicle: NDArray[np.int64],
+        T: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Share (N,) of every object's silhouette among the pixels that show the vehicles of `index`."""
+        count = len(self._population.specs) + 1
+        pixels = np.bincount(vehicle.ravel() + 1, minlength=count)[1:][index].astype(np.float64)
+        corners = box_corners(objects.centres, objects.sizes, objects.yaws)
+        areas = silhouette_areas(corners, self.config.K, T, self.config.width_px, self.config.height_px)
+        return visibility(pixels, areas, objects.classes)
 
     def _objects(self, k: int) -> tuple[Objects, NDArray[np.int64]]:
         """Objects inside the labelled square and their vehicle indices."""
@@ -135,14 +159,14 @@ class World:
         mujoco.mj_camlight(s.model, d)
 
     def _render(
-        self, camera: int, depth: bool
+        self, camera: int, *, picture: bool, depth: bool
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32] | None]:
-        """Picture, vehicle index per pixel (-1 for everything else) and, on request, depth."""
+        """Picture (empty unless asked for), vehicle index per pixel (-1 elsewhere) and, on request, depth."""
         if self._renderer is None:
             self._renderer = mujoco.Renderer(self._scene.model, self.config.height_px, self.config.width_px)
         r = self._renderer
         r.update_scene(self._data, camera)
-        image = r.render()
+        image = r.render() if picture else np.zeros((0, 0, 3), np.uint8)
         r.enable_segmentation_rendering()
         segmentation = r.render()
         r.disable_segmentation_rendering()
