@@ -28,6 +28,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "train": ("rsdfm_ros.training.command", "train a model from a data set"),
         "evaluate": ("rsdfm_ros.evaluation.command", "measure methods on test scenes: accuracy and bytes"),
         "report": ("rsdfm_ros.evaluation.report_command", "make a page of pictures and tables from results"),
+        "view": (
+            "rsdfm_ros.view.command",
+            "look at a live fleet, a bag or a run; layouts for RViz and Foxglove",
+        ),
         "doctor": ("rsdfm_ros.doctor", "say what is there, what is missing, and the cure"),
     }
 )

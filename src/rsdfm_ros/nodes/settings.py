@@ -14,24 +14,63 @@ _MODEL = "model folder, or random:<configuration>[:<seed>] for untrained weights
 _THREADS = "threads of torch in this process"
 _SINGLE = "also answer without any peer, on topics under single/, for comparison"
 _RELIABILITY = "how images, camera information and poses are subscribed to"
+_REGION = (
+    "region of interest x_min y_min x_max y_max, m, widened to whole tiles and at most as large as the model's window; "
+    "empty: the model's own window"
+)
+_DEADLINE = (
+    "QoS deadline of feature packets: the sender promises and the receivers expect one at least that often, s; 0: no "
+    "deadline; the same on every UAV"
+)
+_OWN = "negative: what the model was calibrated for"
 _FEATURES = "reliability of feature packets; the same on every UAV"
 
 
 @dataclass(frozen=True)
-class EncoderSettings:
-    """encoder_node: pictures to bird's-eye-view features and packets."""
+class NodeSettings:
+    """What every node has."""
 
-    autostart: bool = setting(True, _AUTOSTART)
-    agent: str = setting("", "name of this UAV; empty: the node's namespace")
+    autostart: bool = setting(True, _AUTOSTART, read_only=True)
     frame_id: str = setting("map", _FRAME)
+    input_timeout_s: float = setting(
+        5.0,
+        "an input that does not come for that long is reported; answers older than that are stale, s",
+        low=0.1,
+        high=3600.0,
+        dynamic=True,
+    )
+
+
+@dataclass(frozen=True)
+class PipelineSettings(NodeSettings):
+    """What the nodes of a UAV's pipeline have."""
+
+    agent: str = setting("", "name of this UAV; empty: the node's namespace")
     model: str = setting("models/nano", _MODEL)
     threads: int = setting(1, _THREADS, low=1, high=64)
+    latency_warn_s: float = setting(
+        1.0,
+        "diagnostics warn when the 95th percentile of the latency is above, s",
+        low=0.0,
+        high=3600.0,
+        dynamic=True,
+    )
+    latency_error_s: float = setting(
+        5.0, "diagnostics report an error when it is above, s", low=0.0, high=3600.0, dynamic=True
+    )
+
+
+@dataclass(frozen=True)
+class EncoderSettings(PipelineSettings):
+    """encoder_node: pictures to bird's-eye-view features and packets."""
+
     image_reliability: str = setting("best_effort", _RELIABILITY, choices=RELIABILITY)
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
     liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
     lifespan_s: float = setting(
         0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0
     )
+    deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
     pose_tolerance_s: float = setting(
         0.02, "largest distance in time of picture and pose, s", low=0.0, high=1.0
     )
@@ -43,45 +82,57 @@ class EncoderSettings:
     ground_height_m: float = setting(
         0.0, "height of the ground plane in the lattice frame, m", low=-1e4, high=1e4
     )
-    budget_bytes: int = setting(18_000, "mean serialised bytes per picture", low=1000, high=10_000_000)
+    region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
+    budget_bytes: int = setting(
+        18_000, "mean serialised bytes per picture", low=1000, high=10_000_000, dynamic=True
+    )
     max_packet_bytes: int = setting(16_384, "largest packet payload in bytes", low=512, high=65_536)
 
 
 @dataclass(frozen=True)
-class CollaborationSettings:
+class CollaborationSettings(PipelineSettings):
     """collaboration_node: own and peers' features to fused maps."""
 
-    autostart: bool = setting(True, _AUTOSTART)
-    agent: str = setting("", "name of this UAV; empty: the node's namespace")
-    frame_id: str = setting("map", _FRAME)
-    model: str = setting("models/nano", _MODEL)
-    threads: int = setting(1, _THREADS, low=1, high=64)
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
     liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
-    lifespan_s: float = setting(
-        0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0
+    deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
+    region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
+    max_age_s: float = setting(
+        1.0, "peers' features older than this are not fused, s", low=0.0, high=60.0, dynamic=True
     )
-    max_age_s: float = setting(1.0, "peers' features older than this are not fused, s", low=0.0, high=60.0)
     peer_wait_s: float = setting(
-        0.1, "longest wait of the steady clock for peers' packets of the same instant, s", low=0.0, high=60.0
+        0.1,
+        "longest wait of the steady clock for peers' packets of the same instant, s",
+        low=0.0,
+        high=60.0,
+        dynamic=True,
     )
-    max_peers: int = setting(16, "peers listened to at most", low=0, high=64)
+    max_peers: int = setting(16, "peers listened to at most", low=0, high=64, dynamic=True)
+    peers: tuple[str, ...] = setting(
+        (),
+        "feature topics or names of the peers to listen to; empty: all that the ROS graph shows",
+        dynamic=True,
+    )
+    quarantine_after: int = setting(
+        8,
+        "a peer with so many refused packets in a row is not listened to for a while; 0: never",
+        low=0,
+        high=10_000,
+    )
+    quarantine_s: float = setting(
+        30.0, "first quarantine, s; it doubles each time, up to tenfold", low=0.1, high=3600.0
+    )
     discovery_period_s: float = setting(
         0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0
     )
     publish_single: bool = setting(False, _SINGLE)
-    publish_fused: bool = setting(True, "publish bev/fused for head nodes in other processes")
+    publish_fused: bool = setting(True, "publish bev/fused for head nodes in other processes", dynamic=True)
 
 
 @dataclass(frozen=True)
-class HeadSettings:
+class HeadSettings(PipelineSettings):
     """The three head nodes: fused maps to task outputs."""
 
-    autostart: bool = setting(True, _AUTOSTART)
-    agent: str = setting("", "name of this UAV; empty: the node's namespace")
-    frame_id: str = setting("map", _FRAME)
-    model: str = setting("models/nano", _MODEL)
-    threads: int = setting(1, _THREADS, low=1, high=64)
     publish_single: bool = setting(False, _SINGLE)
     publish_future: bool = setting(False, "publish future_masks, the predicted instance masks")
     publish_markers: bool = setting(True, "offer markers and paths for RViz and Foxglove")
@@ -97,18 +148,33 @@ class HeadSettings:
         5.0, "viewers remove markers that are older, s; 0: never", low=0.0, high=3600.0, dynamic=True
     )
     max_gap_s: float = setting(
-        1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0
+        1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0, dynamic=True
+    )
+    detection_score: float = setting(
+        -1.0, f"boxes with a lower score are not published; {_OWN}", low=-1.0, high=1.0, dynamic=True
+    )
+    object_score: float = setting(
+        -1.0,
+        f"boxes with this score count as objects: markers, status; {_OWN}",
+        low=-1.0,
+        high=1.0,
+        dynamic=True,
+    )
+    segmentation_probability: float = setting(
+        -1.0, f"cells above this probability belong to instances; {_OWN}", low=-1.0, high=1.0, dynamic=True
+    )
+    trajectory_probability: float = setting(
+        -1.0, f"the same for the coming steps; {_OWN}", low=-1.0, high=1.0, dynamic=True
     )
 
 
 @dataclass(frozen=True)
-class SimSettings:
+class SimSettings(NodeSettings):
     """sim_node: the simulated world."""
 
-    autostart: bool = setting(True, _AUTOSTART)
-    frame_id: str = setting("map", _FRAME)
     seed: int = setting(9000, "seed of layout, traffic and flights", low=0, high=2**31 - 1)
     uavs: int = setting(4, "number of UAVs", low=1, high=8)
+    agents: tuple[str, ...] = setting((), "names of the UAVs, which are their namespaces; empty: uav1 …")
     frames: int = setting(60, "frames to fly, at 2 Hz of mission time", low=1, high=120)
     lockstep: bool = setting(True, "wait until every UAV has answered a frame before the next one")
     real_time_factor: float = setting(
@@ -130,11 +196,9 @@ class SimSettings:
 
 
 @dataclass(frozen=True)
-class EvaluatorSettings:
+class EvaluatorSettings(NodeSettings):
     """evaluator_node: the fleet's answers against the truth, status, records."""
 
-    autostart: bool = setting(True, _AUTOSTART)
-    frame_id: str = setting("map", _FRAME)
     agents: tuple[str, ...] = setting(("uav1", "uav2", "uav3", "uav4"), "names of the UAVs")
     frames: int = setting(
         0, "the mission ends after so many frames; 0: runs until stopped", low=0, high=1_000_000
@@ -159,3 +223,15 @@ class EvaluatorSettings:
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
     image_reliability: str = setting("best_effort", _RELIABILITY, choices=RELIABILITY)
     liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
+
+
+@dataclass(frozen=True)
+class ViewSettings(NodeSettings):
+    """view_node: what `rsdfm view` shows of a live fleet."""
+
+    save: str = setting("", "recording (.rrd) to write instead of opening a window")
+    web: bool = setting(False, "serve a page to browsers instead of opening a window")
+    connect: str = setting(
+        "", "address of a viewer that runs already, such as rerun+http://127.0.0.1:9876/proxy"
+    )
+    topic_map: str = setting("", "topic map (YAML) for other topic names than ours; empty: ours")

@@ -1,0 +1,138 @@
+"""Look at a fleet: live, from a bag, or from the folder of a run; or write RViz and Foxglove layouts.
+
+With rerun: cameras with projected boxes, map layers (truth, alone, with peers), who contributes which cell,
+trajectories, bytes and latency over time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from rsdfm_ros.data.bags.map_file import load_map
+from rsdfm_ros.data.bags.topic_map import default_map
+from rsdfm_ros.errors import RsdfmError, require_ros
+from rsdfm_ros.view.foxglove import foxglove_layout
+from rsdfm_ros.view.rviz import rviz_config
+from rsdfm_ros.view.viewer import open_output, require_rerun
+
+MAX_UAVS = 64
+SHOWN_PROBLEMS = 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "source",
+        nargs="?",
+        type=Path,
+        help="a bag, or the folder of a run such as out/demo; without one: the fleet that is running now",
+    )
+    parser.add_argument(
+        "--map", type=Path, metavar="YAML", help="topic map for other topic names (docs/bags.md)"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--save", type=Path, metavar="FILE", help="write a recording (.rrd) instead of showing it"
+    )
+    where.add_argument("--web", action="store_true", help="serve it to a browser instead of opening a window")
+    where.add_argument(
+        "--connect", metavar="URL", help="show it in a viewer that runs already, also elsewhere"
+    )
+    layouts = parser.add_argument_group("layouts of other viewers")
+    layouts.add_argument("--rviz", type=Path, metavar="FILE", help="write an RViz 2 configuration and end")
+    layouts.add_argument("--foxglove", type=Path, metavar="FILE", help="write a Foxglove layout and end")
+    layouts.add_argument("--uavs", type=int, default=4, metavar="N", help="UAVs uav1 … uavN in a layout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; the exit status."""
+    if args.rviz is not None or args.foxglove is not None:
+        return _write_layouts(args)
+    require_rerun()
+    topic_map = default_map() if args.map is None else load_map(args.map)
+    if args.source is None:
+        return _live(args)
+    if not args.source.exists():
+        raise RsdfmError(
+            f"{args.source} does not exist: give a bag or the folder of a run, or nothing for a live fleet"
+        )
+    from rsdfm_ros.view.scene import Scene
+    from rsdfm_ros.view.sources import is_run, left_out, show_bag, show_run
+    from rsdfm_ros.view.viewer import new_recording
+
+    recording = new_recording(str(args.source))
+    where = open_output(recording, save=args.save, web=args.web, connect=args.connect)
+    scene, console = Scene(recording), Console(stderr=True)
+    problems: list[str] = []
+    try:
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task(f"reading {args.source}", total=None)
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            if is_run(args.source):
+                show_run(args.source, scene, advance)
+            else:
+                problems = left_out(show_bag(args.source, scene, topic_map, advance))
+    finally:
+        recording.flush()
+        if args.save is not None:
+            recording.disconnect()
+    print(where)
+    for sentence in problems[:SHOWN_PROBLEMS]:
+        console.print(f"left out: {sentence}", style="yellow", highlight=False, markup=False)
+    if len(problems) > SHOWN_PROBLEMS:
+        console.print(f"… and {len(problems) - SHOWN_PROBLEMS} more kinds", style="yellow")
+    if args.web:
+        _until_interrupted()
+    return 0
+
+
+def _write_layouts(args: argparse.Namespace) -> int:
+    if not 1 <= args.uavs <= MAX_UAVS:
+        raise RsdfmError(f"--uavs {args.uavs}: expected 1 to {MAX_UAVS}")
+    agents = [f"uav{n + 1}" for n in range(args.uavs)]
+    for path, make in ((args.rviz, rviz_config), (args.foxglove, foxglove_layout)):
+        if path is None:
+            continue
+        try:
+            path.write_text(make(agents))
+        except OSError as error:
+            raise RsdfmError(f"cannot write {path}: {error.strerror}") from error
+        print(path)
+    return 0
+
+
+def _live(args: argparse.Namespace, replace: Callable[[str, list[str]], None] = os.execv) -> int:
+    """Become the node that shows a live fleet: only nodes speak ROS."""
+    require_ros("the view of a live fleet")
+    values = {
+        "save": "" if args.save is None else str(args.save.absolute()),
+        "web": bool(args.web),
+        "connect": args.connect or "",
+        "topic_map": "" if args.map is None else str(args.map.absolute()),
+    }
+    command = [sys.executable, "-m", "rsdfm_ros.start", "view_node", "--ros-args"]
+    for name, value in values.items():
+        command += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, which ROS reads here
+    sys.stdout.flush()
+    replace(command[0], command)
+    return 0
+
+
+def _until_interrupted() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        pass

@@ -1,0 +1,56 @@
+"""Boxes in pictures: edges of upright boxes as pixels, cut at the camera's near plane."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.geometry.boxes import HasBoxes, bev_corners
+from rsdfm_ros.geometry.camera import project
+
+NEAR_M = 0.5
+#: Corners 0…3 are the bottom, 4…7 the top: front left, rear left, rear right, front right, as in bev_corners.
+EDGES = (
+    (0, 1), (1, 2), (2, 3), (3, 0),
+    (4, 5), (5, 6), (6, 7), (7, 4),
+    (0, 4), (1, 5), (2, 6), (3, 7),
+    (4, 3), (0, 7),  # a cross on the front
+)  # fmt: skip
+
+
+def box_corners(boxes: HasBoxes) -> NDArray[np.float64]:
+    """Corners (N, 8, 3) in metres: four below, four above."""
+    flat = bev_corners(boxes.centres, boxes.sizes, boxes.yaws)
+    half = np.asarray(boxes.sizes, dtype=np.float64).reshape(-1, 3)[:, 2:] / 2
+    middle = np.asarray(boxes.centres, dtype=np.float64).reshape(-1, 3)[:, 2:]
+    low = np.concatenate([flat, np.repeat((middle - half)[:, None], 4, axis=1)], axis=2)
+    high = np.concatenate([flat, np.repeat((middle + half)[:, None], 4, axis=1)], axis=2)
+    return np.concatenate([low, high], axis=1)
+
+
+def box_lines(
+    boxes: HasBoxes, K: NDArray[np.float64], T_map_camera: NDArray[np.float64], size: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Edges of the boxes that a camera sees, as lines (M, 2, 2) of pixels, and the row (M,) of the box of each.
+
+    size: (height, width) of the picture in pixels. A box is seen if any part of its edges lies in the picture.
+    """
+    corners = box_corners(boxes)
+    edges = corners[:, np.array(EDGES)]  # (N, 14, 2, 3)
+    rows = np.repeat(np.arange(len(corners)), len(EDGES))
+    ends = edges.reshape(-1, 2, 3)
+    axis = T_map_camera[:3, 2]
+    depth = (ends - T_map_camera[:3, 3]) @ axis
+    before = (depth >= NEAR_M).any(axis=1)
+    ends, depth, rows = ends[before], depth[before], rows[before]
+    # The end behind the near plane moves along the edge onto it.
+    for behind, other in ((0, 1), (1, 0)):
+        cut = depth[:, behind] < NEAR_M
+        share = (NEAR_M - depth[cut, other]) / (depth[cut, behind] - depth[cut, other])
+        ends[cut, behind] = ends[cut, other] + share[:, None] * (ends[cut, behind] - ends[cut, other])
+    pixels, _ = project(ends.reshape(-1, 3), K, T_map_camera)
+    lines = pixels.reshape(-1, 2, 2)
+    height, width = size
+    touches = ((lines.max(axis=1) >= 0) & (lines.min(axis=1) <= (width, height))).all(axis=1)
+    seen = np.isin(rows, np.unique(rows[touches]))
+    return lines[seen & touches], rows[seen & touches]

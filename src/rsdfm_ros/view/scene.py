@@ -1,0 +1,244 @@
+"""What is shown of a mission, as rerun entities. Messages, bags and recorded runs all end here.
+
+    /map/<uav>/<camera>          where the camera is; image, boxes (its detections) and truth projected into it
+    /map/<uav>/boxes, trajectories, track/<camera>;   /map/truth, roads, buildings
+    /bev/truth, /bev/<uav>/{single,collaborative}/{cells,boxes,trajectories}, /bev/<uav>/contributors, /bev/coverage
+    /plots/{bytes,latency_ms,iou}/<uav>
+
+Times are stamps on the timeline `stamp`: seconds since the start of a simulation's clock, or dates.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import CameraView, Objects
+from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects
+from rsdfm_ros.evaluation.metrics import frame_iou
+from rsdfm_ros.geometry.boxes import rasterise_boxes
+from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.view import maps
+from rsdfm_ros.view.canvas import TRUTH_COLOUR, Canvas, class_name
+
+COLLABORATIVE, SINGLE = "collaborative", "single"
+BOX_SCORE = 0.3
+"""Less sure detections are not shown."""
+FOREGROUND_PERCENT = 50
+SCORED_M = 50.0
+"""IoU is of ±50 m around the origin, as in reports, where the map covers that."""
+MAX_AGENTS = 64
+KEPT_INSTANTS = 40
+TRACK_POINTS = 2000
+
+
+@dataclass
+class _Instant:
+    """What must meet before it can be drawn: pictures and boxes of one stamp, truth and answers."""
+
+    cameras: dict[tuple[str, str], CameraView] = field(default_factory=dict)
+    boxes: dict[str, Boxes] = field(default_factory=dict)
+    truth: Boxes | None = None
+    true: NDArray[np.bool_] | None = None
+    cells: dict[tuple[str, str], NDArray[np.bool_]] = field(default_factory=dict)
+    visible: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    peers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    dominant: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+class Scene:
+    """Takes arrays by UAV and stamp (ns) in any order, and draws what is complete."""
+
+    def __init__(self, recording: Any, agents: Sequence[str] = (), window: Window | None = None) -> None:
+        """agents: those known beforehand; others get their place when they appear. window: of all maps, if known."""
+        self.canvas = Canvas(recording)
+        self.agents: list[str] = list(agents)
+        self.cameras: list[tuple[str, str]] = []
+        self.window = window
+        self._instants: OrderedDict[int, _Instant] = OrderedDict()
+        self._tracks: dict[str, list[NDArray[np.float64]]] = {}
+        self.canvas.arrange(self.agents, self.cameras)
+
+    # --- taking in ------------------------------------------------------------------------------------------------
+
+    def camera(self, agent: str, ns: int, view: CameraView, name: str = "camera") -> None:
+        """A picture and where it was taken."""
+        self._know(agent)
+        if (agent, name) not in self.cameras and len(self.cameras) < MAX_AGENTS:
+            self.cameras.append((agent, name))
+            self.canvas.arrange(self.agents, self.cameras)
+        instant = self._open(ns)
+        self.canvas.camera(f"/map/{agent}/{name}", view)
+        track = self._tracks.setdefault(f"/map/{agent}/track/{name}", [])
+        track.append(view.T_map_camera[:3, 3].copy())
+        del track[:-TRACK_POINTS]
+        if len(track) > 1:
+            self.canvas.track(f"/map/{agent}/track/{name}", np.array(track), self._colour(agent))
+        instant.cameras[agent, name] = view
+        self._project(instant, agent)
+
+    def detections(self, agent: str, variant: str, ns: int, boxes: Boxes) -> None:
+        """What a UAV found."""
+        self._know(agent)
+        instant, sure = self._open(ns), boxes.select(boxes.scores >= BOX_SCORE)
+        if self.window is not None:
+            self.canvas.flat(f"/bev/{agent}/{variant}/boxes", sure, self.window)
+        if variant == COLLABORATIVE:
+            labels = [f"{class_name(c)} {s:.2f}" for c, s in zip(sure.classes, sure.scores, strict=True)]
+            self.canvas.solid(f"/map/{agent}/boxes", sure, None, labels)
+            instant.boxes[agent] = sure
+            self._project(instant, agent)
+
+    def truth(self, ns: int, objects: Objects) -> None:
+        """Where the vehicles really are."""
+        instant = self._open(ns)
+        instant.truth = boxes = boxes_of_objects(objects)
+        labels = [f"{class_name(c)} #{i}" for c, i in zip(objects.classes, objects.ids, strict=True)]
+        self.canvas.solid("/map/truth", boxes, TRUTH_COLOUR, labels)
+        for agent in {a for a, _ in instant.cameras}:
+            self._project(instant, agent)
+        if self.window is not None:
+            self.canvas.flat("/bev/truth/boxes", boxes, self.window, TRUTH_COLOUR)
+            ids = np.arange(1, len(boxes) + 1)
+            self.true_cells(ns, rasterise_boxes(ids, boxes.centres, boxes.sizes, boxes.yaws, self.window) > 0)
+
+    def true_cells(self, ns: int, vehicle: NDArray[np.bool_]) -> None:
+        """Cells (ni, nj) of the window in which there really is a vehicle."""
+        instant = self._open(ns)
+        instant.true = vehicle
+        classes = np.where(vehicle, maps.VEHICLE, maps.GROUND).astype(np.uint8)
+        self.canvas.map("/bev/truth/cells", classes, self.window)
+        for (agent, variant), answered in instant.cells.items():
+            self._compare(agent, variant, answered, vehicle)
+
+    def occupancy(
+        self, agent: str, variant: str, ns: int, percent: NDArray[np.uint8], window: Window
+    ) -> None:
+        """Probability of a vehicle in per cent (ni, nj) on a window; the first window is that of the whole scene."""
+        self._know(agent)
+        instant = self._open(ns)
+        if self.window is None:
+            self.window = window
+            if instant.truth is not None and instant.true is None:
+                b, ids = instant.truth, np.arange(1, len(instant.truth) + 1)
+                instant.true = rasterise_boxes(ids, b.centres, b.sizes, b.yaws, window) > 0
+        if window != self.window:
+            raise ValueError(f"expected a map of {self.window}, as before, got {window}")
+        vehicle = percent >= FOREGROUND_PERCENT
+        instant.cells[agent, variant] = vehicle
+        self._compare(agent, variant, vehicle, instant.true)
+
+    def paths(
+        self, agent: str, variant: str, ns: int, positions: NDArray[np.float64], ids: Sequence[int] = ()
+    ) -> None:
+        """Where objects are and will be: positions (N, K, 2) m."""
+        self._know(agent)
+        self._open(ns)
+        if self.window is not None:
+            self.canvas.flat_paths(f"/bev/{agent}/{variant}/trajectories", positions, self.window)
+        if variant == COLLABORATIVE:
+            self.canvas.solid_paths(f"/map/{agent}/trajectories", positions, [f"#{i}" for i in ids])
+
+    def sees(self, agent: str, ns: int, visible: NDArray[np.bool_]) -> None:
+        """Cells (ni, nj) of the window that a UAV sends features of, packet by packet."""
+        self._know(agent)
+        instant = self._open(ns)
+        before = instant.visible.get(agent)
+        instant.visible[agent] = visible if before is None else before | visible
+        known = {a: v for a, v in instant.visible.items() if a in self.agents}
+        numbers = [self.agents.index(a) for a in known]
+        if known:
+            self.canvas.map(
+                "/bev/coverage", maps.coverage_classes(list(known.values()), numbers), self.window
+            )
+
+    def contributors(self, agent: str, ns: int, dominant: NDArray[np.uint8]) -> None:
+        """Who weighs most in every cell (ni, nj) of a UAV's fused map; 1 + k is the k-th of `peers`."""
+        self._know(agent)
+        self._open(ns).dominant[agent] = dominant
+        self._contribute(agent, ns)
+
+    def peers(self, agent: str, ns: int, names: Sequence[str]) -> None:
+        """Whose features entered a UAV's map, in the order that `contributors` counts."""
+        self._know(agent)
+        self._open(ns).peers[agent] = tuple(names)
+        self._contribute(agent, ns)
+
+    def figure(self, plot: str, agent: str, ns: int, value: float) -> None:
+        """A point of a plot of a UAV: `bytes` or `latency_ms`."""
+        self._know(agent)
+        self._open(ns)
+        self.canvas.point(f"/plots/{plot}/{agent}", value)
+
+    def surroundings(
+        self,
+        roads: Sequence[Sequence[tuple[float, float]]],
+        buildings: Sequence[Sequence[tuple[float, float]]],
+    ) -> None:
+        """What stands still, as polygons of (x, y) in metres."""
+        self.canvas.still("roads", roads, self.window)
+        self.canvas.still("buildings", buildings, self.window)
+
+    # --- what has met ---------------------------------------------------------------------------------------------
+
+    def _project(self, instant: _Instant, agent: str) -> None:
+        """Boxes of an instant in the pictures that a UAV took then."""
+        for (owner, name), view in instant.cameras.items():
+            if owner != agent:
+                continue
+            path = f"/map/{agent}/{name}"
+            if agent in instant.boxes:
+                self.canvas.projected(f"{path}/boxes", view, instant.boxes[agent], None)
+            if instant.truth is not None:
+                self.canvas.projected(f"{path}/truth", view, instant.truth, TRUTH_COLOUR)
+
+    def _compare(
+        self, agent: str, variant: str, vehicle: NDArray[np.bool_], true: NDArray[np.bool_] | None
+    ) -> None:
+        self.canvas.map(f"/bev/{agent}/{variant}/cells", maps.answer_classes(vehicle, true), self.window)
+        if true is None or self.window is None:
+            return
+        try:
+            area = self.window.crop(square_window(SCORED_M, self.window.cell_size))
+        except ValueError:
+            area = (slice(None), slice(None))
+        iou = frame_iou(vehicle[area], true[area])
+        if iou is not None:
+            self.canvas.point(f"/plots/iou/{agent} {variant}", iou)
+
+    def _contribute(self, agent: str, ns: int) -> None:
+        instant = self._open(ns)
+        dominant, names = instant.dominant.get(agent), instant.peers.get(agent)
+        if dominant is None or names is None:
+            return
+        for name in names:
+            self._know(name)
+        numbers = [self.agents.index(n) for n in (agent, *names) if n in self.agents]
+        self.canvas.map(
+            f"/bev/{agent}/contributors", maps.contributor_classes(dominant, numbers), self.window
+        )
+
+    # --- keeping --------------------------------------------------------------------------------------------------
+
+    def _open(self, ns: int) -> _Instant:
+        """The instant, with the canvas at its time."""
+        self.canvas.at(ns)
+        if ns not in self._instants:
+            self._instants[ns] = _Instant()
+            while len(self._instants) > KEPT_INSTANTS:
+                self._instants.popitem(last=False)
+        return self._instants[ns]
+
+    def _know(self, agent: str) -> None:
+        """Give a UAV its number, colour and views."""
+        if agent not in self.agents and len(self.agents) < MAX_AGENTS:
+            self.agents.append(agent)
+            self.canvas.arrange(self.agents, self.cameras)
+
+    def _colour(self, agent: str) -> tuple[int, ...]:
+        return maps.uav_colour(self.agents.index(agent)) if agent in self.agents else (200, 200, 200, 255)

@@ -1,0 +1,149 @@
+"""Rerun: the recording that everything is shown in, where it goes, and how the window is laid out.
+
+rerun-sdk is an extra (requirements/view.txt): it is imported here, when somebody views.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rsdfm_ros.errors import RsdfmError
+
+APPLICATION = "rsdfm_ros"
+MEMORY_LIMIT = "25%"
+"""Of this machine's memory: a live viewer drops its oldest data beyond it."""
+
+
+class ViewerError(RsdfmError):
+    """The viewer is missing, or cannot do what was asked."""
+
+
+def require_rerun() -> Any:
+    """The module rerun. Raises: ViewerError that says how to get it."""
+    try:
+        return importlib.import_module("rerun")
+    except ImportError as error:
+        if sys.version_info < (3, 11):
+            cure = "it needs Python 3.11 or later and this is {}.{}".format(*sys.version_info[:2])
+        else:
+            cure = "run `make setup-view` (or: pip install -r requirements/view.txt), about 220 MB"
+        raise ViewerError(
+            f"`rsdfm view` shows things with rerun-sdk, which is not here ({error}): {cure}. "
+            "`rsdfm report` makes a page that needs no viewer"
+        ) from error
+
+
+def new_recording(name: str) -> Any:
+    """An empty recording, not connected to anything yet."""
+    rr = require_rerun()
+    recording = rr.RecordingStream(APPLICATION)
+    recording.send_recording_name(name)
+    return recording
+
+
+def open_output(
+    recording: Any, *, save: Path | None = None, web: bool = False, connect: str | None = None
+) -> str:
+    """Send a recording to a file, a browser, a running viewer, or (the default) a window; where, as a sentence.
+
+    Raises: ViewerError.
+    """
+    rr = require_rerun()
+    if save is not None:
+        if save.is_dir() or not save.parent.is_dir():
+            raise ViewerError(f"--save {save}: give a file in a folder that exists, such as out/flight.rrd")
+        try:
+            recording.save(save)
+        except (OSError, RuntimeError) as error:
+            raise ViewerError(f"--save {save}: cannot be written ({error})") from error
+        return f"recorded to {save}"
+    if connect is not None:
+        if not connect.startswith(("rerun+http://", "rerun+https://", "rerun://")):
+            raise ViewerError(
+                f"--connect {connect}: expected an address such as rerun+http://127.0.0.1:9876/proxy"
+            )
+        recording.connect_grpc(connect)
+        return f"shown by the viewer at {connect}"
+    if web:
+        try:
+            address = recording.serve_grpc(server_memory_limit=MEMORY_LIMIT)
+            rr.serve_web_viewer(open_browser=False, connect_to=address)
+        except RuntimeError as error:
+            raise ViewerError(f"--web: the page cannot be served ({error})") from error
+        return f"shown at http://127.0.0.1:9090/?url={address} (Ctrl-C ends it)"
+    _require_binary()
+    try:
+        recording.spawn(memory_limit=MEMORY_LIMIT, hide_welcome_screen=True)
+    except (OSError, RuntimeError) as error:
+        raise ViewerError(f"the viewer does not start ({error}): use --save FILE or --web instead") from error
+    return "shown in a window of the rerun viewer"
+
+
+def _require_binary() -> None:
+    beside = Path(sys.executable).parent / "rerun"
+    if shutil.which("rerun") is None and not beside.exists():
+        raise ViewerError(
+            "the program `rerun`, which shows the window, is not on PATH although rerun-sdk is installed: "
+            "reinstall it (make setup-view), or use --save FILE or --web"
+        )
+
+
+def blueprint(agents: Sequence[str], cameras: Sequence[tuple[str, str]] = ()) -> Any:
+    """The window: cameras above; below them the scene in 3D, per UAV the maps truth | alone | with peers and who
+    contributes; plots of bytes, latency and IoU at the bottom."""
+    rrb = importlib.import_module("rerun.blueprint")
+    places = sorted(cameras) or [(a, "camera") for a in agents]
+    pictures = [
+        rrb.Spatial2DView(origin=f"/map/{a}/{c}", name=a if c == "camera" else f"{a} {c}") for a, c in places
+    ]
+    maps = [
+        rrb.Horizontal(
+            _map_view(rrb, "truth", ["/bev/truth/**"]),
+            _map_view(rrb, f"{a} alone", [f"/bev/{a}/single/**"]),
+            _map_view(rrb, f"{a} with peers", [f"/bev/{a}/collaborative/**"]),
+            _map_view(rrb, "who contributes", [f"/bev/{a}/contributors"]),
+            name=a,
+        )
+        for a in agents
+    ]
+    maps.append(_map_view(rrb, "who sees what", ["/bev/coverage"]))
+    plots = [
+        rrb.TimeSeriesView(origin=f"/plots/{name}", name=title)
+        for name, title in (
+            ("bytes", "bytes sent per picture"),
+            ("latency_ms", "latency, ms"),
+            ("iou", "IoU with the truth"),
+        )
+    ]
+    return rrb.Blueprint(
+        rrb.Vertical(
+            rrb.Horizontal(*pictures) if pictures else rrb.Spatial2DView(origin="/map", name="no camera yet"),
+            rrb.Horizontal(
+                rrb.Spatial3DView(origin="/map", contents=_scene(agents), name="scene"),
+                rrb.Tabs(*maps),
+                column_shares=[2, 3],
+            ),
+            rrb.Horizontal(*plots),
+            row_shares=[3, 5, 2],
+        ),
+        rrb.TimePanel(state="collapsed"),
+        rrb.SelectionPanel(state="collapsed"),
+        rrb.BlueprintPanel(state="collapsed"),
+    )
+
+
+def _scene(agents: Sequence[str]) -> list[str]:
+    """What the 3D view shows: one answer, not all of them on top of each other."""
+    others = [f"- /map/{agent}/{name}" for agent in agents[1:] for name in ("boxes", "trajectories")]
+    return ["+ /map/**", *others]
+
+
+def _map_view(rrb: Any, name: str, contents: list[str]) -> Any:
+    return rrb.Spatial2DView(
+        origin="/bev", contents=["/bev/still/**", *contents], name=name, background=[18, 22, 28]
+    )
