@@ -1,0 +1,192 @@
+"""gazebo_flight_node: flies the UAVs of a Gazebo world as planned and says where their cameras are.
+
+From the bridge come odometry, joint states and intrinsics of every UAV; back go velocities and gimbal angles. For every
+picture it publishes what the UAV's nodes need: the pose of the camera's optical frame at the picture's stamp, and the
+intrinsics in ROS's convention. Simulation time is read from the stamps of the odometry.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped, Twist
+from nav_msgs.msg import Odometry
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, JointState
+from std_msgs.msg import Float64
+
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.pose_buffer import PoseBuffer
+from rsdfm_ros.data.messages.poses import PoseSample, from_odometry
+from rsdfm_ros.data.messages.stamps import checked_stamp_ns
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes import convert, qos
+from rsdfm_ros.nodes.base import RsdfmNode, run
+from rsdfm_ros.nodes.gazebo_settings import GazeboFlightSettings
+from rsdfm_ros.sim.flight import Flight, make_flights
+from rsdfm_ros.sim.gazebo.bridge import GIMBAL_TOPICS
+from rsdfm_ros.sim.gazebo.gimbal import camera_pose, steer
+from rsdfm_ros.sim.gazebo.uav import PITCH_JOINT, ROLL_JOINT
+from rsdfm_ros.sim.gazebo.world import MAX_UAVS
+
+WAITING_PICTURES = 8
+"""Pictures of one UAV that may wait for the odometry of their instant."""
+
+
+@dataclass
+class _Uav:
+    """What is known of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp."""
+
+    flight: Flight
+    base: PoseBuffer
+    camera: PoseBuffer
+    outputs: dict[str, Any]
+    pictures: deque[tuple[int, CameraInfo]] = field(default_factory=deque)
+
+    def clear(self) -> None:
+        self.base.clear()
+        self.camera.clear()
+        self.pictures.clear()
+
+
+class GazeboFlightNode(RsdfmNode[GazeboFlightSettings]):
+    """One for all UAVs of a world."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("gazebo_flight_node", GazeboFlightSettings, **options)
+        self._uavs: dict[str, _Uav] = {}
+
+    def check(self, settings: GazeboFlightSettings) -> None:
+        check_agents(settings.agents)
+
+    def configure(self) -> None:
+        s, reliable = self.settings, qos.sensor("reliable", depth=10)
+        gap_ns = round(s.max_gap_s * 1e9)
+        flights = make_flights(s.seed, len(s.agents))
+        for agent, flight in zip(s.agents, flights, strict=True):
+            outputs = {
+                "pose": self.create_publisher(PoseWithCovarianceStamped, f"{agent}/pose", reliable),
+                "info": self.create_publisher(CameraInfo, f"{agent}/camera/camera_info", reliable),
+                "velocity": self.create_publisher(Twist, f"{agent}/cmd_vel", reliable),
+            }
+            for joint, topic in GIMBAL_TOPICS.items():
+                outputs[joint] = self.create_publisher(Float64, f"{agent}/{topic}", reliable)
+            buffers = [PoseBuffer(tolerance_ns=0, max_gap_ns=gap_ns) for _ in range(2)]
+            self._uavs[agent] = _Uav(flight, buffers[0], buffers[1], outputs)
+
+    def cleanup(self) -> None:
+        self._uavs = {}
+
+    def activate(self) -> None:
+        profile = qos.sensor(self.settings.input_reliability, depth=50)
+        inputs = (
+            (Odometry, "odometry", self._on_odometry, "odometry"),
+            (JointState, "joint_states", self._on_joints, "joint states"),
+            (CameraInfo, "gazebo/camera_info", self._on_picture, "camera_info of Gazebo"),
+        )
+        for agent, uav in self._uavs.items():
+            for kind, topic, handler, what in inputs:
+                self.create_subscription(
+                    kind, f"{agent}/{topic}", lambda m, h=handler, u=uav, a=agent: h(a, u, m), profile
+                )
+                self.expect(f"{agent}/{topic}", what)
+
+    def deactivate(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        for uav in self._uavs.values():
+            uav.clear()
+
+    # --- state in, commands out -----------------------------------------------------------------------------------
+
+    def _on_odometry(self, agent: str, uav: _Uav, message: Odometry) -> None:
+        posed = from_odometry(message)
+        uav.base.add(posed.stamp_ns, posed.sample)
+        if self.settings.fly:
+            self._steer(uav, posed.stamp_ns, posed.sample.T)
+        self._report(agent, uav)
+
+    def _on_joints(self, agent: str, uav: _Uav, message: JointState) -> None:
+        stamp_ns = checked_stamp_ns(message.header.stamp, "joint states")
+        angles = dict(zip((n.rpartition("::")[2] for n in message.name), message.position, strict=False))
+        missing = [j for j in (PITCH_JOINT, ROLL_JOINT) if not math.isfinite(angles.get(j, math.nan))]
+        if missing:
+            raise MessageError("joint_states", f"{agent}: expected a finite position of joint {missing[0]}")
+        T = camera_pose(np.eye(4), angles[PITCH_JOINT], angles[ROLL_JOINT])
+        uav.camera.add(stamp_ns, PoseSample(T))
+        self._report(agent, uav)
+
+    def _steer(self, uav: _Uav, stamp_ns: int, T_map_base: NDArray[np.float64]) -> None:
+        s = self.settings
+        command = steer(uav.flight, stamp_ns / 1e9 - s.start_s, T_map_base, s.lead_s)
+        twist = Twist()
+        twist.linear.x, twist.linear.y, twist.linear.z = (float(v) for v in command.linear)
+        twist.angular.x, twist.angular.y, twist.angular.z = (float(v) for v in command.angular)
+        uav.outputs["velocity"].publish(twist)
+        uav.outputs[PITCH_JOINT].publish(Float64(data=float(command.pitch)))
+        uav.outputs[ROLL_JOINT].publish(Float64(data=float(command.roll)))
+        self.health.count("commands")
+
+    # --- pictures -------------------------------------------------------------------------------------------------
+
+    def _on_picture(self, agent: str, uav: _Uav, message: CameraInfo) -> None:
+        stamp_ns = checked_stamp_ns(message.header.stamp, "camera_info")
+        uav.pictures.append((stamp_ns, message))
+        if len(uav.pictures) > WAITING_PICTURES:
+            late, _ = uav.pictures.popleft()
+            self.reject("no_pose", f"{agent}: no odometry or joint states up to {late / 1e9:.3f} s")
+        self._report(agent, uav)
+
+    def _report(self, agent: str, uav: _Uav) -> None:
+        """Publish pose and intrinsics of every picture whose instant is known."""
+        while uav.pictures and uav.base.ready(uav.pictures[0][0]) and uav.camera.ready(uav.pictures[0][0]):
+            stamp_ns, info = uav.pictures.popleft()
+            T = uav.base.at(stamp_ns).T @ uav.camera.at(stamp_ns).T
+            pose = convert.pose_to_message(T, np.zeros((6, 6)), stamp_ns, self.settings.frame_id)
+            uav.outputs["info"].publish(ros_intrinsics(info, f"{agent}/camera_optical"))
+            uav.outputs["pose"].publish(pose)
+            self.health.count("pictures")
+
+
+def ros_intrinsics(info: CameraInfo, frame_id: str) -> CameraInfo:
+    """Gazebo's intrinsics with the principal point counted from the centre of the first pixel, as ROS counts.
+
+    Raises: MessageError `camera_info` for intrinsics that are not those of a Gazebo camera without lens: the principal
+    point in the middle of the picture, no distortion. Anything else is measured in a way that nobody could tell.
+    """
+    middle = (0.5 * info.width, 0.5 * info.height)
+    if abs(info.k[2] - middle[0]) > 1e-6 or abs(info.k[5] - middle[1]) > 1e-6 or any(info.d):
+        raise MessageError(
+            "camera_info",
+            f"expected Gazebo's pinhole with the principal point at {middle} and no distortion, "
+            f"got {info.k[2]}, {info.k[5]} and {list(info.d)}",
+        )
+    size = (int(info.height), int(info.width))
+    K = np.asarray(info.k, np.float64).reshape(3, 3)
+    stamp_ns = checked_stamp_ns(info.header.stamp, "camera_info")
+    return convert.intrinsics_to_message(K, size, stamp_ns, frame_id)
+
+
+def check_agents(agents: tuple[str, ...]) -> None:
+    """RsdfmError unless these can be the UAVs of one world."""
+    if (
+        not 1 <= len(agents) <= MAX_UAVS
+        or len(set(agents)) < len(agents)
+        or not all(map(str.isidentifier, agents))
+    ):
+        raise RsdfmError(f"agents: expected 1 to {MAX_UAVS} different names such as uav1, got {list(agents)}")
+
+
+def main() -> int:
+    """Run until stopped."""
+    return run(lambda: [GazeboFlightNode()])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
