@@ -25,6 +25,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "demo": ("rsdfm_ros.fleet.demo", "fly four simulated UAVs over real DDS and write a report"),
         "fleet": ("rsdfm_ros.fleet.command", "run a fleet: one process per UAV, simulator, evaluator"),
         "simulate": ("rsdfm_ros.data.simulate", "make a data set of simulated missions (nuScenes schema)"),
+        "gazebo": (
+            "rsdfm_ros.fleet.gazebo_command",
+            "write the same world for Gazebo: SDF, UAV model, bridge",
+        ),
         "train": ("rsdfm_ros.training.command", "train a model from a data set"),
         "evaluate": ("rsdfm_ros.evaluation.command", "measure methods on test scenes: accuracy and bytes"),
         "report": ("rsdfm_ros.evaluation.report_command", "make a page of pictures and tables from results"),

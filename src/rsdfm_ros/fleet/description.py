@@ -57,7 +57,15 @@ class WorldDescription:
         True, "mission time stands still until every UAV has answered; otherwise frames come at a fixed rate"
     )
     real_time_factor: float = setting(
-        1.0, "mission seconds per second when not in lockstep", low=0.01, high=100.0
+        1.0, "mission seconds per second when not in lockstep; in Gazebo the most that it tries to reach",
+        low=0.01, high=100.0,
+    )  # fmt: skip
+    start_s: float = setting(
+        20.0,
+        "Gazebo only: simulation time of the first frame, s, a multiple of 0.5; until then vehicles and UAVs wait, so "
+        "that every process can start",
+        low=0.0,
+        high=3600.0,
     )
     first_answer_timeout_s: float = setting(
         30.0, "longest wait for the answers to the first frame in lockstep, s", low=0.1, high=600.0
@@ -242,8 +250,10 @@ class FleetDescription:
 
     def check(self, where: str = "") -> None:
         """Raise FleetDescriptionError for values that do not fit together."""
-        if self.world.kind == SIMULATION:
+        if self.world.kind in (SIMULATION, GAZEBO):
             require(self.uavs <= 8, "uavs", "1 to 8", self.uavs)
+        start_s = self.world.start_s
+        require(2 * start_s == round(2 * start_s), "world.start_s", "a multiple of 0.5 s", start_s)
         require(bool(self.model), "model", "a model folder", self.model)
         twice = [name for name in self.agents if self.agents.count(name) > 1]
         require(not twice, "members", "names that differ", twice[0] if twice else "")

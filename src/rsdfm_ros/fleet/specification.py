@@ -54,6 +54,8 @@ def node_specifications(fleet: FleetDescription, out: str | Path | None = None) 
             specs.append(_uav(fleet, index, name, executable))
     if fleet.world.kind == SIMULATION:
         specs.append(_world(fleet))
+    if fleet.world.kind == GAZEBO:
+        specs += _beside_gazebo(fleet)
     return specs
 
 
@@ -150,12 +152,35 @@ def _world(fleet: FleetDescription) -> NodeSpec:
     )
 
 
+def _beside_gazebo(fleet: FleetDescription) -> list[NodeSpec]:
+    """What flies the UAVs of a Gazebo world and tells the truth about it; the truth ends with the mission."""
+    w = fleet.world
+    shared = {"use_sim_time": True, "seed": w.seed, "agents": list(fleet.agents), "start_s": w.start_s}
+    more: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("gazebo_truth", "gazebo_truth_node", {"frames": w.frames}),
+        ("gazebo_flight", "gazebo_flight_node", {}),
+    )
+    return [
+        NodeSpec(
+            name,
+            WORLD,
+            executable,
+            fleet.namespace_prefix,
+            {**shared, **parameters},
+            _environment(fleet),
+            outside_remaps(fleet),
+            log_level=fleet.processes.log_level,
+        )
+        for name, executable, parameters in more
+    ]
+
+
 def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
     e, facts = fleet.evaluator, model_facts(fleet.model)
     parameters = {
         "use_sim_time": fleet.world.kind in (SIMULATION, GAZEBO),
         "agents": list(fleet.agents),
-        "frames": fleet.world.frames if fleet.world.kind == SIMULATION else 0,
+        "frames": fleet.world.frames if fleet.world.kind in (SIMULATION, GAZEBO) else 0,
         "map_bounds_m": list(facts.bounds_m),
         "cell_size_m": facts.cell_size_m,
         "foreground_percent": facts.foreground_percent,

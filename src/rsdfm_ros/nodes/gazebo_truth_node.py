@@ -1,8 +1,8 @@
 """gazebo_truth_node: what is really there in a Gazebo world that was made from a seed, for the evaluator.
 
 The world's vehicles move as a function of the seed and of simulation time, so their boxes are computed and not asked
-for. Every frame of the mission, at the stamp of its pictures, gets one message, with what each UAV sees of every vehicle
-from where its camera is; after the last one come the frames that judge its predictions.
+for. Every frame of the mission, at the stamp of its pictures, gets one message, with what each UAV sees of every
+vehicle from where its camera is; after the last one come the frames that judge its predictions.
 """
 
 from __future__ import annotations

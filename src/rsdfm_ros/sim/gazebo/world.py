@@ -37,7 +37,8 @@ class Scene:
     """Everything that the world of a seed is made of.
 
     start_s: simulation time of frame 0; before it, vehicles and UAVs wait at their first poses · frames: of the
-    mission · ground, land: painted ground (H, W, 3) and colour 0 to 255 around it · meshes by name.
+    mission · ground, land: painted ground (H, W, 3) and colour 0 to 255 around it · meshes by name ·
+    real_time_factor: simulation seconds per second that Gazebo tries to reach.
     """
 
     seed: int
@@ -52,10 +53,16 @@ class Scene:
     ground: Image
     land: tuple[float, float, float]
     meshes: Mapping[str, Mesh]
+    real_time_factor: float = 1.0
 
 
 def make_scene(
-    seed: int, agents: Sequence[str], frames: int, start_s: float, config: SimConfig | None = None
+    seed: int,
+    agents: Sequence[str],
+    frames: int,
+    start_s: float,
+    config: SimConfig | None = None,
+    real_time_factor: float = 1.0,
 ) -> Scene:
     """Draw the scene of a seed. Raises: SdfError for what Gazebo could not name or show."""
     config = config or SimConfig()
@@ -78,7 +85,7 @@ def make_scene(
     meshes |= {"trunks": trunks} | {f"crowns{n}": m for n, m in enumerate(crowns)}
     return Scene(
         seed, tuple(agents), frames, start_s, config, layout, draw_looks(seed), populate(layout, seed, config),
-        make_flights(seed, len(agents)), ground, land, meshes,
+        make_flights(seed, len(agents)), ground, land, meshes, real_time_factor,
     )  # fmt: skip
 
 
@@ -86,7 +93,7 @@ def world_sdf(scene: Scene) -> ET.Element:
     """The document's root; meshes and pictures are named relative to the file."""
     root = ET.Element("sdf", version=SDF_VERSION)
     world = add(root, "world", name=WORLD)
-    _engine(world)
+    _engine(world, scene.real_time_factor)
     _light(world, scene.looks)
     _ground(world, scene)
     _static(world, scene)
@@ -102,10 +109,10 @@ def world_sdf(scene: Scene) -> ET.Element:
     return root
 
 
-def _engine(world: ET.Element) -> None:
+def _engine(world: ET.Element, real_time_factor: float) -> None:
     physics = add(world, "physics", name="steps", type="ignored")
     add(physics, "max_step_size", STEP_S)
-    add(physics, "real_time_factor", 1.0)
+    add(physics, "real_time_factor", real_time_factor)
     plugin(world, "physics", "Physics")
     plugin(world, "user-commands", "UserCommands")
     plugin(world, "scene-broadcaster", "SceneBroadcaster")

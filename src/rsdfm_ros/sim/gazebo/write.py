@@ -16,7 +16,9 @@ from rsdfm_ros.sim.ground import GROUND_PX
 from rsdfm_ros.sim.looks import FACADES
 
 WORLD_FILE, BRIDGE_FILE = "world.sdf", "bridge.yaml"
-_MODEL_TEXT = "Quadrotor with a gimballed camera and an IMU. Commands: cmd_vel in the body frame, gimbal angles."
+_MODEL_TEXT = (
+    "Quadrotor with a gimballed camera and an IMU. Commands: cmd_vel in the body frame, gimbal angles."
+)
 
 
 def write_world(

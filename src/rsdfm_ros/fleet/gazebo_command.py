@@ -1,0 +1,76 @@
+"""Write the world of a seed for Gazebo: SDF world, UAV model, meshes, textures, bridge configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rsdfm_ros.fleet.description import GAZEBO, fleet_from_dict, load_fleet
+from rsdfm_ros.fleet.fields import FleetDescriptionError
+from rsdfm_ros.fleet.gazebo import gazebo_arguments, write_gazebo
+from rsdfm_ros.fleet.paths import found
+from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
+from rsdfm_ros.sim.ground import GROUND_PX
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--description", help="fleet description to take everything from that is not given here"
+    )
+    parser.add_argument("--seed", type=int, help="seed of layout, traffic and flights (default: 9000)")
+    parser.add_argument("--uavs", type=int, help="number of UAVs, 1 to 8 (default: 4)")
+    parser.add_argument("--frames", type=int, help="frames of the mission, at 2 Hz (default: 60)")
+    parser.add_argument(
+        "--start-s", type=float, help="simulation time of the first frame, s, a multiple of 0.5 (default: 20)"
+    )
+    parser.add_argument(
+        "--ground-px", type=int, default=GROUND_PX, help="pixels per side of the ground's picture"
+    )
+    parser.add_argument("--out", default="out/gazebo", help="folder for the files")
+    parser.add_argument(
+        "--json", action="store_true", help="print the names of the files as JSON, and nothing else"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write it; the exit status."""
+    given = {
+        "world.seed": args.seed,
+        "uavs": args.uavs,
+        "world.frames": args.frames,
+        "world.start_s": args.start_s,
+    }
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    values["world.kind"] = GAZEBO
+    if args.description:
+        fleet = load_fleet(found(args.description) or args.description, values)
+    else:
+        groups: dict[str, Any] = {"world": {}}
+        for name, value in values.items():
+            group, dot, last = name.partition(".")
+            if dot:
+                groups[group][last] = value
+            else:
+                groups[name] = value
+        fleet = fleet_from_dict(groups)
+    if not 64 <= args.ground_px <= GROUND_PX:
+        raise FleetDescriptionError(f"--ground-px: expected 64 to {GROUND_PX}, got {args.ground_px}")
+    folder = Path(args.out)
+    files = write_gazebo(fleet, folder, args.ground_px)
+    if args.json:
+        print(json.dumps({"folder": str(folder), "files": [str(p.relative_to(folder)) for p in files]}))
+        return 0
+    size = sum(p.stat().st_size for p in files) / 1e6
+    print(f"{len(files)} files, {size:.1f} MB in {folder}: seed {fleet.world.seed}, {fleet.uavs} UAVs")
+    print("Start Gazebo, the bridge, and the fleet together:")
+    print(f"  ros2 launch rsdfm_ros gazebo.launch.py seed:={fleet.world.seed} uavs:={fleet.uavs}")
+    print("or by hand:")
+    print(f"  gz sim {' '.join(gazebo_arguments(folder, headless=False))}")
+    print(
+        "  ros2 run ros_gz_bridge parameter_bridge --ros-args -p use_sim_time:=true "
+        f"-p config_file:={(folder / BRIDGE_FILE).absolute()}"
+    )
+    return 0
