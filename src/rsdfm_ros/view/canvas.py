@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,15 @@ class Canvas:
         else:
             self._out.set_time("stamp", duration=np.timedelta64(ns, "ns"))
 
-    def arrange(self, agents: Sequence[str], cameras: Sequence[tuple[str, str]]) -> None:
-        """Names and colours of everything, and the views for these UAVs and cameras."""
+    def arrange(
+        self,
+        agents: Sequence[str],
+        cameras: Sequence[tuple[str, str]],
+        window: Window | None,
+        contributing: Collection[str],
+        covered: bool,
+    ) -> None:
+        """Names and colours of everything, and the views; arguments as in `blueprint`."""
         rr = self._rr
         classes = dict(maps.CLASSES)
         for number, agent in enumerate(agents):
@@ -67,7 +74,7 @@ class Canvas:
         context = [rr.AnnotationInfo(id=i, label=n, color=c) for i, (n, c) in classes.items()]
         self.log("/bev", rr.AnnotationContext(context), static=True)
         self.log("/map", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-        self._out.send_blueprint(blueprint(agents, cameras))
+        self._out.send_blueprint(blueprint(agents, cameras, window, contributing, covered))
 
     def camera(self, path: str, view: CameraView) -> None:
         """A picture where it was taken."""

@@ -92,6 +92,10 @@ class Router:
         """Take the topics that exist (name → type, such as sensor_msgs/msg/Image); those of them that are to be heard
         and were not before."""
         before = set(self._handlers)
+        said = [
+            m["uav"] for t, kind in topics.items() if (m := _SAYS.fullmatch(t)) and kind in (STATUS, FEATURES)
+        ]
+        self.scene.expect(sorted({*self._map.found(topics), *said}))
         for uav, of in self._map.found(topics).items():
             if uav not in self._uavs and (of.pose == TF or of.pose in topics):
                 self._uavs[uav] = of

@@ -1,4 +1,4 @@
-"""Boxes in pictures: edges of upright boxes as pixels, cut at the camera's near plane."""
+"""Boxes in pictures: edges of upright boxes as pixels, cut at the camera's near plane and at the picture's edge."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def box_corners(boxes: HasBoxes) -> NDArray[np.float64]:
 def box_lines(
     boxes: HasBoxes, K: NDArray[np.float64], T_map_camera: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Edges of the boxes that a camera sees, as lines (M, 2, 2) of pixels, and the row (M,) of the box of each.
+    """Edges of boxes as far as they lie in a picture: lines (M, 2, 2) in pixels, and the row (M,) of the box of each.
 
-    size: (height, width) of the picture in pixels. A box is seen if any part of its edges lies in the picture.
+    size: (height, width) of the picture in pixels.
     """
     corners = box_corners(boxes)
     edges = corners[:, np.array(EDGES)]  # (N, 14, 2, 3)
@@ -49,8 +49,23 @@ def box_lines(
         share = (NEAR_M - depth[cut, other]) / (depth[cut, behind] - depth[cut, other])
         ends[cut, behind] = ends[cut, other] + share[:, None] * (ends[cut, behind] - ends[cut, other])
     pixels, _ = project(ends.reshape(-1, 3), K, T_map_camera)
-    lines = pixels.reshape(-1, 2, 2)
-    height, width = size
-    touches = ((lines.max(axis=1) >= 0) & (lines.min(axis=1) <= (width, height))).all(axis=1)
-    seen = np.isin(rows, np.unique(rows[touches]))
-    return lines[seen & touches], rows[seen & touches]
+    lines, inside = clipped(pixels.reshape(-1, 2, 2), (float(size[1]), float(size[0])))
+    return lines[inside], rows[inside]
+
+
+def clipped(
+    lines: NDArray[np.float64], corner: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Lines (M, 2, 2) cut to the rectangle from (0, 0) to `corner` (Liang and Barsky, 1984), and which touch it (M,)."""
+    start, step = lines[:, 0], lines[:, 1] - lines[:, 0]
+    first, last = np.zeros(len(lines)), np.ones(len(lines))
+    outside = np.zeros(len(lines), bool)
+    for axis, end in enumerate(corner):
+        for along, room in ((-step[:, axis], start[:, axis]), (step[:, axis], end - start[:, axis])):
+            still = along == 0
+            outside |= still & (room < 0)
+            share = np.divide(room, along, out=np.zeros_like(room), where=~still)
+            first = np.where(along < 0, np.maximum(first, share), first)
+            last = np.where(along > 0, np.minimum(last, share), last)
+    cut = np.stack([start + first[:, None] * step, start + last[:, None] * step], axis=1)
+    return cut, ~outside & (first <= last)

@@ -59,10 +59,24 @@ class Scene:
         self.canvas = Canvas(recording)
         self.agents: list[str] = list(agents)
         self.cameras: list[tuple[str, str]] = []
-        self.window = window
+        self.window: Window | None = None
+        self._contributing: set[str] = set()
+        self._covered = False
         self._instants: OrderedDict[int, _Instant] = OrderedDict()
         self._tracks: dict[str, list[NDArray[np.float64]]] = {}
-        self.canvas.arrange(self.agents, self.cameras)
+        self.show_window(window)
+
+    def expect(self, agents: Sequence[str]) -> None:
+        """Give UAVs their numbers, colours and views, in this order."""
+        new = [a for a in dict.fromkeys(agents) if a not in self.agents][: MAX_AGENTS - len(self.agents)]
+        if new:
+            self.agents += new
+            self._arrange()
+
+    def show_window(self, window: Window | None) -> None:
+        """Let all maps show this window."""
+        self.window = window
+        self._arrange()
 
     # --- taking in ------------------------------------------------------------------------------------------------
 
@@ -71,7 +85,7 @@ class Scene:
         self._know(agent)
         if (agent, name) not in self.cameras and len(self.cameras) < MAX_AGENTS:
             self.cameras.append((agent, name))
-            self.canvas.arrange(self.agents, self.cameras)
+            self._arrange()
         instant = self._open(ns)
         self.canvas.camera(f"/map/{agent}/{name}", view)
         track = self._tracks.setdefault(f"/map/{agent}/track/{name}", [])
@@ -123,7 +137,7 @@ class Scene:
         self._know(agent)
         instant = self._open(ns)
         if self.window is None:
-            self.window = window
+            self.show_window(window)
             if instant.truth is not None and instant.true is None:
                 b, ids = instant.truth, np.arange(1, len(instant.truth) + 1)
                 instant.true = rasterise_boxes(ids, b.centres, b.sizes, b.yaws, window) > 0
@@ -152,6 +166,9 @@ class Scene:
         instant.visible[agent] = visible if before is None else before | visible
         known = {a: v for a, v in instant.visible.items() if a in self.agents}
         numbers = [self.agents.index(a) for a in known]
+        if not self._covered:
+            self._covered = True
+            self._arrange()
         if known:
             self.canvas.map(
                 "/bev/coverage", maps.coverage_classes(list(known.values()), numbers), self.window
@@ -160,6 +177,9 @@ class Scene:
     def contributors(self, agent: str, ns: int, dominant: NDArray[np.uint8]) -> None:
         """Who weighs most in every cell (ni, nj) of a UAV's fused map; 1 + k is the k-th of `peers`."""
         self._know(agent)
+        if agent not in self._contributing:
+            self._contributing.add(agent)
+            self._arrange()
         self._open(ns).dominant[agent] = dominant
         self._contribute(agent, ns)
 
@@ -235,10 +255,11 @@ class Scene:
         return self._instants[ns]
 
     def _know(self, agent: str) -> None:
-        """Give a UAV its number, colour and views."""
-        if agent not in self.agents and len(self.agents) < MAX_AGENTS:
-            self.agents.append(agent)
-            self.canvas.arrange(self.agents, self.cameras)
+        if agent not in self.agents:
+            self.expect([agent])
+
+    def _arrange(self) -> None:
+        self.canvas.arrange(self.agents, self.cameras, self.window, self._contributing, self._covered)
 
     def _colour(self, agent: str) -> tuple[int, ...]:
         return maps.uav_colour(self.agents.index(agent)) if agent in self.agents else (200, 200, 200, 255)

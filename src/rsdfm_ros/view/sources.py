@@ -64,11 +64,12 @@ def show_run(path: Path, scene: Scene, on_frame: Callable[[int, int], None]) -> 
         )
     lines = {line["frame"]: line for line in run.lines}
     K = run.surroundings.K
+    scene.expect(run.agents)
     for done, number in enumerate(run.frames, start=1):
         frame = run.load(number)
         ns = round(frame.stamp_s * 1e9)
         if scene.window is None:
-            scene.window = window_of(frame.true_ids)
+            scene.show_window(window_of(frame.true_ids))
             scene.surroundings(run.surroundings.roads, run.surroundings.buildings)
         scene.true_cells(ns, frame.true_ids > 0)
         for agent, image in sorted(frame.images.items()):

@@ -6,13 +6,15 @@ rerun-sdk is an extra (requirements/view.txt): it is imported here, when somebod
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import Window
 
 APPLICATION = "rsdfm_ros"
 MEMORY_LIMIT = "25%"
@@ -85,33 +87,52 @@ def open_output(
 
 
 def _require_binary() -> None:
-    beside = Path(sys.executable).parent / "rerun"
-    if shutil.which("rerun") is None and not beside.exists():
+    beside = str(Path(sys.executable).parent)
+    if beside not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), beside)))
+    if shutil.which("rerun") is None:
         raise ViewerError(
             "the program `rerun`, which shows the window, is not on PATH although rerun-sdk is installed: "
             "reinstall it (make setup-view), or use --save FILE or --web"
         )
 
 
-def blueprint(agents: Sequence[str], cameras: Sequence[tuple[str, str]] = ()) -> Any:
-    """The window: cameras above; below them the scene in 3D, per UAV the maps truth | alone | with peers and who
-    contributes; plots of bytes, latency and IoU at the bottom."""
+def blueprint(
+    agents: Sequence[str],
+    cameras: Sequence[tuple[str, str]] = (),
+    window: Window | None = None,
+    contributing: Collection[str] = (),
+    covered: bool = False,
+) -> Any:
+    """The window: cameras above; below them the scene in 3D, per UAV the maps truth | alone | with peers | who
+    contributes; plots of bytes, latency and IoU at the bottom.
+
+    window: what the maps show. contributing: UAVs whose contributors are known. covered: whether it is known who sees
+    what, which is shown where contributors are not known.
+    """
     rrb = importlib.import_module("rerun.blueprint")
     places = sorted(cameras) or [(a, "camera") for a in agents]
     pictures = [
         rrb.Spatial2DView(origin=f"/map/{a}/{c}", name=a if c == "camera" else f"{a} {c}") for a, c in places
     ]
+    seen = [_map_view(rrb, "who sees what", ["/bev/coverage"], window)] if covered else []
     maps = [
-        rrb.Horizontal(
-            _map_view(rrb, "truth", ["/bev/truth/**"]),
-            _map_view(rrb, f"{a} alone", [f"/bev/{a}/single/**"]),
-            _map_view(rrb, f"{a} with peers", [f"/bev/{a}/collaborative/**"]),
-            _map_view(rrb, "who contributes", [f"/bev/{a}/contributors"]),
+        rrb.Grid(
+            _map_view(rrb, "truth", ["/bev/truth/**"], window),
+            _map_view(rrb, f"{a} alone", [f"/bev/{a}/single/**"], window),
+            _map_view(rrb, f"{a} with peers", [f"/bev/{a}/collaborative/**"], window),
+            *(
+                [_map_view(rrb, f"who contributes to {a}", [f"/bev/{a}/contributors"], window)]
+                if a in contributing
+                else seen
+            ),
+            grid_columns=2,
             name=a,
         )
         for a in agents
     ]
-    maps.append(_map_view(rrb, "who sees what", ["/bev/coverage"]))
+    if covered and contributing:
+        maps += seen
     plots = [
         rrb.TimeSeriesView(origin=f"/plots/{name}", name=title)
         for name, title in (
@@ -126,10 +147,10 @@ def blueprint(agents: Sequence[str], cameras: Sequence[tuple[str, str]] = ()) ->
             rrb.Horizontal(
                 rrb.Spatial3DView(origin="/map", contents=_scene(agents), name="scene"),
                 rrb.Tabs(*maps),
-                column_shares=[2, 3],
+                column_shares=[1, 1],
             ),
             rrb.Horizontal(*plots),
-            row_shares=[3, 5, 2],
+            row_shares=[3, 7, 2],
         ),
         rrb.TimePanel(state="collapsed"),
         rrb.SelectionPanel(state="collapsed"),
@@ -143,7 +164,14 @@ def _scene(agents: Sequence[str]) -> list[str]:
     return ["+ /map/**", *others]
 
 
-def _map_view(rrb: Any, name: str, contents: list[str]) -> Any:
+def _map_view(rrb: Any, name: str, contents: list[str], window: Window | None) -> Any:
+    bounds = None
+    if window is not None:
+        bounds = rrb.VisualBounds2D(x_range=[0, window.ni], y_range=[0, window.nj])
     return rrb.Spatial2DView(
-        origin="/bev", contents=["/bev/still/**", *contents], name=name, background=[18, 22, 28]
+        origin="/bev",
+        contents=["/bev/still/**", *contents],
+        name=name,
+        background=[18, 22, 28],
+        visual_bounds=bounds,
     )
