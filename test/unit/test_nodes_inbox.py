@@ -12,6 +12,7 @@ from rsdfm_ros.wire.inbox import (
     Envelope,
     Inbox,
     InboxLimits,
+    Refused,
     checked_pose,
     features_of,
     reason_of,
@@ -30,8 +31,8 @@ def envelope(index: int = 0, **changes: object) -> Envelope:
 
 
 def inbox(**limits: int) -> Inbox:
-    lost: list[int] = []
-    box = Inbox(EXPECTED, InboxLimits(**limits), lost.append)  # type: ignore[arg-type]
+    lost: list[tuple[str, int]] = []
+    box = Inbox(EXPECTED, InboxLimits(**limits), lambda *fact: lost.append(fact))  # type: ignore[arg-type]
     box.lost = lost  # type: ignore[attr-defined]
     return box
 
@@ -72,7 +73,7 @@ def test_only_a_few_pictures_are_kept_and_lost_packets_are_counted() -> None:
     fill(box, 1 * S, skip=(0, 1))
     for k in range(FRAMES_KEPT):
         fill(box, (2 + k) * S)
-    assert box.lost == [2]
+    assert box.lost == [("uav2", 2)]
     with pytest.raises(WireError) as caught:
         fill(box, 1 * S)
     assert reason_of(caught.value) == "old_stamp"
@@ -130,3 +131,13 @@ def test_a_forgotten_or_cleared_inbox_is_empty() -> None:
     assert box.peers == ["uav2"]
     box.clear()
     assert box.peers == []
+
+
+def test_a_peer_whose_stamps_jump_far_back_has_started_anew() -> None:
+    box = inbox()
+    for stamp in (100 * S, 101 * S, 102 * S, 103 * S):
+        fill(box, stamp)
+    with pytest.raises(Refused, match="older than"):
+        fill(box, 99 * S)
+    fill(box, 10 * S)
+    assert box.newest("uav2", 10 * S, 1.0) is not None and box.newest("uav2", 103 * S, 1.0) is None

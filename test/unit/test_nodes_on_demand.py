@@ -49,9 +49,9 @@ OUTPUTS = [
 class Model:
     """Answers the same two vehicles to everything."""
 
-    config = types.SimpleNamespace(history=3)
+    config = types.SimpleNamespace(history=3, heads=("detection", "segmentation", "trajectory"))
     output_window = WINDOW
-    window = WINDOW
+    window = region = WINDOW
     thresholds: ClassVar[dict[str, float]] = {}
 
     def acquire(self) -> Model:
@@ -59,6 +59,12 @@ class Model:
 
     def release(self) -> None:
         pass
+
+    def at(self, region: Any) -> Model:
+        return self
+
+    def with_thresholds(self, thresholds: Any) -> Model:
+        return self
 
     def detect(self, maps: Any) -> Detections:
         two = np.arange(2)

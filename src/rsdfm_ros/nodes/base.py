@@ -29,6 +29,8 @@ __all__ = ["STEADY", "RsdfmNode", "agent_name", "monotonic", "run", "wanted"]
 
 S = TypeVar("S")
 
+SILENCE_S = 5.0
+"""The same kind of refusal or error is written to the log at most so often; all are counted."""
 UNCONFIGURED, INACTIVE, FINALIZED = "unconfigured", "inactive", "finalized"
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
@@ -56,6 +58,7 @@ class RsdfmNode(ManagedEntities, Generic[S]):
         self.expectations = Expectations(self._say, monotonic)
         self.diagnostics = Diagnostics(self)
         self._processing_time: Any = None
+        self._said_s: dict[str, float] = {}
         threshold = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )
@@ -65,6 +68,9 @@ class RsdfmNode(ManagedEntities, Generic[S]):
 
     def check(self, settings: S) -> None:
         """Refuse settings that contradict each other or what is loaded, with an RsdfmError."""
+
+    def prepare(self) -> None:
+        """What comes before `configure`, for bases of several nodes. May raise an RsdfmError."""
 
     def configure(self) -> None:
         """Make publishers; check what can be checked. May raise an RsdfmError."""
@@ -100,7 +106,8 @@ class RsdfmNode(ManagedEntities, Generic[S]):
     def reject(self, reason: str, text: str) -> None:
         """Count refused input, and say so at most every few seconds."""
         self.health.reject(reason)
-        self.get_logger().warning(f"refused ({reason}): {text}", throttle_duration_sec=5.0)
+        if self._may_say(reason):
+            self.get_logger().warning(f"refused ({reason}): {text}")
 
     def on_job_error(self, slot: str, error: Exception) -> None:
         """An error in the worker: refuse what is the input's fault, report what is ours."""
@@ -109,8 +116,9 @@ class RsdfmNode(ManagedEntities, Generic[S]):
             self.reject(reason, str(error))
         else:
             self.health.count("errors")
-            trace = "".join(traceback.format_exception(error))
-            self.get_logger().error(f"{slot} failed: {trace}", throttle_duration_sec=5.0)
+            if self._may_say(f"error in {slot}"):
+                trace = "".join(traceback.format_exception(error))
+                self.get_logger().error(f"{slot} failed: {trace}")
 
     def on_callback_error(self, where: str, error: Exception) -> None:
         self.on_job_error(where, error)
@@ -130,9 +138,20 @@ class RsdfmNode(ManagedEntities, Generic[S]):
         message.latency_ms = max(0.0, 1e3 * (monotonic() - arrived_s))
         self._processing_time.publish(message)
 
+    def _may_say(self, what: str) -> bool:
+        """Whether to write this kind of thing to the log again: every few seconds at most."""
+        now_s = monotonic()
+        if now_s - self._said_s.get(what, -SILENCE_S) < SILENCE_S:
+            return False
+        self._said_s[what] = now_s
+        return True
+
     def _say(self, level: str, sentence: str) -> None:
-        logger = self.get_logger()
-        (logger.warning if level == "warn" else logger.info)(sentence)
+        # Two lines: rclpy allows only one severity per line of code.
+        if level == "warn":
+            self.get_logger().warning(sentence)
+        else:
+            self.get_logger().info(sentence)
 
     def _on_jump(self, jump: TimeJump) -> None:
         self.get_logger().warning("the clock jumped back: all buffers cleared")
@@ -214,6 +233,7 @@ class RsdfmNode(ManagedEntities, Generic[S]):
             raise SettingError(sentence)
         self.check(self.settings)
         self._processing_time = self.create_publisher(ProcessingTime, "debug/processing_time", qos.outputs())
+        self.prepare()
         self.configure()
 
     def _cleanup(self) -> None:

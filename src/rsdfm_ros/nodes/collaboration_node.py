@@ -12,34 +12,37 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.data.messages.packets import envelope_of
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.base import STEADY, RsdfmNode, agent_name, monotonic, run, wanted
+from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.convert_features import fused_to_message
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
-from rsdfm_ros.nodes.model import SharedModel
+from rsdfm_ros.nodes.listening import FEATURES, Listening
+from rsdfm_ros.nodes.model import SharedModel, at_region, check_region
+from rsdfm_ros.nodes.parameters import SettingError
+from rsdfm_ros.nodes.peers import Peer
 from rsdfm_ros.nodes.pictures import contributors_to_message
+from rsdfm_ros.nodes.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.settings import CollaborationSettings
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.inbox import Inbox, InboxLimits, PeerFrame, features_of, reason_of
+from rsdfm_ros.wire.inbox import Inbox, InboxLimits, PeerFrame, Refused, features_of, reason_of
 from rsdfm_ros.wire.packet import Expected
 
-TOPIC = "bev/features"
-TYPE = "rsdfm_ros/msg/FeaturePacket"
 MAX_MESSAGE_BYTES = 80_000
 """The largest payload, and room for the fields around it."""
 
 
-class CollaborationNode(RsdfmNode[CollaborationSettings]):
+class CollaborationNode(PipelineNode[CollaborationSettings]):
     """Composed, `take_own` is called with every own map; alone (`own_from_topic`), the UAV's own packets are decoded
     instead. `listeners` are called in the worker thread with every Fused."""
+
+    slots = ("own", "fuse")
 
     def __init__(
         self,
@@ -50,25 +53,16 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         own_from_topic: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__("collaboration_node", CollaborationSettings, health, **options)
-        s = self.settings
-        self.agent = agent_name(self, s.agent)
-        self.shared_model = model or SharedModel(s.model, s.threads)
-        self.worker = worker or Worker(self.on_job_error)
+        super().__init__("collaboration_node", CollaborationSettings, model, worker, health, **options)
         self.listeners: list[Callable[[Fused], None]] = []
         self.own_from_topic = own_from_topic
-        self._lock = threading.Lock()
-        self._peers: dict[str, Any] = {}
-        self._alive: dict[str, bool] = {}
-        self._matched: dict[str, bool] = {}
-        self._late: set[str] = set()
+        self._lock = threading.RLock()
+        self._listening: Listening | None = None
         self._own: OwnFeatures | None = None
         self._deadline: threading.Timer | None = None
         self._newest_ns: int | None = None
         self._inbox: Inbox | None = None
-        self._model: Any = None
         self._expected = Expected()
-        self._discovery: Any = None
         self._fused: Any = None
         self._contributors: Any = None
 
@@ -76,36 +70,62 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
     def peers_matched(self) -> list[str]:
         """Peers whose feature topic is connected, sorted."""
         with self._lock:
-            return sorted(name for name, matched in self._matched.items() if matched and name != self.agent)
+            return sorted(p.name for p in self.peers if p.matched)
+
+    @property
+    def peers(self) -> list[Peer]:
+        """The peers that are listened to, not the UAV itself."""
+        return self._listening.peers() if self._listening is not None else []
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def check(self, settings: CollaborationSettings) -> None:
+        check_region(settings.region_m, self._model)
+        if (
+            not self.own_from_topic
+            and self._model is not None
+            and settings.region_m != self.settings.region_m
+        ):
+            raise SettingError(
+                "in uav_node the region of interest of collaboration_node is that of encoder_node: set it there"
+            )
 
     def configure(self) -> None:
         self._contributors = self.create_publisher(Image, "bev/contributors", qos.outputs())
-        if self.settings.publish_fused:
-            self._fused = self.create_publisher(FusedBev, "bev/fused", qos.fused())
+        self._fused = self.create_publisher(FusedBev, "bev/fused", qos.fused())
+
+    def cleanup(self) -> None:
+        self._contributors = self._fused = None
 
     def activate(self) -> None:
-        self._model = self.shared_model.acquire()
+        super().activate()
+        self._model = at_region(self._model, self.settings.region_m)
         config = self._model.config
         self._expected = Expected(self._model.fingerprint, config.low_channels, config.high_channels)
-        limits = InboxLimits(max_peers=self.settings.max_peers + 1)
-        self._inbox = Inbox(self._expected, limits, lambda n: self.health.count("packets_lost", n))
-        self._discovery = self.create_timer(self.settings.discovery_period_s, self._discover, clock=STEADY)
-        self._discover()
+        self._make_inbox()
+        self._listening = Listening(self, self._lock, self._on_packet, self._check, self._forget)
+        self._listening.look()
+        if self.own_from_topic:
+            self.expect(FEATURES, "own features")
 
     def deactivate(self) -> None:
-        if self._discovery is not None:
-            self.destroy_timer(self._discovery)
-            self._discovery = None
         with self._lock:
             self._stop_waiting()
-        for subscription in self._peers.values():
-            self.destroy_subscription(subscription)
-        self._peers.clear()
-        self.worker.clear()
-        self.worker.wait_idle(5.0)
-        if self._model is not None:
-            self.shared_model.release()
-            self._model = None
+        if self._listening is not None:
+            self._listening.close()
+        super().deactivate()
+        with self._lock:
+            self._listening = self._inbox = self._newest_ns = None
+
+    def changed(self, before: CollaborationSettings, after: CollaborationSettings) -> None:
+        if self._model is None or self._listening is None:
+            return
+        if after.region_m != before.region_m:
+            self._model = at_region(self._model, after.region_m)
+        if after.max_peers != before.max_peers:
+            self._make_inbox()
+        if (after.max_peers, after.peers) != (before.max_peers, before.peers):
+            self._listening.look()
 
     def clear(self) -> None:
         with self._lock:
@@ -113,11 +133,99 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
             if self._inbox is not None:
                 self._inbox.clear()
             self._newest_ns = None
-            self._late.clear()
+            for peer in self.peers:
+                peer.late = False
+
+    def _make_inbox(self) -> None:
+        with self._lock:
+            self._inbox = Inbox(
+                self._expected, InboxLimits(max_peers=self.settings.max_peers + 1), self._on_lost
+            )
+
+    def _on_lost(self, name: str, packets: int) -> None:
+        self.health.count("packets_lost", packets)
+        peer = self._listening.peer(name) if self._listening is not None else None
+        if peer is not None:
+            peer.lost += packets
+
+    def _forget(self, name: str) -> None:
+        """A peer is gone. Under the lock."""
+        if self._inbox is not None:
+            self._inbox.forget(name)
+
+    # --- packets --------------------------------------------------------------------------------------------------
+
+    def _on_packet(self, raw: bytes, peer: Peer, own: bool) -> None:
+        now_s = monotonic()
+        self.health.count("packets_received", 0 if own else 1)
+        self.health.count("bytes_received", 0 if own else len(raw))
+        with self._lock:
+            peer.arrived(len(raw), now_s)
+            if peer.quarantined(now_s):
+                peer.ignored += 1
+                self.health.count("packets_quarantined")
+                return
+        try:
+            if len(raw) > MAX_MESSAGE_BYTES:
+                raise Refused("over_limit", f"a message of {len(raw)} bytes from {peer.name}")
+            message = _deserialised(raw, peer.name)
+            envelope = envelope_of(message, topic_agent=peer.name, frame_id=self.settings.frame_id)
+            with self._lock:
+                if self._inbox is None:
+                    return
+                self._inbox.put(envelope, memoryview(message.payload), self._newest_ns)
+                peer.accepted(now_s)
+                self._arrived(peer, envelope.stamp_ns, own)
+        except WireError as error:
+            self._refuse(error, peer, own)
+
+    def _arrived(self, peer: Peer, stamp_ns: int, own: bool) -> None:
+        """A good packet came. Under the lock."""
+        assert self._inbox is not None
+        peer.alive = True
+        complete = self._inbox.complete(peer.name, stamp_ns)
+        if not own:
+            if complete and stamp_ns == self._newest_ns:
+                peer.late = False
+            self._check()
+        elif complete:
+            arrived_s = monotonic()
+            if self.worker.submit("own", lambda: self._decode_own(stamp_ns, arrived_s)):
+                self.health.count("own_dropped")
+
+    def _refuse(self, error: WireError, peer: Peer, own: bool) -> None:
+        self.health.count("packets_rejected")
+        self.reject(reason_of(error), str(error))
+        if own:
+            return
+        s = self.settings
+        with self._lock:
+            length_s = peer.refused(monotonic(), s.quarantine_after, s.quarantine_s)
+            if length_s is not None:
+                self.health.count("quarantines")
+                self._forget(peer.name)
+                self._check()
+        if length_s is not None:
+            self.get_logger().warning(
+                f"{peer.name} is quarantined for {length_s:.0f} s after {s.quarantine_after} refused packets in a row, "
+                f"the last one because: {error}"
+            )
+
+    def _decode_own(self, stamp_ns: int, arrived_s: float) -> None:
+        with self._lock:
+            model = self._model
+            frame = self._inbox.newest(self.agent, stamp_ns, 0.0) if self._inbox is not None else None
+        if frame is not None and model is not None:
+            own = self._decode(frame, model)
+            self.take_own(OwnFeatures(stamp_ns, frame.first.frame, own, arrived_s, model.region))
+
+    # --- waiting --------------------------------------------------------------------------------------------------
 
     def take_own(self, own: OwnFeatures) -> None:
         """Start the fusion of an own picture. May be called from any thread."""
         with self._lock:
+            if self._inbox is None:
+                return
             if self._own is not None:
                 self.health.count("fusions_skipped")
             self._stop_waiting()
@@ -129,93 +237,13 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
             else:
                 self._submit()
 
-    # --- peers ----------------------------------------------------------------------------------------------------
-
-    def _discover(self) -> None:
-        for topic, types in self.get_topic_names_and_types():
-            if TYPE in types and topic.endswith("/" + TOPIC) and topic not in self._peers:
-                name = topic[: -len(TOPIC) - 1].rpartition("/")[2]
-                own = topic == self.resolve_topic_name(TOPIC)
-                if name and (not own or self.own_from_topic) and len(self._peers) <= self.settings.max_peers:
-                    self._listen(topic, name, own)
-
-    def _listen(self, topic: str, name: str, own: bool) -> None:
-        s = self.settings
-        # Liveliness ends with the lease at the latest; a process that leaves properly is gone at once.
-        events = SubscriptionEventCallbacks(
-            liveliness=lambda event: self._on_liveliness(name, event.alive_count),
-            matched=lambda event: self._on_matched(name, event.current_count),
-            incompatible_qos=lambda event: self.reject("incompatible_qos", f"{topic} offers another QoS"),
-        )
-        self._peers[topic] = self.create_subscription(
-            FeaturePacket,
-            topic,
-            lambda raw: self._on_packet(raw, name, own),
-            qos.features(s.features_reliability, s.liveliness_lease_s, s.lifespan_s),
-            event_callbacks=events,
-            raw=True,
-        )
-        self.get_logger().info(f"listening to {topic}")
-
-    def _on_liveliness(self, name: str, alive: int) -> None:
-        with self._lock:
-            if self._alive.get(name) and not alive:
-                self.get_logger().warning(f"{name} is gone")
-            self._alive[name] = alive > 0
-            self._check()
-
-    def _on_matched(self, name: str, count: int) -> None:
-        with self._lock:
-            self._matched[name] = count > 0
-            self._alive[name] = count > 0  # a peer counts from the first, not only from its first packet
-            if count == 0 and self._inbox is not None:
-                self._inbox.forget(name)
-            self._check()
-
-    def _on_packet(self, raw: bytes, name: str, own: bool) -> None:
-        self.health.count("packets_received", 0 if own else 1)
-        self.health.count("bytes_received", 0 if own else len(raw))
-        if len(raw) > MAX_MESSAGE_BYTES:
-            self.health.count("packets_rejected")
-            self.reject("over_limit", f"a message of {len(raw)} bytes from {name}")
-            return
-        message = deserialize_message(raw, FeaturePacket)
-        with self._lock:
-            if self._inbox is None:
-                return
-            try:
-                envelope = envelope_of(message, topic_agent=name, frame_id=self.settings.frame_id)
-                self._inbox.put(envelope, memoryview(message.payload), self._newest_ns)
-            except WireError as error:
-                self.health.count("packets_rejected")
-                self.reject(reason_of(error), str(error))
-                return
-            self._alive[name] = True
-            if not own:
-                if self._inbox.complete(name, envelope.stamp_ns) and envelope.stamp_ns == self._newest_ns:
-                    self._late.discard(name)
-                self._check()
-            elif self._inbox.complete(name, envelope.stamp_ns):
-                arrived = monotonic()
-                self.worker.submit("own", lambda: self._decode_own(envelope.stamp_ns, arrived))
-
-    def _decode_own(self, stamp_ns: int, arrived_s: float) -> None:
-        with self._lock:
-            frame = self._inbox.newest(self.agent, stamp_ns, 0.0) if self._inbox is not None else None
-        if frame is not None and self._model is not None:
-            self.take_own(OwnFeatures(stamp_ns, frame.first.frame, self._decode(frame), arrived_s))
-
-    # --- fusion ---------------------------------------------------------------------------------------------------
-
-    def _missing(self) -> list[str]:
+    def _missing(self) -> list[Peer]:
         """Living, punctual peers whose packets of the waiting picture are not all here. Under the lock."""
         if self._own is None or self._inbox is None:
             return []
-        inbox, stamp_ns = self._inbox, self._own.stamp_ns
-        expected = (
-            n for n, alive in self._alive.items() if alive and n != self.agent and n not in self._late
-        )
-        return [name for name in expected if not inbox.complete(name, stamp_ns)]
+        inbox, stamp_ns, now_s = self._inbox, self._own.stamp_ns, monotonic()
+        expected = (p for p in self.peers if p.alive and not p.late and not p.quarantined(now_s))
+        return [peer for peer in expected if not inbox.complete(peer.name, stamp_ns)]
 
     def _check(self) -> None:
         """Fuse now if nothing is missing any more. Under the lock."""
@@ -226,15 +254,17 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
         with self._lock:
             if self._own is own:
                 missing = self._missing()
-                self._late.update(missing)
+                for peer in missing:
+                    peer.late = True
+                    peer.waits += 1
                 self.health.count("peers_late", len(missing))
                 self._submit()
 
     def _submit(self) -> None:
         own = self._own
         self._stop_waiting()
-        if own is not None:
-            self.worker.submit("fuse", lambda: self._fuse(own))
+        if own is not None and self.worker.submit("fuse", lambda: self._fuse(own)):
+            self.health.count("fusions_skipped")
 
     def _stop_waiting(self) -> None:
         self._own = None
@@ -242,53 +272,78 @@ class CollaborationNode(RsdfmNode[CollaborationSettings]):
             self._deadline.cancel()
             self._deadline = None
 
+    # --- fusion ---------------------------------------------------------------------------------------------------
+
     def _fuse(self, own: OwnFeatures) -> None:
-        model = self._model
+        model, s = self._model, self.settings
         if model is None:
             return
+        # The maps of one fusion lie on the region that the own picture was mapped to.
+        model = model if own.region is None else model.at(own.region)
         start = monotonic()
-        with self._lock:
-            inbox = self._inbox
-            names = [n for n in inbox.peers if n != self.agent] if inbox is not None else []
-            found = (
-                [(n, inbox.newest(n, own.stamp_ns, self.settings.max_age_s)) for n in names] if inbox else []
-            )
-        maps: list[Any] = []
-        ages: dict[str, float] = {}
-        for name, frame in found:
-            if frame is None:
-                continue
-            try:
-                maps.append(self._decode(frame))
-                ages[name] = (own.stamp_ns - frame.first.stamp_ns) / 1e9
-            except WireError as error:
-                self.reject(reason_of(error), f"{name}: {error}")
+        maps, ages = self._peer_maps(own.stamp_ns, model)
+        decoded = monotonic()
         fused = Fused(
             stamp_ns=own.stamp_ns,
             frame=own.frame,
             collaborative=model.fuse(
                 own.bev, maps, list(ages.values()), with_dominant=wanted(self._contributors)
             ),
-            single=model.fuse(own.bev, [], []) if self.settings.publish_single else None,
+            single=model.fuse(own.bev, [], []) if s.publish_single else None,
             contributors=(self.agent, *ages),
             ages_s=(0.0, *ages.values()),
             arrived_s=own.arrived_s,
+            region=model.region,
         )
         self.health.fused(ages)
-        self.health.took("fuse", monotonic() - start)
-        if self._fused is not None:
-            message = fused_to_message(fused, model, agent=self.agent, frame_id=self.settings.frame_id)
-            self._fused.publish(message)
-        if fused.collaborative.dominant is not None:
-            dominant = fused.collaborative.dominant.cpu().numpy()
-            picture = contributors_to_message(dominant, own.stamp_ns, self.settings.frame_id)
-            self._contributors.publish(picture)
+        stages = {"decode": decoded - start, "fuse": monotonic() - decoded}
+        for stage, seconds in stages.items():
+            self.health.took(stage, seconds)
+        self._publish(fused, model)
+        self.publish_processing_time(own.stamp_ns, stages, own.arrived_s)
         for listener in self.listeners:
             listener(fused)
 
-    def _decode(self, frame: PeerFrame) -> Any:
+    def _peer_maps(self, stamp_ns: int, model: Any) -> tuple[list[Any], dict[str, float]]:
+        """Maps of the peers that have one of this instant or not much older, and their ages by name."""
+        with self._lock:
+            inbox, max_age_s = self._inbox, self.settings.max_age_s
+            if inbox is None:
+                return [], {}
+            listened = {p.name: p for p in self.peers}
+            found = [(n, inbox.newest(n, stamp_ns, max_age_s)) for n in inbox.peers if n in listened]
+        maps: list[Any] = []
+        ages: dict[str, float] = {}
+        for peer in listened.values():
+            peer.age_s = None
+        for name, frame in found:
+            if frame is None:
+                continue
+            try:
+                maps.append(self._decode(frame, model))
+                ages[name] = listened[name].age_s = (stamp_ns - frame.first.stamp_ns) / 1e9
+            except WireError as error:
+                self._refuse(error, listened[name], own=False)
+        return maps, ages
+
+    def _publish(self, fused: Fused, model: Any) -> None:
+        s = self.settings
+        if s.publish_fused and wanted(self._fused):
+            self._fused.publish(fused_to_message(fused, model, agent=self.agent, frame_id=s.frame_id))
+        if fused.collaborative.dominant is not None:
+            dominant = fused.collaborative.dominant.cpu().numpy()[model.window.crop(model.region)]
+            self._contributors.publish(contributors_to_message(dominant, fused.stamp_ns, s.frame_id))
+
+    def _decode(self, frame: PeerFrame, model: Any) -> Any:
         features = features_of(frame, self._expected)
-        return self._model.decompress(features, frame.first.T_map_camera, frame.first.covariance)
+        return model.decompress(features, frame.first.T_map_camera, frame.first.covariance)
+
+
+def _deserialised(raw: bytes, name: str) -> FeaturePacket:
+    try:
+        return deserialize_message(raw, FeaturePacket)
+    except Exception as error:  # rclpy raises whatever its type support does
+        raise Refused("not_cdr", f"{len(raw)} bytes from {name} are no FeaturePacket: {error}") from error
 
 
 def main() -> int:

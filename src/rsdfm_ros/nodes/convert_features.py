@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes.convert import fill_pose, time_of
 from rsdfm_ros.nodes.handover import Fused
@@ -41,8 +43,11 @@ def packets_to_messages(
 
 
 def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> FusedBev:
-    """The collaborative map with int8 features."""
-    window = model.window
+    """The collaborative map with int8 features, on the region of interest.
+
+    model: the Perception on the region of the map.
+    """
+    window = model.region
     data, scale = model.quantise_fused(fused.collaborative)
     message = FusedBev(agent=agent, frame=fused.frame % 2**32, fingerprint=model.fingerprint)
     message.header.stamp, message.header.frame_id = time_of(fused.stamp_ns), frame_id
@@ -51,20 +56,23 @@ def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> 
     message.contributors, message.ages_s = list(fused.contributors), list(fused.ages_s)
     message.scale = [float(s) for s in scale]
     message.data = array.array("B", np.ascontiguousarray(data).tobytes())
-    visible = fused.collaborative.visible.cpu().numpy()
+    visible = fused.collaborative.visible.cpu().numpy()[model.window.crop(window)]
     message.visibility = array.array("B", np.packbits(visible).tobytes())
     return message
 
 
 def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_s: float) -> Fused:
-    """The inverse of fused_to_message. Raises: MessageError unless everything fits our model."""
-    window = model.window
-    ours = (window.i0, window.j0, window.ni, window.nj, window.cell_size)
-    theirs = (message.i0, message.j0, message.ni, message.nj, message.cell_size)
+    """The inverse of fused_to_message, on whatever region the message is about. Raises: MessageError unless everything
+    fits our model."""
     if message.fingerprint != model.fingerprint:
         raise MessageError("fingerprint_mismatch", "the fused map comes from another model")
-    if theirs != ours or message.header.frame_id != frame_id:
-        raise MessageError("fused_window", f"expected window {ours} in {frame_id!r}, got {theirs}")
+    if message.header.frame_id != frame_id:
+        raise MessageError("frame_id", f"expected frame {frame_id!r}, got {message.header.frame_id!r}")
+    try:
+        window = Window(message.i0, message.j0, message.ni, message.nj, message.cell_size)
+        model = model.at(window)
+    except (ValueError, RsdfmError) as error:
+        raise MessageError("fused_window", str(error)) from error
     scale = np.asarray(message.scale, dtype=np.float32)
     cells = window.ni * window.nj
     sizes = (len(message.data), len(message.visibility), len(scale))
@@ -85,4 +93,5 @@ def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_
         contributors=tuple(message.contributors),
         ages_s=tuple(float(a) for a in message.ages_s),
         arrived_s=arrived_s,
+        region=window,
     )

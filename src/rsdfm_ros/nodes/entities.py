@@ -98,14 +98,13 @@ class ManagedEntities(LifecycleNode):
         """`callback` with its exceptions reported to `on_callback_error`; `first` is called before it."""
 
         @functools.wraps(callback)
-        def call(*arguments: Any) -> Any:
-            try:
-                if first is not None:
-                    first()
-                return callback(*arguments)
-            except Exception as error:
-                self.on_callback_error(where, error)
-                return None
+        def call(*arguments: Any) -> None:
+            for step in (first, functools.partial(callback, *arguments)):
+                try:
+                    if step is not None:
+                        step()
+                except Exception as error:
+                    self.on_callback_error(where, error)
 
         return call
 

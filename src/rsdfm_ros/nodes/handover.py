@@ -8,19 +8,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class OwnFeatures:
-    """A picture mapped to bird's-eye view. bev: AgentBev · arrived_s: steady clock when the picture arrived."""
+    """A picture mapped to bird's-eye view. bev: AgentBev · arrived_s: steady clock when the picture arrived · region:
+    Window that the map lies on, None for the model's own."""
 
     stamp_ns: int
     frame: int
     bev: Any
     arrived_s: float
+    region: Any = None
 
 
 @dataclass(frozen=True)
 class Fused:
     """Own and peers' features at one instant. collaborative, single: FusedMap with and without peers ·
-    contributors: names, the UAV itself first · ages_s: in their order · arrived_s: as in OwnFeatures · shared: what one
-    head leaves for the next one, so that nothing is computed twice."""
+    contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region: as in OwnFeatures · shared:
+    what one head leaves for the next one, so that nothing is computed twice."""
 
     stamp_ns: int
     frame: int
@@ -29,4 +31,5 @@ class Fused:
     contributors: tuple[str, ...]
     ages_s: tuple[float, ...]
     arrived_s: float
+    region: Any = None
     shared: dict[str, Any] = field(default_factory=dict)

@@ -6,27 +6,37 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.history import History
 from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.base import RsdfmNode, agent_name, monotonic, wanted
+from rsdfm_ros.nodes.base import monotonic, wanted
 from rsdfm_ros.nodes.convert_features import fused_from_message
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.model import SharedModel
+from rsdfm_ros.nodes.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.settings import HeadSettings
 from rsdfm_ros.nodes.worker import Worker
 
 COLLABORATIVE, SINGLE = "", "single/"
+ANSWER = "answer"
+"""Slot of the worker in which a fused map is answered; composed heads answer it one after the other in one job."""
+THRESHOLDS = {
+    "detection": "detection_score",
+    "objects": "object_score",
+    "segmentation": "segmentation_probability",
+    "trajectory": "trajectory_probability",
+}
+"""Threshold of the model → setting that replaces it, unless negative."""
 
 
-class HeadNode(RsdfmNode[HeadSettings]):
-    """Composed, `take` is called with every Fused; alone (`fused_from_topic`), bev/fused is subscribed to.
-
-    `answered` are called in the worker thread after the outputs of a Fused were published.
-    """
+class HeadNode(PipelineNode[HeadSettings]):
+    """Alone (`fused_from_topic`), bev/fused is subscribed to and answered in the worker; composed, whoever composes
+    calls `answer` in the worker with every Fused."""
 
     task: ClassVar[str] = ""
+    slots = (ANSWER,)
 
     def __init__(
         self,
@@ -37,16 +47,11 @@ class HeadNode(RsdfmNode[HeadSettings]):
         fused_from_topic: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(f"{self.task}_head_node", HeadSettings, health, **options)
-        s = self.settings
-        self.agent = agent_name(self, s.agent)
-        self.shared_model = model or SharedModel(s.model, s.threads)
-        self.worker = worker or Worker(self.on_job_error)
-        self.answered: list[Callable[[Fused], None]] = []
+        super().__init__(f"{self.task}_head_node", HeadSettings, model, worker, health, **options)
         self.fused_from_topic = fused_from_topic
         self._history: History[Fused] | None = None
-        self._model: Any = None
-        self._input: Any = None
+        self._tuned: tuple[HeadSettings, Any] | None = None
+        self._region: Any = None
         self._outputs: dict[str, Any] = {}
 
     # --- for subclasses -------------------------------------------------------------------------------------------
@@ -56,7 +61,10 @@ class HeadNode(RsdfmNode[HeadSettings]):
         raise NotImplementedError
 
     def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
-        """Run the task on a history of FusedMaps, newest last, and publish under `prefix`."""
+        """Run the task on a history of FusedMaps, newest last, and publish under `prefix`.
+
+        model: the Perception on the region of the maps, with the thresholds of the settings.
+        """
         raise NotImplementedError
 
     def output(self, kind: type[Any], topic: str) -> None:
@@ -76,48 +84,76 @@ class HeadNode(RsdfmNode[HeadSettings]):
         if self.settings.publish_single:
             self.advertise(SINGLE)
 
+    def cleanup(self) -> None:
+        self._outputs = {}
+
     def activate(self) -> None:
-        self._model = self.shared_model.acquire()
-        self._history = History(self._model.config.history, round(self.settings.max_gap_s * 1e9))
+        super().activate()
+        if self.task not in self._model.config.heads:
+            raise RsdfmError(
+                f"the model {self.settings.model!r} has no {self.task} head; it has "
+                + ", ".join(self._model.config.heads)
+            )
+        self._start_history()
         if self.fused_from_topic:
-            self._input = self.create_subscription(FusedBev, "bev/fused", self._on_fused, qos.fused())
+            self.create_subscription(FusedBev, "bev/fused", self._on_fused, qos.fused())
+            self.expect("bev/fused", "fused map")
 
     def deactivate(self) -> None:
-        if self._input is not None:
-            self.destroy_subscription(self._input)
-            self._input = None
-        self.worker.clear()
-        self.worker.wait_idle(5.0)
-        if self._model is not None:
-            self.shared_model.release()
-            self._model = None
+        super().deactivate()
+        self._history = self._tuned = None
 
     def clear(self) -> None:
         if self._history is not None:
             self._history.clear()
 
-    def take(self, fused: Fused) -> None:
-        """Answer a fused map soon. May be called from any thread."""
-        self.worker.submit(self.task, lambda: self._answer(fused))
+    def changed(self, before: HeadSettings, after: HeadSettings) -> None:
+        if after.max_gap_s != before.max_gap_s and self._history is not None:
+            self._start_history()
+
+    def _start_history(self) -> None:
+        self._history = History(self._model.config.history, round(self.settings.max_gap_s * 1e9))
 
     def _on_fused(self, message: FusedBev) -> None:
         arrived, model = monotonic(), self._model
         if model is None:
             return
         try:
-            self.take(fused_from_message(message, model, frame_id=self.settings.frame_id, arrived_s=arrived))
+            fused = fused_from_message(message, model, frame_id=self.settings.frame_id, arrived_s=arrived)
         except MessageError as error:
             self.reject(error.reason, str(error))
+            return
+        self.take(fused)
 
-    def _answer(self, fused: Fused) -> None:
+    def take(self, fused: Fused) -> None:
+        """Answer a fused map soon, or not at all if a newer one comes first. May be called from any thread."""
+        if self.worker.submit(ANSWER, lambda: self.answer(fused)):
+            self.health.count("answers_dropped")
+
+    def answer(self, fused: Fused) -> None:
+        """Answer a fused map, in the worker thread; nothing while the node is not active."""
         model, history = self._model, self._history
         if model is None or history is None:
             return
         start = monotonic()
+        tuned = self._tune(model, fused.region or model.region)
+        if self._region != tuned.region:
+            self._region = tuned.region
+            history.clear()  # maps of another part of the world are no history of this one
         items = history.add(fused)
-        self.work(COLLABORATIVE, [f.collaborative for f in items], fused, model)
-        self.health.took(self.task, monotonic() - start)
+        self.work(COLLABORATIVE, [f.collaborative for f in items], fused, tuned)
+        stages = {self.task: monotonic() - start}
+        self.health.took(self.task, stages[self.task])
         if self.settings.publish_single and fused.single is not None:
-            self.work(SINGLE, [f.single for f in items], fused, model)
-        for listener in self.answered:
-            listener(fused)
+            self.work(SINGLE, [f.single for f in items if f.single is not None], fused, tuned)
+            stages[f"{self.task}_single"] = monotonic() - start - stages[self.task]
+        self.publish_processing_time(fused.stamp_ns, stages, fused.arrived_s)
+
+    def _tune(self, model: Any, region: Any) -> Any:
+        """The model on a region with the thresholds of the settings; the last one is kept."""
+        settings, tuned = self.settings, self._tuned
+        if tuned is None or tuned[0] is not settings or tuned[1].region != region:
+            values = {name: getattr(settings, setting) for name, setting in THRESHOLDS.items()}
+            values = {name: value for name, value in values.items() if value >= 0.0}
+            tuned = self._tuned = (settings, model.at(region).with_thresholds(values))
+        return tuned[1]

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
 
+Source = tuple[str, int]
+"""A model folder (models/nano), or ``random:<model configuration>[:<seed>]`` for untrained weights, which tests use;
+and the threads of torch."""
+
 
 class SharedModel:
-    """A Perception shared by the nodes of a process.
+    """A Perception shared by the nodes of a process. `source` is asked each time that the model is loaded."""
 
-    source: a model folder (models/nano), or ``random:<model configuration>[:<seed>]`` for untrained weights, which
-    tests use. threads: threads of torch.
-    """
-
-    def __init__(self, source: str, threads: int = 1) -> None:
-        self.source, self.threads = source, threads
+    def __init__(self, source: Callable[[], Source]) -> None:
+        self._source = source
         self._lock = threading.Lock()
         self._model: Any = None
+        self._loaded: Source | None = None
         self._users = 0
+
+    @property
+    def users(self) -> int:
+        """Nodes that use the model now."""
+        return self._users
 
     def acquire(self) -> Any:
         """The Perception; loads it if nobody did yet. Raises an RsdfmError if it cannot be loaded."""
         with self._lock:
+            wanted = self._source()
             if self._model is None:
-                self._model = _load(self.source, self.threads)
+                self._model = _load(*wanted)
+                self._loaded = wanted
+            elif wanted != self._loaded:
+                raise RsdfmError(
+                    f"the other nodes of this process still use the model {self._loaded[0] if self._loaded else ''!r}: "
+                    f"deactivate all of them before {wanted[0]!r} is loaded"
+                )
             self._users += 1
             return self._model
 
@@ -35,7 +49,26 @@ class SharedModel:
         with self._lock:
             self._users = max(0, self._users - 1)
             if self._users == 0:
-                self._model = None
+                self._model = self._loaded = None
+
+
+def at_region(model: Any, bounds_m: Sequence[float]) -> Any:
+    """The Perception on the tiles that the bounds (m) touch; empty: its own window. Raises: RegionError."""
+    from rsdfm_ros.model.region import region_of
+
+    return model.at(region_of(model.config, bounds_m))
+
+
+def check_region(bounds_m: Sequence[float], model: Any | None) -> None:
+    """RegionError unless the bounds are a region, and one of the model if that is loaded already."""
+    if not bounds_m:
+        return
+    from rsdfm_ros.model.region import check_bounds, region_of
+
+    if model is None:
+        check_bounds(bounds_m)
+    else:
+        region_of(model.config, bounds_m)
 
 
 def _load(source: str, threads: int) -> Any:
@@ -48,6 +81,10 @@ def _load(source: str, threads: int) -> Any:
     torch.set_num_threads(threads)
     if source.startswith("random:"):
         path, _, seed = source.removeprefix("random:").partition(":")
+        if not seed.isdecimal() and seed:
+            raise RsdfmError(
+                f"model {source!r}: the seed must be a number, as in random:config/model/nano.yaml:7"
+            )
         return Perception.random(load_model_config(path), seed=int(seed or 0))
     if not Path(source).is_dir():
         raise RsdfmError(f"no model at {source!r}: give a folder with manifest.yaml and weights.safetensors")

@@ -19,8 +19,13 @@ def sensor(reliability: str, depth: int = 2) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=_policy(reliability))
 
 
-def features(reliability: str, lease_s: float, lifespan_s: float = 0.0, depth: int = 16) -> QoSProfile:
+def features(
+    reliability: str, lease_s: float, lifespan_s: float = 0.0, depth: int = 16, deadline_s: float = 0.0
+) -> QoSProfile:
     """Feature packets: the packets of two frames deep. lease_s: a sender silent for that long counts as dead.
+
+    deadline_s: packets are promised, or expected, at least that often; 0 for no promise. Who expects one is not
+    connected with a sender that promises none.
 
     lifespan_s: packets older than this are not delivered any more; 0 for never, as in a simulation that is slower
     than real time.
@@ -34,6 +39,8 @@ def features(reliability: str, lease_s: float, lifespan_s: float = 0.0, depth: i
     )
     if lifespan_s > 0:
         profile.lifespan = Duration(seconds=lifespan_s)
+    if deadline_s > 0:
+        profile.deadline = Duration(seconds=deadline_s)
     return profile
 
 

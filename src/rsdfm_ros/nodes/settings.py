@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.nodes.input_settings import InputSettings
 from rsdfm_ros.nodes.optional import OPTIONAL
 from rsdfm_ros.nodes.parameters import setting
 from rsdfm_ros.nodes.qos import RELIABILITY
@@ -61,27 +62,15 @@ class PipelineSettings(NodeSettings):
 
 
 @dataclass(frozen=True)
-class EncoderSettings(PipelineSettings):
+class EncoderSettings(InputSettings, PipelineSettings):
     """encoder_node: pictures to bird's-eye-view features and packets."""
 
-    image_reliability: str = setting("best_effort", _RELIABILITY, choices=RELIABILITY)
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
     liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
     lifespan_s: float = setting(
         0.0, "packets older than this are not delivered, s; 0: always", low=0.0, high=60.0
     )
     deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
-    pose_tolerance_s: float = setting(
-        0.02, "largest distance in time of picture and pose, s", low=0.0, high=1.0
-    )
-    extrinsics: tuple[float, ...] = setting(
-        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
-        "optical camera frame in the frame whose pose is published: x y z m, quaternion x y z w",
-        length=(7,),
-    )
-    ground_height_m: float = setting(
-        0.0, "height of the ground plane in the lattice frame, m", low=-1e4, high=1e4
-    )
     region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
     budget_bytes: int = setting(
         18_000, "mean serialised bytes per picture", low=1000, high=10_000_000, dynamic=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Job = Callable[[], None]
 
@@ -14,62 +14,95 @@ class Worker:
 
     A job submitted to an occupied slot replaces the one that waits there: stale input is dropped and counted in
     `dropped` by slot. Slots are served in the order in which they were filled. An error in a job goes to `on_error`
-    and does not stop the thread.
+    and does not stop the thread. The thread lives from the first job until the last user has left (or `close`).
     """
 
     def __init__(self, on_error: Callable[[str, Exception], None], name: str = "worker") -> None:
-        self._on_error = on_error
+        self._on_error, self._name = on_error, name
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._wake = threading.Condition()
         self._closed = False
-        self._busy = False
+        self._users = 0
+        self._running: str | None = None
+        self._thread: threading.Thread | None = None
         self.dropped: Counter[str] = Counter()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
 
-    def submit(self, slot: str, job: Job) -> None:
-        """Run `job` soon, instead of whatever still waits in `slot`. Ignored once closed."""
+    def enter(self) -> None:
+        """One user more; opens a worker that was closed."""
+        with self._wake:
+            self._users += 1
+            self._closed = False
+
+    def leave(self, slots: Iterable[str], timeout_s: float = 10.0) -> bool:
+        """One user less: forget its slots and wait for the job of them that runs; whether it ended in time."""
+        mine = set(slots)
+        with self._wake:
+            for slot in mine:
+                self._jobs.pop(slot, None)
+            done = self._in_worker() or self._wake.wait_for(lambda: self._running not in mine, timeout_s)
+            self._users = max(0, self._users - 1)
+            last = self._users == 0
+        return self.close(timeout_s) and done if last else done
+
+    def submit(self, slot: str, job: Job) -> bool:
+        """Run `job` soon, instead of whatever still waits in `slot`; whether something was dropped for it.
+
+        Ignored once closed.
+        """
         with self._wake:
             if self._closed:
-                return
-            if slot in self._jobs:
+                return False
+            stale = slot in self._jobs
+            if stale:
                 self.dropped[slot] += 1
             self._jobs[slot] = job
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
             self._wake.notify_all()
+            return stale
 
     def clear(self) -> None:
         """Forget all waiting jobs; one that runs is finished."""
         with self._wake:
             self._jobs.clear()
+            self._wake.notify_all()
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Whether all jobs were done within the time."""
         with self._wake:
-            return self._wake.wait_for(lambda: not self._jobs and not self._busy, timeout_s)
+            return self._wake.wait_for(lambda: not self._jobs and self._running is None, timeout_s)
 
-    def close(self, timeout_s: float = 5.0) -> bool:
+    def close(self, timeout_s: float = 10.0) -> bool:
         """Finish the running job, drop the waiting ones, end the thread; whether it ended in time."""
         with self._wake:
             self._closed = True
             self._jobs.clear()
+            thread = self._thread
             self._wake.notify_all()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if thread is None or self._in_worker():
+            return True
+        thread.join(timeout_s)
+        return not thread.is_alive()
+
+    def _in_worker(self) -> bool:
+        return threading.current_thread() is self._thread
 
     def _run(self) -> None:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._jobs or self._closed)
                 if self._closed:
+                    self._thread = None
                     return
                 slot, job = self._jobs.popitem(last=False)
-                self._busy = True
+                self._running = slot
             try:
                 job()
             except Exception as error:
                 self._on_error(slot, error)
             finally:
+                del job  # what it holds, such as a model, must not outlive it
                 with self._wake:
-                    self._busy = False
+                    self._running = None
                     self._wake.notify_all()

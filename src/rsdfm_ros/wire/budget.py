@@ -7,7 +7,7 @@ back in the following frames, so the mean stays on target.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Bytes that a FeaturePacket message adds to its payload: CDR header, stamp, strings, pose, covariance, lengths.
 MESSAGE_OVERHEAD_BYTES = 480
@@ -50,6 +50,11 @@ class BudgetController:
     def tokens_bytes(self) -> float:
         """What may be sent now; negative while a too expensive frame is being paid back."""
         return self._tokens
+
+    def retarget(self, target_bytes_per_frame: int) -> None:
+        """Aim at another mean from now on; what cells cost stays known. ValueError unless positive."""
+        self.config = replace(self.config, target_bytes_per_frame=target_bytes_per_frame)
+        self._tokens = min(self._tokens, target_bytes_per_frame * (1.0 + self.config.burst_frames))
 
     def cells(self, most: int | None = None) -> int:
         """How many high-band cells this frame may carry, at least 0, at most `most`."""

@@ -52,11 +52,13 @@ class PeerFrame:
 
 @dataclass(frozen=True)
 class InboxLimits:
-    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds what a wrong clock may claim."""
+    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds what a wrong clock may claim; a
+    peer whose stamps jump back by more than max_back_s has started anew."""
 
     max_peers: int = 16
     max_packets: int = 64
     max_ahead_s: float = 10.0
+    max_back_s: float = 10.0
     wire: Limits = field(default_factory=Limits)
 
 
@@ -73,11 +75,15 @@ class Refused(WireError):
 class Inbox:
     """The newest pictures of every peer. Not thread-safe: the caller holds a lock.
 
-    on_lost: called with the number of packets that were announced but never came, when a picture is given up.
+    on_lost: called with the peer and the number of its packets that were announced but never came, when a picture is
+    given up.
     """
 
     def __init__(
-        self, expected: Expected, limits: InboxLimits, on_lost: Callable[[int], None] = lambda n: None
+        self,
+        expected: Expected,
+        limits: InboxLimits,
+        on_lost: Callable[[str, int], None] = lambda agent, n: None,
     ) -> None:
         self._expected, self._limits, self._on_lost = expected, limits, on_lost
         self._frames: dict[str, dict[int, PeerFrame]] = {}
@@ -116,6 +122,8 @@ class Inbox:
         if part.fingerprint != envelope.fingerprint:
             raise Refused("envelope_fingerprint", "message and payload name different models")
         frames = self._frames.setdefault(envelope.agent, {})
+        if frames and max(frames) - envelope.stamp_ns > limits.max_back_s * 1e9:
+            frames.clear()
         if frames and envelope.stamp_ns < min(frames) and len(frames) >= FRAMES_KEPT:
             raise Refused("old_stamp", f"{envelope.agent} sent a picture older than the {FRAMES_KEPT} kept")
         frame = frames.setdefault(envelope.stamp_ns, PeerFrame(envelope))
@@ -143,7 +151,7 @@ class Inbox:
     def _give_up(self, frame: PeerFrame) -> None:
         missing = frame.first.count - len(frame.parts)
         if missing:
-            self._on_lost(missing)
+            self._on_lost(frame.first.agent, missing)
 
 
 def features_of(frame: PeerFrame, expected: Expected) -> FeatureFrame:
