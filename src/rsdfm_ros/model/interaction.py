@@ -27,11 +27,29 @@ class Interaction(nn.Module):
 
         visible (A, 1, H, W) bool · ages_s (A,) s, 0 for self · sigma (A, 1, H, W) m, position uncertainty.
         """
-        context = torch.cat([visible.to(maps.dtype), ages_s.view(-1, 1, 1, 1).expand_as(sigma), sigma], dim=1)
-        hidden = torch.relu(self.ego(maps[:1]) + self.other(maps) + self.context(context.to(maps.dtype)))
-        logits = self.weight(hidden).float()
+        logits = self._logits(maps[:1], maps, visible, ages_s, sigma)
         takes_part = visible.clone()
         takes_part[0] = True
         weights = torch.softmax(logits.masked_fill(~takes_part, -torch.inf), dim=0)
         fused = (weights.to(maps.dtype) * maps).sum(dim=0, keepdim=True)
         return fused, weights
+
+    def merge(self, maps: Tensor, visible: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Views of one agent at one instant as one map: merged (1, C, H, W) and weights (A, 1, H, W).
+
+        Arguments as in `forward`. Every view is the ego once and the logits are averaged, so that no order matters; a
+        cell is mixed from the views that see it and comes out exactly as it went in where one does; unseen cells are 0.
+        """
+        ages = maps.new_zeros(len(maps))
+        logits = torch.stack([self._logits(ego[None], maps, visible, ages, sigma) for ego in maps]).mean(
+            dim=0
+        )
+        weights = torch.softmax(logits.masked_fill(~visible, -torch.inf), dim=0)
+        weights = torch.where(visible.any(dim=0, keepdim=True), weights, 0.0)
+        return (weights.to(maps.dtype) * maps).sum(dim=0, keepdim=True), weights
+
+    def _logits(self, ego: Tensor, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor) -> Tensor:
+        context = torch.cat([visible.to(maps.dtype), ages_s.view(-1, 1, 1, 1).expand_as(sigma), sigma], dim=1)
+        hidden = torch.relu(self.ego(ego) + self.other(maps) + self.context(context.to(maps.dtype)))
+        logits: Tensor = self.weight(hidden).float()
+        return logits

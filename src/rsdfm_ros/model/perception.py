@@ -158,6 +158,25 @@ class Perception:
         return AgentBev(maps[0].float(), visible[0, 0], sigma)
 
     @torch.inference_mode()
+    def combine(self, views: Sequence[AgentBev]) -> AgentBev:
+        """The maps of several cameras of one UAV at one instant as one map, before it is compressed; one map as it is.
+
+        Cells that several cameras see are mixed by the weights of the interaction, without its neck.
+        """
+        if not views:
+            raise RsdfmError("expected the map of at least one camera")
+        if len(views) == 1:
+            return views[0]
+        visible = torch.stack([v.visible for v in views])[:, None]
+        sigma = torch.stack([v.sigma for v in views])[:, None]
+        merged, weights = self.model.interaction.merge(
+            torch.stack([v.features for v in views]), visible, sigma
+        )
+        seen = visible.any(dim=0)[0]
+        mixed_sigma = torch.where(seen, (weights * sigma).sum(dim=0)[0], sigma.amin(dim=0)[0])
+        return AgentBev(merged[0].float(), seen, mixed_sigma)
+
+    @torch.inference_mode()
     def compress(
         self,
         bev: AgentBev,
