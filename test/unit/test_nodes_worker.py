@@ -1,10 +1,9 @@
-"""The worker never queues stale work and survives errors; pictures meet their poses; histories follow time."""
+"""The worker never queues stale work and survives errors; histories follow time."""
 
 import threading
 
 import pytest
 
-from rsdfm_ros.data.messages.matching import StampMatcher
 from rsdfm_ros.model.history import History
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.health import Health
@@ -45,33 +44,6 @@ def test_a_closed_worker_ignores_jobs() -> None:
     assert w.close()
     w.submit("a", lambda: pytest.fail("ran"))
     assert w.wait_idle(0.1)
-
-
-def test_a_picture_meets_the_pose_of_its_instant_in_either_order() -> None:
-    m: StampMatcher[str, str] = StampMatcher(tolerance_ns=10)
-    assert m.add_image(100, "a") is None
-    assert m.add_pose(100, "p") == (100, "a", "p")
-    assert m.add_pose(200, "q") is None
-    assert m.add_image(200, "b") == (200, "b", "q")
-
-
-def test_the_nearest_pose_is_taken_once_a_later_one_is_there() -> None:
-    m: StampMatcher[str, str] = StampMatcher(tolerance_ns=10)
-    m.add_pose(95, "before")
-    assert m.add_image(100, "a") is None
-    assert m.add_pose(109, "after") == (100, "a", "before")
-
-
-def test_a_picture_without_a_pose_in_tolerance_is_dropped_and_counted() -> None:
-    m: StampMatcher[str, str] = StampMatcher(tolerance_ns=3)
-    m.add_pose(90, "p")
-    m.add_image(100, "a")
-    assert m.add_pose(110, "q") is None and m.dropped == 1
-    m.add_image(200, "b")
-    m.add_image(300, "c")
-    assert m.dropped == 2
-    m.clear()
-    assert m.add_pose(300, "r") is None
 
 
 def fused(stamp_ns: int) -> Fused:
