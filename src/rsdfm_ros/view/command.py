@@ -66,15 +66,16 @@ def run(args: argparse.Namespace) -> int:
             f"{args.source} does not exist: give a bag or the folder of a run, or nothing for a live fleet"
         )
     from rsdfm_ros.view.scene import Scene
-    from rsdfm_ros.view.sources import is_run, left_out, show_bag, show_run
+    from rsdfm_ros.view.sources import check, is_run, left_out, show_bag, show_run
     from rsdfm_ros.view.viewer import new_recording
 
+    check(args.source)
     recording = new_recording(str(args.source))
     where = open_output(recording, save=args.save, web=args.web, connect=args.connect)
     scene, console = Scene(recording), Console(stderr=True)
     problems: list[str] = []
     try:
-        with Progress(console=console, transient=True) as bar:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(f"reading {args.source}", total=None)
 
             def advance(done: int, total: int) -> None:
@@ -84,6 +85,11 @@ def run(args: argparse.Namespace) -> int:
                 show_run(args.source, scene, advance)
             else:
                 problems = left_out(show_bag(args.source, scene, topic_map, advance))
+    except RsdfmError:
+        if args.save is not None:
+            recording.disconnect()
+            args.save.unlink(missing_ok=True)
+        raise
     finally:
         recording.flush()
         if args.save is not None:

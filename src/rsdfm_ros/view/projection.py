@@ -56,7 +56,7 @@ def box_lines(
 def clipped(
     lines: NDArray[np.float64], corner: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Lines (M, 2, 2) cut to the rectangle from (0, 0) to `corner` (Liang and Barsky, 1984), and which touch it (M,)."""
+    """Lines (M, 2, 2) cut to the rectangle from (0, 0) to `corner` (Liang and Barsky, 1984), and which touch it."""
     start, step = lines[:, 0], lines[:, 1] - lines[:, 0]
     first, last = np.zeros(len(lines)), np.ones(len(lines))
     outside = np.zeros(len(lines), bool)

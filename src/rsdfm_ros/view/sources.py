@@ -25,6 +25,14 @@ def is_run(path: Path) -> bool:
     return (path / "result.json").is_file()
 
 
+def check(path: Path) -> None:
+    """Refuse what is neither a run nor a bag, before a window opens. Raises: RunError, BagError."""
+    if is_run(path):
+        RunReader(path)
+    else:
+        open_bag(path).close()
+
+
 def show_bag(path: Path, scene: Scene, topic_map: TopicMap, on_message: Callable[[int, int], None]) -> Router:
     """Show a bag from its first to its last message. on_message(done, all): called after every message.
 
