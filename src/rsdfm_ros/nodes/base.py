@@ -101,6 +101,13 @@ class RsdfmNode(ManagedEntities, Generic[S]):
         """What is expected on `topic` (relative) came, by other means than a subscription of this node."""
         self.expectations.seen(self.resolve_topic_name(topic))
 
+    def hint(self, topic: str) -> str:
+        """Why something might not come on a (fully qualified) topic, as the end of a sentence."""
+        number = self.count_publishers(topic)
+        if number == 0:
+            return " (nobody publishes there)"
+        return f" ({number} publish there: is their QoS compatible, do their clocks run?)"
+
     # --- reporting ------------------------------------------------------------------------------------------------
 
     def reject(self, reason: str, text: str) -> None:
@@ -127,7 +134,14 @@ class RsdfmNode(ManagedEntities, Generic[S]):
         self.expectations.seen(topic)
 
     def publish_processing_time(self, stamp_ns: int, stages: Mapping[str, float], arrived_s: float) -> None:
-        """Tell how long the stages (s) of one picture took, if somebody listens. arrived_s: of the steady clock."""
+        """Book that the node has answered a picture, and tell how long the stages (s) took if somebody listens.
+
+        arrived_s: when the picture came, of the steady clock.
+        """
+        latency_s = max(0.0, monotonic() - arrived_s)
+        self.health.answered(stamp_ns, latency_s)
+        for stage, seconds in stages.items():
+            self.health.took(stage, seconds)
         if not wanted(self._processing_time):
             return
         message = ProcessingTime(agent=getattr(self, "agent", "")[:64], node=self.get_name()[:64])
@@ -135,7 +149,7 @@ class RsdfmNode(ManagedEntities, Generic[S]):
         message.header.frame_id = getattr(self.settings, "frame_id", "")
         message.stages = list(stages)[:16]
         message.stage_ms = [max(0.0, 1e3 * s) for s in list(stages.values())[:16]]
-        message.latency_ms = max(0.0, 1e3 * (monotonic() - arrived_s))
+        message.latency_ms = 1e3 * latency_s
         self._processing_time.publish(message)
 
     def _may_say(self, what: str) -> bool:
@@ -155,9 +169,12 @@ class RsdfmNode(ManagedEntities, Generic[S]):
 
     def _on_jump(self, jump: TimeJump) -> None:
         self.get_logger().warning("the clock jumped back: all buffers cleared")
-        self.health.clear_times()
         self.health.count("clock_jumps")
-        self.clear()
+        try:
+            self.health.clear_times()
+            self.clear()
+        except Exception as error:  # this is called from inside rclpy's clock
+            self.on_job_error("clock jump", error)
 
     # --- parameters -----------------------------------------------------------------------------------------------
 
@@ -229,6 +246,7 @@ class RsdfmNode(ManagedEntities, Generic[S]):
 
     def _configure(self) -> None:
         self._phase = CONFIGURED
+        self.health.reset()
         for sentence in self._problems.values():
             raise SettingError(sentence)
         self.check(self.settings)

@@ -20,6 +20,7 @@ from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.convert_features import fused_to_message
+from rsdfm_ros.nodes.diagnostics import Status, peer_status
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.listening import FEATURES, Listening
@@ -65,6 +66,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._expected = Expected()
         self._fused: Any = None
         self._contributors: Any = None
+        self.diagnostics.add(self._peer_statuses)
 
     @property
     def peers_matched(self) -> list[str]:
@@ -76,6 +78,11 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def peers(self) -> list[Peer]:
         """The peers that are listened to, not the UAV itself."""
         return self._listening.peers() if self._listening is not None else []
+
+    def _peer_statuses(self) -> list[tuple[str, Status]]:
+        now_s, stale_s = monotonic(), self.settings.input_timeout_s
+        with self._lock:
+            return [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in self.peers]
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -297,8 +304,6 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         )
         self.health.fused(ages)
         stages = {"decode": decoded - start, "fuse": monotonic() - decoded}
-        for stage, seconds in stages.items():
-            self.health.took(stage, seconds)
         self._publish(fused, model)
         self.publish_processing_time(own.stamp_ns, stages, own.arrived_s)
         for listener in self.listeners:

@@ -70,6 +70,12 @@ class Expectations:
         if was_missing and told:
             self._say("info", f"{entry.what} comes on {topic} after {silent_s:.1f} s of silence")
 
+    def silences(self) -> dict[str, float | None]:
+        """Topic → seconds since it came last; None if it never did."""
+        with self._lock:
+            now_s = self._clock()
+            return {t: now_s - e.since_s if e.arrived else None for t, e in self._inputs.items()}
+
     def check(self, patience_s: float, hint: Callable[[str], str] = lambda topic: "") -> list[Missing]:
         """What has been missing for at least `patience_s`. hint(topic) ends the log's sentence."""
         news, missing = [], []

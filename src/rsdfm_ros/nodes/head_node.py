@@ -143,7 +143,6 @@ class HeadNode(PipelineNode[HeadSettings]):
         items = history.add(fused)
         self.work(COLLABORATIVE, [f.collaborative for f in items], fused, tuned)
         stages = {self.task: monotonic() - start}
-        self.health.took(self.task, stages[self.task])
         if self.settings.publish_single and fused.single is not None:
             self.work(SINGLE, [f.single for f in items if f.single is not None], fused, tuned)
             stages[f"{self.task}_single"] = monotonic() - start - stages[self.task]
