@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "demo": ("rsdfm_ros.fleet.demo", "fly four simulated UAVs over real DDS and write a report"),
         "fleet": ("rsdfm_ros.fleet.command", "run a fleet: one process per UAV, simulator, evaluator"),
+        "replay": ("rsdfm_ros.fleet.replay_command", "play a recorded bag through the live nodes"),
+        "bag": ("rsdfm_ros.fleet.bag_command", "look into, evaluate, record and make bags"),
         "simulate": ("rsdfm_ros.data.simulate", "make a data set of simulated missions (nuScenes schema)"),
         "gazebo": (
             "rsdfm_ros.fleet.gazebo_command",

@@ -23,8 +23,8 @@ MATCH_M = 4.0
 
 
 class Agreement:
-    """Accumulates over instants. window: cells of the answers · percent: occupancy from which a cell counts as vehicle ·
-    sure: score from which a box counts."""
+    """Accumulates over instants. window: cells of the answers · percent: occupancy from which a cell counts as vehicle
+    · sure: score from which a box counts."""
 
     def __init__(self, window: Window, percent: int, sure: float) -> None:
         self._window, self._percent, self._sure = window, percent, sure

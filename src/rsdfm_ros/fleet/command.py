@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     result = run_fleet(
         fleet,
         out_dir=args.out,
-        on_status=None if quiet else _print_status,
+        on_status=None if quiet else print_status,
         on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
         on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
         companions=more,
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result.result))
     else:
-        _print_result(result.result, result.seconds)
+        print_result(result.result, result.seconds)
     return 0
 
 
@@ -65,7 +65,8 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _print_status(line: dict[str, Any]) -> None:
+def print_status(line: dict[str, Any]) -> None:
+    """Print one line of status.jsonl."""
     parts = []
     for name, facts in line["agents"].items():
         single, both = _figure(facts["iou_single"]), _figure(facts["iou_collaborative"])
@@ -73,7 +74,8 @@ def _print_status(line: dict[str, Any]) -> None:
     print(f"frame {line['frame']:3d}  " + "  ".join(parts), flush=True)
 
 
-def _print_result(result: dict[str, Any], seconds: float) -> None:
+def print_result(result: dict[str, Any], seconds: float) -> None:
+    """Print the figures of a mission."""
     print(f"\nmission of {result['protocol']['frames_answered']} frames in {seconds:.0f} s")
     keys = ("iou_long", "pq_long", "vpq_long", "map", "ap", "ade", "fde", "bytes_per_frame")
     print("method  " + "".join(f"{key:>16}" for key in keys))

@@ -23,6 +23,7 @@ __all__ = [
     "MemberDescription",
     "NetworkDescription",
     "ProcessesDescription",
+    "ReplayDescription",
     "TopicsDescription",
     "UavDescription",
     "WorldDescription",
@@ -36,7 +37,7 @@ _TOPIC = r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*"
 _RULE = rf"([A-Za-z_][A-Za-z0-9_]*:)?{_TOPIC}"
 _RULE_WORDS = "names of topics, such as pose: mavros/local_position/pose_cov"
 _NAME_WORDS = "lower-case letters, digits and _, a letter first, at most 32"
-SIMULATION, GAZEBO, NONE = "simulation", "gazebo", "none"
+SIMULATION, GAZEBO, REPLAY, NONE = "simulation", "gazebo", "replay", "none"
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 END, CONTINUE, RESPAWN, AUTO = "end", "continue", "respawn", "auto"
 
@@ -47,9 +48,9 @@ class WorldDescription:
 
     kind: str = setting(
         SIMULATION,
-        "`simulation`: the simulator of this package; `gazebo`: Gazebo; `none`: cameras and poses come from elsewhere, "
-        "as on real UAVs",
-        choices=(SIMULATION, GAZEBO, NONE),
+        "`simulation`: the simulator of this package; `gazebo`: Gazebo; `replay`: a recorded bag; `none`: cameras and "
+        "poses come from elsewhere, as on real UAVs",
+        choices=(SIMULATION, GAZEBO, REPLAY, NONE),
     )
     seed: int = setting(9000, "seed of layout, traffic and flights", low=0, high=2**31 - 1)
     frames: int = setting(60, "frames to fly, at 2 Hz of mission time", low=1, high=120)
@@ -73,6 +74,19 @@ class WorldDescription:
     answer_timeout_s: float = setting(
         5.0, "longest wait for the answers to a later frame, s", low=0.1, high=600.0
     )
+
+
+@dataclass(frozen=True)
+class ReplayDescription:
+    """What is played in a world of kind `replay`."""
+
+    bag: str = setting("", "folder of the bag, or one of its files")
+    topic_map: str = setting(
+        "", "topic map for bags with other topics than ours (docs/bags.md); empty: our own"
+    )
+    start_s: float = setting(0.0, "recorded time that is left out at the beginning, s", low=0.0, high=1e9)
+    duration_s: float = setting(0.0, "recorded time that is played, s; 0: to the end", low=0.0, high=1e9)
+    loops: int = setting(1, "how often the bag is played", low=1, high=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -173,7 +187,7 @@ class ProcessesDescription:
     when_lost: str = setting(
         AUTO,
         "when a process of a UAV dies: `end` the mission, `continue` with the others, or `respawn` it; `auto` ends a "
-        "lockstep simulation, whose result would be worthless, and otherwise continues",
+        "lockstep simulation or replay, whose result would be worthless, and otherwise continues",
         choices=(AUTO, END, CONTINUE, RESPAWN),
     )
     respawn_delay_s: float = setting(2.0, "time until a lost process starts again, s", low=0.0, high=600.0)
@@ -227,6 +241,7 @@ class FleetDescription:
         "in the installed package",
     )
     world: WorldDescription = setting(factory=WorldDescription, text="the world that the UAVs fly in")
+    replay: ReplayDescription = setting(factory=ReplayDescription, text="what a world of kind `replay` plays")
     uav: UavDescription = setting(factory=UavDescription, text="what all UAVs have in common")
     evaluator: EvaluatorDescription = setting(factory=EvaluatorDescription, text="the evaluator")
     processes: ProcessesDescription = setting(factory=ProcessesDescription, text="start, failure and end")
@@ -246,7 +261,7 @@ class FleetDescription:
         """`end`, `continue` or `respawn`."""
         if self.processes.when_lost != AUTO:
             return self.processes.when_lost
-        return END if self.world.kind == SIMULATION and self.world.lockstep else CONTINUE
+        return END if self.world.kind in (SIMULATION, REPLAY) and self.world.lockstep else CONTINUE
 
     def check(self, where: str = "") -> None:
         """Raise FleetDescriptionError for values that do not fit together."""
@@ -254,6 +269,8 @@ class FleetDescription:
             require(self.uavs <= 8, "uavs", "1 to 8", self.uavs)
         start_s = self.world.start_s
         require(2 * start_s == round(2 * start_s), "world.start_s", "a multiple of 0.5 s", start_s)
+        if self.world.kind == REPLAY:
+            require(bool(self.replay.bag), "replay.bag", "the folder of a bag", self.replay.bag)
         require(bool(self.model), "model", "a model folder", self.model)
         twice = [name for name in self.agents if self.agents.count(name) > 1]
         require(not twice, "members", "names that differ", twice[0] if twice else "")

@@ -9,7 +9,14 @@ from typing import Any
 
 import yaml
 
-from rsdfm_ros.fleet.description import GAZEBO, SIMULATION, FleetDescription, FleetDescriptionError
+from rsdfm_ros.fleet.description import (
+    GAZEBO,
+    NONE,
+    REPLAY,
+    SIMULATION,
+    FleetDescription,
+    FleetDescriptionError,
+)
 from rsdfm_ros.fleet.paths import model_path, parameter_file
 from rsdfm_ros.model.config import load_model_config, model_config_from_dict
 
@@ -54,6 +61,8 @@ def node_specifications(fleet: FleetDescription, out: str | Path | None = None) 
             specs.append(_uav(fleet, index, name, executable))
     if fleet.world.kind == SIMULATION:
         specs.append(_world(fleet))
+    if fleet.world.kind == REPLAY:
+        specs.append(_replay(fleet))
     if fleet.world.kind == GAZEBO:
         specs += _beside_gazebo(fleet)
     return specs
@@ -105,7 +114,7 @@ def _uav_parameters(fleet: FleetDescription, index: int) -> dict[str, Any]:
     u, member = fleet.uav, fleet.member(index)
     extrinsics = member.extrinsics or u.extrinsics
     shared = {
-        "use_sim_time": fleet.world.kind in (SIMULATION, GAZEBO),
+        "use_sim_time": fleet.world.kind != NONE,
         "autostart": u.autostart,
         "agent": fleet.agents[index],
         "model": model_path(fleet.model),
@@ -175,10 +184,38 @@ def _beside_gazebo(fleet: FleetDescription) -> list[NodeSpec]:
     ]
 
 
+def _replay(fleet: FleetDescription) -> NodeSpec:
+    w, r = fleet.world, fleet.replay
+    parameters = {
+        "bag": r.bag,
+        "topic_map": r.topic_map,
+        "agents": list(fleet.agents),
+        "lockstep": w.lockstep,
+        "real_time_factor": w.real_time_factor,
+        "start_s": r.start_s,
+        "duration_s": r.duration_s,
+        "loops": r.loops,
+        "answer": "status" if fleet.uav.composed else "trajectories",
+        "first_answer_timeout_s": w.first_answer_timeout_s,
+        "answer_timeout_s": w.answer_timeout_s,
+        "wait_for_truth_listener": fleet.evaluator.enabled,
+    }
+    return NodeSpec(
+        "replay",
+        WORLD,
+        "replay_node",
+        fleet.namespace_prefix,
+        parameters,
+        _environment(fleet),
+        outside_remaps(fleet),
+        log_level=fleet.processes.log_level,
+    )
+
+
 def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
     e, facts = fleet.evaluator, model_facts(fleet.model)
     parameters = {
-        "use_sim_time": fleet.world.kind in (SIMULATION, GAZEBO),
+        "use_sim_time": fleet.world.kind != NONE,
         "agents": list(fleet.agents),
         "frames": fleet.world.frames if fleet.world.kind in (SIMULATION, GAZEBO) else 0,
         "map_bounds_m": list(facts.bounds_m),
@@ -208,7 +245,8 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
 
 def _reliability(fleet: FleetDescription) -> str:
     """A lockstep mission must not depend on which message the machine happens to lose."""
-    return "reliable" if fleet.world.kind == SIMULATION and fleet.world.lockstep else "best_effort"
+    kinds = (SIMULATION, REPLAY)
+    return "reliable" if fleet.world.kind in kinds and fleet.world.lockstep else "best_effort"
 
 
 def _environment(fleet: FleetDescription) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.data.bags.writer import BagWriter
@@ -54,6 +54,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._inputs: list[Any] = []
         self._waiting: list[int] = []
         self._last_truth_s: float | None = None
+        self._heard_truth = False
         self._history: list[dict[str, Any]] = []
         self._folder: FolderWriter | None = None
         self._bag: BagWriter | None = None
@@ -127,6 +128,9 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         if self._truth_input is None and self._connected():
             self._listen("/ground_truth", GroundTruth, qos.outputs(), self._on_truth)
             self._truth_input = self._inputs[-1]
+        if self.settings.frames == 0 and self._heard_truth and self.count_publishers("/ground_truth") == 0:
+            self._heard_truth = False
+            self._queue.put(("", "", None, b"ended"))
         if self._last_truth_s is not None and not self.finished.is_set():
             late = monotonic() - self._last_truth_s > self.settings.end_timeout_s
             if late or not self._waiting:
@@ -148,20 +152,33 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 if raw == b"finish":
                     self._finish()
                     continue
+                if raw == b"ended":
+                    self._world_ended()
+                    continue
                 self._finish()
                 return
             try:
-                if self._bag is not None:
-                    self._bag.write(topic, type_name, _header_ns(raw), raw)
+                stamp_ns = _header_ns(raw)
+                if (
+                    self._bag is not None and stamp_ns > 0
+                ):  # before its first picture a UAV has no mission time
+                    self._bag.write(topic, type_name, stamp_ns, raw)
                 handle(raw)
             except RsdfmError as error:
                 self.reject(getattr(error, "reason", "message"), f"{topic}: {error}")
             except Exception as error:
                 self.on_job_error(topic, error)
 
+    def _world_ended(self) -> None:
+        """Whoever told the truth is gone: wait only for answers to pictures that somebody saw."""
+        self._waiting = [ns for ns in self._waiting if self.mission.at(ns).bytes_sent]
+        self._last_truth_s = monotonic()
+
     def _on_features(self, message: FeaturePacket, raw: bytes, ns: int, agent: str) -> None:
         instant = self.mission.at(ns)
-        instant.bytes_sent[agent] = instant.bytes_sent.get(agent, 0) + len(raw)
+        # Not len(raw): on its way DDS pads a message to whole words.
+        size = len(serialize_message(message))
+        instant.bytes_sent[agent] = instant.bytes_sent.get(agent, 0) + size
         instant.packets_sent[agent] = instant.packets_sent.get(agent, 0) + 1
 
     def _on_status(self, message: AgentStatus, raw: bytes, ns: int, agent: str) -> None:
@@ -201,6 +218,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self.mission.at(ns).poses[agent] = pose_matrix(message.pose.pose)
 
     def _on_truth(self, message: GroundTruth, raw: bytes, ns: int) -> None:
+        self._heard_truth = True
         instant = self.mission.at(ns)
         instant.frame, instant.agents = int(message.frame), tuple(message.agents)
         instant.truth = task_messages.truth_from_message(message)

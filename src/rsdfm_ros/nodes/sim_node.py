@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -17,12 +16,12 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.data.frame import WorldFrame
-from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.msg import AgentStatus, GroundTruth, TrajectoryArray
+from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes import convert, qos
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic, run
 from rsdfm_ros.nodes.convert_tasks import truth_to_message
+from rsdfm_ros.nodes.lockstep import Lockstep
 from rsdfm_ros.nodes.settings import SimSettings
 
 MAX_UAVS = 8
@@ -43,12 +42,7 @@ class SimNode(RsdfmNode[SimSettings]):
         self.agents = self.settings.agents or tuple(f"uav{n + 1}" for n in range(self.settings.uavs))
         self.finished = threading.Event()
         self.failure = ""
-        self.timeouts = 0
-        self._stop = threading.Event()
-        self._answers = threading.Condition()
-        self._answered_ns = dict.fromkeys(self.agents, -1)
-        self._late: set[str] = set()
-        self._connected: dict[str, set[str]] = {agent: set() for agent in self.agents}
+        self._lockstep: Lockstep | None = None
         self._thread: threading.Thread | None = None
         self._clock_ns = 0
 
@@ -71,35 +65,20 @@ class SimNode(RsdfmNode[SimSettings]):
             agent: {name: self.create_publisher(kind, f"{agent}/{name}", sensor) for name, kind in kinds}
             for agent in self.agents
         }
-        kind: Any = AgentStatus if self.settings.answer == "status" else TrajectoryArray
-        self._listeners = [
-            self.create_subscription(
-                kind, f"{agent}/{self.settings.answer}", lambda m, a=agent: self._on_answer(a, m), outputs
-            )
-            for agent in self.agents
-        ]
+        self._lockstep = Lockstep(self, self.agents, self.settings.answer)
 
     def activate(self) -> None:
-        self._stop.clear()
+        assert self._lockstep is not None
+        self._lockstep.start()
         self._thread = threading.Thread(target=self._run, name="flight", daemon=True)
         self._thread.start()
 
     def deactivate(self) -> None:
-        self._stop.set()
-        with self._answers:
-            self._answers.notify_all()
+        if self._lockstep is not None:
+            self._lockstep.stop()
         if self._thread is not None:
             self._thread.join(10.0)
             self._thread = None
-
-    def _on_answer(self, agent: str, message: Any) -> None:
-        with self._answers:
-            self._answered_ns[agent] = max(self._answered_ns[agent], stamps.stamp_ns(message.header.stamp))
-            if self._answered_ns[agent] > 0:
-                self._late.discard(agent)
-            if isinstance(message, AgentStatus):
-                self._connected[agent] = set(message.peers)
-            self._answers.notify_all()
 
     # --- the flight -----------------------------------------------------------------------------------------------
 
@@ -116,28 +95,31 @@ class SimNode(RsdfmNode[SimSettings]):
         # Imported here: the renderer binds to the thread that uses it, and costs a second.
         from rsdfm_ros.sim.world import World
 
-        s = self.settings
+        s, lockstep = self.settings, self._lockstep
+        assert lockstep is not None
         with World(s.seed, len(self.agents)) as world:
             frame = world.frame(0)
             self._tick(START_NS - 1_000_000)
-            if not self._wait_for_fleet():
+            inputs = {agent: list(publishers.values()) for agent, publishers in self._cameras.items()}
+            waits = bool(s.wait_for_truth_listener)
+            if not lockstep.wait_for_fleet(inputs, s.ready_timeout_s, self._missing_listener, waits):
                 return
             start_s = monotonic()
             for k in range(s.frames):
                 if k:
                     frame = world.frame(k)
                 if not s.lockstep:
-                    self._pace(start_s, frame.stamp_ns)
-                if self._stop.is_set():
+                    self._pace(start_s, frame.stamp_ns, lockstep.stopped)
+                if lockstep.stopped.is_set():
                     return
                 stamp_ns = self._publish(frame)
                 if s.lockstep:
-                    self._wait_for_answers(stamp_ns, k == 0)
+                    lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
             for k in range(s.frames, s.frames + FUTURE_FRAMES):
                 later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
                 self._publish(later)
         self._truth.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
-        self.get_logger().info(f"flew {s.frames} frames, {self.timeouts} without all answers")
+        self.get_logger().info(f"flew {s.frames} frames, {lockstep.timeouts} without all answers")
 
     def _publish(self, frame: WorldFrame) -> int:
         s, stamp_ns = self.settings, START_NS + frame.stamp_ns
@@ -161,66 +143,20 @@ class SimNode(RsdfmNode[SimSettings]):
         self._clock_ns = ns
         self._clock_output.publish(Clock(clock=convert.time_of(ns)))
 
-    def _pace(self, start_s: float, frame_ns: int) -> None:
+    def _pace(self, start_s: float, frame_ns: int, stopped: threading.Event) -> None:
         """Let mission time pass until the frame is due."""
         factor = self.settings.real_time_factor
         due_s = start_s + frame_ns / 1e9 / factor
-        while not self._stop.is_set() and (left_s := due_s - monotonic()) > 0:
-            self._stop.wait(min(left_s, CLOCK_PERIOD_S))
+        while not stopped.is_set() and (left_s := due_s - monotonic()) > 0:
+            stopped.wait(min(left_s, CLOCK_PERIOD_S))
             now_ns = START_NS + round((monotonic() - start_s) * factor * 1e9)
             if self._clock_ns < now_ns < START_NS + frame_ns:
                 self._tick(now_ns)
 
-    def _wait_for_answers(self, stamp_ns: int, first: bool) -> None:
-        s = self.settings
-        limit_s = s.first_answer_timeout_s if first else s.answer_timeout_s
-        with self._answers:
-            self._answers.wait_for(
-                lambda: self._stop.is_set() or not self._behind(stamp_ns) - self._late, limit_s
-            )
-            silent = sorted(self._behind(stamp_ns) - self._late)
-            # Whoever made the mission wait in vain is not waited for again until it is back.
-            self._late |= set(silent)
-        if silent and not self._stop.is_set():
-            self.timeouts += 1
-            self.health.count("answer_timeouts")
-            self.get_logger().warning(f"no answer from {', '.join(silent)} within {limit_s:.1f} s: flying on")
-
-    def _behind(self, stamp_ns: int) -> set[str]:
-        return {agent for agent, answered in self._answered_ns.items() if answered < stamp_ns}
-
-    # --- the start ------------------------------------------------------------------------------------------------
-
-    def _wait_for_fleet(self) -> bool:
-        """Until every UAV takes pictures and hears its peers; flies anyway after the time limit, and says so."""
-        deadline_s = monotonic() + self.settings.ready_timeout_s
-        while not self._stop.is_set():
-            missing = self._not_ready()
-            if not missing:
-                return True
-            if monotonic() > deadline_s:
-                self.get_logger().warning(f"starting although {'; '.join(missing)}")
-                return True
-            time.sleep(0.05)
-        return False
-
-    def _not_ready(self) -> list[str]:
-        missing = []
-        with self._answers:
-            connected = {agent: set(peers) for agent, peers in self._connected.items()}
-        for agent, publishers in self._cameras.items():
-            if any(p.get_subscription_count() == 0 for p in publishers.values()):
-                missing.append(f"nobody takes the pictures of {agent}")
-            elif self.settings.answer != "status":
-                # Nodes in separate processes have no common status: look at who subscribes to the features.
-                listeners = len(self.agents) + self.settings.wait_for_truth_listener
-                if self.count_subscribers(self.resolve_topic_name(f"{agent}/bev/features")) < listeners:
-                    missing.append(f"not everybody hears {agent}")
-            elif deaf := set(self.agents) - {agent} - connected[agent]:
-                missing.append(f"{agent} does not hear {', '.join(sorted(deaf))}")
+    def _missing_listener(self) -> list[str]:
         if self.settings.wait_for_truth_listener and self._truth.get_subscription_count() == 0:
-            missing.append("the evaluator is not there")
-        return missing
+            return ["the evaluator is not there"]
+        return []
 
 
 def main() -> int:

@@ -64,8 +64,8 @@ class InstantInputs:
 class Sensors:
     """The sensors of a bag. features: also hand out the recorded packets.
 
-    uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason) · images: pictures by UAV ·
-    input_of(uav): turns a shot into views.
+    uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason); reasons: the first sentence of
+    each · images, expected: pictures by UAV, read so far and as the files promise.
     """
 
     def __init__(self, bag: Bag, topic_map: TopicMap, *, features: bool = False) -> None:
@@ -85,6 +85,13 @@ class Sensors:
         self._truths: list[Any] = []
         self._statuses: list[tuple[str, Any]] = []
         self._given_ns = -1
+        self.expected = {
+            uav: max(
+                (bag.topics[c.image].messages for c in of.cameras.values() if c.image in bag.topics),
+                default=0,
+            )
+            for uav, of in self._found.items()
+        }
         for uav, topics in self._found.items():
             self._route_uav(uav, topics, features)
         self._route(topic_map.ground_truth, (TRUTH,), lambda m, _: self._truths.append(m))

@@ -1,0 +1,148 @@
+"""How a bag is played to the nodes: what goes where, and what encoder_node must be told about it. Free of ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rsdfm_ros.data.bags.bag import Bag
+from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.topic_map import (
+    IMAGES,
+    INFO,
+    POSES,
+    TF,
+    TRANSFORMS,
+    TRUTH,
+    Intrinsics,
+    TopicMap,
+    UavTopics,
+)
+
+IMAGE, OTHER, GROUND_TRUTH = "image", "other", "truth"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where messages of a recorded topic are published. topic: relative to the fleet, or absolute · role: `image`,
+    `truth`, or `other` for what belongs to pictures · uav: "" for what all share."""
+
+    topic: str
+    type_name: str
+    role: str
+    uav: str = ""
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """outputs: by recorded topic · infos: intrinsics that only the map knows, by published topic · parameters: for the
+    encoder_node of every UAV · frames: most pictures of any camera · notes: what is missing."""
+
+    outputs: dict[str, Output]
+    infos: dict[str, Intrinsics]
+    parameters: dict[str, dict[str, Any]]
+    frames: int
+    has_truth: bool
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def uavs(self) -> tuple[str, ...]:
+        """Names of the UAVs, in order."""
+        return tuple(self.parameters)
+
+
+def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
+    """The plan for a bag. Raises: BagError if the map finds no UAV with pictures and poses in it."""
+    outputs: dict[str, Output] = {}
+    infos: dict[str, Intrinsics] = {}
+    parameters: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    frames = 0
+    for uav, topics in topic_map.found(bag.topics).items():
+        lacking = _lacking(bag, topics)
+        if lacking:
+            notes.append(f"{uav} is left out: {', '.join(lacking)}")
+            continue
+        parameters[uav] = _parameters(bag, topic_map, topics)
+        for camera, of in topics.cameras.items():
+            compressed = bag.topics[of.image].type_name == IMAGES[1]
+            name = f"{uav}/{camera_name(camera, topics)}"
+            image = f"{name}/image_raw" + ("/compressed" if compressed else "")
+            outputs[of.image] = Output(image, bag.topics[of.image].type_name, IMAGE, uav)
+            if of.intrinsics is None:
+                outputs[of.info] = Output(f"{name}/camera_info", INFO, OTHER, uav)
+            else:
+                infos[f"{name}/camera_info"] = of.intrinsics
+            frames = max(frames, bag.topics[of.image].messages)
+        if topics.pose != TF:
+            outputs[topics.pose] = Output(f"{uav}/pose", bag.topics[topics.pose].type_name, OTHER, uav)
+    if not parameters:
+        raise BagError(
+            bag.path,
+            "; ".join([f"the map {topic_map.name!r} finds no UAV that could be played", *notes]),
+            "`rsdfm bag info` shows the topics; write a map for them (docs/bags.md)",
+        )
+    for topic in ("/tf", "/tf_static"):
+        if _is(bag, topic, (TRANSFORMS,)):
+            outputs[topic] = Output(topic, TRANSFORMS, OTHER)
+    has_truth = _is(bag, topic_map.ground_truth, (TRUTH,))
+    if has_truth:
+        outputs[topic_map.ground_truth] = Output("/ground_truth", TRUTH, GROUND_TRUTH)
+    else:
+        notes.append("no ground truth: there is nothing to judge the answers by")
+    return ReplayPlan(outputs, infos, parameters, frames, has_truth, notes)
+
+
+def camera_name(camera: str, topics: UavTopics) -> str:
+    """What encoder_node calls a camera: a single one is `camera`."""
+    return camera if len(topics.cameras) > 1 else "camera"
+
+
+def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, Any]:
+    """Only what differs from the defaults of encoder_node, so that a replay of our own bags is a plain fleet."""
+    out: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in topic_map.inputs.items()}
+    if len(topics.cameras) > 1:
+        out["cameras"] = list(topics.cameras)
+    extrinsics = [v for c in topics.cameras.values() for v in c.extrinsics]
+    if extrinsics != [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]:
+        out["extrinsics"] = extrinsics
+    pose_type = TF if topics.pose == TF else POSES[bag.topics[topics.pose].type_name]
+    if pose_type != "pose_with_covariance":
+        out["pose_type"] = pose_type
+    kinds = {bag.topics[c.image].type_name for c in topics.cameras.values()}
+    if kinds == {IMAGES[1]}:
+        out["image_transport"] = "compressed"
+    if topic_map.frame_id != "map":
+        frame = topic_map.frame_id or _first_frame(bag, topics.pose)
+        if frame != "map":
+            out["pose_frame_id"] = frame
+    if topic_map.ground_height_m:
+        out["ground_height_m"] = topic_map.ground_height_m
+    return out
+
+
+def _first_frame(bag: Bag, topic: str) -> str:
+    """The frame that the first pose names."""
+    for message in bag.messages([topic]):
+        header = getattr(bag.decode(message), "header", None)
+        return "" if header is None else str(header.frame_id)
+    return ""
+
+
+def _lacking(bag: Bag, topics: UavTopics) -> list[str]:
+    lacking = []
+    for camera, of in topics.cameras.items():
+        if not _is(bag, of.image, IMAGES):
+            lacking.append(f"no pictures of {camera} on {of.image}")
+        if of.intrinsics is None and not _is(bag, of.info, (INFO,)):
+            lacking.append(f"no camera_info of {camera} on {of.info}")
+    if topics.pose != TF and not _is(bag, topics.pose, tuple(POSES)):
+        lacking.append(f"no poses on {topics.pose}")
+    if topics.pose == TF and not _is(bag, "/tf", (TRANSFORMS,)):
+        lacking.append("no transforms on /tf")
+    return lacking
+
+
+def _is(bag: Bag, topic: str, kinds: tuple[str, ...]) -> bool:
+    known = bag.topics.get(topic)
+    return known is not None and known.type_name in kinds and known.messages > 0 and not known.problem

@@ -1,0 +1,82 @@
+"""A fleet that gets its pictures from a bag: what the bag has decides which UAVs there are and how they are set."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from rsdfm_ros.data.bags.bag import open_bag
+from rsdfm_ros.data.bags.map_file import load_map
+from rsdfm_ros.data.bags.replay_plan import ReplayPlan, replay_plan
+from rsdfm_ros.data.bags.topic_map import default_map
+from rsdfm_ros.fleet.description import (
+    REPLAY,
+    FleetDescription,
+    FleetDescriptionError,
+    MemberDescription,
+    ReplayDescription,
+)
+
+
+def replay_fleet(
+    fleet: FleetDescription,
+    replay: ReplayDescription,
+    *,
+    rate: float | None = None,
+) -> tuple[FleetDescription, list[str]]:
+    """The fleet with the bag as its world, and sentences about what the bag lacks or what is damaged.
+
+    rate: recorded seconds per second; None for lockstep, as fast as the UAVs answer.
+    Raises: BagError, TopicMapError, FleetDescriptionError.
+    """
+    with open_bag(replay.bag) as bag:
+        plan = replay_plan(bag, load_map(replay.topic_map) if replay.topic_map else default_map())
+        notes = [*bag.damage, *plan.notes]
+    enabled = fleet.evaluator.enabled and plan.has_truth and replay.loops == 1
+    if fleet.evaluator.enabled and not enabled:
+        notes.append("the answers are not judged" + ("" if plan.has_truth else ": there is no truth"))
+    if rate is not None and not 0.01 <= rate <= 100:
+        raise FleetDescriptionError(f"rate: expected 0.01 to 100, or max, got {rate}")
+    absolute = dataclasses.replace(
+        replay,
+        bag=str(Path(replay.bag).absolute()),
+        topic_map=str(Path(replay.topic_map).absolute()) if replay.topic_map else "",
+    )
+    world = dataclasses.replace(
+        fleet.world, kind=REPLAY, lockstep=rate is None, real_time_factor=1.0 if rate is None else rate
+    )
+    made = dataclasses.replace(
+        fleet,
+        world=world,
+        replay=absolute,
+        uavs=len(plan.uavs),
+        members=_members(fleet, plan),
+        evaluator=dataclasses.replace(fleet.evaluator, enabled=enabled),
+    )
+    made.check()
+    return made, notes
+
+
+def parse_rate(text: str) -> float | None:
+    """`max` as None, otherwise a number. Raises: FleetDescriptionError."""
+    if text == "max":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise FleetDescriptionError(
+            f"rate: expected a number such as 0.5 or 10, or `max`, got {text!r}"
+        ) from None
+
+
+def _members(fleet: FleetDescription, plan: ReplayPlan) -> tuple[MemberDescription, ...]:
+    """One per UAV of the bag, with the described one of the same name where there is one."""
+    described = {name: fleet.member(n) for n, name in enumerate(fleet.agents)}
+    members = []
+    for name, parameters in plan.parameters.items():
+        before = described.get(name, MemberDescription())
+        # The bag decides about cameras and poses; what a person wrote for the UAV still comes on top.
+        members.append(
+            dataclasses.replace(before, name=name, parameters={**parameters, **dict(before.parameters)})
+        )
+    return tuple(members)
