@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_OPTIONS ?=
 BIN := .venv/bin
 
-.PHONY: help setup test lint bench demo clean
+.PHONY: help setup test lint docs bench demo clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -12,14 +12,19 @@ setup:           ## make .venv, install the pinned requirements, build the messa
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.10 to 3.13" >&2; exit 2; }
 	@$(PYTHON) scripts/bootstrap.py
 
-test: setup      ## every test: unit and fuzz, then integration over real DDS
-	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/fuzz test/integration)
+test: setup      ## every test: unit and fuzz, integration over real DDS, launch_testing where it is installed
+	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/fuzz test/integration test/launch)
 
 lint: setup      ## style, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@PYTHONPATH=src $(BIN)/lint-imports
+
+docs: setup      ## write the pages about messages, topics, parameters and fleets from the code
+	@scripts/with_ros $(BIN)/python scripts/message_docs.py
+	@scripts/with_ros $(BIN)/python scripts/fleet_docs.py
+	@scripts/with_ros $(BIN)/python scripts/node_docs.py
 
 bench: setup     ## times of every stage, then accuracy and bytes of every method on the test split, in out/bench/
 	@mkdir -p out/bench

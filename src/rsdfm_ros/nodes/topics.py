@@ -13,7 +13,10 @@ TOPICS: Mapping[str, str] = MappingProxyType(
     {
         # --- what a UAV takes ---
         "camera/image_raw": "Pictures of the camera; header.stamp is the exposure time.",
+        "camera/image_raw/compressed": "The same as JPEG or PNG, instead of camera/image_raw.",
         "camera/camera_info": "Intrinsics of the camera, for pictures of the same size.",
+        "<camera>/image_raw": "Pictures of one of several cameras (parameter `cameras`).",
+        "<camera>/camera_info": "Its intrinsics.",
         "pose": "Pose of the camera, or with the parameter `extrinsics` of the body that carries it, in the map frame "
         "(ENU, m), with covariance; matched to pictures by stamp.",
         # --- between UAVs ---
@@ -45,6 +48,15 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "(uav_node only).",
         "debug/processing_time": "Duration of every stage, s, and from the arrival of the picture to its last output; "
         "once per picture while somebody subscribes.",
+        # --- with Gazebo: through ros_gz_bridge ---
+        "gazebo/camera_info": "Intrinsics as Gazebo counts them (principal point from the image's edge), once per "
+        "picture.",
+        "odometry": "Pose and velocity of the UAV's body in the map frame (m, m/s), from Gazebo's odometry plugin.",
+        "joint_states": "Angles of the gimbal's joints, rad.",
+        "imu": "Angular velocity and acceleration of the UAV's body (rad/s, m/s^2); bridged while somebody subscribes.",
+        "cmd_vel": "Commanded velocity of the UAV's body (m/s, rad/s).",
+        "gimbal/pitch/command": "Commanded pitch of the gimbal, rad.",
+        "gimbal/roll/command": "Commanded roll of the gimbal, rad.",
         # --- the fleet ---
         "/clock": "Mission time of the simulation or of a replayed bag; nodes with use_sim_time follow it.",
         "/ground_truth": "All vehicles of the simulated world with their true boxes (map frame, m), once per frame.",
@@ -74,7 +86,15 @@ def relative_name(topic: str, namespace: str, node: str = "") -> str:
         return "~/" + topic[len(inside) + len(node) + 1 :]
     if topic in TOPICS:
         return topic
+    for root in (inside, "/"):
+        if topic.startswith(root) and known(topic[len(root) :]):
+            return topic[len(root) :]
     return topic[len(inside) :] if topic.startswith(inside) else topic
+
+
+def known(name: str) -> bool:
+    """Whether there is a sentence about this name."""
+    return name in TOPICS or name.removeprefix(SINGLE) in TOPICS
 
 
 def about(name: str) -> str:

@@ -1,0 +1,105 @@
+"""Write docs/fleet.md from the classes of fleet/description.py and the options: scripts/with_ros python scripts/fleet_docs.py"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rsdfm_ros.fleet.description import FleetDescription
+from rsdfm_ros.fleet.fields import allowed
+from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, sentence
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "docs" / "fleet.md"
+
+EXAMPLE = """\
+name: survey
+world: {kind: none}              # real UAVs: cameras and poses come from their drivers
+model: models/nano
+members:
+  - name: alpha                  # namespace /alpha
+    topics: {image: cam0/image_raw, camera_info: cam0/camera_info, pose: mavros/local_position/pose_cov}
+    extrinsics: [0.1, 0, -0.05, -0.66, 0.66, -0.25, 0.25]   # optical frame in the body frame: x y z m, qx qy qz qw
+    parameters: {ground_height_m: 12.0}
+  - name: bravo
+    remaps: {camera/image_raw: /bravo_camera/image}
+    params_files: [bravo.yaml]
+uav: {max_age_s: 0.8, remaps: {detections: perception/objects}}
+evaluator: {enabled: false}
+network: {domain: 7, discovery_range: SUBNET}
+"""
+
+HEAD = f"""# Fleet descriptions
+
+Made from `fleet/description.py` and `fleet/options.py` by `make docs`. A description says what runs: `rsdfm fleet FILE`
+starts it as plain processes, `ros2 launch rsdfm_ros fleet.launch.py description:=FILE` as launch_ros nodes, from the
+same specifications. Everything has a default; an unknown name or a value that is not allowed is refused with a sentence.
+Shipped ones are in `config/fleet/`. One for real UAVs:
+
+```yaml
+{EXAMPLE}```
+
+What stands with a member wins over what stands under `uav`; a ROS parameter file wins over both; options of the command
+line or launch arguments win over the file.
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    parts = [HEAD, *sections(FleetDescription, "")]
+    parts.append(
+        "\n## Options\n\nThe same for `rsdfm fleet` (`--respawn-delay-s 5`) and for launch files "
+        "(`respawn_delay_s:=5`).\n\n| option | replaces | |\n|---|---|---|\n"
+    )
+    for name in (*SETTINGS, *LISTS, *SWITCHES):
+        replaced = f"`{SETTINGS[name]}`" if name in SETTINGS else ""
+        parts.append(f"| `{name}` | {replaced} | {sentence(name)} |\n")
+    return "".join(parts)
+
+
+def sections(kind: type[Any], where: str) -> list[str]:
+    """The table of one class, then those of the classes inside it."""
+    hints = typing.get_type_hints(kind)
+    title = f"`{where}`" if where else "The whole"
+    lines = [
+        f"\n## {title}\n\n{kind.__doc__}\n\n| setting | type | default | allowed | |\n|---|---|---|---|---|\n"
+    ]
+    inner: list[str] = []
+    for field in dataclasses.fields(kind):
+        hint, name = hints[field.name], f"{where}.{field.name}".lstrip(".")
+        element = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+        if dataclasses.is_dataclass(hint) or dataclasses.is_dataclass(element):
+            nested = hint if dataclasses.is_dataclass(hint) else element
+            known = nested.__name__ == "TopicsDescription" and where != "uav"
+            inner += [] if known else sections(nested, name if nested is hint else f"{name}[]")
+            lines.append(
+                f"| `{field.name}` | {'group' if nested is hint else 'list'} | | | {field.metadata['text']} |\n"
+            )
+            continue
+        lines.append(
+            f"| `{field.name}` | {words(hint)} | `{default(field)}` | {allowed(field)} | {field.metadata['text']} |\n"
+        )
+    return [*lines, *inner]
+
+
+def words(hint: Any) -> str:
+    """A type for people."""
+    names = {bool: "true or false", int: "integer", float: "number", str: "text"}
+    if typing.get_origin(hint) is tuple:
+        return {float: "numbers", str: "texts"}[typing.get_args(hint)[0]]
+    return names.get(hint, "mapping")
+
+
+def default(field: dataclasses.Field[Any]) -> str:
+    """The default as YAML."""
+    value = field.default_factory() if field.default is dataclasses.MISSING else field.default  # type: ignore[misc]
+    value = list(value) if isinstance(value, tuple) else value
+    return str(yaml.safe_dump(value, default_flow_style=True)).splitlines()[0]
+
+
+if __name__ == "__main__":
+    TARGET.write_text(document())

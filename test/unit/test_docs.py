@@ -1,0 +1,32 @@
+"""The generated pages say what the code says."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rsdfm_ros.fleet.description import fleet_from_dict
+
+
+def test_the_page_about_fleets_is_what_the_code_says(root: Path) -> None:
+    script = runpy.run_path(str(root / "scripts" / "fleet_docs.py"))
+    assert (root / "docs" / "fleet.md").read_text() == script["document"](), "run make docs"
+
+
+def test_the_example_of_the_page_about_fleets_is_a_description(root: Path) -> None:
+    script = runpy.run_path(str(root / "scripts" / "fleet_docs.py"))
+    fleet = fleet_from_dict(yaml.safe_load(script["EXAMPLE"]))
+    assert fleet.agents == ("alpha", "bravo")
+
+
+def test_the_pages_about_topics_and_parameters_are_what_the_nodes_say(root: Path) -> None:
+    pytest.importorskip("rclpy")
+    # In a process of its own: every executable is started once, with all options on.
+    command = [sys.executable, "scripts/node_docs.py", "--check"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr
