@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from rsdfm_ros.fleet.description import FleetDescription
+from rsdfm_ros.fleet.description import FleetDescription, FleetDescriptionError
 from rsdfm_ros.fleet.specification import namespace_of
 from rsdfm_ros.sim.gazebo.world import Scene, make_scene
 from rsdfm_ros.sim.gazebo.write import WORLD_FILE, write_world
 from rsdfm_ros.sim.ground import GROUND_PX
 
 VERBOSITY = 2
+_MADE = re.compile(r"`rsdfm gazebo` for seed=(\d+) uavs=(\d+) frames=(\d+) start_s=([\d.]+):")
 
 
 def scene_of(fleet: FleetDescription) -> Scene:
@@ -23,6 +25,24 @@ def write_gazebo(fleet: FleetDescription, folder: Path, ground_px: int = GROUND_
     """Write world.sdf, bridge.yaml and what belongs to them into a folder; the files. Raises: SdfError."""
     namespaces = {agent: namespace_of(fleet, agent) for agent in fleet.agents}
     return write_world(folder, scene_of(fleet), namespaces, ground_px)
+
+
+def check_world(fleet: FleetDescription, folder: Path) -> None:
+    """FleetDescriptionError unless the world in a folder was made for this fleet: the truth would be another's."""
+    try:
+        with (folder / WORLD_FILE).open() as file:
+            made = _MADE.search(file.read(400))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FleetDescriptionError(f"there is no world in {folder}: {error}") from error
+    if made is None:
+        raise FleetDescriptionError(f"{folder / WORLD_FILE} was not made by `rsdfm gazebo`")
+    w = fleet.world
+    there = (int(made[1]), int(made[2]), int(made[3]), float(made[4]))
+    asked = (w.seed, fleet.uavs, w.frames, w.start_s)
+    for what, a, b in zip(("seed", "uavs", "frames", "start_s"), there, asked, strict=True):
+        # a world for a longer mission serves a shorter one
+        if a < b if what == "frames" else a != b:
+            raise FleetDescriptionError(f"the world in {folder} was made for {what} {a}, the fleet has {b}")
 
 
 def gazebo_arguments(folder: Path, *, headless: bool, paused: bool = False) -> list[str]:

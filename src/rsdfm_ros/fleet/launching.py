@@ -25,7 +25,7 @@ from launch_ros.actions import Node
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription
 from rsdfm_ros.fleet.mission import REFUSED
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
+from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, FleetOptions, choices, options_from, sentence
 from rsdfm_ros.fleet.paths import PACKAGE, found
 from rsdfm_ros.fleet.processes import parameter_file_of
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
@@ -66,19 +66,30 @@ def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
 
     fixed: options that the launch file decides, such as world="gazebo". Raises: FleetDescriptionError.
     """
-
-    def text(name: str) -> str:
-        return LaunchConfiguration(name, default="").perform(context)
-
-    options = options_from({**{name: text(name) for name in OPTIONS}, **fixed})
-    path = text("description")
-    out = os.path.expanduser(text("out"))
-    fleet = options.load(found(path) or path)
+    fleet, options = fleet_of(context, **fixed)
+    out = out_of(context)
     fleet, more, notes = companions(fleet, options, out or None)
     if out:
         Path(out).mkdir(parents=True, exist_ok=True)
     specs = node_specifications(fleet, Path(out).absolute() if out else None)
     return [*(LogInfo(msg=note) for note in notes), *process_actions(fleet, [*more, *specs])]
+
+
+def fleet_of(context: LaunchContext, **fixed: str) -> tuple[FleetDescription, FleetOptions]:
+    """The fleet of these launch arguments. Raises: FleetDescriptionError."""
+    options = options_from({**{name: argument(context, name) for name in OPTIONS}, **fixed})
+    path = argument(context, "description")
+    return options.load(found(path) or path), options
+
+
+def out_of(context: LaunchContext) -> str:
+    """The folder for what is written, "" for none."""
+    return os.path.expanduser(argument(context, "out"))
+
+
+def argument(context: LaunchContext, name: str) -> str:
+    """The value of a launch argument, "" where it is not declared."""
+    return LaunchConfiguration(name, default="").perform(context)
 
 
 def process_actions(fleet: FleetDescription, specs: Sequence[NodeSpec]) -> list[Action]:

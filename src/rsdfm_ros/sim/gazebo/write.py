@@ -33,13 +33,13 @@ def write_world(
     Raises: SdfError.
     """
     spaces = {agent: (namespaces or {}).get(agent, f"/{agent}") for agent in scene.agents}
-    command = f"rsdfm gazebo --seed {scene.seed} --frames {scene.frames} --start-s {scene.start_s:g}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         assets.write_meshes(folder / "meshes", scene.meshes, [f"walls{n}" for n in range(FACADES)])
         assets.write_textures(folder / "textures", scene.ground, scene.looks.facades, ground_px)
         write_model(folder / "models" / MODEL, scene.config)
-        comment = f"Made by `{command} --uavs {len(scene.agents)}`: do not edit, make it anew."
+        facts = f"seed={scene.seed} uavs={len(scene.agents)} frames={scene.frames} start_s={scene.start_s:g}"
+        comment = f"Made by `rsdfm gazebo` for {facts}: do not edit, make it anew."
         (folder / WORLD_FILE).write_text(document(world_sdf(scene), comment))
         (folder / BRIDGE_FILE).write_text(bridge_yaml(bridge_entries(spaces)))
     except OSError as error:

@@ -68,7 +68,9 @@ def checked_name(name: str, what: str) -> str:
 
 
 def document(root: ET.Element, comment: str) -> str:
-    """The text of a document: one element per line, short ones with their children on it."""
+    """The text of a document: one element per line, short ones with their children on it. No `--` in the comment."""
+    if "--" in comment:
+        raise SdfError(f"XML allows no -- in a comment: {comment}")
     lines = ['<?xml version="1.0"?>', f"<!-- {comment} -->"]
     _lines(root, 0, lines)
     return "\n".join(lines) + "\n"

@@ -1,0 +1,87 @@
+"""A fleet in Gazebo: ros2 launch rsdfm_ros gazebo.launch.py uavs:=2 seed:=9001 headless:=true
+
+Makes the world of the described fleet, starts Gazebo (ros_gz_sim), the bridge (ros_gz_bridge), what flies the UAVs and
+knows the truth, and the fleet itself, with the options of fleet.launch.py. The end of the mission ends everything
+(docs/gazebo.md).
+"""
+
+import os
+import shlex
+import tempfile
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import Node
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
+from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_actions, fleet_of, out_of
+from rsdfm_ros.fleet.specification import outside_remaps
+from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
+
+
+def actions(context: LaunchContext) -> list:
+    """Everything, in the order of its start."""
+    fleet, _ = fleet_of(context, world="gazebo")
+    given, out = argument(context, "world_folder"), out_of(context)
+    folder = Path(
+        given or (Path(out) / "gazebo" if out else tempfile.mkdtemp(prefix="rsdfm_gazebo_"))
+    ).absolute()
+    if given:
+        check_world(fleet, folder)
+    else:
+        write_gazebo(fleet, folder)
+    arguments = gazebo_arguments(folder, headless=argument(context, "headless") == "true")
+    try:
+        launcher = Path(get_package_share_directory("ros_gz_sim")) / "launch" / "gz_sim.launch.py"
+        get_package_share_directory("ros_gz_bridge")
+    except PackageNotFoundError as error:
+        distribution = os.environ.get("ROS_DISTRO", "<distribution>")
+        raise RsdfmError(
+            f"Gazebo's ROS packages are missing ({error}): apt install ros-{distribution}-ros-gz"
+        ) from error
+    gazebo = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(launcher)),
+        launch_arguments={
+            "gz_args": f"{shlex.join(arguments)} {argument(context, 'gz_args')}".strip(),
+            "on_exit_shutdown": "true",
+        }.items(),
+    )
+    bridge = Node(
+        package="ros_gz_bridge",
+        executable="parameter_bridge",
+        name="gazebo_bridge",
+        parameters=[{"config_file": str(folder / BRIDGE_FILE), "use_sim_time": True}],
+        remappings=list(outside_remaps(fleet).items()),
+        output="screen",
+    )
+    note = LogInfo(msg=f"Gazebo's world of seed {fleet.world.seed} is in {folder}")
+    return [note, gazebo, bridge, *fleet_actions(context, world="gazebo")]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, Gazebo, and the fleet."""
+    share = Path(get_package_share_directory("rsdfm_ros"))
+    description = str(share / "config" / "fleet" / "gazebo.yaml")
+    return LaunchDescription(
+        [
+            *declared_arguments(description, skip=("world",)),
+            DeclareLaunchArgument(
+                "world_folder",
+                default_value="",
+                description="folder that `rsdfm gazebo` wrote for this fleet; empty: a new one, in <out>/gazebo or a "
+                "temporary folder",
+            ),
+            DeclareLaunchArgument(
+                "headless",
+                default_value="false",
+                choices=["true", "false"],
+                description="no window; pictures are rendered without a display",
+            ),
+            DeclareLaunchArgument("gz_args", default_value="", description="further arguments of `gz sim`"),
+            OpaqueFunction(function=actions),
+        ]
+    )
