@@ -9,8 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from painted import (
+    AREAS,
+    FEATURES,
+    UAVS,
+    PaintedScene,
+    Watcher,
+    objects_at,
+    run_scene,
+    run_settings,
+    tiny_perception,
+)
 
-from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.evaluation.bytes import (
     boxes_of_message,
     demand_message,
@@ -20,102 +30,24 @@ from rsdfm_ros.evaluation.bytes import (
 )
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError, parse_disturbance
-from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects, perfect_prediction, truth_of
-from rsdfm_ros.evaluation.heads import Thresholds
+from rsdfm_ros.evaluation.frames import boxes_of_objects, perfect_prediction, truth_of
 from rsdfm_ros.evaluation.late import late_prediction, merge_boxes
 from rsdfm_ros.evaluation.messages import Traffic
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.protocol import Protocol, scored_frames
-from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene
+from rsdfm_ros.evaluation.runner import MethodScore, evaluate_scene
 from rsdfm_ros.geometry.lattice import square_window
-from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.perception import Perception
-
-AREAS = {"long": square_window(16.0, 0.5), "short": square_window(8.0, 0.5)}
-UAVS = 3
-NONE = Disturbance()
-FEATURES = tuple(name for name in METHODS if name not in ("single", "late"))
-
-
-def _objects(k: int) -> Objects:
-    start = np.array([[-8.0, -8.0], [0.0, 6.0], [9.0, -3.0]])
-    velocity = np.array([[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])
-    return Objects(
-        ids=np.array([1, 2, 3]),
-        classes=np.array([0, 1, 0]),
-        centres=np.column_stack([start + 0.5 * k * velocity, np.full(3, 0.8)]),
-        sizes=np.tile([4.5, 1.9, 1.6], (3, 1)),
-        yaws=np.array([0.0, -np.pi / 2, 1.0]),
-        velocities=velocity,
-        visibility=np.eye(3),
-    )
-
-
-class PaintedScene:
-    """Views that look straight down from 30 m at coloured noise, shifted against each other."""
-
-    number = 7
-    frames = 8
-
-    def load(self, k: int) -> WorldFrame:
-        K = np.array([[44.0, 0.0, 32.0], [0.0, 44.0, 32.0], [0.0, 0.0, 1.0]])
-        views = []
-        for a in range(UAVS):
-            image = np.random.default_rng([k, a]).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-            T = np.eye(4)
-            T[:3, :3] = np.diag([1.0, -1.0, -1.0])
-            T[:3, 3] = [4.0 * a - 4.0, 3.0 * a, 30.0]
-            views.append(CameraView(f"uav{a + 1}", image, K, T))
-        return WorldFrame(k, k * 500_000_000, tuple(views), _objects(k))
-
-    def objects(self, k: int) -> Objects:
-        return _objects(k)
 
 
 @pytest.fixture(scope="module")
 def perception() -> Perception:
-    config = ModelConfig(
-        name="tiny",
-        image_height=64,
-        image_width=64,
-        heights_m=(0.0, 1.5),
-        window_tiles=(-1, -1, 2, 2),
-        channels=8,
-        encoder_widths=(8, 8, 8, 8),
-        low_channels=4,
-        high_channels=4,
-        neck_widths=(8, 8, 8),
-    )
-    return Perception.random(config, seed=0)  # small untrained nets may be dead to age: this one is not
-
-
-def _settings(disturbance: Disturbance = NONE, methods: tuple[str, ...] = tuple(METHODS)) -> Settings:
-    return Settings(methods, UAVS, 1_500, Thresholds(0.3, 0.1), disturbance, AREAS)
-
-
-class Watcher:
-    """Collects the answers by method, ego and frame."""
-
-    def __init__(self) -> None:
-        self.answers: dict[tuple[str, int, int], np.ndarray] = {}
-        self.boxes: dict[tuple[str, int, int], Boxes] = {}
-
-    def __call__(self, method, ego, frame, prediction, truth) -> None:  # type: ignore[no-untyped-def]
-        probability = prediction.probability
-        self.answers[method, ego, frame] = prediction.foreground if probability is None else probability
-        self.boxes[method, ego, frame] = prediction.boxes
-
-
-def _run(perception: Perception, disturbance: Disturbance = NONE) -> tuple[dict[str, MethodScore], Watcher]:
-    watcher = Watcher()
-    with ThreadPoolExecutor(2) as pool:
-        scores = evaluate_scene(perception, PaintedScene(), _settings(disturbance), pool, watch=watcher)
-    return scores, watcher
+    return tiny_perception()
 
 
 @pytest.fixture(scope="module")
 def clean(perception: Perception) -> tuple[dict[str, MethodScore], Watcher]:
-    return _run(perception)
+    return run_scene(perception)
 
 
 def test_every_method_answers_every_scored_frame_for_every_ego(
@@ -156,7 +88,7 @@ def test_the_budget_changes_what_is_sent(
     perception: Perception, clean: tuple[dict[str, MethodScore], Watcher]
 ) -> None:
     watcher = Watcher()
-    wide = dataclasses.replace(_settings(), budget_bytes=6_000, methods=("rsdfm",))
+    wide = dataclasses.replace(run_settings(), budget_bytes=6_000, methods=("rsdfm",))
     with ThreadPoolExecutor(2) as pool:
         scores = evaluate_scene(perception, PaintedScene(), wide, pool, watch=watcher)
     more, less = (s["rsdfm"].result()["bytes_per_frame"] for s in (scores, clean[0]))
@@ -165,13 +97,25 @@ def test_the_budget_changes_what_is_sent(
 
 
 @pytest.mark.parametrize(
-    "text", ["loss=0.5", "latency_ms=400", "pose_sigma_m=2", "pose_sigma_deg=3", "drop_uavs=1"]
+    "text",
+    [
+        "loss=0.5",
+        "latency_ms=400",
+        "latency_ms=400,staggered=1",
+        "latency_ms=700,wait_ms=100",
+        "pose_sigma_m=2",
+        "pose_sigma_deg=3",
+        "pose_bias_m=2",
+        "pose_bias_deg=3",
+        "drop_uavs=1",
+        "attackers=1",
+    ],
 )
 def test_every_disturbance_changes_the_result_of_feature_fusion(
     perception: Perception, clean: tuple[dict[str, MethodScore], Watcher], text: str
 ) -> None:
     disturbance = parse_disturbance(text)
-    _, disturbed = _run(perception, disturbance)
+    _, disturbed = run_scene(perception, disturbance)
     for method in FEATURES:
         same = [
             np.array_equal(clean[1].answers[key], disturbed.answers[key])
@@ -193,7 +137,10 @@ def test_the_ways_to_share_features_differ_in_bytes_as_they_should(
     for name in ("where2comm", "high-only", "rsdfm-ondemand"):
         assert size[name] <= 1.2 * 1_500, name
     answers = {name: clean[1].answers[name, 1, 3].astype(float) for name in FEATURES}
-    for a, b in itertools.combinations(FEATURES, 2):
+    # Without disturbance there is nothing to correct: rsdfm sends and does what its plain form does.
+    np.testing.assert_array_equal(answers["rsdfm"], answers.pop("rsdfm-plain"))
+    assert size["rsdfm"] == size["rsdfm-plain"]
+    for a, b in itertools.combinations(answers, 2):
         assert not np.array_equal(answers[a], answers[b]), (a, b)
 
 
@@ -216,7 +163,7 @@ def test_demand_is_what_the_receivers_do_not_have(perception: Perception) -> Non
 
 @pytest.mark.parametrize("text", ["loss=1", "drop_uavs=2"])
 def test_without_any_peer_every_method_equals_single(perception: Perception, text: str) -> None:
-    _, watcher = _run(perception, parse_disturbance(text))
+    _, watcher = run_scene(perception, parse_disturbance(text))
     for (method, ego, frame), answer in watcher.answers.items():
         if method in FEATURES and method not in ("dense-mean", "dense-max"):
             np.testing.assert_array_equal(answer, watcher.answers["single", ego, frame])
@@ -225,7 +172,7 @@ def test_without_any_peer_every_method_equals_single(perception: Perception, tex
 def test_two_runs_give_the_same_figures(
     perception: Perception, clean: tuple[dict[str, MethodScore], Watcher]
 ) -> None:
-    again, _ = _run(perception)
+    again, _ = run_scene(perception)
     for name, score in clean[0].items():
         assert again[name].result() == score.result(), name
 
@@ -254,9 +201,21 @@ def test_pose_noise_is_seeded_has_the_stated_size_and_is_declared() -> None:
     np.testing.assert_array_equal(again, T)
 
 
-def test_latency_is_rounded_up_to_whole_frames() -> None:
+def test_latency_is_rounded_up_to_whole_frames_of_cameras_that_expose_together() -> None:
     delays = [Disturbance(latency_ms=ms).delay_frames for ms in (0, 100, 500, 501, 1000)]
     assert delays == [0, 1, 1, 2, 2]
+    assert [Disturbance(latency_ms=ms, wait_ms=100).delay_frames for ms in (100, 101, 600)] == [0, 1, 1]
+    staggered = [Disturbance(latency_ms=ms, wait_ms=50, staggered=1) for ms in (50, 100, 250, 850)]
+    assert [d.delay_frames for d in staggered] == [0] * 4
+    assert [d.age_s for d in staggered] == pytest.approx([0.0, 0.1, 0.2, 0.8])
+
+
+def test_what_arrives_while_the_ego_waits_is_as_good_as_at_once(
+    perception: Perception, clean: tuple[dict[str, MethodScore], Watcher]
+) -> None:
+    _, watcher = run_scene(perception, parse_disturbance("latency_ms=200,wait_ms=250"))
+    for key, answer in clean[1].answers.items():
+        np.testing.assert_array_equal(watcher.answers[key], answer)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +229,9 @@ def test_latency_is_rounded_up_to_whole_frames() -> None:
         "loss=0.1,loss=0.2",
         "drop_uavs=0.5",
         "loss=nan",
+        "staggered=2",
+        "attackers=-1",
+        "pose_bias_deg=90",
     ],
 )
 def test_wrong_disturbances_are_refused(text: str) -> None:
@@ -286,7 +248,7 @@ def test_disturbances_parse() -> None:
 
 
 def test_objects_survive_the_message() -> None:
-    boxes = boxes_of_objects(_objects(0))
+    boxes = boxes_of_objects(objects_at(0))
     data = object_array_message(boxes, agent="uav1", stamp_ns=1_500_000_000, frame=3)
     back = boxes_of_message(data)
     for field in dataclasses.fields(boxes):
@@ -312,7 +274,7 @@ def test_a_feature_message_adds_a_few_hundred_bytes_to_its_payload() -> None:
 
 
 def test_late_fusion_merges_the_same_object_and_keeps_different_ones() -> None:
-    both = boxes_of_objects(_objects(0))
+    both = boxes_of_objects(objects_at(0))
     mine = dataclasses.replace(both.select(np.array([0, 1])), scores=np.array([0.6, 0.2]))
     theirs = dataclasses.replace(both.select(np.array([0, 2])), scores=np.array([0.2, 0.5]))
     shifted = theirs.centres.copy()
@@ -325,7 +287,7 @@ def test_late_fusion_merges_the_same_object_and_keeps_different_ones() -> None:
 
 def test_late_fusion_completes_the_maps_of_the_ego() -> None:
     window = square_window(16.0, 0.5)
-    objects = [_objects(k) for k in range(5)]
+    objects = [objects_at(k) for k in range(5)]
     truth = truth_of(objects, window)
     own = perfect_prediction(truth_of([o.select(np.array([0])) for o in objects], window))
     peer = boxes_of_objects(objects[0].select(np.array([1, 2])))

@@ -1,10 +1,12 @@
 """Disturbances of communication and localisation, seeded, off by default.
 
 loss: share of the messages between two UAVs that never arrive, independent per message and receiver ·
-latency_ms: age of what arrives; as frames come every 500 ms, a delay is rounded up to whole frames ·
+latency_ms: how long messages travel · wait_ms: how long a UAV waits for its peers before it fuses · staggered: 0, all
+cameras expose together every 500 ms; 1, peers' cameras expose so that their messages arrive just in time ·
 pose_sigma_m, pose_sigma_deg: standard deviation of independent Gaussian noise on each axis of every UAV's
-camera pose (the ego's too), drawn for every frame; the covariance that travels along says so · drop_uavs:
-that many peers never send.
+camera pose (the ego's too), drawn for every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene;
+the covariance that travels along says so · drop_uavs: that many peers of every ego never send · attackers: that
+many peers of every ego send false features: of their pictures mirrored.
 
 The same seed draws the same random numbers whatever the strength and the method, so that figures of a sweep
 differ only by the disturbance.
@@ -23,7 +25,7 @@ from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.rotations import rotation_vector
 
-_POSE, _LOSS = 1, 2  # streams of random numbers
+_POSE, _LOSS, _BIAS = 1, 2, 3  # streams of random numbers
 
 
 class DisturbanceError(RsdfmError):
@@ -40,6 +42,11 @@ class Disturbance:
     pose_sigma_deg: float = 0.0
     drop_uavs: int = 0
     seed: int = 0
+    wait_ms: float = 0.0
+    staggered: int = 0
+    pose_bias_m: float = 0.0
+    pose_bias_deg: float = 0.0
+    attackers: int = 0
 
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
@@ -48,14 +55,33 @@ class Disturbance:
                 raise DisturbanceError(f"{name}={value} is out of range: expected 0 to {most:g}")
 
     @property
+    def lag_s(self) -> float:
+        """By how much messages miss the moment at which the ego fuses."""
+        return max(0.0, self.latency_ms - self.wait_ms) / 1000.0
+
+    @property
     def delay_frames(self) -> int:
-        """Frames by which peers' data is late."""
-        return math.ceil(self.latency_ms / 1000.0 / FRAME_PERIOD_S - 1e-9)
+        """Frames by which peers' data is late when all cameras expose together."""
+        return 0 if self.staggered else math.ceil(self.lag_s / FRAME_PERIOD_S - 1e-9)
+
+    @property
+    def lead_s(self) -> float:
+        """How much earlier than the ego staggered peers expose, in whole steps of STAGGER_S."""
+        return math.ceil(self.lag_s / STAGGER_S - 1e-9) * STAGGER_S if self.staggered else 0.0
+
+    @property
+    def age_s(self) -> float:
+        """Age of what is fused, if it arrives at all."""
+        return self.lead_s + self.delay_frames * FRAME_PERIOD_S
 
     def silent(self, agents: int, ego: int) -> set[int]:
         """The peers of `ego` that never send: the last ones of `agents`, never the ego."""
         peers = [a for a in range(agents) if a != ego]
         return set(peers[max(0, len(peers) - self.drop_uavs) :])
+
+    def false(self, agents: int, ego: int) -> set[int]:
+        """The peers of `ego` that send false features: the first ones of `agents`, never the ego."""
+        return set([a for a in range(agents) if a != ego][: self.attackers])
 
     def noisy_pose(
         self,
@@ -67,17 +93,20 @@ class Disturbance:
         agent: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The pose (4, 4) and covariance (6, 6) that the UAV believes in; unchanged without pose noise."""
-        if self.pose_sigma_m == 0 and self.pose_sigma_deg == 0:
-            return T_map_camera, covariance
-        rng = np.random.default_rng([self.seed, _POSE, scene, frame, agent])
-        shift = rng.normal(size=3) * self.pose_sigma_m
-        sigma_rad = math.radians(self.pose_sigma_deg)
-        turn = rotation_vector(rng.normal(size=3) * sigma_rad)
-        noisy = T_map_camera.copy()
-        noisy[:3, 3] += shift
-        noisy[:3, :3] = turn @ T_map_camera[:3, :3]
-        variances = np.repeat([self.pose_sigma_m**2, sigma_rad**2], 3)
-        return noisy, covariance + np.diag(variances)
+        for stream, sigma_m, sigma_deg in (
+            ([_BIAS, scene, agent], self.pose_bias_m, self.pose_bias_deg),
+            ([_POSE, scene, frame, agent], self.pose_sigma_m, self.pose_sigma_deg),
+        ):
+            if sigma_m == 0 and sigma_deg == 0:
+                continue
+            rng = np.random.default_rng([self.seed, *stream])
+            shift, sigma_rad = rng.normal(size=3) * sigma_m, math.radians(sigma_deg)
+            noisy = T_map_camera.copy()
+            noisy[:3, :3] = rotation_vector(rng.normal(size=3) * sigma_rad) @ T_map_camera[:3, :3]
+            noisy[:3, 3] += shift
+            variances = np.repeat([sigma_m**2, sigma_rad**2], 3)
+            T_map_camera, covariance = noisy, covariance + np.diag(variances)
+        return T_map_camera, covariance
 
     def arrives(self, count: int, *, scene: int, frame: int, sender: int, receiver: int) -> NDArray[np.bool_]:
         """Which of `count` messages of a frame reach the receiver."""
@@ -87,6 +116,9 @@ class Disturbance:
         return np.asarray(rng.uniform(size=count) >= self.loss)
 
 
+STAGGER_S = 0.1
+"""Steps in which exposures can be staggered: what the simulator's traffic resolves."""
+
 _MOST = {
     "loss": 1.0,
     "latency_ms": 10_000.0,
@@ -94,6 +126,11 @@ _MOST = {
     "pose_sigma_deg": 45.0,
     "drop_uavs": 64,
     "seed": 2**31,
+    "wait_ms": 10_000.0,
+    "staggered": 1,
+    "pose_bias_m": 100.0,
+    "pose_bias_deg": 45.0,
+    "attackers": 64,
 }
 
 

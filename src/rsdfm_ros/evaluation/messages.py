@@ -80,18 +80,18 @@ class Traffic:
 
 
 class Air:
-    """The radio of one method: keeps what was sent, delivers it late and not always."""
+    """The radio of one method: keeps what was sent, delivers it late, not always, and not always what is true."""
 
-    def __init__(self, disturbance: Disturbance, scene: int, frame_period_s: float) -> None:
+    def __init__(self, disturbance: Disturbance, scene: int) -> None:
         self._disturbance = disturbance
         self._scene = scene
-        self._period_s = frame_period_s
-        self._log: dict[int, list[Sent]] = {}
+        self._log: dict[int, tuple[list[Sent], dict[int, Sent]]] = {}
 
-    def send(self, frame: int, messages: list[Sent]) -> None:
-        """Remember what every agent sends at a frame; forget what is too old to matter."""
+    def send(self, frame: int, messages: list[Sent], false: list[Sent] | None = None) -> None:
+        """Remember what every agent sends at a frame, and what it sends to those it attacks; forget what is too old to
+        matter."""
         delay = self._disturbance.delay_frames
-        self._log[frame] = messages
+        self._log[frame] = (messages, {s.sender: s for s in false or []})
         for old in [k for k in self._log if k < frame - delay]:
             del self._log[old]
 
@@ -99,17 +99,20 @@ class Air:
         """What has reached `ego` by a frame, in the order of senders; a sender of which nothing came is left
         out.
         """
-        delay = self._disturbance.delay_frames
-        messages = self._log.get(frame - delay, [])
-        silent = self._disturbance.silent(len(messages), ego)
+        disturbance = self._disturbance
+        messages, false = self._log.get(frame - disturbance.delay_frames, ([], {}))
+        silent = disturbance.silent(len(messages), ego)
+        attackers = disturbance.false(len(messages), ego)
         out = []
         for sent in messages:
             if sent.sender == ego or sent.sender in silent:
                 continue
-            kept = self._disturbance.arrives(
+            if sent.sender in attackers:
+                sent = false[sent.sender]
+            kept = disturbance.arrives(
                 len(sent.payloads), scene=self._scene, frame=sent.frame, sender=sent.sender, receiver=ego
             )
             payloads = tuple(p for p, arrived in zip(sent.payloads, kept, strict=True) if arrived)
             if payloads:
-                out.append(Received(sent, payloads, delay * self._period_s))
+                out.append(Received(sent, payloads, disturbance.age_s))
         return out

@@ -17,7 +17,7 @@ from rsdfm_ros.evaluation.messages import Air, Sent, Traffic
 from rsdfm_ros.evaluation.methods import METHODS, Method
 from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area
 from rsdfm_ros.evaluation.protocol import scored_frames
-from rsdfm_ros.evaluation.step import SoloHistory, Step
+from rsdfm_ros.evaluation.step import SoloHistory, Step, mirrored
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.perception import Perception
 
@@ -38,6 +38,9 @@ class SceneSource(Protocol):
 
     def objects(self, k: int) -> Objects:
         """The objects of frame k."""
+
+    def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
+        """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""
 
 
 @dataclass
@@ -88,11 +91,10 @@ def evaluate_scene(
     watch: Watch | None = None,
 ) -> dict[str, MethodScore]:
     """Figures of every method over one scene; `on_frame` is called after each frame."""
-    methods = {
-        name: METHODS[name].make(perception, settings.thresholds, settings.budget_bytes)
-        for name in settings.methods
-    }
-    airs = {name: Air(settings.disturbance, scene.number, FRAME_PERIOD_S) for name in methods}
+    methods = make_methods(perception, settings)
+    disturbance = settings.disturbance
+    senders = _Senders(perception, settings, pool, methods)
+    airs = {name: Air(disturbance, scene.number) for name in methods}
     scores: dict[str, list[MethodScore]] = {}
     solo = SoloHistory()
     scored = scored_frames(scene.frames)
@@ -101,12 +103,11 @@ def evaluate_scene(
         frame = loading.result()
         if k + 1 < scored.stop:
             loading = pool.submit(scene.load, k + 1)
-        step = Step(perception, settings.thresholds, frame, scene.number, settings.disturbance, solo)
+        step = Step(perception, settings.thresholds, frame, scene.number, disturbance, solo)
         agents = range(len(frame.views))
         list(pool.map(step.encode, agents))
-        for name, method in methods.items():
-            sent = [s for s in pool.map(partial(method.send, step), agents) if s is not None]
-            airs[name].send(k, sent)
+        for name, (sent, false) in senders.send(scene, k, frame, step).items():
+            airs[name].send(k, sent, false)
             _count(scores, settings, name, sent if k in scored else [])
         truth = None
         if k in scored:
@@ -120,6 +121,59 @@ def evaluate_scene(
             job.result()
         on_frame()
     return {name: _merged(parts, settings) for name, parts in scores.items()}
+
+
+class _Senders:
+    """What all agents send at each frame: by every method, and a second time, false, where there are attackers."""
+
+    def __init__(
+        self,
+        perception: Perception,
+        settings: Settings,
+        pool: ThreadPoolExecutor,
+        methods: dict[str, Method],
+    ) -> None:
+        self._perception, self._settings, self._pool = perception, settings, pool
+        self._methods, self._forgers = methods, dict[str, Method]()
+        if settings.disturbance.attackers:
+            self._forgers = make_methods(perception, settings)
+        self._early, self._false = SoloHistory(), SoloHistory()
+
+    def send(
+        self, scene: SceneSource, k: int, frame: WorldFrame, step: Step
+    ) -> dict[str, tuple[list[Sent], list[Sent]]]:
+        """Messages and false messages by method. Staggered peers see the scene earlier than the ego."""
+        lead_s = self._settings.disturbance.lead_s
+        if lead_s:
+            earlier = scene.earlier(k, lead_s)
+            if earlier is None:
+                return {name: ([], []) for name in self._methods}
+            frame, step = earlier, self._step(scene, earlier, self._early)
+        false_step = self._step(scene, mirrored(frame), self._false) if self._forgers else step
+        agents = range(len(frame.views))
+        out: dict[str, tuple[list[Sent], list[Sent]]] = {}
+        for name, method in self._methods.items():
+            sent = [s for s in self._pool.map(partial(method.send, step), agents) if s is not None]
+            false: list[Sent] = []
+            if name in self._forgers:
+                forge = partial(self._forgers[name].send, false_step)
+                false = [s for s in self._pool.map(forge, agents) if s is not None]
+            out[name] = (sent, false)
+        return out
+
+    def _step(self, scene: SceneSource, frame: WorldFrame, solo: SoloHistory) -> Step:
+        s = self._settings
+        step = Step(self._perception, s.thresholds, frame, scene.number, s.disturbance, solo)
+        list(self._pool.map(step.encode, range(len(frame.views))))
+        return step
+
+
+def make_methods(perception: Perception, settings: Settings) -> dict[str, Method]:
+    """Fresh methods for a scene."""
+    return {
+        name: METHODS[name].make(perception, settings.thresholds, settings.budget_bytes)
+        for name in settings.methods
+    }
 
 
 def _one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
+from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 
 CACHE = Path("out/data")
@@ -31,6 +32,7 @@ class DatasetScene:
     place: int
     uavs: int
     frames: int
+    live: LiveWorld | None = field(default=None, compare=False, repr=False)
 
     @property
     def number(self) -> int:
@@ -45,6 +47,20 @@ class DatasetScene:
     def objects(self, k: int) -> Objects:
         """The objects of frame k; visibility has a column for every agent of the dataset."""
         return self.dataset.objects(self.place, k)
+
+    def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
+        """The scene `lead_s` before frame k, rendered now; None before its beginning, RsdfmError if not simulated."""
+        if self.live is None:
+            raise RsdfmError(
+                "staggered=1 needs pictures between the frames, which only simulated scenes (with a seed) have: "
+                "leave it out, then delays count in whole frames"
+            )
+        return self.live.before(self.load(k), lead_s)
+
+    def close(self) -> None:
+        """Free what `earlier` holds."""
+        if self.live is not None:
+            self.live.close()
 
 
 def simulated(seed: int, scenes: int, uavs: int, frames: int) -> Path:
@@ -85,7 +101,8 @@ def open_scenes(
         if len(info.agents) < uavs:
             raise RsdfmError(f"{info.name} in {folder} has {len(info.agents)} UAVs, --uavs asks for {uavs}")
         length = info.frames if frames is None else min(frames, info.frames)
-        out.append(DatasetScene(dataset, place, uavs, length))
+        live = None if info.seed is None else LiveWorld(info.seed, len(info.agents))
+        out.append(DatasetScene(dataset, place, uavs, length, live))
     if not any(len(scored_frames(s.frames)) for s in out):
         raise RsdfmError(
             f"{folder} has no frame to score: a scene needs at least {HISTORY + FUTURE_STEPS} frames, "

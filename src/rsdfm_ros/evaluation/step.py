@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,17 @@ class SoloHistory:
         return history
 
 
+def mirrored(frame: WorldFrame) -> WorldFrame:
+    """The frame with every picture flipped left to right, but all poses as they are: well formed, and false."""
+    views = tuple(replace(v, image=np.ascontiguousarray(v.image[:, ::-1])) for v in frame.views)
+    return replace(frame, views=views)
+
+
 class Step:
     """Encodes every view once, and computes every agent's own answer at most once.
 
-    Methods: bev(agent), pose(agent) as the agent believes it, own(agent). Safe from several threads.
+    Methods: bev(agent), pose(agent) as the agent believes it, own(agent); late: what is sent now arrives after the
+    frame is fused. Safe from several threads.
     """
 
     def __init__(
@@ -47,6 +55,7 @@ class Step:
     ) -> None:
         self.index = frame.index
         self.stamp_ns = frame.stamp_ns
+        self.late = disturbance.age_s > 0
         self.agents = tuple(v.agent for v in frame.views)
         self._perception = perception
         self._thresholds = thresholds

@@ -54,17 +54,13 @@ def points_at_heights(
     return C + depth[..., None] * a[..., None, :], valid
 
 
-def position_sigma(points: ArrayLike, centre: ArrayLike, covariance: ArrayLike) -> Array:
-    """Standard deviation (...) in metres of ground points (..., 3) seen from a camera with pose covariance (6, 6).
+def ground_shift(points: ArrayLike, centre: ArrayLike) -> Array:
+    """How ground points move when the pose of the camera that sees them does: J (..., 2, 6) at points (..., 3).
 
     First order: with r = X − C, a rotation δθ about the map axes and a shift δC move the point at which the ray
-    meets the ground by δX = δC + δθ×r − r (δC + δθ×r)_z / r_z; the result is the root of the trace of its 2 × 2
-    covariance. At 50 m height and 45°, 1° of pitch gives 1.75 m and 1 m of altitude gives 1.0 m.
+    meets the ground by δX = δC + δθ×r − r (δC + δθ×r)_z / r_z, so δX_xy = J (δC, δθ).
     """
     r = np.asarray(points, dtype=np.float64) - np.asarray(centre, dtype=np.float64)
-    cov = np.asarray(covariance, dtype=np.float64)
-    if not cov.any():
-        return np.zeros(r.shape[:-1])
     zero, one = np.zeros(r.shape[:-1]), np.ones(r.shape[:-1])
     x, y, z = r[..., 0], r[..., 1], r[..., 2]
     # Rows: the three components of δC + δθ×r as linear functions of (δC, δθ).
@@ -77,6 +73,18 @@ def position_sigma(points: ArrayLike, centre: ArrayLike, covariance: ArrayLike) 
         axis=-2,
     )
     slope = r[..., :2] / np.where(np.abs(z) < 1e-6, -1e-6, z)[..., None]
-    J = moved[..., :2, :] - slope[..., :, None] * moved[..., 2:, :]
+    return np.asarray(moved[..., :2, :] - slope[..., :, None] * moved[..., 2:, :])
+
+
+def position_sigma(points: ArrayLike, centre: ArrayLike, covariance: ArrayLike) -> Array:
+    """Standard deviation (...) in metres of ground points (..., 3) seen from a camera with pose covariance (6, 6).
+
+    The root of the trace of the 2 × 2 covariance of :func:`ground_shift`. At 50 m height and 45°, 1° of pitch gives
+    1.75 m and 1 m of altitude gives 1.0 m.
+    """
+    cov = np.asarray(covariance, dtype=np.float64)
+    if not cov.any():
+        return np.zeros(np.shape(points)[:-1])
+    J = ground_shift(points, centre)
     variance = np.einsum("...ia,ab,...ib->...", J, cov, J)
     return np.asarray(np.sqrt(np.maximum(variance, 0.0)))

@@ -48,13 +48,13 @@ class TrailingBytes(WireError):
 
 
 class BadMagic(WireError):
-    """Not a feature packet at all."""
+    """Not a message of the expected kind at all."""
 
     reason = "bad_magic"
 
-    def __init__(self, actual: bytes) -> None:
-        self.actual = actual
-        super().__init__(f"expected a packet that starts with b'RSDF', got {actual!r}")
+    def __init__(self, actual: bytes, expected: bytes = b"RSDF") -> None:
+        self.expected, self.actual = expected, actual
+        super().__init__(f"expected a packet that starts with {expected!r}, got {actual!r}")
 
 
 class UnsupportedVersion(WireError):

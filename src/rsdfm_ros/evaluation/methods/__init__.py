@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods.alone import Late, Single
 from rsdfm_ros.evaluation.methods.base import Method
-from rsdfm_ros.evaluation.methods.codec import HighOnly, LowOnly, Rsdfm, RsdfmOnDemand
+from rsdfm_ros.evaluation.methods.codec import HighOnly, LowOnly, Rsdfm, RsdfmOnDemand, RsdfmPlain
 from rsdfm_ros.evaluation.methods.dense import Dense, DenseMax, DenseMean, Dhd, Where2comm
 from rsdfm_ros.model.perception import Perception
 
@@ -36,7 +36,10 @@ METHODS: dict[str, Entry] = {
     "dhd-25": Entry(Dhd, "the best quarter of the cells by the learned score, in half precision"),
     "low-only": Entry(LowOnly, "the codec's low band alone"),
     "high-only": Entry(HighOnly, "the codec's high band alone, within the byte budget"),
-    "rsdfm": Entry(Rsdfm, "both bands within the byte budget"),
+    "rsdfm": Entry(
+        Rsdfm, "both bands within the byte budget, poses corrected and delays made up for where there are any"
+    ),
+    "rsdfm-plain": Entry(RsdfmPlain, "as rsdfm, but maps are fused as they come"),
     "rsdfm-ondemand": Entry(RsdfmOnDemand, "as rsdfm, cells that receivers are unsure of first"),
 }
 

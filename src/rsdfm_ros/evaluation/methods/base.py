@@ -15,7 +15,9 @@ from rsdfm_ros.evaluation.heads import Thresholds, answer
 from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.protocol import HISTORY
 from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
+from rsdfm_ros.wire.boxes import SideBoxes
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.header import Band, unpack
 from rsdfm_ros.wire.limits import Expected, Limits
@@ -61,17 +63,27 @@ class FeatureMethod(Method):
     def receive(
         self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
-        peers: list[AgentBev] = []
-        ages: list[float] = []
+        peers: list[View] = []
         for item in inbox:
             bev = self._decoded(item)
             if bev is not None:
-                peers.append(bev)
-                ages.append(item.age_s)
-        fused = self.fuse(step.bev(ego), peers, ages)
+                sent = item.sent
+                peers.append(View(bev, sent.T_map_camera, sent.covariance, self.boxes(item), item.age_s))
+        own = View(step.bev(ego), *step.pose(ego))
+        if peers:
+            own, peers = self.prepare(step, ego, own, peers)
+        fused = self.fuse(own.bev, [p.bev for p in peers], [p.age_s for p in peers])
         history = [*self._history.get(ego, []), fused][-HISTORY:]
         self._history[ego] = history
         return answer(self.perception, history, self.thresholds) if scored else None
+
+    def boxes(self, item: Received) -> SideBoxes | None:
+        """A peer's boxes, where they travel beside the features."""
+        return None
+
+    def prepare(self, step: Step, ego: int, own: View, peers: list[View]) -> tuple[View, list[View]]:
+        """What is done to the maps before they are fused; nothing by default."""
+        return own, peers
 
     def fuse(self, ego: AgentBev, peers: Sequence[AgentBev], ages_s: Sequence[float]) -> FusedMap:
         """The ego's map with those of its peers; the trained interaction by default."""
@@ -89,24 +101,24 @@ class FeatureMethod(Method):
 
 def send_features(perception: Perception, step: Step, sender: int, packets: Sequence[bytes]) -> Sent:
     """What one sender sends at this frame, with the size of the serialised FeaturePackets."""
+    return step.sent(sender, packets, sum(message_size(perception, step, sender, p) for p in packets))
+
+
+def message_size(perception: Perception, step: Step, sender: int, payload: bytes) -> int:
+    """Bytes of the serialised FeaturePacket that carries a payload."""
     T, covariance = step.pose(sender)
-    size = sum(
-        len(
-            feature_message(
-                packet,
-                agent=step.agents[sender],
-                stamp_ns=step.stamp_ns,
-                frame=step.index,
-                index=n,
-                count=len(packets),
-                fingerprint=perception.fingerprint,
-                T_map_camera=T,
-                covariance=covariance,
-            )
-        )
-        for n, packet in enumerate(packets)
+    message = feature_message(
+        payload,
+        agent=step.agents[sender],
+        stamp_ns=step.stamp_ns,
+        frame=step.index,
+        index=0,
+        count=1,
+        fingerprint=perception.fingerprint,
+        T_map_camera=T,
+        covariance=covariance,
     )
-    return step.sent(sender, packets, size)
+    return len(message)
 
 
 def decode_parts(item: Received, fingerprint: int) -> list[Part]:

@@ -1,0 +1,113 @@
+"""Before maps are fused: bring them to the ego's time and to poses on which all agree.
+
+Boxes that travel beside the features (wire/boxes.py) say what moves and which objects agents have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rsdfm_ros.geometry.alignment import DEFAULT, AlignmentConfig, Correction, Sighting, align
+from rsdfm_ros.geometry.ground import position_sigma
+from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.model.perception import MAX_SIGMA_M, AgentBev
+from rsdfm_ros.model.realign import carried_along, realigned
+from rsdfm_ros.wire.boxes import SideBoxes
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class View:
+    """One agent's map, the pose (4, 4) and covariance (6, 6) it was made with, its boxes if known, and its age in s."""
+
+    bev: AgentBev
+    T_map_camera: Array
+    covariance: Array
+    boxes: SideBoxes | None = None
+    age_s: float = 0.0
+
+
+def to_present(view: View, window: Window) -> View:
+    """The view with all that moves, boxes and the features under them, carried on by its age; the age stays, because
+    what is old is less sure even so."""
+    boxes = view.boxes
+    if boxes is None or view.age_s <= 0:
+        return view
+    centres = boxes.centres.copy()
+    centres[:, :2] += boxes.velocities * view.age_s
+    sure = boxes.scores >= MOVING_SCORE
+    bev = carried_along(
+        view.bev,
+        window,
+        boxes.centres[sure],
+        boxes.sizes[sure],
+        boxes.yaws[sure],
+        boxes.velocities[sure],
+        view.age_s,
+    )
+    return replace(view, bev=bev, boxes=replace(boxes, centres=centres))
+
+
+MOVING_SCORE = 0.3
+"""Boxes below this score do not move features."""
+
+
+def agreed(
+    own: View,
+    peers: Sequence[View],
+    window: Window,
+    *,
+    ground_height_m: float = 0.0,
+    config: AlignmentConfig = DEFAULT,
+) -> tuple[View, list[View], list[Correction]]:
+    """All views as made with the most probable poses, given the objects that agents have in common; with the
+    corrections of own and peers. Views without boxes, and all views if no pose is uncertain, stay as they are; peers
+    that nobody can place within HOPELESS_SIGMA_M are left out."""
+    views = [own, *peers]
+    known = [n for n, v in enumerate(views) if v.boxes is not None]
+    corrections = [Correction(np.zeros(6), v.covariance) for v in views]
+    if not any(v.covariance.any() for v in views):
+        return own, list(peers), corrections
+    for n, correction in zip(known, align([_sighting(views[n]) for n in known], config), strict=True):
+        corrections[n] = correction
+        if correction.matches:
+            views[n] = corrected(views[n], correction, window, ground_height_m)
+    return views[0], [v for v in views[1:] if not hopeless(v.bev)], corrections
+
+
+def hopeless(bev: AgentBev) -> bool:
+    """Whether the map is so badly placed that it could only do harm."""
+    seen = bev.sigma[bev.visible]
+    return bool(len(seen)) and float(seen.mean()) > HOPELESS_SIGMA_M
+
+
+HOPELESS_SIGMA_M = 4.0
+"""Mean position uncertainty of the seen cells beyond which a peer's map is not fused."""
+
+
+def corrected(view: View, correction: Correction, window: Window, ground_height_m: float = 0.0) -> View:
+    """The view as if made with the corrected pose; its position uncertainty is what remains."""
+    pose = correction.pose(view.T_map_camera)
+    bev = realigned(view.bev, window, view.T_map_camera, pose, ground_height_m)
+    xy = window.centres()
+    ground = np.concatenate([xy, np.full_like(xy[..., :1], ground_height_m)], axis=-1)
+    sigma = position_sigma(ground, pose[:3, 3], correction.covariance).clip(0.0, MAX_SIGMA_M)
+    remaining = torch.from_numpy(sigma.astype(np.float32)).to(bev.sigma.device)
+    return replace(
+        view,
+        bev=AgentBev(bev.features, bev.visible, remaining),
+        T_map_camera=pose,
+        covariance=correction.covariance,
+    )
+
+
+def _sighting(view: View) -> Sighting:
+    assert view.boxes is not None
+    b = view.boxes
+    return Sighting(b.centres, b.sizes, b.scores, view.T_map_camera[:3, 3], view.covariance)
