@@ -36,7 +36,7 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
         ({"drones": 4}, "unknown setting drones"),
         ({"world": {"sed": 1}}, "unknown setting world.sed"),
         ({"world": 3}, "world.: expected a mapping"),
-        ({"world": {"kind": "real"}}, "world.kind: expected `simulation` or `gazebo` or `none`"),
+        ({"world": {"kind": "real"}}, "world.kind: expected `simulation` or `gazebo`"),
         ({"world": {"lockstep": "yes"}}, "world.lockstep: expected true or false"),
         ({"uav": {"budget_bytes": 10}}, "uav.budget_bytes: expected 1000 to 10000000"),
         ({"uav": {"parameters": [1]}}, "uav.parameters: expected a mapping"),
