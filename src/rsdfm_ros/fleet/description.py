@@ -34,7 +34,7 @@ __all__ = [
 
 _NAME = r"[a-z][a-z0-9_]{0,31}"
 _TOPIC = r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*"
-_RULE = rf"([A-Za-z_][A-Za-z0-9_]*:)?{_TOPIC}"
+_RULE = rf"(?!__)([A-Za-z_][A-Za-z0-9_]*:)?{_TOPIC}"
 _RULE_WORDS = "names of topics, such as pose: mavros/local_position/pose_cov"
 _NAME_WORDS = "lower-case letters, digits and _, a letter first, at most 32"
 SIMULATION, GAZEBO, REPLAY, NONE = "simulation", "gazebo", "replay", "none"
