@@ -20,6 +20,7 @@ Matrix = NDArray[np.float64]
 
 #: Numbers of coefficients in `d` of every distortion model; 12 and 14 are OpenCV's thin prism and tilt.
 MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+MAX_COEFFICIENTS = 14
 #: Coefficients below this move no pixel of any camera.
 _NO_DISTORTION = 1e-6
 
@@ -156,6 +157,10 @@ def _rotation(values: Any) -> Matrix:
 
 def _distortion(info: Any) -> tuple[str, tuple[float, ...]]:
     """Model and coefficients; ("", ()) for a camera without distortion."""
+    if len(info.d) > MAX_COEFFICIENTS:
+        raise MessageError(
+            "camera_model", f"expected at most {MAX_COEFFICIENTS} coefficients, got {len(info.d)}"
+        )
     model, d = str(info.distortion_model), tuple(float(v) for v in info.d)
     if not np.isfinite(d).all():
         raise MessageError("camera_info", f"expected finite distortion coefficients, got {d}")

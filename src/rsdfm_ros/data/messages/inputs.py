@@ -16,6 +16,7 @@ from typing import Any
 
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.camera_poses import CameraPoses
+from rsdfm_ros.data.messages.cameras import MAX_COEFFICIENTS
 from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.groups import Group, Grouper, Picture
@@ -29,6 +30,8 @@ from rsdfm_ros.geometry.rotations import transform
 #: Groups of pictures that wait for a pose; an older one makes place.
 MAX_WAITING = 6
 _INFOS = 8
+_MAX_SENTENCE = 600
+_MAX_TRANSFORMS = 1000
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Inputs:
     def __init__(self, config: InputConfig, reject: Callable[[str, str], None]) -> None:
         """Raises: MessageError for a configuration that contradicts itself."""
         self.config = config.checked()
-        self._reject = reject
+        self._tell = reject
         self._poses = CameraPoses(config)
         n = len(config.cameras)
         self._grouper = Grouper(n, round(config.camera_tolerance_s * 1e9), config.camera_wait_s)
@@ -78,6 +81,9 @@ class Inputs:
 
     def add_info(self, camera: int, message: Any) -> None:
         """Take a CameraInfo; a picture uses the one of its own stamp, else the newest."""
+        if len(message.d) > MAX_COEFFICIENTS:
+            self._reject("camera_model", f"camera_info with {len(message.d)} distortion coefficients")
+            return
         infos = self._infos[camera]
         stamp = stamp_ns(message.header.stamp)
         infos.pop(stamp, None)
@@ -108,6 +114,9 @@ class Inputs:
 
     def add_transforms(self, message: Any, *, fixed: bool) -> list[Matched]:
         """Take a TFMessage of /tf, or of /tf_static (fixed)."""
+        if len(message.transforms) > _MAX_TRANSFORMS:
+            self._reject("transform", f"{len(message.transforms)} transforms in one message")
+            return []
         for one in message.transforms:
             try:
                 self._poses.add_transform(one, fixed=fixed)
@@ -140,6 +149,10 @@ class Inputs:
         if self.config.pictures_rectified:
             T = T @ transform(rectified.R_optical_picture, (0.0, 0.0, 0.0))
         return CameraView(self.config.agent, rectified.image, rectified.K, T, covariance)
+
+    def _reject(self, reason: str, text: str) -> None:
+        # Sentences quote names and values that strangers choose.
+        self._tell(reason, text if len(text) <= _MAX_SENTENCE else text[:_MAX_SENTENCE] + " …")
 
     # --- matching -------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.geometry.rotations import inverse
 
 MAX_FRAMES = 1000
+MAX_NAME = 256
 _MAX_DEPTH = 64
 
 
@@ -42,8 +43,8 @@ class TransformTree:
         Raises: MessageError `transform` for impossible names, and as `matrix_of` and PoseBuffer.add.
         """
         parent, child = _name(transform.header.frame_id), _name(transform.child_frame_id)
-        if not parent or not child or parent == child:
-            raise MessageError("transform", f"a transform from {child!r} to {parent!r}")
+        if not 0 < len(parent) <= MAX_NAME or not 0 < len(child) <= MAX_NAME or parent == child:
+            raise MessageError("transform", f"a transform from {child[:80]!r} to {parent[:80]!r}")
         if child not in self._parents and len(self._parents) >= MAX_FRAMES:
             raise MessageError("transform", f"expected at most {MAX_FRAMES} frames, got {child!r} too")
         t, q = transform.transform.translation, transform.transform.rotation
