@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from rsdfm_ros.nodes.parameters import setting
 from rsdfm_ros.nodes.qos import RELIABILITY
+from rsdfm_ros.nodes.settings import NodeSettings
 
-_AUTOSTART = "configure and activate by itself; otherwise a lifecycle manager does"
-_FRAME = "frame of all poses, ENU metres"
 _SEED = "seed that the Gazebo world was made from"
 _AGENTS = "names of the UAVs, as in the Gazebo world"
 _START = "simulation time of the mission's first frame, as in the Gazebo world, s"
@@ -16,11 +15,9 @@ _FROM_BRIDGE = "how the topics of the bridge are subscribed to"
 
 
 @dataclass(frozen=True)
-class GazeboFlightSettings:
+class GazeboFlightSettings(NodeSettings):
     """gazebo_flight_node: flies the UAVs of a Gazebo world and reports the poses of their cameras."""
 
-    autostart: bool = setting(True, _AUTOSTART)
-    frame_id: str = setting("map", _FRAME)
     seed: int = setting(9000, _SEED, low=0, high=2**31 - 1)
     agents: tuple[str, ...] = setting(("uav1", "uav2", "uav3", "uav4"), _AGENTS)
     start_s: float = setting(20.0, _START, low=0.0, high=3600.0)
@@ -35,11 +32,9 @@ class GazeboFlightSettings:
 
 
 @dataclass(frozen=True)
-class GazeboTruthSettings:
+class GazeboTruthSettings(NodeSettings):
     """gazebo_truth_node: the ground truth of a Gazebo world that was made from a seed."""
 
-    autostart: bool = setting(True, _AUTOSTART)
-    frame_id: str = setting("map", _FRAME)
     seed: int = setting(9000, _SEED, low=0, high=2**31 - 1)
     agents: tuple[str, ...] = setting(("uav1", "uav2", "uav3", "uav4"), _AGENTS)
     start_s: float = setting(20.0, _START, low=0.0, high=3600.0)
