@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from system_packages import missing_packages, provide
+from system_packages import missing_optional_packages, missing_packages, provide, provide_optional
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
@@ -136,6 +136,21 @@ def build_package():
     run([*build, "--cmake-args", "-DBUILD_TESTING=OFF", "-DPython3_EXECUTABLE=" + PYTHON], environment)
 
 
+def offer_optional_packages():
+    """Install what some tests like to have, or name it; once, and never an error."""
+    packages = missing_optional_packages()
+    if not packages:
+        return
+
+    def provide_them():
+        told = provide_optional(packages, run)
+        if told:
+            print("setup: %s" % told, flush=True)
+
+    stamp = os.path.join(VENV, "optional.stamp")
+    step("optional system packages: " + " ".join(packages), stamp, " ".join(packages), provide_them)
+
+
 def main():
     """Bring everything up to date; returns the exit status."""
     try:
@@ -151,6 +166,7 @@ def main():
             if problem:
                 raise SetupError(problem)
         make_environment()
+        offer_optional_packages()
         requirements = digest((*REQUIREMENTS, NO_DEPS, CONSTRAINTS, "scripts/fix_cmake_exports.py"))
         stamp = os.path.join(VENV, "requirements.stamp")
         step("Python packages (some minutes when not cached)", stamp, requirements, install_requirements)

@@ -71,6 +71,34 @@ def missing_packages():
     return [name for name, present in checks if not present]
 
 
+def _has_sdf_checker():
+    """Gazebo's `gz sdf`, or Debian's `ign sdf`, whose command file comes with libsdformat-dev."""
+    return bool(
+        shutil.which("gz") or (shutil.which("ign") and glob.glob("/usr/share/ignition/sdformat*.yaml"))
+    )
+
+
+def missing_optional_packages():
+    """Names of packages without which everything works, but some tests are skipped."""
+    if _has_sdf_checker():
+        return []
+    return ["ignition-tools", "libsdformat-dev", "sdformat-sdf"]
+
+
+def provide_optional(packages, run):
+    """Try to install `packages` as `provide` does; returns a sentence when they are not there afterwards."""
+    told = "optional, for the tests of the Gazebo world only: %s" % ", ".join(packages)
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        return "%s\n  %s" % (told, install_line(packages))
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    try:
+        run(["apt-get", "-o", "Acquire::Retries=1", "update"], environment)
+        run(["apt-get", "install", "-y", "--no-install-recommends", *packages], environment)
+    except Exception as error:  # whatever it is, nothing depends on these packages
+        return "%s: cannot be installed here (%s)" % (told, str(error).splitlines()[0])
+    return None
+
+
 def install_line(packages):
     """The line to type, for a person."""
     return "sudo apt-get update && sudo apt-get install -y --no-install-recommends " + " ".join(packages)

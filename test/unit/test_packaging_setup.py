@@ -62,6 +62,28 @@ def test_a_missing_compiler_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"cmake", "g++", "make"} <= set(system_packages.missing_packages())
 
 
+def test_optional_packages_are_never_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise bootstrap.SetupError("apt-get failed\n…")
+
+    monkeypatch.setattr(system_packages.shutil, "which", lambda _: "/usr/bin/apt-get")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    told = system_packages.provide_optional(["sdformat-sdf"], fail)
+    assert told.endswith("sdformat-sdf: cannot be installed here (apt-get failed)")
+    assert system_packages.provide_optional(["sdformat-sdf"], lambda *_: None) is None
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    told = system_packages.provide_optional(["sdformat-sdf"], fail)
+    assert told.startswith("optional") and told.endswith("--no-install-recommends sdformat-sdf")
+
+
+def test_a_missing_sdf_checker_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_packages.shutil, "which", lambda _: None)
+    assert "sdformat-sdf" in system_packages.missing_optional_packages()
+    assert "sdformat-sdf" not in system_packages.missing_packages()
+    monkeypatch.setattr(system_packages.shutil, "which", lambda name: "/usr/bin/gz" if name == "gz" else None)
+    assert system_packages.missing_optional_packages() == []
+
+
 def test_a_step_runs_once_per_state_of_its_inputs(tmp_path: Path) -> None:
     runs: list[str] = []
     stamp = str(tmp_path / "stamp")
