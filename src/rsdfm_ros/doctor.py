@@ -35,7 +35,7 @@ CORE_PACKAGES = (
     "mujoco",
     "rosbags",
 )
-OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_ros", "cv_bridge", "tf_transformations")
+OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_msgs", "tf2_ros")
 
 _RENDER_TRIAL = """
 import mujoco
