@@ -24,7 +24,6 @@ from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.fleet import bag_export, bag_record
 
-
 FILE_WIDTH = 150
 """Columns of tables that go to a file or a pipe."""
 

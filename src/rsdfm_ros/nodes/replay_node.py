@@ -63,9 +63,9 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         # Reliable: a lost picture would stall a lockstep replay; best-effort subscribers match all the same.
         sensor, outputs = qos.sensor("reliable", depth=20), qos.outputs()
         self._clock_output = self.create_publisher(Clock, "/clock", qos.outputs(depth=1))
-        self._publishers: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
         for topic, output in plan.outputs.items():
-            self._publishers[topic] = self.create_publisher(
+            self._outputs[topic] = self.create_publisher(
                 self._class(output.type_name),
                 output.topic,
                 qos.latched() if output.topic == "/tf_static" else outputs if not output.uav else sensor,
@@ -115,7 +115,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         inputs: dict[str, list[Any]] = {uav: [] for uav in plan.uavs}
         for topic, output in plan.outputs.items():
             if output.uav:
-                inputs[output.uav].append(self._publishers[topic])
+                inputs[output.uav].append(self._outputs[topic])
         first = next(self._stamped(), None)
         if first is None:
             raise RsdfmError("no picture lies in the chosen part of the bag")
@@ -133,7 +133,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
                 return
         for topic, output in plan.outputs.items():
             if output.role == GROUND_TRUTH:
-                self._publishers[topic].wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
+                self._outputs[topic].wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
         assert self._bag is not None
         for sentence in self._bag.damage:
             self.get_logger().warning(sentence)
@@ -159,7 +159,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
                 shown.add(output.uav)
             if output.role != "other":
                 self._tick(stamp_ns)
-            self._publish(self._publishers[message.topic], message.raw)
+            self._publish(self._outputs[message.topic], message.raw)
         if shown and s.lockstep:
             lockstep.wait(instant_ns, self._limit_s(instants), shown)
         return instants
@@ -175,7 +175,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         wanted = {t for t, o in self._plan.outputs.items() if o.type_name == INFO}
         for message in self._bag.messages(sorted(wanted)) if wanted else ():
             if message.topic in wanted:
-                self._publish(self._publishers[message.topic], message.raw)
+                self._publish(self._outputs[message.topic], message.raw)
                 wanted.discard(message.topic)
             if not wanted:
                 return
@@ -227,7 +227,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
     def _missing_listener(self) -> list[str]:
         if not self.settings.wait_for_truth_listener or self._plan is None:
             return []
-        truths = [self._publishers[t] for t, o in self._plan.outputs.items() if o.role == GROUND_TRUTH]
+        truths = [self._outputs[t] for t, o in self._plan.outputs.items() if o.role == GROUND_TRUTH]
         deaf = any(p.get_subscription_count() == 0 for p in truths)
         return ["the evaluator is not there"] if deaf else []
 

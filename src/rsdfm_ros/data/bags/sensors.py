@@ -64,8 +64,8 @@ class InstantInputs:
 class Sensors:
     """The sensors of a bag. features: also hand out the recorded packets.
 
-    uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason); reasons: the first sentence of
-    each · images, expected: pictures by UAV, read so far and as the files promise.
+    uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason); reasons: the first sentence
+    of each · images, expected: pictures by UAV, read so far and as the files promise.
     """
 
     def __init__(self, bag: Bag, topic_map: TopicMap, *, features: bool = False) -> None:

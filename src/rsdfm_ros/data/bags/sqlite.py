@@ -34,9 +34,24 @@ class SqliteFile:
             return
         try:
             self._database = _open(path, limits)
-            self._index()
+            self._index(whole=True)
         except (sqlite3.Error, OverflowError) as error:
-            self.say(f"cannot be read as a database ({error})")
+            self._mend(error)
+
+    def _mend(self, why: Exception) -> None:
+        """Sqlite refuses a file that is shorter than its first page says, unless the schema is declared writable."""
+        self.close()
+        self.channels.clear()
+        self.schemas.clear()
+        try:
+            self._database = _open(self.path, self.limits)
+            self._database.execute("PRAGMA writable_schema=ON")
+            self._index(whole=False)
+        except (sqlite3.Error, OverflowError, RecursionError):
+            self.channels.clear()
+            self.say(f"cannot be read as a database ({why})")
+        else:
+            self.say(f"is damaged ({why}): what can be read is used")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -50,7 +65,7 @@ class SqliteFile:
             self._named.add(problem)
             self.damage.append(f"{self.path.name}: {problem}")
 
-    def _index(self) -> None:
+    def _index(self, *, whole: bool) -> None:
         tables = dict(self._query("SELECT name, type FROM sqlite_master"))
         if tables.get("topics") != "table" or tables.get("messages") != "table":
             self.say("has no tables `topics` and `messages`: it is no rosbag2 database")
@@ -65,13 +80,12 @@ class SqliteFile:
             self.channels[number] = Channel(number, number, name, encoding)
             form, text = definitions.get(kind, ("", ""))
             self.schemas[number] = Schema(number, kind, form, text)
-        try:
+        if whole:
             self._check()
-        except sqlite3.DatabaseError as error:
-            self.say(f"is damaged ({error}): what can be read is used")
-            self._rows = sorted(self._readable())
-            self.counts = Counter(row[2] for row in self._rows)
-            self._start_ns = self._rows[0][0] if self._rows else 0
+            return
+        self._rows = sorted(row for row in self._readable() if row[2] in self.channels)
+        self.counts = Counter(row[2] for row in self._rows)
+        self._start_ns = self._rows[0][0] if self._rows else 0
 
     def _check(self) -> None:
         """Counts and first time; walks over the whole table, so that damage shows now. Raises sqlite3.DatabaseError."""
@@ -79,7 +93,7 @@ class SqliteFile:
         sql = "SELECT topic_id, COUNT(*), MIN(timestamp), SUM(length(data)) FROM messages NOT INDEXED GROUP BY topic_id"
         first: list[int] = []
         for topic, count, start, _ in self._query(sql):
-            if isinstance(topic, int) and isinstance(start, int):
+            if topic in self.channels and isinstance(topic, int) and isinstance(start, int):
                 self.counts[topic] = count
                 first.append(start)
         self._start_ns = min(first, default=0)
