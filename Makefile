@@ -3,14 +3,17 @@ PYTHON ?= python3
 PYTEST_OPTIONS ?=
 BIN := .venv/bin
 
-.PHONY: help setup test lint docs bench demo clean
+.PHONY: help setup setup-view test lint docs bench demo clean
 
 help:            ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup:           ## make .venv, install the pinned requirements, build the messages (again: nothing to do, at once)
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.10 to 3.13" >&2; exit 2; }
 	@$(PYTHON) scripts/bootstrap.py
+
+setup-view: setup ## also install the rerun viewer for `rsdfm view` (about 230 MB)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c requirements/constraints.txt -r requirements/view.txt
 
 test: setup      ## every test: unit and fuzz, integration over real DDS, launch_testing where it is installed
 	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/fuzz test/integration test/launch)

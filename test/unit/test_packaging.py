@@ -14,7 +14,13 @@ import pytest
 from rsdfm_ros import __version__, cli
 
 #: Where the name to import is not the name to install.
-_DISTRIBUTIONS = {"cv2": "opencv-python", "yaml": "pyyaml", "nuscenes": "nuscenes-devkit", "PIL": "pillow"}
+_DISTRIBUTIONS = {
+    "cv2": "opencv-python",
+    "yaml": "pyyaml",
+    "nuscenes": "nuscenes-devkit",
+    "PIL": "pillow",
+    "rerun": "rerun-sdk",
+}
 _ROS_PACKAGE = re.compile(
     r"rclpy|launch|launch_ros|launch_testing\w*|ament_index_python|cv_bridge|tf2_\w+|\w+_(msgs|interfaces)"
 )
@@ -78,7 +84,7 @@ def _named_in(path: Path) -> set[str]:
 def test_requirements_name_every_package_that_the_code_imports(root: Path) -> None:
     folder = root / "requirements"
     core = _named_in(folder / "core.txt")
-    everything = core.union(*(_named_in(folder / f"{name}.txt") for name in ("ros", "dev", "nodeps")))
+    everything = core.union(*(_named_in(folder / f"{name}.txt") for name in ("ros", "dev", "nodeps", "view")))
 
     def needed(*folders: str) -> set[str]:
         names = {name for name in _third_party(_sources(root, *folders)) if not _ROS_PACKAGE.fullmatch(name)}
@@ -91,7 +97,7 @@ def test_requirements_name_every_package_that_the_code_imports(root: Path) -> No
 
 def test_every_requirement_is_pinned(root: Path) -> None:
     pins = _named_in(root / "requirements" / "constraints.txt")
-    for name in ("core", "ros", "dev", "nodeps"):
+    for name in ("core", "ros", "dev", "nodeps", "view"):
         assert _named_in(root / "requirements" / f"{name}.txt") <= pins
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from nav_msgs.msg import Path
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.serialization import serialize_message
 
@@ -13,13 +14,14 @@ from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.inputs import Matched
 from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.base import monotonic, run
+from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.camera_inputs import CameraInputs, input_config
 from rsdfm_ros.nodes.convert_features import packets_to_messages
 from rsdfm_ros.nodes.diagnostics import features_status
 from rsdfm_ros.nodes.handover import OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.model import SharedModel, at_region, check_region
+from rsdfm_ros.nodes.pictures import CameraTrack
 from rsdfm_ros.nodes.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.settings import EncoderSettings
 from rsdfm_ros.nodes.worker import Worker
@@ -56,6 +58,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         s = self.settings
         self.budget = BudgetController(s.budget_bytes)
         self._inputs = CameraInputs(self, self.agent, self._take)
+        self._path = self.create_publisher(Path, "path", qos.outputs())
+        self._track = CameraTrack(s.frame_id)
         profile = qos.features(
             s.features_reliability, s.liveliness_lease_s, s.lifespan_s, deadline_s=s.deadline_s
         )
@@ -82,6 +86,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def clear(self) -> None:
         if self._inputs is not None:
             self._inputs.clear()
+            self._track.clear()
 
     def _take(self, matched: Matched) -> None:
         frame, self._frame = self._frame, self._frame + 1
@@ -102,6 +107,9 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         bev = model.combine(maps)
         perceived = monotonic()
         self._send(model, bev, matched.stamp_ns, frame, views[0])
+        self._track.add(views[0].T_map_camera, matched.stamp_ns)
+        if wanted(self._path):
+            self._path.publish(self._track.message())
         stages = {
             "decode": decoded - start,
             "encode": perceived - decoded,
