@@ -75,7 +75,10 @@ def tiny_perception() -> Perception:
         high_channels=4,
         neck_widths=(8, 8, 8),
     )
-    return Perception.random(config, seed=0)  # small untrained nets may be dead to age: this one is not
+    perception = Perception.random(config, seed=0)  # small untrained nets may be dead to age: this one is not
+    return perception.with_thresholds(
+        {"resemblance": -1.0}
+    )  # painted pictures do not show one and the same place
 
 
 def run_settings(disturbance: Disturbance = NONE, methods: tuple[str, ...] = tuple(METHODS)) -> Settings:

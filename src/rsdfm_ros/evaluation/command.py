@@ -23,7 +23,7 @@ from rich.progress import (
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.calibrate import calibrate
-from rsdfm_ros.evaluation.disturb import parse_disturbance
+from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.metrics import Result
@@ -71,6 +71,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "docs/evaluation.md (default none)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write protocol and results there")
+    parser.add_argument(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="NAME=V,V…",
+        help="evaluate at each value, e.g. loss=0,0.1,0.5 or pose=0/0,0.5/0.5 (m/deg); may be repeated; grid: the "
+        "whole grid of docs/evaluation.md. Needs --json, goes on where an earlier sweep into that file ended",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="with --sweep: draw the gains there (.svg, .png, .pdf)"
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
     parser.add_argument(
         "--calibrate",
@@ -83,40 +94,68 @@ def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm evaluate`."""
     methods = parse_methods(args.methods)
     disturbance = parse_disturbance(args.disturb)
-    egos = args.uavs if args.egos is None else args.egos
-    if not 1 <= egos <= args.uavs:
-        raise RsdfmError(f"--egos {egos} is out of range: expected 1 to {args.uavs}, the number of UAVs")
+    if args.egos is not None and not 1 <= args.egos <= args.uavs:
+        raise RsdfmError(f"--egos {args.egos} is out of range: expected 1 to {args.uavs}, the number of UAVs")
     if args.budget_bytes <= 0:
         raise RsdfmError(f"--budget-bytes {args.budget_bytes}: expected a positive number of bytes")
+    if args.sweep:
+        from rsdfm_ros.evaluation.sweep_command import run_sweeps
+
+        return run_sweeps(args, methods)
+    if args.plot is not None:
+        raise RsdfmError("--plot draws sweeps: give --sweep too")
     perception = Perception.load(args.model, choose_device(args.device))
     scenes, source = find_scenes(args)
-    seeds = tuple(s.dataset.scenes[s.place].seed for s in scenes)
-    refuse_training_data(perception.manifest, seeds)
     if args.calibrate:
+        refuse_training_data(perception.manifest, _seeds(scenes))
         return _calibrate(perception, scenes, args)
-    thresholds = Thresholds.of(perception)
-    protocol = Protocol(
-        model=str(args.model),
-        model_fingerprint=f"{perception.fingerprint:016x}",
-        data=source,
-        scenes=tuple(s.dataset.scenes[s.place].name for s in scenes),
-        seeds=seeds,
-        uavs=args.uavs,
-        egos=egos,
-        frames_per_scene=tuple(s.frames for s in scenes),
-        budget_bytes=args.budget_bytes,
-        segmentation_threshold=thresholds.segmentation,
-        detection_threshold=thresholds.detection,
-        disturbance=disturbance,
-    )
-    settings = Settings(methods, egos, args.budget_bytes, thresholds, disturbance, protocol.areas)
-    scores = evaluate(perception, scenes, settings)
+    protocol = make_protocol(args, perception, scenes, source, disturbance)
+    scores = evaluate(perception, scenes, settings_of(protocol, methods))
     results = results_of(scores)
     print_table(results, Console())
     if args.json is not None:
         write_json(args.json, {"protocol": protocol.to_dict(), "results": results})
         print(f"results written to {args.json}", file=sys.stderr)
     return 0
+
+
+def make_protocol(
+    args: argparse.Namespace,
+    perception: Perception,
+    scenes: Sequence[DatasetScene],
+    source: str,
+    disturbance: Disturbance,
+) -> Protocol:
+    """What the options ask for, as it is written beside the results. Raises: LeakageError."""
+    seeds = _seeds(scenes)
+    refuse_training_data(perception.manifest, seeds)
+    thresholds = Thresholds.of(perception)
+    return Protocol(
+        model=str(args.model),
+        model_fingerprint=f"{perception.fingerprint:016x}",
+        data=source,
+        scenes=tuple(s.dataset.scenes[s.place].name for s in scenes),
+        seeds=seeds,
+        uavs=args.uavs,
+        egos=args.uavs if args.egos is None else min(args.egos, args.uavs),
+        frames_per_scene=tuple(s.frames for s in scenes),
+        budget_bytes=args.budget_bytes,
+        segmentation_threshold=thresholds.segmentation,
+        detection_threshold=thresholds.detection,
+        disturbance=disturbance,
+    )
+
+
+def settings_of(protocol: Protocol, methods: tuple[str, ...]) -> Settings:
+    """What the runner needs of a protocol."""
+    thresholds = Thresholds(protocol.segmentation_threshold, protocol.detection_threshold)
+    return Settings(
+        methods, protocol.egos, protocol.budget_bytes, thresholds, protocol.disturbance, protocol.areas
+    )
+
+
+def _seeds(scenes: Sequence[DatasetScene]) -> tuple[int | None, ...]:
+    return tuple(s.dataset.scenes[s.place].seed for s in scenes)
 
 
 def parse_methods(text: str) -> tuple[str, ...]:
@@ -147,13 +186,13 @@ def find_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
 
 
 def evaluate(
-    perception: Perception, scenes: Sequence[DatasetScene], settings: Settings
+    perception: Perception, scenes: Sequence[DatasetScene], settings: Settings, title: str = "frames"
 ) -> dict[str, MethodScore]:
     """Figures of every method over all scenes, with a progress bar."""
     total: dict[str, MethodScore] = {}
     torch.set_num_threads(1)  # several agents and methods run side by side instead
     with _bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
-        task = bar.add_task("frames", total=sum(max(s.frames - 4, 0) for s in scenes))
+        task = bar.add_task(title, total=sum(max(s.frames - 4, 0) for s in scenes))
         for scene in scenes:
             for name, score in evaluate_scene(
                 perception, scene, settings, pool, lambda: bar.advance(task)

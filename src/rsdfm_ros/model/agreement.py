@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.alignment import DEFAULT, AlignmentConfig, Correction, Sighting, align
@@ -105,6 +106,31 @@ def corrected(view: View, correction: Correction, window: Window, ground_height_
         T_map_camera=pose,
         covariance=correction.covariance,
     )
+
+
+def resemblance(a: AgentBev, b: AgentBev) -> float | None:
+    """Correlation in [-1, 1] of two maps over the cells that both see; None for too few of them to tell.
+
+    All agents share one encoder, so two honest maps of a place resemble each other whatever the viewpoint, and maps of
+    different places do not. Both are smoothed over 3 × 3 cells, which forgives small shifts.
+    """
+    common = a.visible & b.visible
+    if int(common.sum()) < MIN_COMMON_CELLS:
+        return None
+    x, y = (F.avg_pool2d(m.features[None], 3, 1, 1)[0][:, common] for m in (a, b))
+    x, y = (v - v.mean(dim=1, keepdim=True) for v in (x, y))
+    return float((x * y).sum() / (x.norm() * y.norm()).clamp_min(1e-9))
+
+
+def believable(own: View, peers: Sequence[View], at_least: float) -> list[View]:
+    """The peers whose maps resemble the ego's own by `at_least` where both see, or that see other places: the rest is
+    false, or misplaced beyond use."""
+    judged = [(p, resemblance(own.bev, p.bev)) for p in peers]
+    return [p for p, value in judged if value is None or value >= at_least]
+
+
+MIN_COMMON_CELLS = 100
+"""Seen by both, below which nothing is said about resemblance."""
 
 
 def _sighting(view: View) -> Sighting:

@@ -68,7 +68,7 @@ def realigned(
     MIN_SHIFT_CELLS."""
     sources = source_points(window, T_believed, T_corrected, ground_height_m)
     shift = np.linalg.norm(sources - window.centres(), axis=-1)[bev.visible.cpu().numpy()]
-    if np.nanmax(shift, initial=0.0) < MIN_SHIFT_CELLS * window.cell_size:
+    if np.nan_to_num(shift, nan=np.inf).max(initial=0.0) < MIN_SHIFT_CELLS * window.cell_size:
         return bev
     return resampled(bev, window, sources)
 

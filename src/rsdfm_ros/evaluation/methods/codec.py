@@ -20,7 +20,7 @@ from rsdfm_ros.evaluation.methods.base import (
     send_features,
 )
 from rsdfm_ros.evaluation.step import Step
-from rsdfm_ros.model.agreement import View, agreed, to_present
+from rsdfm_ros.model.agreement import View, agreed, believable, to_present
 from rsdfm_ros.model.perception import AgentBev
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
 from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
@@ -78,7 +78,7 @@ class RsdfmPlain(FeatureMethod):
 
 class Rsdfm(RsdfmPlain):
     """As :class:`RsdfmPlain`, and poses are corrected and delays made up for by boxes, which travel beside the features
-    while a pose is uncertain or messages are late."""
+    while a pose is uncertain or messages are late; peers that contradict what the ego sees are left out."""
 
     def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
         _, covariance = step.pose(sender)
@@ -103,7 +103,7 @@ class Rsdfm(RsdfmPlain):
             mine = step.own(ego).boxes
             assert mine is not None
             own, peers, _ = agreed(replace(own, boxes=side_boxes(mine)), peers, window)
-        return own, peers
+        return own, believable(own, peers, self.perception.thresholds["resemblance"])
 
 
 class LowOnly(RsdfmPlain):

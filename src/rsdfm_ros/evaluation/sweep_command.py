@@ -1,0 +1,79 @@
+"""`rsdfm evaluate --sweep`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.command import evaluate, find_scenes, make_protocol, results_of, settings_of
+from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.sweep import Axis, Case, SweepFile, parse_sweeps, points_on, run_sweep
+from rsdfm_ros.evaluation.sweep_plot import write_plot
+from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.perception import Perception
+
+
+def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
+    """Every point that is still missing, then tables and the plot."""
+    if args.json is None:
+        raise RsdfmError("--sweep keeps its points in a file: give --json FILE")
+    if args.calibrate:
+        raise RsdfmError("--sweep and --calibrate exclude each other")
+    axes = parse_sweeps(args.sweep, args.disturb, args.budget_bytes, args.uavs)
+    methods = tuple(dict.fromkeys(("single", *methods)))  # gains are differences to it
+    perception = Perception.load(args.model, choose_device(args.device))
+
+    def evaluate_case(case: Case, title: str) -> tuple[Protocol, list[dict[str, Any]]]:
+        here = argparse.Namespace(**vars(args))
+        here.uavs, here.budget_bytes = case.uavs, case.budget_bytes
+        scenes, source = find_scenes(here)
+        protocol = make_protocol(here, perception, scenes, source, case.disturbance)
+        return protocol, results_of(evaluate(perception, scenes, settings_of(protocol, methods), title))
+
+    file = SweepFile(args.json, _common(args, perception, methods), axes)
+    run_sweep(axes, file, evaluate_case)
+    console = Console()
+    for axis in axes:
+        console.print(_table(file.content, axis))
+    print(f"sweep written to {args.json}", file=sys.stderr)
+    if args.plot is not None:
+        write_plot(file.content, args.plot)
+        print(f"plot written to {args.plot}", file=sys.stderr)
+    return 0
+
+
+def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str, ...]) -> dict[str, Any]:
+    """What all points of a file share."""
+    return {
+        "model": str(args.model),
+        "model_fingerprint": f"{perception.fingerprint:016x}",
+        "data": "simulated" if args.data is None else str(Path(args.data)),
+        "seed": TEST_SEEDS_FROM if args.seed is None else args.seed,
+        "scenes": args.scenes,
+        "frames": args.frames,
+        "egos": args.egos,
+        "methods": list(methods),
+    }
+
+
+def _table(content: dict[str, Any], axis: Axis) -> Table:
+    """IoU over ±50 m of single, and what every other method gains."""
+    points = points_on(content, axis.name)
+    table = Table(title=f"{axis.name}: IoU ±50 m of single, gains of the others")
+    table.add_column(axis.name)
+    names = list(points[0][1]) if points else []
+    for name in names:
+        table.add_column(name, justify="right")
+    for value, rows in points:
+        cells = []
+        for name in names:
+            figure = rows[name].get("iou_long" if name == "single" else "gain_iou_long")
+            cells.append("–" if figure is None else f"{figure:{'' if name == 'single' else '+'}.3f}")
+        table.add_row(value, *cells)
+    return table
