@@ -56,7 +56,9 @@ class MixedWorld(TestWorld):
         info.publish(convert.intrinsics_to_message(K, SIZE, stamp, "camera"))
         message = Odometry(child_frame_id="base_link")
         message.header.stamp, message.header.frame_id = convert.time_of(stamp), "odom"
-        convert.fill_pose(message.pose.pose, np.full((4, 4), np.nan) if spoil else T)
+        convert.fill_pose(message.pose.pose, T)
+        if spoil:
+            message.pose.pose.position.x = float("nan")
         message.pose.covariance = covariance.ravel()
         odometry.publish(message)
         png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()

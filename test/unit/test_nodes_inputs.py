@@ -28,10 +28,12 @@ from rsdfm_ros.msg import FeaturePacket
 from sensor_msgs.msg import CompressedImage
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.aerospace import enu_from_ned
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, quaternion_from_matrix, transform
 from rsdfm_ros.nodes import camera_inputs, convert, qos
 from rsdfm_ros.nodes.encoder_node import EncoderNode
 from rsdfm_ros.nodes.handover import OwnFeatures
+from rsdfm_ros.nodes.pose_source import transform_qos
 
 TINY = Path(__file__).parents[1] / "integration" / "tiny.yaml"
 SIZE = (64, 96)
@@ -221,6 +223,61 @@ def test_poses_from_tf_reach_the_same_camera(
         inputs._on_transforms(
             False, input_messages.tf(input_messages.transform("map", "base_link", T_map_base, at))
         )
+    expected, got = usual.answered(1), b.answered(1)
+    assert torch.equal(got.bev.visible, expected.bev.visible)
+    assert torch.allclose(got.bev.features, expected.bev.features, atol=1e-3)
+
+
+def test_poses_from_tf_over_the_middleware(bench: Callable[..., Bench]) -> None:
+    tf2 = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed")
+    usual = bench().start()
+    usual.info()
+    usual.pose()
+    usual.image()
+    b = bench(pose_type="tf", pose_sigma_m=0.2).start()
+    T_base_camera = transform(R_BODY_OPTICAL, [0.1, 0, 0])
+    T_map_base = camera_pose() @ np.linalg.inv(T_base_camera)
+    fixed = b.outside.create_publisher(tf2.TFMessage, "/tf_static", transform_qos(fixed=True))
+    fixed.publish(tf2.TFMessage(transforms=[stamped("base_link", "camera", T_base_camera, 0)]))
+    moving = b.outside.create_publisher(tf2.TFMessage, "/tf", transform_qos(fixed=False))
+    b.until(lambda: moving.get_subscription_count() > 0, "/tf is connected")
+    b.info()
+    b.image(1)
+    for n in (0, 1):
+        at = START_NS + n * STEP_NS
+        moving.publish(tf2.TFMessage(transforms=[stamped("map", "base_link", T_map_base, at)]))
+    expected, got = usual.answered(1), b.answered(1)
+    assert torch.equal(got.bev.visible, expected.bev.visible)
+    assert torch.allclose(got.bev.features, expected.bev.features, atol=1e-3)
+
+
+def stamped(parent: str, child: str, T: np.ndarray, ns: int) -> TransformStamped:
+    message = TransformStamped(child_frame_id=child)
+    message.header.stamp, message.header.frame_id = convert.time_of(ns), parent
+    t, q = message.transform.translation, message.transform.rotation
+    t.x, t.y, t.z = (float(v) for v in T[:3, 3])
+    q.x, q.y, q.z, q.w = (float(v) for v in quaternion_from_matrix(T[:3, :3]))
+    return message
+
+
+def test_px4_odometry_over_the_middleware(bench: Callable[..., Bench]) -> None:
+    px4 = pytest.importorskip("px4_msgs.msg", reason="px4_msgs is not installed")
+    usual = bench().start()
+    usual.info()
+    usual.pose()
+    usual.image()
+    T_map_body = transform(np.eye(3), camera_pose()[:3, 3])
+    T_body_camera = np.linalg.inv(T_map_body) @ camera_pose()
+    b = bench(pose_type="px4_odometry", extrinsics=numbers(T_body_camera)).start()
+    ned = enu_from_ned(T_map_body)
+    x, y, z, w = quaternion_from_matrix(ned[:3, :3])
+    message = px4.VehicleOdometry(timestamp_sample=START_NS // 1000, pose_frame=1)
+    message.position = ned[:3, 3].astype(np.float32)
+    message.q = np.array([w, x, y, z], np.float32)
+    message.position_variance = np.full(3, 0.04, np.float32)
+    b.info()
+    b.publish("pose", message)
+    b.image()
     expected, got = usual.answered(1), b.answered(1)
     assert torch.equal(got.bev.visible, expected.bev.visible)
     assert torch.allclose(got.bev.features, expected.bev.features, atol=1e-3)
