@@ -13,6 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes.usage import asked_for, executable_of, usage
 
 if TYPE_CHECKING:
     from rsdfm_ros.nodes.base import RsdfmNode
@@ -24,8 +25,12 @@ MAX_ERRORS_IN_A_ROW = 100
 def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[], bool] | None = None) -> int:
     """Run nodes in this process until SIGINT or SIGTERM, or until `finished` says so; the exit status.
 
-    The parameter `autostart` of the nodes says whether they configure and activate themselves.
+    With --help on the command line their usage is printed instead. The parameter `autostart` of the nodes says whether
+    they configure and activate themselves.
     """
+    if asked_for(sys.argv[1:]):
+        print(usage(executable_of(build)))
+        return 0
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     stop: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
