@@ -45,6 +45,11 @@ EVERYTHING: dict[str, Any] = {
 }
 OPTIONAL = MappingProxyType(
     {
+        "encoder_node": (
+            ("pose", "in", "px4_msgs/VehicleOdometry", "px4_msgs"),
+            ("/tf", "in", "tf2_msgs/TFMessage", "tf2_msgs"),
+            ("/tf_static", "in", "tf2_msgs/TFMessage", "tf2_msgs"),
+        ),
         "detection_head_node": (("detections_3d", "out", "vision_msgs/Detection3DArray", "vision_msgs"),),
         "segmentation_head_node": (("/tf_static", "out", "tf2_msgs/TFMessage", "tf2_ros"),),
     }

@@ -18,7 +18,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "<camera>/image_raw": "Pictures of one of several cameras (parameter `cameras`).",
         "<camera>/camera_info": "Its intrinsics.",
         "pose": "Pose of the camera, or with the parameter `extrinsics` of the body that carries it, in the map frame "
-        "(ENU, m), with covariance; matched to pictures by stamp.",
+        "(ENU, m); its type is chosen by `pose_type`. Interpolated to the stamps of the pictures.",
         # --- between UAVs ---
         "bev/features": "Compressed bird's-eye-view features of one picture, some packets per picture; every UAV "
         "publishes its own and subscribes to those of all others.",
