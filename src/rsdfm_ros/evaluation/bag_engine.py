@@ -159,7 +159,7 @@ class Engine:
     def _encode(self, name: str, views: Sequence[CameraView], stamp_ns: int) -> tuple[AgentBev, Sent]:
         model, height = self.perception, self.options.ground_height_m
         bevs = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance, height) for v in views]
-        bev = bevs[0] if len(bevs) == 1 else model.combine(bevs)
+        bev = model.combine(bevs)
         uav = self._uavs[name]
         frame, uav.frame = uav.frame, uav.frame + 1
         return bev, self._send(name, bev, views[0], frame, stamp_ns)

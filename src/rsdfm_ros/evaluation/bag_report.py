@@ -40,6 +40,7 @@ def print_info(info: dict[str, Any], console: Console) -> None:
         )
         rest = ", ".join(what if uav[what] else f"no {what}" for what in ("pose", "features", "status"))
         console.print(f"{name}: {cameras}, {rest}", highlight=False)
+    _list(console, "clocks", [info["clock"]["note"]] if info["clock"]["note"] else [])
     _list(console, "missing for an evaluation", info["missing"])
     _list(console, "types", info["type_differences"])
     _list(console, "damage", info["damage"])
@@ -61,7 +62,10 @@ def print_evaluation(result: dict[str, Any], console: Console) -> None:
     )
     for heading, key, kind, scale in rows:
         table.add_row(heading, *(_figure(a[key], kind, scale) for a in result["agents"].values()))
-    for heading, key in (("recorded latency ms", "latency_median_ms"), ("95th percentile ms", "latency_p95_ms")):
+    for heading, key in (
+        ("recorded latency ms", "latency_median_ms"),
+        ("95th percentile ms", "latency_p95_ms"),
+    ):
         values = [(a["recorded_status"] or {}).get(key) for a in result["agents"].values()]
         table.add_row(heading, *(_figure(v, ".0f") for v in values))
     console.print(table)

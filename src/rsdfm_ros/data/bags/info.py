@@ -25,6 +25,8 @@ from rsdfm_ros.data.messages.stamps import NS
 
 GAP_FACTOR = 3.0
 """A pause this many times the usual period is a gap."""
+OTHER_CLOCK_S = 60.0
+"""No message is under way for so long."""
 
 
 def header_stamp_ns(raw: bytes) -> int | None:
@@ -112,8 +114,22 @@ def bag_info(bag: Bag, topic_map: TopicMap) -> dict[str, Any]:
         "uavs": uavs,
         "ground_truth": _has(topics, topic_map.ground_truth, (TRUTH,)),
         "missing": missing,
+        "clock": _clock(topics),
         "type_differences": list(bag.types.differences),
         "damage": list(bag.damage),
+    }
+
+
+def _clock(topics: dict[str, Any]) -> dict[str, Any]:
+    """How log times and stamps are apart: seconds, and a sentence if they come from different clocks."""
+    offsets = [t["log_minus_stamp_s"] for t in topics.values() if t.get("log_minus_stamp_s") is not None]
+    offset = float(np.median(offsets)) if offsets else None
+    other = offset is not None and abs(offset) > OTHER_CLOCK_S
+    return {
+        "log_minus_stamp_s": offset,
+        "note": "stamps and log times come from different clocks, such as simulated and real time"
+        if other
+        else "",
     }
 
 
