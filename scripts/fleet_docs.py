@@ -23,7 +23,7 @@ model: models/nano
 members:
   - name: alpha                  # namespace /alpha
     topics: {image: cam0/image_raw, camera_info: cam0/camera_info, pose: mavros/local_position/pose_cov}
-    extrinsics: [0.1, 0, -0.05, -0.66, 0.66, -0.25, 0.25]   # optical frame in the body frame: x y z m, qx qy qz qw
+    extrinsics: [0.1, 0, -0.05, -0.653281, 0.653281, -0.270598, 0.270598]  # 45° down: docs/inputs.md
     parameters: {ground_height_m: 12.0}
   - name: bravo
     remaps: {camera/image_raw: /bravo_camera/image}
