@@ -41,6 +41,11 @@ def random_covariance() -> np.ndarray:
     return A @ A.T
 
 
+def wxyz(rotation: Rotation) -> np.ndarray:
+    """Scalar first, as PX4 stores it."""
+    return np.roll(rotation.as_quat(), 1)
+
+
 def reason(call, *args: object) -> str:  # type: ignore[no-untyped-def]
     with pytest.raises(MessageError) as caught:
         call(*args)
@@ -58,7 +63,7 @@ def test_aerospace_axes_in_words() -> None:
     np.testing.assert_allclose(T[:3, :3] @ [0, 1, 0], [-1, 0, 0], atol=1e-12)  # left is west
     np.testing.assert_allclose(T[:3, :3] @ [0, 0, 1], [0, 0, 1], atol=1e-12)
     # Nose up by 20° in NED is nose up in ENU too.
-    up = Rotation.from_euler("ZYX", [0, 20, 0], degrees=True).as_quat(scalar_first=True)
+    up = wxyz(Rotation.from_euler("ZYX", [0, 20, 0], degrees=True))
     T = aerospace.enu_from_ned(aerospace.pose_from_px4([0, 0, 0], up))
     np.testing.assert_allclose(T[:3, 0], [0, np.cos(np.deg2rad(20)), np.sin(np.deg2rad(20))], atol=1e-12)
 
@@ -69,12 +74,12 @@ def test_attitudes_agree_with_euler_angles_by_an_independent_library(seed: int) 
     yaw, pitch, roll = np.random.default_rng(seed).uniform([-180, -80, -180], [180, 80, 180])
     ned = Rotation.from_euler("ZYX", [yaw, pitch, roll], degrees=True)
     enu = Rotation.from_euler("ZYX", [90 - yaw, -pitch, roll], degrees=True)
-    T = aerospace.enu_from_ned(aerospace.pose_from_px4([1, 2, 3], ned.as_quat(scalar_first=True)))
+    T = aerospace.enu_from_ned(aerospace.pose_from_px4([1, 2, 3], wxyz(ned)))
     np.testing.assert_allclose(T[:3, :3], enu.as_matrix(), atol=1e-9)
     np.testing.assert_allclose(T[:3, 3], [2, 1, -3])
     np.testing.assert_allclose(
         aerospace.enu_from_ned(T),
-        aerospace.pose_from_px4([1, 2, 3], ned.as_quat(scalar_first=True)),
+        aerospace.pose_from_px4([1, 2, 3], wxyz(ned)),
         atol=1e-9,
     )
     assert np.linalg.det(T[:3, :3]) == pytest.approx(1.0)
@@ -84,13 +89,13 @@ def test_px4_variances_turn_with_the_axes() -> None:
     """Against samples: errors drawn in PX4's frames and converted pose by pose have the converted covariance."""
     ned = Rotation.from_euler("ZYX", [70, 15, -30], degrees=True)
     position, rotation = np.array([0.04, 0.01, 0.09]), np.array([1e-4, 4e-4, 9e-4])
-    T = aerospace.enu_from_ned(aerospace.pose_from_px4([5, 6, -7], ned.as_quat(scalar_first=True)))
+    T = aerospace.enu_from_ned(aerospace.pose_from_px4([5, 6, -7], wxyz(ned)))
     got = aerospace.covariance_from_px4(position, rotation, T, aerospace.R_ENU_NED)
     rng, errors = np.random.default_rng(0), []
     for _ in range(20_000):
         body = Rotation.from_rotvec(rng.normal(0, np.sqrt(rotation)))  # about FRD body axes
         p = np.array([5, 6, -7]) + rng.normal(0, np.sqrt(position))
-        noisy = aerospace.enu_from_ned(aerospace.pose_from_px4(p, (ned * body).as_quat(scalar_first=True)))
+        noisy = aerospace.enu_from_ned(aerospace.pose_from_px4(p, wxyz(ned * body)))
         turn = Rotation.from_matrix(noisy[:3, :3] @ T[:3, :3].T).as_rotvec()  # about ENU axes
         errors.append(np.concatenate([noisy[:3, 3] - T[:3, 3], turn]))
     scale = np.sqrt(np.outer(np.diag(got), np.diag(got)))
@@ -98,7 +103,7 @@ def test_px4_variances_turn_with_the_axes() -> None:
 
 
 def test_px4_odometry_is_read_with_time_frames_and_resets() -> None:
-    q = Rotation.from_euler("ZYX", [90, 0, 0], degrees=True).as_quat(scalar_first=True)
+    q = wxyz(Rotation.from_euler("ZYX", [90, 0, 0], degrees=True))
     posed = from_px4_odometry(px4([1, 2, -30], q, 1_700_000_000_123_456, reset=4))
     assert posed.stamp_ns == 1_700_000_000_123_456_000 and posed.reset == 4 and posed.frame_id == ""
     np.testing.assert_allclose(posed.sample.T, rigid(np.eye(3), [2, 1, 30]), atol=1e-6)  # nose east

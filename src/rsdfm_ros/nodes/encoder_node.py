@@ -77,6 +77,9 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         super().deactivate()
         self.clear()
 
+    def cleanup(self) -> None:
+        self._inputs = None
+
     def changed(self, before: EncoderSettings, after: EncoderSettings) -> None:
         if after.budget_bytes != before.budget_bytes:
             self.budget.retarget(after.budget_bytes)

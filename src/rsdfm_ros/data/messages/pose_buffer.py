@@ -16,6 +16,8 @@ BELIEVED = 3
 JUMP_SLACK_M = 2.0
 #: A pose later than this after a newer one is not sorted in.
 LATE_NS = 1_000_000_000
+#: Doubted poses agree only if they follow each other this closely.
+FOLLOW_NS = 5_000_000_000
 
 
 class PoseBuffer:
@@ -122,7 +124,7 @@ class PoseBuffer:
         return None
 
     def _follows(self, t0: int, first: PoseSample, t1: int, second: PoseSample) -> bool:
-        return t0 < t1 <= t0 + LATE_NS and self._plausible(t0, first, t1, second)
+        return t0 < t1 <= t0 + FOLLOW_NS and self._plausible(t0, first, t1, second)
 
     def _plausible(self, t0: int, first: PoseSample, t1: int, second: PoseSample) -> bool:
         if self._max_speed_mps <= 0:
