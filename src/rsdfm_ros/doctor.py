@@ -175,6 +175,18 @@ def check_optional_ros() -> Check:
     )
 
 
+def check_viewer() -> Check:
+    """The viewer of `rsdfm view`, an extra."""
+    if sys.version_info < (3, 11):
+        return Check(
+            "viewer", "absent", "rerun-sdk needs Python 3.11", "optional; `rsdfm report` needs no viewer"
+        )
+    try:
+        return Check("viewer", "ok", f"rerun-sdk {importlib.metadata.version('rerun-sdk')}")
+    except importlib.metadata.PackageNotFoundError:
+        return Check("viewer", "absent", "no rerun-sdk", "optional, for `rsdfm view`: run `make setup-view`")
+
+
 def find_weights() -> Path | None:
     """The shipped model: in this checkout, or in the share folder of an installation."""
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
@@ -234,6 +246,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     check_messages,
     check_transport,
     check_optional_ros,
+    check_viewer,
     check_weights,
     check_video,
     check_disk,

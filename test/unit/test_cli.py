@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -148,3 +149,13 @@ def test_a_node_without_ros_says_what_is_missing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "needs ROS 2 and rclpy cannot be imported" in done.stdout, done.stderr
+
+
+def test_doctor_knows_the_viewer_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    assert doctor.check_viewer().status in ("ok", "absent")
+    monkeypatch.setattr(doctor.importlib.metadata, "version", no_version)
+    check = doctor.check_viewer()
+    assert check.status == "absent" and "optional" in check.cure

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
@@ -77,7 +78,7 @@ def open_output(
             rr.serve_web_viewer(open_browser=False, connect_to=address)
         except RuntimeError as error:
             raise ViewerError(f"--web: the page cannot be served ({error})") from error
-        return f"shown at http://127.0.0.1:9090/?url={address} (Ctrl-C ends it)"
+        return f"shown at http://127.0.0.1:9090/?url={quote(address, safe=':/')} (Ctrl-C ends it)"
     _require_binary()
     try:
         recording.spawn(memory_limit=MEMORY_LIMIT, hide_welcome_screen=True)
