@@ -23,11 +23,21 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from rsdfm_ros.fleet.companions import companions
-from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription
+from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
 from rsdfm_ros.fleet.mission import REFUSED
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, FleetOptions, choices, options_from, sentence
+from rsdfm_ros.fleet.options import (
+    LISTS,
+    SETTINGS,
+    SWITCHES,
+    FleetOptions,
+    choices,
+    options_from,
+    sentence,
+    setting_value,
+)
 from rsdfm_ros.fleet.paths import PACKAGE, found
 from rsdfm_ros.fleet.processes import parameter_file_of
+from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 
 OPTIONS = (*SETTINGS, *LISTS, *SWITCHES)
@@ -66,7 +76,27 @@ def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
 
     fixed: options that the launch file decides, such as world="gazebo". Raises: FleetDescriptionError.
     """
-    fleet, options = fleet_of(context, **fixed)
+    return _started(context, *fleet_of(context, **fixed))
+
+
+def replay_actions(context: LaunchContext) -> list[Action]:
+    """What plays a bag to the fleet of these launch arguments (replay.launch.py); the end of the bag ends the launch.
+
+    Raises: FleetDescriptionError, BagError, TopicMapError.
+    """
+    fleet, options = fleet_of(context)
+    replay = ReplayDescription(
+        bag=os.path.expanduser(argument(context, "bag")),
+        topic_map=os.path.expanduser(argument(context, "topic_map")),
+        start_s=float(setting_value("replay.start_s", argument(context, "start_s"))),
+        duration_s=float(setting_value("replay.duration_s", argument(context, "duration_s"))),
+        loops=int(setting_value("replay.loops", argument(context, "loops"))),
+    )
+    fleet, notes = replay_fleet(fleet, replay, rate=parse_rate(argument(context, "rate")))
+    return [*(LogInfo(msg=note) for note in notes), *_started(context, fleet, options)]
+
+
+def _started(context: LaunchContext, fleet: FleetDescription, options: FleetOptions) -> list[Action]:
     out = out_of(context)
     fleet, more, notes = companions(fleet, options, out or None)
     if out:
