@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from input_messages import compressed, image
 
@@ -196,6 +198,14 @@ def test_compressed_grey_deep_transparent_and_mosaic_images_are_understood() -> 
     said = "bayer_gbrg8; png compressed "
     got = image_from_compressed(compressed(encode(mosaic, ".png"), said)).astype(int)
     assert np.abs(got[2:-2, 2:-2] - smooth()[2:-2, 2:-2]).max() <= 3
+
+
+def test_a_picture_is_not_turned_by_its_exif_orientation() -> None:
+    file, exif = io.BytesIO(), PIL.Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90°
+    PIL.Image.fromarray(smooth()).save(file, "jpeg", quality=98, exif=exif)
+    got = image_from_compressed(compressed(file.getvalue()))
+    assert got.shape == (H, W, 3) and np.abs(got.astype(int) - smooth()).max() <= 8
 
 
 def bomb_png(width: int, height: int) -> bytes:
