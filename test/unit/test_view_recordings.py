@@ -233,6 +233,15 @@ def test_a_missing_viewer_binary_is_said(
     assert "--save FILE or --web" in capsys.readouterr().err
 
 
+def test_a_machine_without_a_screen_is_said(
+    bag: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.main(["view", str(bag)]) == 2
+    assert "no screen" in capsys.readouterr().err
+
+
 def test_a_missing_rerun_says_how_to_get_it(bag: Path, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['rerun'] = None\nfrom rsdfm_ros.cli import main\n"
@@ -295,3 +304,5 @@ def test_nonsense_is_counted_and_survived(tmp_path: Path) -> None:
     assert {"/uav1/bev/features", "/uav1/occupancy", "/uav1/bev/contributors", "/ground_truth"} <= refused
     assert {"/uav1/detections", "/uav1/trajectories", "pictures of uav1"} <= refused
     assert router.shown["/uav1/status"] == 3
+    router.take("/uav1/status", object(), 10, 0.0)  # a type of the same name with other fields
+    assert router.rejects["/uav1/status", "content"] == 1

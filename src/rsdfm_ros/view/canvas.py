@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,15 @@ CLASS_COLOURS: tuple[Colour, ...] = ((31, 119, 180), (51, 160, 44), (255, 127, 0
 TRUTH_COLOUR: Colour = (120, 178, 255)
 PATH_COLOUR: Colour = (240, 228, 66)
 STILL_COLOURS: dict[str, Colour] = {"roads": (70, 78, 90), "buildings": (120, 130, 146)}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A camera as in CameraView, without its picture; size: (height, width)."""
+
+    K: NDArray[np.float64]
+    T_map_camera: NDArray[np.float64]
+    size: tuple[int, int]
 
 
 class Canvas:
@@ -90,10 +100,9 @@ class Canvas:
         self.log(path, pinhole)
         self.log(f"{path}/image", rr.Image(view.image).compress(jpeg_quality=JPEG_QUALITY))
 
-    def projected(self, path: str, view: CameraView, boxes: Boxes, colour: Colour | None) -> None:
+    def projected(self, path: str, placement: Placement, boxes: Boxes, colour: Colour | None) -> None:
         """Boxes in a picture; by class without a colour."""
-        size = (view.image.shape[0], view.image.shape[1])
-        lines, rows = box_lines(boxes, view.K, view.T_map_camera, size)
+        lines, rows = box_lines(boxes, placement.K, placement.T_map_camera, placement.size)
         colours = [colour] if colour is not None else [class_colour(boxes.classes[r]) for r in rows]
         width = -0.6 if colour is not None else -1.2  # negative: in points of the screen
         self.log(path, self._rr.LineStrips2D(lines, colors=colours, radii=[width]))

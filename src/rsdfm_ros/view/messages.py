@@ -31,7 +31,6 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
-from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.task_messages import (
     boxes_from_message,
     percent_from_message,
@@ -60,6 +59,8 @@ _ANSWER = re.compile(
 _SAYS = re.compile(r".*?/(?P<uav>[A-Za-z][A-Za-z0-9_]{0,63})/(?P<name>status|bev/features)")
 MAX_GRID_CELLS = 4_000_000
 MAX_TOPICS = 2000
+MAX_EARLY = 100
+"""Transforms that wait for the first pose, which names the frame of everything."""
 
 Handler = Callable[[Any, int, float], None]
 
@@ -113,8 +114,8 @@ class Router:
                 self.shown[topic] += 1
             except (MessageError, WireError) as error:
                 self.reject(topic, error.reason, str(error))
-            except (RsdfmError, ValueError) as error:
-                self.reject(topic, "content", str(error))
+            except Exception as error:  # a message of another make, with our type's name and other fields
+                self.reject(topic, "content", f"{type(error).__name__}: {error}")
 
     def reject(self, topic: str, reason: str, text: str) -> None:
         """Count what is left out; the first sentence of every kind is kept."""
@@ -218,6 +219,7 @@ class _Cameras:
     def __init__(self, config: InputConfig, scene: Scene, reject: Callable[[str, str], None]) -> None:
         self._config, self._scene, self._reject = config, scene, reject
         self._infos: dict[int, Any] = {}
+        self._early: list[tuple[Any, bool]] = []
         self._inputs: Inputs | None = None
         if config.frame_id or config.pose_type == TF:
             self._start(config.frame_id or "map")
@@ -226,6 +228,8 @@ class _Cameras:
         self._inputs = Inputs(replace(self._config, frame_id=frame_id), self._reject)
         for number, info in self._infos.items():
             self._inputs.add_info(number, info)
+        for message, fixed in self._early:
+            self._inputs.add_transforms(message, fixed=fixed)
         return self._inputs
 
     def info(self, number: int, message: Any) -> None:
@@ -245,9 +249,10 @@ class _Cameras:
         self._show(self._inputs, self._inputs.add_image(number, message, arrived_s))
 
     def transforms(self, message: Any, *, fixed: bool) -> None:
-        inputs = self._inputs
-        assert inputs is not None
-        self._show(inputs, inputs.add_transforms(message, fixed=fixed))
+        if self._inputs is None:
+            self._early = [*self._early, (message, fixed)][-MAX_EARLY:]
+        else:
+            self._show(self._inputs, self._inputs.add_transforms(message, fixed=fixed))
 
     def _show(self, inputs: Inputs, matched: list[Matched]) -> None:
         for one in matched:

@@ -24,7 +24,7 @@ from rsdfm_ros.evaluation.metrics import frame_iou
 from rsdfm_ros.geometry.boxes import rasterise_boxes
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.view import maps
-from rsdfm_ros.view.canvas import TRUTH_COLOUR, Canvas, class_name
+from rsdfm_ros.view.canvas import TRUTH_COLOUR, Canvas, Placement, class_name
 
 COLLABORATIVE, SINGLE = "collaborative", "single"
 BOX_SCORE = 0.3
@@ -41,7 +41,7 @@ TRACK_POINTS = 2000
 class _Instant:
     """What must meet before it can be drawn: pictures and boxes of one stamp, truth and answers."""
 
-    cameras: dict[tuple[str, str], CameraView] = field(default_factory=dict)
+    cameras: dict[tuple[str, str], Placement] = field(default_factory=dict)
     boxes: dict[str, Boxes] = field(default_factory=dict)
     truth: Boxes | None = None
     true: NDArray[np.bool_] | None = None
@@ -93,7 +93,10 @@ class Scene:
         del track[:-TRACK_POINTS]
         if len(track) > 1:
             self.canvas.track(f"/map/{agent}/track/{name}", np.array(track), self._colour(agent))
-        instant.cameras[agent, name] = view
+        size = (view.image.shape[0], view.image.shape[1])
+        instant.cameras[agent, name] = Placement(
+            view.K, view.T_map_camera, size
+        )  # the picture itself is let go
         self._project(instant, agent)
 
     def detections(self, agent: str, variant: str, ns: int, boxes: Boxes) -> None:
@@ -208,14 +211,14 @@ class Scene:
 
     def _project(self, instant: _Instant, agent: str) -> None:
         """Boxes of an instant in the pictures that a UAV took then."""
-        for (owner, name), view in instant.cameras.items():
+        for (owner, name), placement in instant.cameras.items():
             if owner != agent:
                 continue
             path = f"/map/{agent}/{name}"
             if agent in instant.boxes:
-                self.canvas.projected(f"{path}/boxes", view, instant.boxes[agent], None)
+                self.canvas.projected(f"{path}/boxes", placement, instant.boxes[agent], None)
             if instant.truth is not None:
-                self.canvas.projected(f"{path}/truth", view, instant.truth, TRUTH_COLOUR)
+                self.canvas.projected(f"{path}/truth", placement, instant.truth, TRUTH_COLOUR)
 
     def _compare(
         self, agent: str, variant: str, vehicle: NDArray[np.bool_], true: NDArray[np.bool_] | None

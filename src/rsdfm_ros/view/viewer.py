@@ -79,7 +79,7 @@ def open_output(
         except RuntimeError as error:
             raise ViewerError(f"--web: the page cannot be served ({error})") from error
         return f"shown at http://127.0.0.1:9090/?url={quote(address, safe=':/')} (Ctrl-C ends it)"
-    _require_binary()
+    _require_window()
     try:
         recording.spawn(memory_limit=MEMORY_LIMIT, hide_welcome_screen=True)
     except (OSError, RuntimeError) as error:
@@ -87,7 +87,7 @@ def open_output(
     return "shown in a window of the rerun viewer"
 
 
-def _require_binary() -> None:
+def _require_window() -> None:
     beside = str(Path(sys.executable).parent)
     if beside not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), beside)))
@@ -95,6 +95,11 @@ def _require_binary() -> None:
         raise ViewerError(
             "the program `rerun`, which shows the window, is not on PATH although rerun-sdk is installed: "
             "reinstall it (make setup-view), or use --save FILE or --web"
+        )
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ViewerError(
+            "there is no screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): use --save FILE, --web, or "
+            "--connect URL"
         )
 
 
