@@ -205,6 +205,39 @@ def test_a_parameter_set_while_unconfigured_counts_from_the_next_configuration(w
     assert "/uav1/single/occupancy" in {p.topic_name for p in node.publishers}
 
 
+def test_every_activation_of_the_evaluator_is_a_mission_with_its_own_results(
+    world: RosWorld, tmp_path: Path
+) -> None:
+    node = make(world, EvaluatorNode, out=str(tmp_path / "a"), record_bag=True, agents=["uav1"])
+    world.up(node)
+    first = node.mission
+    assert world.change(node, DEACTIVATE)
+    assert (tmp_path / "a" / "result.json").exists() and (tmp_path / "a" / "bag").is_dir()
+    assert node.finished.is_set() and node.failure == ""
+    assert not world.change(node, ACTIVATE) and world.state(node) == "inactive"
+    assert "exists already: choose another folder or remove it" in node.last_error
+    shutil.rmtree(tmp_path / "a")
+    assert world.change(node, ACTIVATE) and node.mission is not first and not node.finished.is_set()
+    assert world.change(node, DEACTIVATE) and world.change(node, CLEANUP)
+    assert (tmp_path / "a" / "result.json").exists()
+    assert world.set(node, out=str(tmp_path / "b"), map_bounds_m=[0.0, 0.0, 0.7, 1.0]) == ["", ""]
+    assert not world.change(node, CONFIGURE) and "no rectangle of whole cells" in node.last_error
+    assert world.set(node, map_bounds_m=[0.0, 0.0, 8.0, 8.0]) == [""]
+    world.up(node)
+    assert world.change(node, DEACTIVATE) and (tmp_path / "b" / "result.json").exists()
+
+
+def test_the_simulation_takes_its_uavs_from_the_settings_of_the_configuration(world: RosWorld) -> None:
+    node = make(world, SimNode, uavs=2)
+    world.up(node)
+    assert {"/uav1/uav1/pose", "/uav1/uav2/pose"} <= {p.topic_name for p in node.publishers}
+    assert world.change(node, DEACTIVATE) and world.change(node, CLEANUP)
+    assert world.set(node, agents=["a", "a"]) != [""] and world.set(node, agents=["alpha"]) == [""]
+    world.up(node)
+    topics = {p.topic_name for p in node.publishers}
+    assert "/uav1/alpha/pose" in topics and "/uav1/uav1/pose" not in topics
+
+
 def uav(world: RosWorld, **parameters: Any) -> Uav:
     made = Uav(**world.options(model=MODEL, **parameters))
     world.add(*made.nodes)

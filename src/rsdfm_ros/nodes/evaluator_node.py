@@ -44,27 +44,33 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("evaluator_node", EvaluatorSettings, **options)
-        s = self.settings
         self.finished = threading.Event()
         self.failure = ""
-        self.window = window_of(s.map_bounds_m, s.cell_size_m)
-        self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue: queue.SimpleQueue[tuple[str, str, Any, bytes]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._inputs: list[Any] = []
-        self._waiting: list[int] = []
-        self._last_truth_s: float | None = None
-        self._heard_truth = False
-        self._history: list[dict[str, Any]] = []
         self._folder: FolderWriter | None = None
         self._bag: BagWriter | None = None
-        self._truth_input: Any = None
 
     def configure(self) -> None:
         s = self.settings
         if s.record_bag and not s.out:
             raise RsdfmError("record_bag needs a folder: set `out`")
+        self.window = window_of(s.map_bounds_m, s.cell_size_m)
         self._fleet = self.create_publisher(FleetStatus, "/fleet/status", qos.outputs())
+
+    def _begin(self) -> None:
+        """A mission of its own for every time that the node is active."""
+        s = self.settings
+        self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
+        self._queue = queue.SimpleQueue()
+        self._waiting: list[int] = []
+        self._history: list[dict[str, Any]] = []
+        self._last_truth_s: float | None = None
+        self._heard_truth = False
+        self._truth_input: Any = None
+        self.failure = ""
+        self.finished.clear()
         if s.out:
             out = Path(s.out)
             if (out / "bag").exists() and s.record_bag:
@@ -74,6 +80,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def activate(self) -> None:
         s = self.settings
+        self._begin()
         self._thread = threading.Thread(target=self._work, name="evaluation", daemon=True)
         self._thread.start()
         sensor = qos.sensor(s.image_reliability, depth=10)
@@ -279,14 +286,16 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         try:
             if self._bag is not None:
                 self._bag.close()
-                self._bag = None
             self._keep(self.mission.advance(final=True))
             if self._folder is not None:
                 self._folder.result(result_of(self.mission, self.settings, self._history))
-                self._folder.close()
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self.on_job_error("results", error)
+        finally:
+            if self._folder is not None:
+                self._folder.close()
+            self._folder = self._bag = None
         self.finished.set()
 
 

@@ -39,7 +39,7 @@ class SimNode(RsdfmNode[SimSettings]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("sim_node", SimSettings, **options)
-        self.agents = self.settings.agents or tuple(f"uav{n + 1}" for n in range(self.settings.uavs))
+        self.agents: tuple[str, ...] = ()
         self.finished = threading.Event()
         self.failure = ""
         self._lockstep: Lockstep | None = None
@@ -53,7 +53,8 @@ class SimNode(RsdfmNode[SimSettings]):
 
     def configure(self) -> None:
         # Reliable: a lost picture would stall a lockstep mission; best-effort subscribers match all the same.
-        sensor, outputs = qos.sensor("reliable", depth=4), qos.outputs()
+        s, sensor, outputs = self.settings, qos.sensor("reliable", depth=4), qos.outputs()
+        self.agents = s.agents or tuple(f"uav{n + 1}" for n in range(s.uavs))
         self._clock_output = self.create_publisher(Clock, "/clock", qos.outputs(depth=1))
         self._truth = self.create_publisher(GroundTruth, "/ground_truth", outputs)
         kinds = (
@@ -69,6 +70,8 @@ class SimNode(RsdfmNode[SimSettings]):
 
     def activate(self) -> None:
         assert self._lockstep is not None
+        self.failure = ""
+        self.finished.clear()
         self._lockstep.start()
         self._thread = threading.Thread(target=self._run, name="flight", daemon=True)
         self._thread.start()
