@@ -16,7 +16,7 @@ from test_fleet_processes import left_behind, small_fleet, wait_until
 
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.topic_map import default_map
-from rsdfm_ros.evaluation.bag_engine import EngineOptions
+from rsdfm_ros.evaluation.bag_answers import EngineOptions
 from rsdfm_ros.evaluation.bag_evaluate import evaluate_bag, load_perception
 from rsdfm_ros.fleet.description import FleetDescription, ReplayDescription
 from rsdfm_ros.fleet.mission import run_fleet

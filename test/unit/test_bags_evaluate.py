@@ -20,7 +20,7 @@ from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.nuscenes import open_dataset
-from rsdfm_ros.evaluation.bag_engine import EngineOptions
+from rsdfm_ros.evaluation.bag_answers import EngineOptions
 from rsdfm_ros.evaluation.bag_evaluate import evaluate_bag, load_perception
 from rsdfm_ros.evaluation.bytes import feature_message
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from rsdfm_ros.evaluation.bag_engine import COLLABORATIVE, SINGLE, UavAnswer
+from rsdfm_ros.evaluation.bag_answers import COLLABORATIVE, SINGLE, UavAnswer
 from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.geometry.lattice import Window
 

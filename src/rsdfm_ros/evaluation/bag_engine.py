@@ -23,6 +23,7 @@ from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.packets import envelope_of
+from rsdfm_ros.evaluation.bag_answers import COLLABORATIVE, SINGLE, EngineOptions, UavAnswer
 from rsdfm_ros.evaluation.bytes import FRAME_ID, feature_message
 from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.evaluation.mission import Answer
@@ -34,21 +35,6 @@ from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.header import Band, band_of
 from rsdfm_ros.wire.inbox import Envelope, Inbox, InboxLimits, PeerFrame, features_of, reason_of
 from rsdfm_ros.wire.packet import Expected, encode_frame
-
-COLLABORATIVE, SINGLE = "collaborative", "single"
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """As the parameters of the nodes with the same names; recorded_features: peers' packets come from the bag instead
-    of being made from the pictures."""
-
-    budget_bytes: int = 18_000
-    max_packet_bytes: int = 16_384
-    max_age_s: float = 1.0
-    max_gap_s: float = 1.6
-    ground_height_m: float = 0.0
-    recorded_features: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,20 +52,6 @@ class FusedPair:
     stamp_ns: int
     collaborative: FusedMap
     single: FusedMap
-
-
-@dataclass(frozen=True)
-class UavAnswer:
-    """What one UAV makes of an instant. answers, visible (ni, nj) of the output window: by variant · contributors: the
-    UAV first · sent_bytes, packets: what it sends or, with recorded features, sent."""
-
-    uav: str
-    answers: dict[str, Answer]
-    visible: dict[str, NDArray[np.bool_]]
-    contributors: tuple[str, ...]
-    ages_s: tuple[float, ...]
-    sent_bytes: int
-    packets: int
 
 
 @dataclass
@@ -158,7 +130,12 @@ class Engine:
 
     def _encode(self, name: str, views: Sequence[CameraView], stamp_ns: int) -> tuple[AgentBev, Sent]:
         model, height = self.perception, self.options.ground_height_m
-        bevs = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance, height) for v in views]
+        # torch wants memory that it could write to; a picture may be a view of the message's bytes.
+        pictures = [np.require(v.image, requirements="W") for v in views]
+        bevs = [
+            model.perceive(p, v.K, v.T_map_camera, v.covariance, height)
+            for p, v in zip(pictures, views, strict=True)
+        ]
         bev = model.combine(bevs)
         uav = self._uavs[name]
         frame, uav.frame = uav.frame, uav.frame + 1

@@ -19,7 +19,8 @@ from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import task_messages
 from rsdfm_ros.evaluation.bag_agreement import Agreement
-from rsdfm_ros.evaluation.bag_engine import Engine, EngineOptions, UavAnswer
+from rsdfm_ros.evaluation.bag_answers import EngineOptions, UavAnswer
+from rsdfm_ros.evaluation.bag_engine import Engine
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.mission import METHOD_OF, Mission
 from rsdfm_ros.evaluation.runner import worker_count
@@ -236,4 +237,3 @@ def _status_of(status: Any) -> dict[str, Any]:
         "packets_lost": int(status.packets_lost),
         "packets_rejected": int(status.packets_rejected),
     }
-

@@ -107,7 +107,7 @@ def _info(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     # Imported here: torch takes a second, and `bag info` does not need it.
     from rsdfm_ros.errors import RsdfmError
-    from rsdfm_ros.evaluation.bag_engine import EngineOptions
+    from rsdfm_ros.evaluation.bag_answers import EngineOptions
     from rsdfm_ros.evaluation.bag_evaluate import evaluate_bag, load_perception
     from rsdfm_ros.evaluation.bag_report import print_evaluation
     from rsdfm_ros.evaluation.command import write_json

@@ -1,0 +1,39 @@
+"""What the offline engine is told, and what it answers; nothing here needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.evaluation.mission import Answer
+
+COLLABORATIVE, SINGLE = "collaborative", "single"
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """As the parameters of the nodes with the same names; recorded_features: peers' packets come from the bag instead
+    of being made from the pictures."""
+
+    budget_bytes: int = 18_000
+    max_packet_bytes: int = 16_384
+    max_age_s: float = 1.0
+    max_gap_s: float = 1.6
+    ground_height_m: float = 0.0
+    recorded_features: bool = False
+
+
+@dataclass(frozen=True)
+class UavAnswer:
+    """What one UAV makes of an instant. answers, visible (ni, nj) of the output window: by variant · contributors: the
+    UAV first · sent_bytes, packets: what it sends or, with recorded features, sent."""
+
+    uav: str
+    answers: dict[str, Answer]
+    visible: dict[str, NDArray[np.bool_]]
+    contributors: tuple[str, ...]
+    ages_s: tuple[float, ...]
+    sent_bytes: int
+    packets: int
