@@ -42,7 +42,7 @@ def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[],
         for node in nodes:
             executor.add_node(node)
         for node in nodes:
-            if getattr(node.settings, "autostart", True):
+            if not stop and getattr(node.settings, "autostart", True):
                 node.start()
         _spin(executor, lambda: bool(stop) or (finished is not None and finished()))
         return 0
