@@ -1,19 +1,19 @@
 """A fleet in Gazebo: ros2 launch rsdfm_ros gazebo.launch.py uavs:=2 seed:=9001 headless:=true
 
-Makes the world of the described fleet, starts Gazebo (ros_gz_sim), the bridge (ros_gz_bridge), what flies the UAVs and
+Makes the world of the described fleet, starts Gazebo, the bridge (ros_gz_bridge), what flies the UAVs and
 knows the truth, and the fleet itself, with the options of fleet.launch.py. The end of the mission ends everything
 (docs/gazebo.md).
 """
 
 import os
 import shlex
+import shutil
 import tempfile
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, OpaqueFunction, Shutdown
 from launch_ros.actions import Node
 
 from rsdfm_ros.errors import RsdfmError
@@ -35,20 +35,23 @@ def actions(context: LaunchContext) -> list:
     else:
         write_gazebo(fleet, folder)
     arguments = gazebo_arguments(folder, headless=argument(context, "headless") == "true")
+    distribution = os.environ.get("ROS_DISTRO", "<distribution>")
+    if shutil.which("gz") is None:
+        raise RsdfmError(f"there is no Gazebo (`gz`) on the PATH: apt install ros-{distribution}-ros-gz")
     try:
-        launcher = Path(get_package_share_directory("ros_gz_sim")) / "launch" / "gz_sim.launch.py"
         get_package_share_directory("ros_gz_bridge")
     except PackageNotFoundError as error:
-        distribution = os.environ.get("ROS_DISTRO", "<distribution>")
-        raise RsdfmError(
-            f"Gazebo's ROS packages are missing ({error}): apt install ros-{distribution}-ros-gz"
-        ) from error
-    gazebo = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(launcher)),
-        launch_arguments={
-            "gz_args": f"{shlex.join(arguments)} {argument(context, 'gz_args')}".strip(),
-            "on_exit_shutdown": "true",
-        }.items(),
+        raise RsdfmError(f"ros_gz_bridge is missing: apt install ros-{distribution}-ros-gz") from error
+    # Not through ros_gz_sim's gz_sim.launch.py: that starts a shell, which keeps the SIGINT of a shutdown to itself,
+    # and Gazebo would outlive the mission. Gazebo may take 5 s each to end its window and its server.
+    libraries = [os.environ.get(name, "") for name in ("GZ_SIM_SYSTEM_PLUGIN_PATH", "LD_LIBRARY_PATH")]
+    gazebo = ExecuteProcess(
+        cmd=["gz", "sim", *arguments, *shlex.split(argument(context, "gz_args"))],
+        name="gazebo",
+        output="screen",
+        additional_env={"GZ_SIM_SYSTEM_PLUGIN_PATH": os.pathsep.join(libraries)},
+        sigterm_timeout="12",
+        on_exit=Shutdown(reason="Gazebo has ended"),
     )
     bridge = Node(
         package="ros_gz_bridge",

@@ -185,7 +185,7 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
         self._truth.publish(
             truth_to_message(objects, agents=s.agents, frame=k, ns=stamp_ns, frame_id=s.frame_id)
         )
-        self.health.count("frames")
+        self.health.count("frames_told")
         if k == s.frames + FUTURE_FRAMES - 1:
             self._truth.wait_for_all_acked()
             self.get_logger().info(f"published the truth of {s.frames} frames")

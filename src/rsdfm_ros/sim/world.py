@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -72,15 +72,22 @@ class World:
         """All objects at frame k without rendering; visibility is zero."""
         return self._objects(k)[0]
 
-    def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
-        """Renders frame k for all agents; depth and id images on request.
+    def frame(
+        self,
+        k: int,
+        *,
+        poses: Sequence[NDArray[np.float64]] | None = None,
+        depth: bool = False,
+        ids: bool = False,
+    ) -> WorldFrame:
+        """Renders frame k for all agents, from their flights or from `poses`; depth and id images on request.
 
         0 <= k < config.max_frames, else ValueError. Depth is float32 metres along the optical axis, 0 where
         nothing was hit; ids are object ids, also of
         vehicles too far away to be reported, 0 for everything else.
         """
         objects, index = self._objects(k)
-        poses = self.poses(k)
+        poses = self.poses(k) if poses is None else poses
         self._move(k, poses)
         number = np.zeros(len(self._population.specs) + 1, np.int32)
         number[:-1] = self._population.ids[k]
@@ -142,7 +149,7 @@ class World:
             p.ids[k, index], self._kinds[index], centres, sizes, yaws, p.velocities[k, index], shares
         ), index
 
-    def _move(self, k: int, poses: list[NDArray[np.float64]]) -> None:
+    def _move(self, k: int, poses: Sequence[NDArray[np.float64]]) -> None:
         """Puts vehicles and cameras where they are at frame k."""
         p, d, s = self._population, self._data, self._scene
         here = p.ids[k] > 0
