@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-
 import cv2
 import numpy as np
 import pytest
+from input_bench import SIZE, TWO, Bench, K, at, ms, stamps
 from input_messages import (
-    NS,
     compressed,
     info,
-    odometry,
-    pose,
     pose_with_covariance,
-    px4,
     rgb,
     tf,
     transform,
 )
 
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.input_config import InputConfig
-from rsdfm_ros.data.messages.inputs import MAX_WAITING, Inputs, Matched
-from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, quaternion_from_matrix
+from rsdfm_ros.data.messages.inputs import MAX_WAITING
+from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL
 from rsdfm_ros.geometry.rotations import transform as rigid
-
-SIZE = (6, 8)
-K = np.array([[10.0, 0, 3.5], [0, 10.0, 2.5], [0, 0, 1]])
-
-
-class Bench:
-    """Inputs of one UAV with everything that it refused."""
-
-    def __init__(self, **config: Any) -> None:
-        self.refused: Counter[str] = Counter()
-        self.sentences: list[str] = []
-        self.inputs = Inputs(InputConfig(agent="uav1", **config), self.reject)
-
-    def reject(self, reason: str, text: str) -> None:
-        self.refused[reason] += 1
-        self.sentences.append(text)
-
-    def infos(self) -> None:
-        for camera in range(len(self.inputs.config.cameras)):
-            self.inputs.add_info(camera, info(K, SIZE))
-
-    def image(self, t_ms: float, camera: int = 0, arrived_s: float = 0.0, shade: int = 7) -> list[Matched]:
-        return self.inputs.add_image(camera, rgb(ms(t_ms), shade, SIZE, f"cam{camera}"), arrived_s)
-
-    def pose(self, t_ms: float, x: float = 0.0) -> list[Matched]:
-        return self.inputs.add_pose(pose_with_covariance(at(x), ms(t_ms)))
-
-
-def ms(t: float) -> int:
-    return 10 * NS + round(t * 1e6)
-
-
-def at(x: float, y: float = 0.0, z: float = 0.0) -> np.ndarray:
-    return rigid(np.eye(3), [x, y, z])
-
-
-def numbers(T: np.ndarray) -> tuple[float, ...]:
-    return (*T[:3, 3], *quaternion_from_matrix(T[:3, :3]))
-
-
-def stamps(matched: list[Matched]) -> list[float]:
-    return [(m.stamp_ns - 10 * NS) / 1e6 for m in matched]
 
 
 def test_a_picture_meets_the_pose_of_its_instant_in_either_order_bit_for_bit() -> None:
@@ -236,183 +187,6 @@ def test_clearing_forgets_stamps_but_not_the_camera() -> None:
     b.inputs.clear()
     b.pose(0)
     assert stamps(b.image(0)) == [0]
-
-
-# --- pose sources -------------------------------------------------------------------------------------------------
-
-
-def test_every_pose_source_gives_the_same_camera() -> None:
-    """The body 30 m up, the camera looking down at 45° from a lever arm."""
-    T_map_body = rigid(np.eye(3), [5, 6, 30])
-    tilt = np.deg2rad(45)
-    R_down = np.array([[np.cos(tilt), 0, np.sin(tilt)], [0, 1, 0], [-np.sin(tilt), 0, np.cos(tilt)]])
-    T_body_camera = rigid(R_down @ R_BODY_OPTICAL, [0.2, 0.0, -0.1])
-    given = {"extrinsics": numbers(T_body_camera)}
-    views = {}
-    q = np.array([np.cos(np.pi / 4), 0, 0, np.sin(np.pi / 4)])  # NED yaw 90°: nose east
-    messages = {
-        "pose": pose(T_map_body, ms(0)),
-        "pose_with_covariance": pose_with_covariance(T_map_body, ms(0)),
-        "odometry": odometry(T_map_body, ms(0)),
-        "px4_odometry": px4([6, 5, -30], q, ms(0) // 1000),
-    }
-    for kind, message in messages.items():
-        b = Bench(pose_type=kind, **given)
-        b.infos()
-        b.inputs.add_pose(message)
-        views[kind] = b.inputs.views(b.image(0)[0])[0]
-        assert not b.refused
-    b = Bench(pose_type="tf")
-    b.infos()
-    b.inputs.add_transforms(tf(transform("base_link", "cam0", T_body_camera)), fixed=True)
-    b.inputs.add_transforms(tf(transform("map", "base_link", T_map_body, ms(0))), fixed=False)
-    views["tf"] = b.inputs.views(b.image(0)[0])[0]
-    for kind, view in views.items():
-        np.testing.assert_allclose(view.T_map_camera, T_map_body @ T_body_camera, atol=1e-6, err_msg=kind)
-
-
-def test_a_frame_other_than_the_lattices_is_placed_by_its_origin() -> None:
-    origin = rigid(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), [100, 0, 0])
-    b = Bench(pose_type="odometry", pose_frame_id="odom", pose_origin=numbers(origin))
-    b.infos()
-    covariance = np.diag([1.0, 4, 9, 1, 4, 9])
-    b.inputs.add_pose(odometry(at(7), ms(0), covariance, "/odom"))
-    (view,) = b.inputs.views(b.image(0)[0])
-    np.testing.assert_allclose(view.T_map_camera[:3, 3], [100, 7, 0], atol=1e-12)
-    np.testing.assert_allclose(np.diag(view.covariance), [4, 1, 9, 4, 1, 9], atol=1e-12)
-
-
-def test_the_covariance_of_a_lever_arm_reaches_the_view() -> None:
-    b = Bench(extrinsics=numbers(at(2)))
-    b.infos()
-    b.inputs.add_pose(pose_with_covariance(at(0), ms(0), np.diag([0.0, 0, 0, 0, 0, 0.01])))
-    (view,) = b.inputs.views(b.image(0)[0])
-    # 0.1 rad of yaw moves a camera two metres ahead by 0.2 m to the side.
-    assert view.covariance[1, 1] == pytest.approx(0.04) and view.covariance[0, 0] == pytest.approx(0)
-
-
-def test_a_source_without_covariance_has_the_configured_one() -> None:
-    b = Bench(pose_type="pose", pose_sigma_m=0.5, pose_sigma_deg=2.0)
-    b.infos()
-    b.inputs.add_pose(pose(at(0), ms(0)))
-    (view,) = b.inputs.views(b.image(0)[0])
-    np.testing.assert_allclose(np.diag(view.covariance), [0.25] * 3 + [np.deg2rad(2) ** 2] * 3)
-
-
-def test_a_gimbal_may_come_from_tf_beside_a_pose_topic() -> None:
-    b = Bench(pose_type="odometry", extrinsics_source="tf")
-    b.infos()
-    b.inputs.add_pose(odometry(at(10), ms(0)))
-    b.inputs.add_pose(odometry(at(11), ms(100)))
-    assert b.image(50) == []  # the gimbal is not known yet
-    b.inputs.add_transforms(tf(transform("gimbal", "cam0", at(0, 0, -0.1))), fixed=True)
-    assert b.inputs.add_transforms(tf(transform("base_link", "gimbal", at(1), ms(0))), fixed=False) == []
-    (matched,) = b.inputs.add_transforms(tf(transform("base_link", "gimbal", at(2), ms(100))), fixed=False)
-    (view,) = b.inputs.views(matched)
-    np.testing.assert_allclose(view.T_map_camera[:3, 3], [12, 0, -0.1], atol=1e-12)
-
-
-def test_frames_of_pictures_may_be_given_when_drivers_leave_them_wrong() -> None:
-    b = Bench(pose_type="tf", camera_frames=("optical",))
-    b.infos()
-    b.inputs.add_transforms(tf(transform("map", "optical", at(4))), fixed=True)
-    (view,) = b.inputs.views(b.image(0)[0])
-    assert view.T_map_camera[0, 3] == 4
-
-
-def test_an_odometry_of_another_body_is_refused() -> None:
-    b = Bench(pose_type="odometry", body_frame="uav1/base_link")
-    b.inputs.add_pose(odometry(at(0), ms(0), child="uav2/base_link"))
-    assert b.refused == {"frame_id": 1}
-
-
-def test_transforms_that_wait_in_vain_are_explained() -> None:
-    b = Bench(pose_type="tf")
-    b.infos()
-    b.inputs.add_transforms(tf(transform("map", "base_link", at(0), ms(0))), fixed=False)
-    for k in range(MAX_WAITING + 1):
-        b.image(100 * k)
-    assert b.refused == {"no_pose": 1} and "does not know 'cam0'" in b.sentences[0]
-
-
-# --- several cameras ----------------------------------------------------------------------------------------------
-
-TWO = {"cameras": ("front", "rear"), "extrinsics": numbers(at(1)) + numbers(at(-1))}
-
-
-def test_pictures_of_one_instant_are_given_out_together_with_their_own_poses() -> None:
-    b = Bench(**TWO)
-    b.infos()
-    b.pose(0, 0.0)
-    b.pose(100, 1.0)
-    assert b.image(20, camera=1, shade=2) == []
-    (matched,) = b.image(30, camera=0, shade=1)
-    assert matched.stamp_ns == ms(30)  # of the first camera
-    first, second = b.inputs.views(matched)
-    assert first.image[0, 0, 0] == 1 and second.image[0, 0, 0] == 2
-    # Every camera by its own stamp and extrinsics: 0.3 + 1 and 0.2 - 1 metres.
-    assert first.T_map_camera[0, 3] == pytest.approx(1.3)
-    assert second.T_map_camera[0, 3] == pytest.approx(-0.8)
-
-
-def test_a_missing_camera_costs_a_bounded_wait_and_then_none() -> None:
-    b = Bench(camera_wait_s=0.1, **TWO)
-    b.infos()
-    for k in range(40):
-        b.pose(100 * k)
-    assert b.image(0, camera=0, arrived_s=0.0) == []
-    assert b.inputs.due(0.05) == []
-    (matched,) = b.inputs.due(0.11)
-    assert len(b.inputs.views(matched)) == 1
-    # Both, then the rear one falls silent: after a second nobody waits for it any more.
-    assert b.image(500, camera=0, arrived_s=0.5) == []
-    assert stamps(b.image(500, camera=1, arrived_s=0.51)) == [500]
-    assert b.image(1000, camera=0, arrived_s=1.0) == []
-    assert stamps(b.inputs.due(1.2)) == [1000]
-    assert stamps(b.image(2000, camera=0, arrived_s=2.0)) == [2000]
-    # It is waited for again as soon as it delivers.
-    assert stamps(b.image(2500, camera=1, arrived_s=2.5)) == []
-    assert stamps(b.image(2500, camera=0, arrived_s=2.51)) == [2500]
-    assert b.image(3000, camera=0, arrived_s=3.0) == []
-
-
-def test_a_camera_that_skips_a_frame_is_not_waited_for() -> None:
-    b = Bench(camera_wait_s=60.0, **TWO)
-    b.infos()
-    for k in range(10):
-        b.pose(100 * k)
-    assert b.image(0, camera=0) == []
-    assert b.image(100, camera=0) == []
-    got = b.image(100, camera=1)
-    assert stamps(got) == [0, 100] and [len(m.shots) for m in got] == [1, 2]
-
-
-def test_pictures_farther_apart_than_the_tolerance_are_not_mixed() -> None:
-    b = Bench(camera_tolerance_s=0.02, camera_wait_s=0.1, **TWO)
-    b.infos()
-    for t in (0, 100, 200):
-        b.pose(t)
-    b.image(0, camera=0, arrived_s=0.0)
-    got = b.image(50, camera=1, arrived_s=0.05)
-    assert [len(m.shots) for m in got] == [1] and stamps(got) == [0]
-    assert stamps(b.inputs.due(1.0)) == [50]
-
-
-def test_a_broken_camera_does_not_take_the_other_with_it() -> None:
-    b = Bench(**TWO)
-    b.infos()
-    b.pose(0)
-    message = rgb(ms(0), 7, SIZE)
-    message.encoding = "broken"
-    b.inputs.add_image(1, message, 0.0)
-    (matched,) = b.image(0, camera=0)
-    assert len(b.inputs.views(matched)) == 1 and b.refused == {"image_encoding": 1}
-    c = Bench(**TWO)
-    c.inputs.add_info(0, info(K, SIZE))
-    c.pose(0)
-    c.image(0, camera=1)
-    (matched,) = c.image(0, camera=0)
-    assert len(matched.shots) == 1 and c.refused == {"no_camera_info": 1}
 
 
 def test_compressed_pictures_are_told_by_their_fields() -> None:
