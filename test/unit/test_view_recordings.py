@@ -306,3 +306,18 @@ def test_nonsense_is_counted_and_survived(tmp_path: Path) -> None:
     assert router.shown["/uav1/status"] == 3
     router.take("/uav1/status", object(), 10, 0.0)  # a type of the same name with other fields
     assert router.rejects["/uav1/status", "content"] == 1
+
+
+def test_no_view_stands_in_two_places() -> None:
+    from rsdfm_ros.view.viewer import blueprint
+
+    def ids(part: Any) -> list[str]:
+        inner = [
+            i for child in getattr(part, "contents", ()) if not isinstance(child, str) for i in ids(child)
+        ]
+        return [str(part.id), *inner]
+
+    for contributing in ((), ("uav1",), flight.AGENTS):
+        made = blueprint(flight.AGENTS, [("uav1", "camera")], flight.WINDOW, contributing, covered=True)
+        found = ids(made.root_container)
+        assert len(found) == len(set(found)) > 10

@@ -121,7 +121,10 @@ def blueprint(
     pictures = [
         rrb.Spatial2DView(origin=f"/map/{a}/{c}", name=a if c == "camera" else f"{a} {c}") for a, c in places
     ]
-    seen = [_map_view(rrb, "who sees what", ["/bev/coverage"], window)] if covered else []
+
+    def seen() -> list[Any]:  # a view of its own wherever it stands: one view cannot be in two places
+        return [_map_view(rrb, "who sees what", ["/bev/coverage"], window)] if covered else []
+
     maps = [
         rrb.Grid(
             _map_view(rrb, "truth", ["/bev/truth/**"], window),
@@ -130,15 +133,15 @@ def blueprint(
             *(
                 [_map_view(rrb, f"who contributes to {a}", [f"/bev/{a}/contributors"], window)]
                 if a in contributing
-                else seen
+                else seen()
             ),
             grid_columns=2,
             name=a,
         )
         for a in agents
     ]
-    if covered and contributing:
-        maps += seen
+    if contributing:
+        maps += seen()
     plots = [
         rrb.TimeSeriesView(origin=f"/plots/{name}", name=title)
         for name, title in (
