@@ -32,6 +32,10 @@ def perception() -> Perception:
     return tiny_perception()
 
 
+def _true_pose(step: Step, agent: int) -> np.ndarray:
+    return PaintedScene().load(step.index).views[agent].T_map_camera
+
+
 @pytest.fixture
 def detector_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every UAV finds all objects, but puts them where its believed pose says."""
@@ -41,7 +45,7 @@ def detector_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
         boxes = boxes_of_objects(objects_at(self.index))
         believed = self.pose(agent)[0]
         centres = boxes.centres.copy()
-        centres[:, :2] = seen_with(centres[:, :2], self._views[agent].T_map_camera, believed)
+        centres[:, :2] = seen_with(centres[:, :2], _true_pose(self, agent), believed)
         return dataclasses.replace(own(self, agent), boxes=dataclasses.replace(boxes, centres=centres))
 
     monkeypatch.setattr(Step, "own", knowing)
@@ -70,7 +74,7 @@ def test_maps_are_fused_as_if_made_with_poses_that_agree_and_are_nearer_the_trut
         done = prepare(self, step, ego, own, peers)
         agents = [ego, *(a for a in range(UAVS) if a != ego)]
         for name, views in (("before", [own, *peers]), ("after", [done[0], *done[1]])):
-            truth = [step._views[a].T_map_camera for a in agents]
+            truth = [_true_pose(step, a) for a in agents]
             put = [seen_with(GROUND, T, v.T_map_camera) for T, v in zip(truth, views, strict=True)]
             errors[name] += [rms(p, GROUND) for p in put]
             splits[name] += [rms(p, put[0]) for p in put[1:]]
@@ -132,7 +136,7 @@ def _sent(sender: int, frame: int, word: bytes) -> Sent:
 def test_an_ego_hears_false_messages_of_attackers_and_true_ones_of_the_rest() -> None:
     air = Air(Disturbance(attackers=1, drop_uavs=1), 0)
     air.send(0, [_sent(n, 0, b"true") for n in range(4)], [_sent(n, 0, b"false") for n in range(4)])
-    heard = {ego: {r.sent.sender: r.payloads[0] for r in air.receive(0, ego)} for ego in range(4)}
+    heard = {ego: {r.sent.sender: r.payloads[0] for r in air.receive(0, ego, 4)} for ego in range(4)}
     assert heard[0] == {1: b"false", 2: b"true"}
     assert heard[3] == {0: b"false", 1: b"true"}
 

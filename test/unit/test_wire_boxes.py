@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,20 @@ def test_boxes_come_back_to_within_the_steps_of_the_format(count: int, seed: int
     np.testing.assert_allclose(back.velocities, boxes.velocities, atol=0.0051)
     turn = (back.yaws - boxes.yaws + np.pi) % (2 * np.pi) - np.pi
     np.testing.assert_allclose(turn, 0.0, atol=np.pi / 256 + 1e-9)
+
+
+def test_the_bytes_are_those_of_the_documentation() -> None:
+    example = SideBoxes(
+        np.array([1]),
+        np.array([0.8]),
+        np.array([[12.34, -5.6, 0.85]]),
+        np.array([[4.5, 1.9, 1.7]]),
+        np.array([np.pi / 2]),
+        np.array([[0.0, 8.25]]),
+    )
+    text = encode_boxes(example).hex(" ")
+    documented = (Path(__file__).parents[2] / "docs" / "wire_format.md").read_text()
+    assert text[: 3 * 16 - 1] in documented and text[3 * 16 :] in documented
 
 
 def test_the_best_boxes_are_kept_best_first_and_far_ones_left_out() -> None:

@@ -95,14 +95,14 @@ class Air:
         for old in [k for k in self._log if k < frame - delay]:
             del self._log[old]
 
-    def receive(self, frame: int, ego: int) -> list[Received]:
-        """What has reached `ego` by a frame, in the order of senders; a sender of which nothing came is left
-        out.
+    def receive(self, frame: int, ego: int, agents: int) -> list[Received]:
+        """What has reached `ego` of `agents` UAVs by a frame, in the order of senders; a sender of which nothing came
+        is left out.
         """
         disturbance = self._disturbance
         messages, false = self._log.get(frame - disturbance.delay_frames, ([], {}))
-        silent = disturbance.silent(len(messages), ego)
-        attackers = disturbance.false(len(messages), ego)
+        silent = disturbance.silent(agents, ego)
+        attackers = disturbance.false(agents, ego)
         out = []
         for sent in messages:
             if sent.sender == ego or sent.sender in silent:

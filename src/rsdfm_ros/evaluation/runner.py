@@ -187,7 +187,7 @@ def _one(
     name: str,
     watch: Watch | None,
 ) -> None:
-    inbox = air.receive(k, ego)
+    inbox = air.receive(k, ego, len(step.agents))
     prediction = method.receive(step, ego, inbox, truth is not None)
     if prediction is None or truth is None:
         return
