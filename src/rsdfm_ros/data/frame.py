@@ -59,7 +59,8 @@ class CameraView:
     image (H, W, 3) uint8 RGB · K (3, 3) pixels, pixel centres at integers + 0.5 (the left edge of the image is
     u = 0) · T_map_camera (4, 4), optical camera frame to ``map`` · covariance (6, 6) of the camera pose, order
     x y z (m) roll pitch yaw (rad) about the map axes, zeros when exact · depth (H, W) float32 metres along the
-    optical axis, 0 where nothing was hit · ids (H, W) int32 object ids, 0 for everything else.
+    optical axis, 0 where nothing was hit · ids (H, W) int32 object ids, 0 for everything else · camera: which camera
+    of the agent, "" where it has one.
     """
 
     agent: str
@@ -69,13 +70,27 @@ class CameraView:
     covariance: NDArray[np.float64] = field(default_factory=lambda: np.zeros((6, 6)))
     depth: NDArray[np.float32] | None = None
     ids: NDArray[np.int32] | None = None
+    camera: str = ""
 
 
 @dataclass(frozen=True)
 class WorldFrame:
-    """All views and all objects at one instant; index counts frames from 0, stamp_ns is the exposure time."""
+    """All views and all objects at one instant; index counts frames from 0, stamp_ns is the exposure time.
+
+    agents: the UAVs that take part, in order (default: those of the views). Each has the views that name it: usually
+    one, several where it carries several cameras, none where its pictures of this instant are missing.
+    """
 
     index: int
     stamp_ns: int
     views: tuple[CameraView, ...]
     objects: Objects
+    agents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.agents:
+            object.__setattr__(self, "agents", tuple(dict.fromkeys(view.agent for view in self.views)))
+
+    def views_of(self, agent: str) -> tuple[CameraView, ...]:
+        """The views of one UAV, in order."""
+        return tuple(view for view in self.views if view.agent == agent)

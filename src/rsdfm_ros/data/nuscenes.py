@@ -1,5 +1,6 @@
 """The public names of the nuScenes reader and writer."""
 
+from rsdfm_ros.data.description import Description, DescriptionError
 from rsdfm_ros.data.errors import DatasetError, MissingFileError, ParameterMismatchError, TableError
 from rsdfm_ros.data.nuscenes_merge import merge
 from rsdfm_ros.data.nuscenes_reader import Dataset, SceneInfo, open_dataset
@@ -8,6 +9,8 @@ from rsdfm_ros.data.nuscenes_writer import SceneWriter, write_scene
 __all__ = [
     "Dataset",
     "DatasetError",
+    "Description",
+    "DescriptionError",
     "MissingFileError",
     "ParameterMismatchError",
     "SceneInfo",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data import conventions
 from rsdfm_ros.data import nuscenes_schema as schema
+from rsdfm_ros.data.description import Description
 from rsdfm_ros.data.errors import TableError
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.nuscenes_tables import REMEDY, Table, read_json
@@ -107,76 +109,126 @@ def _array(value: object, *shape: int) -> NDArray[np.float64]:
     return array
 
 
-def read_objects(
-    tables: dict[str, Table],
-    side: SideFile,
-    scenes: Sequence[NDArray[np.int64]],
-    ignored: Counter[str],
-    cameras: Mapping[int, Sequence[Camera]],
-) -> dict[int, Objects]:
-    """The objects of every sample, by row in the sample table.
+@dataclass(frozen=True)
+class Annotations:
+    """All annotations of our classes, as a structure of arrays over N rows, sorted by sample and instance.
 
-    scenes: rows of the sample table of every scene, in time order · ignored: counts annotations of categories that
-    are not ours · cameras: those of every sample, in the order of the agents.
+    rows, samples, instances, classes (N,) int64 · centres (N, 3) m in the world of the tables, right-handed, middle
+    of the box · sizes (N, 3) m length, width, height · yaws (N,) rad · velocities (N, 2) m/s · shares (N,) visible
+    share as far as the visibility level tells · ends: where the rows of each sample end, for searching.
     """
+
+    rows: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    instances: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    centres: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    yaws: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    ends: NDArray[np.int64]
+
+    def of_sample(self, sample: int) -> slice:
+        """The rows of a sample."""
+        return slice(int(self.ends[sample]), int(self.ends[sample + 1]))
+
+
+def read_annotations(
+    tables: dict[str, Table], description: Description, stamps_ns: NDArray[np.int64], ignored: Counter[str]
+) -> Annotations:
+    """The annotations in the sense of the description; `ignored` counts those of categories that are not ours."""
     notes, instances, samples = tables["sample_annotation"], tables["instance"], tables["sample"]
     category_of = instances.refer("category_token", tables["category"])
     names = [row["name"] for row in tables["category"].rows]
-    classes = np.array(
-        [-1 if (c := schema.class_of_category(name)) is None else c for name in names], dtype=np.int64
-    )
     instance = notes.refer("instance_token", instances)
     sample = notes.refer("sample_token", samples)
-    centres = notes.vectors("translation", 3)
-    sizes = notes.vectors("size", 3)[:, [1, 0, 2]]
+    centres = conventions.positions(notes.vectors("translation", 3), description)
+    sizes = notes.vectors("size", 3)
     if (bad := np.flatnonzero((sizes <= 0).any(axis=1))).size:
         raise TableError(notes.path, f"size of {notes.rows[bad[0]]['token']} is not positive", REMEDY)
-    yaws = _yaws(notes.vectors("rotation", 4))
+    if description.size_order == "wlh":
+        sizes = sizes[:, [1, 0, 2]]
+    if description.box_origin == "bottom":
+        centres[:, 2] += sizes[:, 2] / 2
+    yaws = _yaws(conventions.rotations(notes.vectors("rotation", 4), description))
     category = category_of[instance]
-    for c in category[classes[category] < 0].tolist():
-        ignored[names[c]] += 1
-    keep = np.flatnonzero(classes[category] >= 0)
+    classes = np.full(len(notes), -1, dtype=np.int64)
+    known: dict[tuple[int, ...], int | None] = {}
+    for n, (c, size) in enumerate(zip(category.tolist(), sizes, strict=True)):
+        key = (c, *np.rint(size * 1e4).astype(np.int64).tolist())
+        if key not in known:
+            known[key] = description.class_of(names[c], size.tolist())
+        found = known[key]
+        if found is None:
+            ignored[names[c]] += 1
+        else:
+            classes[n] = found
+    keep = np.flatnonzero(classes >= 0)
     keep = keep[np.lexsort((instance[keep], sample[keep]))]
-    ends = np.searchsorted(sample[keep], np.arange(len(samples) + 1))
-    seconds = np.array([row["timestamp"] for row in samples.rows], dtype=np.float64)[sample] * 1e-6
+    seconds = (stamps_ns - stamps_ns.min(initial=0)).astype(np.float64)[sample] * 1e-9
     velocities = _differences(instance, seconds, centres[:, :2])
-    shares = _levels(tables["visibility"], notes)
-    result: dict[int, Objects] = {}
-    for scene_row, rows in zip(tables["scene"].rows, scenes, strict=True):
-        extra = side.scenes.get(scene_row["token"])
-        exact = None if extra is None else {token: n for n, token in enumerate(extra.annotations)}
-        for s in rows.tolist():
-            picked = keep[ends[s] : ends[s + 1]]
-            ids = instance[picked] + 1
-            velocity = velocities[picked]
-            if extra is not None and exact is not None:
-                try:
-                    order = [exact[notes.rows[n]["token"]] for n in picked]
-                    ids = np.array(
-                        [extra.ids[notes.rows[n]["instance_token"]] for n in picked], dtype=np.int64
-                    )
-                except KeyError as error:
-                    raise TableError(
-                        side.path, f"does not know {error} of {scene_row['name']}", REMEDY
-                    ) from None
-                velocity, seen = extra.velocities[order], extra.visibility[order]
-                if seen.shape[1] != len(cameras[s]):
-                    raise TableError(side.path, f"{seen.shape[1]} agents in {scene_row['name']}", REMEDY)
-            else:
-                seen = _in_view(centres[picked], cameras[s]) * shares[picked, None]
-            if len(set(ids.tolist())) != len(ids):
-                token = samples.rows[s]["token"]
-                raise TableError(notes.path, f"an instance occurs twice in sample {token}", REMEDY)
-            objects = Objects(
-                ids,
-                classes[category[picked]],
-                centres[picked],
-                sizes[picked],
-                yaws[picked],
-                velocity.reshape(-1, 2),
-                seen.reshape(len(picked), len(cameras[s])),
-            )
-            result[s] = objects.select(np.argsort(ids, kind="stable"))
+    return Annotations(
+        keep,
+        sample[keep],
+        instance[keep],
+        classes[keep],
+        centres[keep],
+        sizes[keep],
+        yaws[keep],
+        velocities[keep],
+        _levels(tables["visibility"], notes)[keep],
+        np.searchsorted(sample[keep], np.arange(len(samples) + 1)),
+    )
+
+
+def read_objects(
+    tables: dict[str, Table],
+    side: SideFile,
+    scene: int,
+    rows: NDArray[np.int64],
+    notes: Annotations,
+    offset: NDArray[np.float64],
+    cameras: Sequence[Sequence[Sequence[Camera]]],
+) -> list[Objects]:
+    """The objects of the samples of a scene, in the map frame.
+
+    scene: row of the scene table · rows: of the sample table, in time order · offset (3,): the map's origin in the
+    world of the tables · cameras[k][a]: the pictures of agent a in sample k, already in the map frame.
+    """
+    table, scene_row = tables["sample_annotation"], tables["scene"].rows[scene]
+    extra = side.scenes.get(scene_row["token"])
+    exact = None if extra is None else {token: n for n, token in enumerate(extra.annotations)}
+    result = []
+    for s, seen_by in zip(rows, cameras, strict=True):
+        part = notes.of_sample(int(s))
+        picked = notes.rows[part]
+        ids, velocity = notes.instances[part] + 1, notes.velocities[part]
+        centres = notes.centres[part] - offset
+        if extra is not None and exact is not None:
+            try:
+                order = [exact[table.rows[n]["token"]] for n in picked]
+                ids = np.array([extra.ids[table.rows[n]["instance_token"]] for n in picked], dtype=np.int64)
+            except KeyError as error:
+                raise TableError(side.path, f"does not know {error} of {scene_row['name']}", REMEDY) from None
+            velocity, seen = extra.velocities[order], extra.visibility[order]
+            if seen.shape[1] != len(seen_by):
+                raise TableError(side.path, f"{seen.shape[1]} agents in {scene_row['name']}", REMEDY)
+        else:
+            seen = _in_view(centres, seen_by) * notes.shares[part, None]
+        if len(set(ids.tolist())) != len(ids):
+            token = tables["sample"].rows[s]["token"]
+            raise TableError(table.path, f"an instance occurs twice in sample {token}", REMEDY)
+        objects = Objects(
+            ids,
+            notes.classes[part],
+            centres,
+            notes.sizes[part],
+            notes.yaws[part],
+            velocity.reshape(-1, 2),
+            seen.reshape(len(picked), len(seen_by)),
+        )
+        result.append(objects.select(np.argsort(ids, kind="stable")))
     return result
 
 
@@ -213,12 +265,12 @@ def _levels(table: Table, notes: Table) -> NDArray[np.float64]:
     )
 
 
-def _in_view(centres: NDArray[np.float64], cameras: Sequence[Camera]) -> NDArray[np.float64]:
-    """(N, A) one where the middle of a box is in the picture of an agent, else zero."""
+def _in_view(centres: NDArray[np.float64], cameras: Sequence[Sequence[Camera]]) -> NDArray[np.float64]:
+    """(N, A) one where the middle of a box is in any picture of an agent, else zero."""
     result = np.zeros((len(centres), len(cameras)))
-    for a, camera in enumerate(cameras):
+    for a, camera in ((a, camera) for a, several in enumerate(cameras) for camera in several):
         height, width = camera.size if all(camera.size) else (2 * camera.K[1, 2], 2 * camera.K[0, 2])
         uv, depth = project(centres, camera.K, camera.T_map_camera)
         inside = (uv >= 0).all(axis=1) & (uv[:, 0] < width) & (uv[:, 1] < height)
-        result[:, a] = inside & (depth > 0)
+        result[inside & (depth > 0), a] = 1.0
     return result

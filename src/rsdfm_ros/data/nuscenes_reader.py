@@ -1,28 +1,38 @@
 """Reads datasets in the nuScenes schema: our own, and public multi-UAV sets.
 
-All geometry comes from calibrated_sensor and ego_pose, nothing about altitude or mounting is assumed. Every camera
-channel is an agent of its own. Tables are validated and indexed once, when a dataset is opened; afterwards reading is
-cheap, and safe from several threads.
+All geometry comes from calibrated_sensor and ego_pose, nothing about altitude or mounting is assumed; a description
+(description.py) says in which convention they are meant, where the ground is and which cameras a UAV carries. What
+comes out is always the same: a right-handed map with the ground at z = 0, optical cameras, our classes. Tables are
+validated and indexed once, when a dataset is opened; afterwards reading is cheap, and safe from several threads.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data import nuscenes_schema as schema
+from rsdfm_ros.data import conventions
+from rsdfm_ros.data.description import Description
 from rsdfm_ros.data.errors import MissingFileError, TableError
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
-from rsdfm_ros.data.nuscenes_objects import SideFile, read_objects
+from rsdfm_ros.data.nuscenes_check_tables import check_tables
+from rsdfm_ros.data.nuscenes_objects import Annotations, SideFile, read_annotations, read_objects
+from rsdfm_ros.data.nuscenes_pictures import (
+    Picture,
+    channel_positions,
+    map_origin,
+    read_pictures,
+    scene_channels,
+)
 from rsdfm_ros.data.nuscenes_tables import REMEDY, Table, find_version, read_tables
+from rsdfm_ros.data.presets import choose, locate
 from rsdfm_ros.geometry.rotations import transform
 
 USED_TABLES = (
@@ -41,43 +51,41 @@ USED_TABLES = (
 
 @dataclass(frozen=True)
 class SceneInfo:
-    """A scene: its name, the seed of its world (None if it has none), number of frames, and agents in order."""
+    """A scene: its name, the seed of its world (None if it has none), number of frames, agents in order, and whether
+    depth is stored.
+    """
 
     name: str
     seed: int | None
     frames: int
     agents: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture that is not decoded yet; size is (height, width) in pixels, (0, 0) if the tables do not tell."""
-
-    agent: str
-    path: Path
-    depth_path: Path | None
-    size: tuple[int, int]
-    K: NDArray[np.float64]
-    T_map_camera: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    depth: bool = True
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything about a scene but its pixels: pictures[k][a], and objects[k]."""
+    """Everything about a scene but its pixels: pictures[k][a] of all cameras of agent a (none where they are missing),
+    objects[k], and where the map begins in the right-handed world of the tables (m).
+    """
 
     info: SceneInfo
     stamps_ns: tuple[int, ...]
-    pictures: tuple[tuple[Picture, ...], ...]
+    pictures: tuple[tuple[tuple[Picture, ...], ...], ...]
     objects: tuple[Objects, ...]
+    origin: tuple[float, float, float]
 
 
 class Dataset:
-    """An opened dataset. `ignored` counts the annotations of categories that are not ours."""
+    """An opened dataset. `ignored` counts the annotations of categories that are not ours; `description` says how its
+    tables were understood.
+    """
 
-    def __init__(self, path: Path, scenes: tuple[Scene, ...], ignored: dict[str, int]) -> None:
+    def __init__(
+        self, path: Path, scenes: tuple[Scene, ...], ignored: dict[str, int], description: Description
+    ) -> None:
         self.path = path
         self.ignored = ignored
+        self.description = description
         self._scenes = scenes
 
     @property
@@ -87,6 +95,14 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self._scenes)
+
+    def origin(self, scene: int) -> tuple[float, float, float]:
+        """Where the map of a scene begins, in the right-handed world of the tables (m); z is the ground."""
+        return self._scenes[scene].origin
+
+    def pictures(self, scene: int, k: int) -> tuple[tuple[Picture, ...], ...]:
+        """The pictures of frame k by agent, not decoded. IndexError beyond the ends."""
+        return self._scenes[scene].pictures[_within(k, self._scenes[scene])]
 
     def objects(self, scene: int, k: int) -> Objects:
         """The objects of frame k of a scene, without touching a picture. IndexError beyond the ends."""
@@ -103,12 +119,14 @@ class Dataset:
     ) -> WorldFrame:
         """Frame k of a scene, with the views of all agents or of those at the given places, in that order.
 
-        Without `images` the views have pictures of shape (0, 0, 3). With `depth` they have depth (H, W) in metres.
+        An agent has a view for each of its cameras whose picture there is: usually one, several, or none. Without
+        `images` the views have pictures of shape (0, 0, 3). With `depth` they have depth (H, W) in metres.
         Raises :class:`MissingFileError` if a picture is missing, damaged or of another size than the tables say, or
         if depth is asked for and was not stored; IndexError beyond the ends.
         """
         chosen = self._scenes[scene]
         k = _within(k, chosen)
+        places = range(len(chosen.info.agents)) if agents is None else agents
         views = tuple(
             CameraView(
                 agent=p.agent,
@@ -117,53 +135,107 @@ class Dataset:
                 T_map_camera=p.T_map_camera.copy(),
                 covariance=p.covariance.copy(),
                 depth=_read_depth(p) if depth else None,
+                camera=p.camera,
             )
-            for p in (chosen.pictures[k] if agents is None else [chosen.pictures[k][a] for a in agents])
+            for a in places
+            for p in chosen.pictures[k][a]
         )
-        return WorldFrame(k, chosen.stamps_ns[k], views, chosen.objects[k])
+        names = tuple(chosen.info.agents[a] for a in places)
+        return WorldFrame(k, chosen.stamps_ns[k], views, chosen.objects[k], names)
 
 
-def open_dataset(path: Path | str) -> Dataset:
-    """Opens the dataset in a folder (or the folder of one version's tables).
+def open_dataset(path: Path | str, description: Description | None = None) -> Dataset:
+    """Opens the data set in a folder (or the folder of one version's tables, or a description file with `path`).
 
-    Raises :class:`DatasetError` (or its child :class:`TableError`) that names the file, what was expected and what to
-    do, if tables are missing, damaged or contradict each other.
+    `DIR@val` opens the scenes of a split only. What the tables do not say comes from the description: the one given,
+    else rsdfm_dataset.yaml in the folder, else the preset that fits. Raises :class:`DatasetError` (or its child
+    :class:`TableError`) that names the file, what was expected and what to do, if tables are missing, damaged or
+    contradict each other; where more than one thing is wrong it says how to see them all.
     """
-    root, folder = find_version(path)
+    folder, found, split = locate(path)
+    root, tables_folder = find_version(folder)
+    try:
+        return _open(root, tables_folder, description or found, split)
+    except TableError as error:
+        more = len(check_tables(tables_folder)) - 1
+        if more < 1:
+            raise
+        remedy = f"and {more} more problems: `rsdfm data check {path}` lists all"
+        raise TableError(error.path, error.problem, remedy) from None
+
+
+def _open(root: Path, folder: Path, description: Description | None, split: str | None) -> Dataset:
     tables = read_tables(folder, USED_TABLES)
     side = SideFile.read(folder)
     samples = tables["sample"]
+    if description is None:
+        channels = [row["channel"] for row in tables["sensor"].rows]
+        description = choose(channels, [row["name"] for row in tables["scene"].rows], side.path.exists())
     scene_of_sample = samples.refer("scene_token", tables["scene"])
-    stamps = np.array([row["timestamp"] for row in samples.rows], dtype=np.int64)
-    pictures = _pictures(root, tables, side)
-    ignored: Counter[str] = Counter()
+    stamps = conventions.nanoseconds(
+        np.array([row["timestamp"] for row in samples.rows], dtype=np.int64), description
+    )
     members = [np.flatnonzero(scene_of_sample == n) for n in range(len(tables["scene"]))]
     members = [rows[np.argsort(stamps[rows], kind="stable")] for rows in members]
-    channels = [_channels(tables, rows, pictures) for rows in members]
-    per_sample = read_objects(tables, side, members, ignored, _cameras(members, channels, pictures))
+    if split is not None:
+        chosen = [description.in_split(split, row["name"]) for row in tables["scene"].rows]
+        members = [rows if taken else rows[:0] for rows, taken in zip(members, chosen, strict=True)]
+        if not any(len(rows) for rows in members):
+            raise TableError(
+                tables["scene"].path, f"holds no scene of the split {split!r}", "give another split"
+            )
+    wanted = np.zeros(len(samples), bool)
+    wanted[np.concatenate([*members, np.zeros(0, np.int64)])] = True
+    pictures = read_pictures(root, tables, side, description, wanted)
+    ignored: Counter[str] = Counter()
+    notes = read_annotations(tables, description, stamps, ignored)
+    places = channel_positions(tables, description)
     scenes = []
     for n, rows in enumerate(members):
-        row = tables["scene"].rows[n]
-        extra = side.scenes.get(row["token"])
-        stamps_ns = [int(stamp) * 1000 for stamp in stamps[rows]]
-        if extra is not None:
-            stamps_ns = extra.stamps_ns
-            if len(stamps_ns) != len(rows):
-                raise TableError(
-                    side.path, f"{len(stamps_ns)} stamps for {len(rows)} samples of {row['name']}", REMEDY
-                )
-        if not len(rows):
-            continue
-        agents = tuple(schema.agent_of_channel(channel) for channel in channels[n])
-        scenes.append(
-            Scene(
-                SceneInfo(row["name"], None if extra is None else extra.seed, len(rows), agents),
-                tuple(stamps_ns),
-                tuple(tuple(pictures[int(s)][c] for c in channels[n]) for s in rows),
-                tuple(per_sample[int(s)] for s in rows),
-            )
+        if len(rows):
+            scenes.append(_scene(n, rows, stamps, tables, side, description, pictures, notes, places))
+    return Dataset(root, tuple(scenes), dict(ignored), description)
+
+
+def _scene(
+    n: int,
+    rows: NDArray[np.int64],
+    stamps: NDArray[np.int64],
+    tables: dict[str, Table],
+    side: SideFile,
+    description: Description,
+    pictures: dict[int, dict[str, Picture]],
+    notes: Annotations,
+    places: dict[int, NDArray[np.float64]],
+) -> Scene:
+    row = tables["scene"].rows[n]
+    extra = side.scenes.get(row["token"])
+    stamps_ns = [int(stamp) for stamp in stamps[rows]] if extra is None else extra.stamps_ns
+    if len(stamps_ns) != len(rows):
+        raise TableError(
+            side.path, f"{len(stamps_ns)} stamps for {len(rows)} samples of {row['name']}", REMEDY
         )
-    return Dataset(root, tuple(scenes), dict(ignored))
+    channels = scene_channels(tables, rows, pictures, description)
+    offset = map_origin(tables, rows, pictures, notes, description, places)
+    T_map_world = transform(np.eye(3), -offset)
+    views: list[list[Picture]] = [
+        [
+            replace(p, T_map_camera=T_map_world @ p.T_map_camera) if offset.any() else p
+            for c in channels
+            if (p := pictures[int(s)].get(c)) is not None
+        ]
+        for s in rows
+    ]
+    agents = tuple(dict.fromkeys(found[0] for c in channels if (found := description.agent_of(c))))
+    grouped = [[tuple(p for p in of_sample if p.agent == a) for a in agents] for of_sample in views]
+    depth = extra is not None and extra.depth
+    return Scene(
+        SceneInfo(row["name"], None if extra is None else extra.seed, len(rows), agents, depth),
+        tuple(stamps_ns),
+        tuple(tuple(of_sample) for of_sample in grouped),
+        tuple(read_objects(tables, side, n, rows, notes, offset, grouped)),
+        (float(offset[0]), float(offset[1]), float(offset[2])),
+    )
 
 
 def read_image(path: Path, size: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
@@ -196,107 +268,6 @@ def _decode(path: Path, mode: int) -> NDArray[Any]:
     if pixels is None:
         raise MissingFileError(path, f"is no picture ({len(data)} bytes)", REMEDY)
     return np.asarray(pixels)
-
-
-def _pictures(root: Path, tables: dict[str, Table], side: SideFile) -> dict[int, dict[str, Picture]]:
-    """Camera pictures of the key frames, by row in the sample table and channel."""
-    data, poses, calibrated = tables["sample_data"], tables["ego_pose"], tables["calibrated_sensor"]
-    sample_of = data.refer("sample_token", tables["sample"])
-    pose_of = data.refer("ego_pose_token", poses)
-    calibrated_of = data.refer("calibrated_sensor_token", calibrated)
-    sensor_of = calibrated.refer("sensor_token", tables["sensor"])
-    T_map_body = _transforms(poses)
-    T_body_camera = _transforms(calibrated)
-    scene_of_sample = tables["sample"].refer("scene_token", tables["scene"])
-    depths = [
-        (extra := side.scenes.get(row["token"])) is not None and extra.depth for row in tables["scene"].rows
-    ]
-    found: dict[int, dict[str, Picture]] = {n: {} for n in range(len(tables["sample"]))}
-    for n, row in enumerate(data.rows):
-        c = int(calibrated_of[n])
-        sensor = tables["sensor"].rows[sensor_of[c]]
-        if not row["is_key_frame"] or sensor["modality"] != "camera":
-            continue
-        sample, name = int(sample_of[n]), _inside(row["filename"], data.path)
-        channel = sensor["channel"]
-        if channel in found[sample]:
-            raise TableError(data.path, f"sample {row['sample_token']} has two pictures of {channel}", REMEDY)
-        depth = root / "depth" / Path(*name.parts[1:]).with_suffix(".png")
-        found[sample][channel] = Picture(
-            schema.agent_of_channel(channel),
-            root / name,
-            depth if depths[scene_of_sample[sample]] else None,
-            _size(row, data.path),
-            _intrinsic(calibrated.rows[c], calibrated.path),
-            T_map_body[pose_of[n]] @ T_body_camera[c],
-            side.covariances.get(row["token"], np.zeros((6, 6))),
-        )
-    return found
-
-
-def _transforms(table: Table) -> NDArray[np.float64]:
-    translations, rotations = table.vectors("translation", 3), table.vectors("rotation", 4)
-    norms = np.linalg.norm(rotations, axis=-1)
-    bad = np.flatnonzero(np.abs(norms - 1.0) > 1e-2)
-    if len(bad):
-        row = table.rows[bad[0]]
-        raise TableError(
-            table.path, f"rotation of {row['token']} is {row['rotation']}, no unit quaternion", REMEDY
-        )
-    result = [transform(schema.matrix_from_wxyz(q), t) for q, t in zip(rotations, translations, strict=True)]
-    return np.array(result).reshape(-1, 4, 4)
-
-
-def _intrinsic(row: dict[str, Any], path: Path) -> NDArray[np.float64]:
-    try:
-        K = np.array(row["camera_intrinsic"], dtype=np.float64)
-    except (KeyError, ValueError, TypeError):
-        K = np.empty(0)
-    if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-        found = row.get("camera_intrinsic")
-        raise TableError(
-            path, f"camera_intrinsic of {row['token']} is {found}, expected 3x3 with f > 0", REMEDY
-        )
-    return K
-
-
-def _size(row: dict[str, Any], path: Path) -> tuple[int, int]:
-    size = (row.get("height") or 0, row.get("width") or 0)
-    if not all(isinstance(x, int) and 0 <= x <= 65535 for x in size):
-        raise TableError(path, f"size of {row['token']} is {size[1]!r}x{size[0]!r} pixels", REMEDY)
-    return size if all(size) else (0, 0)
-
-
-def _inside(filename: str, path: Path) -> PurePosixPath:
-    name = PurePosixPath(filename)
-    if name.is_absolute() or ".." in name.parts or len(name.parts) < 2 or "\0" in filename:
-        raise TableError(path, f"filename {filename!r} does not stay inside the dataset", REMEDY)
-    return name
-
-
-def _channels(
-    tables: dict[str, Table], rows: NDArray[np.int64], pictures: dict[int, dict[str, Picture]]
-) -> list[str]:
-    """The channels of a scene in natural order (UAV_2 before UAV_10); every sample must have all of them."""
-    every = {channel for s in rows for channel in pictures[int(s)]}
-    for s in rows:
-        lacking = sorted(every - set(pictures[int(s)]))
-        if lacking or not every:
-            token = tables["sample"].rows[s]["token"]
-            raise TableError(
-                tables["sample_data"].path,
-                f"sample {token} has no key frame of {', '.join(lacking) or 'any camera'}",
-                REMEDY,
-            )
-    return sorted(every, key=lambda c: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", c)])
-
-
-def _cameras(
-    members: list[NDArray[np.int64]], channels: list[list[str]], pictures: dict[int, dict[str, Picture]]
-) -> dict[int, list[Picture]]:
-    return {
-        int(s): [pictures[int(s)][c] for c in channels[n]] for n, rows in enumerate(members) for s in rows
-    }
 
 
 def _within(k: int, scene: Scene) -> int:

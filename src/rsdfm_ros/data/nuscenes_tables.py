@@ -52,7 +52,7 @@ class Table:
         if values.shape == (len(self.rows), length) and np.isfinite(values).all():
             return values
         bad = next(
-            (row for row in self.rows if not _is_vector(row[field], length)), {"token": "?", field: "?"}
+            (row for row in self.rows if not is_vector(row[field], length)), {"token": "?", field: "?"}
         )
         raise TableError(
             self.path,
@@ -65,7 +65,8 @@ def _known(token: object, index: dict[str, int]) -> bool:
     return isinstance(token, str) and token in index
 
 
-def _is_vector(value: object, length: int) -> bool:
+def is_vector(value: object, length: int) -> bool:
+    """Whether a value is a list of `length` finite numbers."""
     if not isinstance(value, list) or len(value) != length:
         return False
     return all(isinstance(x, int | float) and not isinstance(x, bool) and np.isfinite(x) for x in value)
@@ -88,7 +89,7 @@ def read_table(folder: Path, name: str) -> Table:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise TableError(path, "expected a list of objects", REMEDY)
     for field, kind in schema.FIELDS[name].items():
-        missing = next((n for n, row in enumerate(rows) if not _has(row, field, kind)), None)
+        missing = next((n for n, row in enumerate(rows) if not has_field(row, field, kind)), None)
         if missing is not None:
             found = repr(rows[missing][field])[:80] if field in rows[missing] else "missing"
             expected = f"a list of {kind} numbers" if isinstance(kind, int) else kind
@@ -96,14 +97,15 @@ def read_table(folder: Path, name: str) -> Table:
     return Table(path, rows)
 
 
-def _has(row: Record, field: str, kind: str | int) -> bool:
+def has_field(row: Record, field: str, kind: str | int) -> bool:
+    """Whether a row has a field of a kind of nuscenes_schema.FIELDS."""
     value = row.get(field)
     if kind == schema.TEXT:
         return isinstance(value, str)
     if kind == schema.FLAG:
         return isinstance(value, bool)
     if kind == schema.NUMBER:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**62
     return isinstance(value, list) and len(value) == kind
 
 

@@ -66,7 +66,7 @@ class LiveWorld:
                     "so that it is made anew, or evaluate without staggered=1"
                 )
         found: WorldFrame = self._world.frame(k)
-        return replace(found, index=frame.index, views=found.views[: len(frame.views)])
+        return replace(found, index=frame.index, views=found.views[: len(frame.views)], agents=frame.agents)
 
     def _free(self) -> None:
         if self._world is not None:

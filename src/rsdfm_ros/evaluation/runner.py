@@ -104,7 +104,7 @@ def evaluate_scene(
         if k + 1 < scored.stop:
             loading = pool.submit(scene.load, k + 1)
         step = Step(perception, settings.thresholds, frame, scene.number, disturbance, solo)
-        agents = range(len(frame.views))
+        agents = range(len(frame.agents))
         list(pool.map(step.encode, agents))
         for name, (sent, false) in senders.send(scene, k, frame, step).items():
             airs[name].send(k, sent, false)
@@ -150,7 +150,7 @@ class _Senders:
                 return {name: ([], []) for name in self._methods}
             frame, step = earlier, self._step(scene, earlier, self._early)
         false_step = self._step(scene, mirrored(frame), self._false) if self._forgers else step
-        agents = range(len(frame.views))
+        agents = [a for a in range(len(frame.agents)) if step.sees(a)]
         out: dict[str, tuple[list[Sent], list[Sent]]] = {}
         for name, method in self._methods.items():
             sent = [s for s in self._pool.map(partial(method.send, step), agents) if s is not None]
@@ -164,7 +164,7 @@ class _Senders:
     def _step(self, scene: SceneSource, frame: WorldFrame, solo: SoloHistory) -> Step:
         s = self._settings
         step = Step(self._perception, s.thresholds, frame, scene.number, s.disturbance, solo)
-        list(self._pool.map(step.encode, range(len(frame.views))))
+        list(self._pool.map(step.encode, range(len(frame.agents))))
         return step
 
 

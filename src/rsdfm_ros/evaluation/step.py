@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import WorldFrame
@@ -41,7 +42,8 @@ class Step:
     """Encodes every view once, and computes every agent's own answer at most once.
 
     Methods: bev(agent), pose(agent) as the agent believes it, own(agent); late: what is sent now arrives after the
-    frame is fused. Safe from several threads.
+    frame is fused; sees(agent): it has a picture. The views of one agent become one map before anything is sent
+    (Perception.combine); an agent without a picture has an empty map. Safe from several threads.
     """
 
     def __init__(
@@ -56,31 +58,51 @@ class Step:
         self.index = frame.index
         self.stamp_ns = frame.stamp_ns
         self.late = disturbance.age_s > 0
-        self.agents = tuple(v.agent for v in frame.views)
+        self.agents = frame.agents
         self._perception = perception
         self._thresholds = thresholds
-        self._views = frame.views
+        self._views = [frame.views_of(agent) for agent in self.agents]
         self._poses = [
-            disturbance.noisy_pose(v.T_map_camera, v.covariance, scene=scene, frame=frame.index, agent=a)
-            for a, v in enumerate(frame.views)
+            [
+                disturbance.noisy_pose(v.T_map_camera, v.covariance, scene=scene, frame=frame.index, agent=a)
+                for v in views
+            ]
+            for a, views in enumerate(self._views)
         ]
         self._solo = solo
-        self._locks = [threading.Lock() for _ in frame.views]
+        self._locks = [threading.Lock() for _ in self.agents]
         self._bevs: dict[int, AgentBev] = {}
         self._histories: dict[int, list[FusedMap]] = {}
         self._answers: dict[int, FramePrediction] = {}
 
+    def sees(self, agent: int) -> bool:
+        """Whether the agent has a picture of this instant."""
+        return bool(self._views[agent])
+
     def pose(self, agent: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """T_map_camera (4, 4) and covariance (6, 6) that the agent believes in."""
-        return self._poses[agent]
+        """T_map_camera (4, 4) and covariance (6, 6) that the agent believes in: of its first camera; with no picture
+        at all the origin, from which nothing is sent.
+        """
+        return self._poses[agent][0] if self._poses[agent] else (np.eye(4), np.zeros((6, 6)))
 
     def encode(self, agent: int) -> None:
-        """Encode the agent's view and append its map to the solo history; call once per agent and frame."""
-        T, covariance = self._poses[agent]
-        view = self._views[agent]
-        bev = self._perception.perceive(view.image, view.K, T, covariance)
+        """Encode the agent's views and append their map to the solo history; call once per agent and frame."""
+        maps = [
+            self._perception.perceive(view.image, view.K, *pose)
+            for view, pose in zip(self._views[agent], self._poses[agent], strict=True)
+        ]
+        bev = self._perception.combine(maps) if maps else self._nothing()
         self._bevs[agent] = bev
         self._histories[agent] = self._solo.push(agent, self._perception.fuse(bev, [], []))
+
+    def _nothing(self) -> AgentBev:
+        config, device = self._perception.config, self._perception.device
+        shape = self._perception.window.shape
+        return AgentBev(
+            torch.zeros(config.channels, *shape, device=device),
+            torch.zeros(shape, dtype=torch.bool, device=device),
+            torch.zeros(shape, device=device),
+        )
 
     def bev(self, agent: int) -> AgentBev:
         """The agent's own BEV map."""
@@ -99,5 +121,5 @@ class Step:
 
     def sent(self, sender: int, payloads: Sequence[bytes], message_bytes: int) -> Sent:
         """The record of what a sender sends at this frame."""
-        T, covariance = self._poses[sender]
+        T, covariance = self.pose(sender)
         return Sent(sender, self.index, tuple(payloads), message_bytes, T, covariance)
