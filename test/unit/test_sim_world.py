@@ -149,6 +149,18 @@ def test_objects_without_rendering_agree_with_the_frame(world: World, frame: Wor
     np.testing.assert_allclose(bare.centres[:, 2], 0.5 * bare.sizes[:, 2])
 
 
+def test_cameras_may_be_anywhere(world: World, frame: WorldFrame) -> None:
+    flights = world.poses(5)
+    again = world.frame(5, poses=flights)
+    np.testing.assert_array_equal(again.views[2].image, frame.views[2].image)
+    swapped = world.frame(5, poses=[flights[1], flights[0], flights[2]])
+    np.testing.assert_array_equal(swapped.views[0].image, frame.views[1].image)
+    seen = world.seen(5, {"uav1": flights[1], "uav3": flights[2]}).visibility
+    np.testing.assert_array_equal(seen[:, 0], frame.objects.visibility[:, 1])
+    np.testing.assert_array_equal(seen[:, 2], frame.objects.visibility[:, 2])
+    assert not seen[:, 1].any(), "without a pose nothing is seen"
+
+
 def test_a_closed_world_renders_again() -> None:
     world = World(12, uavs=1, config=SMALL)
     first = world.frame(1).views[0].image

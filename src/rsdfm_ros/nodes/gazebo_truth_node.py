@@ -71,7 +71,6 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
         self.clear()
         self._worker = Worker(self._on_failure, "truth")
         self._worker.enter()
-        self._worker.submit("start", self._start)
         profile = qos.sensor(self.settings.input_reliability, depth=50)
         for agent in self.settings.agents:
             self.create_subscription(
@@ -103,6 +102,8 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
         stamp_ns = checked_stamp_ns(message.header.stamp, "camera_info")
         since_ns = stamp_ns - round(self.settings.start_s * 1e9)
         k = round(since_ns / self.period_ns)
+        if self._latest_ns == 0 and self._worker is not None:  # time to get ready, before the mission starts
+            self._worker.submit("start", self._start)
         self._latest_ns = max(self._latest_ns, stamp_ns)
         if self._next <= k < self.settings.frames:
             off_s = (since_ns - k * self.period_ns) / 1e9
@@ -168,7 +169,8 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
         # Imported here: the renderer binds to the thread that uses it, and costs a second.
         from rsdfm_ros.sim.world import World
 
-        self._world = World(self.settings.seed, len(self.settings.agents))
+        if self._world is None:
+            self._world = World(self.settings.seed, len(self.settings.agents))
 
     def _end_world(self) -> None:
         if self._world is not None:
@@ -176,9 +178,8 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
             self._world = None
 
     def _publish(self, k: int, stamp_ns: int, poses: Mapping[str, NDArray[np.float64]] | None) -> None:
+        self._start()
         s, world = self.settings, self._world
-        if world is None:  # `_start` failed, and said so
-            return
         named = {world.agents[s.agents.index(agent)]: T for agent, T in (poses or {}).items()}
         objects = world.seen(k, named) if named else world.objects(k)
         objects = moved(objects, (stamp_ns - self._stamp_of(k)) / 1e9)
