@@ -7,6 +7,7 @@ metadata.yaml. A bag whose recorder was killed therefore has no metadata.yaml an
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ import yaml
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
+from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 from rosbags.typesys.store import Typestore
 
 from rsdfm_ros.data.bags.errors import BagError
@@ -97,8 +99,8 @@ class BagWriter:
             if storage.chunk.bio.tell():
                 storage.close_chunk()
             storage.bio.flush()
-        elif storage is not None:
-            storage.conn.commit()  # type: ignore[attr-defined]
+        elif isinstance(storage, Sqlite3Writer):
+            storage.conn.commit()
 
     def close(self) -> None:
         """Finish the bag."""
@@ -115,6 +117,11 @@ class BagWriter:
             # Chunks inside the file are compressed: masks shrink a hundredfold, and every MCAP reader understands it.
             writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         writer.open()
+        if isinstance(writer.storage, Sqlite3Writer):
+            # Made, written and closed by different threads of a recorder, one after the other.
+            writer.storage.conn.close()
+            writer.storage.conn = sqlite3.connect(writer.storage.path, check_same_thread=False)
+            writer.storage.cursor = writer.storage.conn.cursor()
         self._connections, self._part_bytes = {}, 0
         return writer
 
