@@ -46,6 +46,19 @@ def test_a_missing_camera_costs_a_bounded_wait_and_then_none() -> None:
     assert b.image(3000, camera=0, arrived_s=3.0) == []
 
 
+def test_a_picture_that_comes_after_its_group_was_given_out_makes_no_second_map() -> None:
+    b = Bench(camera_tolerance_s=0.02, camera_wait_s=0.1, **TWO)
+    b.infos()
+    for t in (0, 100, 200):
+        b.pose(t)
+    b.image(0, camera=0, arrived_s=0.0)
+    assert stamps(b.inputs.due(0.1)) == [0]
+    b.image(5, camera=1, arrived_s=0.3)
+    assert b.inputs.due(0.5) == [] and b.refused == {"camera_late": 1}
+    b.image(100, camera=0, arrived_s=0.6)
+    assert stamps(b.image(105, camera=1, arrived_s=0.61)) == [100]
+
+
 def test_a_camera_that_skips_a_frame_is_not_waited_for() -> None:
     b = Bench(camera_wait_s=60.0, **TWO)
     b.infos()

@@ -64,7 +64,8 @@ class Inputs:
         self._tell = reject
         self._poses = CameraPoses(config)
         n = len(config.cameras)
-        self._grouper = Grouper(n, round(config.camera_tolerance_s * 1e9), config.camera_wait_s)
+        self._together_ns = round(config.camera_tolerance_s * 1e9)
+        self._grouper = Grouper(n, self._together_ns, config.camera_wait_s)
         self._infos: list[dict[int, Any]] = [{} for _ in config.cameras]
         self._last_ns = [-1] * n
         self._waiting: list[Group] = []
@@ -194,6 +195,13 @@ class Inputs:
         stamp = shots[0].picture.stamp_ns
         if stamp <= self._newest_ns:
             self._reject("old_stamp", f"picture of {stamp} ns after one of {self._newest_ns} ns")
+            return None
+        if len(self.config.cameras) > 1 and stamp <= self._newest_ns + self._together_ns:
+            # Its group went without it: a second map of the same instant would upset everything that counts frames.
+            name = self.config.cameras[shots[0].picture.camera]
+            self._reject(
+                "camera_late", f"{name} came after the other pictures of {self._newest_ns} ns were used"
+            )
             return None
         self._newest_ns = stamp
         return Matched(stamp, tuple(shots), group.arrived_s)
