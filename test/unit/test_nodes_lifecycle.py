@@ -23,13 +23,15 @@ from rsdfm_ros.nodes.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.encoder_node import EncoderNode
 from rsdfm_ros.nodes.evaluator_node import EvaluatorNode
+from rsdfm_ros.nodes.gazebo_flight_node import GazeboFlightNode
+from rsdfm_ros.nodes.gazebo_truth_node import GazeboTruthNode
 from rsdfm_ros.nodes.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.sim_node import SimNode
 from rsdfm_ros.nodes.trajectory_head_node import TrajectoryHeadNode
 from rsdfm_ros.nodes.uav_node import Uav
 
 PIPELINE = (EncoderNode, CollaborationNode, DetectionHeadNode, SegmentationHeadNode, TrajectoryHeadNode)
-KINDS = [*PIPELINE, SimNode, EvaluatorNode]
+KINDS = [*PIPELINE, SimNode, EvaluatorNode, GazeboFlightNode, GazeboTruthNode]
 STATES = ("unconfigured", "inactive", "active")
 
 

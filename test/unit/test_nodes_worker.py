@@ -39,6 +39,57 @@ def test_an_error_is_reported_and_the_next_job_runs(worker: Worker) -> None:
     assert [(slot, type(error)) for slot, error in worker.errors] == [("bad", ZeroDivisionError)]
 
 
+def test_an_error_in_the_error_handler_does_not_end_the_thread() -> None:
+    def breaks(slot: str, error: Exception) -> None:
+        raise error
+
+    w, done = Worker(breaks), threading.Event()
+    w.submit("bad", lambda: 1 / 0)
+    w.submit("good", done.set)
+    assert done.wait(5) and w.close()
+
+
+def test_submitting_tells_whether_something_was_dropped(worker: Worker) -> None:
+    begun, go = threading.Event(), threading.Event()
+    worker.submit("a", lambda: (begun.set(), go.wait(5)))
+    assert begun.wait(5)
+    assert [worker.submit("b", lambda: None) for _ in range(3)] == [False, True, True]
+    go.set()
+    assert worker.wait_idle(5)
+
+
+def test_the_thread_lives_while_somebody_uses_the_worker() -> None:
+    before, done = threading.active_count(), threading.Event()
+    w = Worker(lambda slot, error: None)
+    for _ in range(3):
+        w.enter()
+        w.enter()
+        assert threading.active_count() == before, "no thread before the first job"
+        w.submit("a", done.set)
+        assert done.wait(5) and threading.active_count() == before + 1
+        assert w.leave(["a"])
+        assert threading.active_count() == before + 1, "somebody still uses it"
+        assert w.leave(["a"])
+        assert threading.active_count() == before
+        w.submit("a", lambda: pytest.fail("ran"))
+        done.clear()
+
+
+def test_who_leaves_waits_for_his_own_job_and_takes_no_others_along() -> None:
+    w, order = Worker(lambda slot, error: None), []
+    begun, go = threading.Event(), threading.Event()
+    w.enter()
+    w.enter()
+    w.submit("mine", lambda: (begun.set(), go.wait(5), order.append("mine")))
+    assert begun.wait(5)
+    w.submit("mine", lambda: pytest.fail("the waiting job of who left ran"))
+    w.submit("other", lambda: order.append("other"))
+    assert not w.leave(["mine"], timeout_s=0.05), "his job still runs"
+    go.set()
+    assert w.wait_idle(5) and order == ["mine", "other"]
+    assert w.leave(["other"])
+
+
 def test_a_closed_worker_ignores_jobs() -> None:
     w = Worker(lambda slot, error: None)
     assert w.close()

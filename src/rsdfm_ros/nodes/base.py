@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import ProcessingTime
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.diagnostics import Diagnostics
-from rsdfm_ros.nodes.entities import ACTIVE, CONFIGURED, NODE, STEADY, ManagedEntities, wanted
+from rsdfm_ros.nodes.entities import ACTIVE, CONFIGURED, NODE, STEADY, wanted
 from rsdfm_ros.nodes.expectations import Expectations
 from rsdfm_ros.nodes.health import Health
-from rsdfm_ros.nodes.parameters import SettingError, declare_leniently, proposed, unknown
-from rsdfm_ros.nodes.qos_overrides import PREFIX, check
+from rsdfm_ros.nodes.live_settings import FINALIZED, INACTIVE, UNCONFIGURED, LiveSettings
 from rsdfm_ros.nodes.runner import run
 from rsdfm_ros.wire.errors import WireError
 
@@ -31,7 +28,6 @@ S = TypeVar("S")
 
 SILENCE_S = 5.0
 """The same kind of refusal or error is written to the log at most so often; all are counted."""
-UNCONFIGURED, INACTIVE, FINALIZED = "unconfigured", "inactive", "finalized"
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
     TransitionCallbackReturn.FAILURE,
@@ -39,22 +35,19 @@ _SUCCESS, _FAILURE, _ERROR = (
 )
 
 
-class RsdfmNode(ManagedEntities, Generic[S]):
+class RsdfmNode(LiveSettings[S]):
     """A managed node with typed settings.
 
-    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup` and `clear`. The constructor declares
-    parameters; configuring reads and checks them and makes publishers; activating loads models and subscribes;
-    deactivating and cleaning up undo that. Publishers, subscriptions and timers end with the phase in which they were
-    made, without further code. `settings` is replaced as a whole: read it at the time of use.
+    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup` and `clear`, and `check` and `changed` of
+    LiveSettings. The constructor declares parameters; configuring reads and checks them and makes publishers;
+    activating loads models and subscribes; deactivating and cleaning up undo that. Publishers, subscriptions and timers
+    end with the phase in which they were made, without further code.
     """
 
     def __init__(self, name: str, settings: type[S], health: Health | None = None, **options: Any) -> None:
-        super().__init__(name, **options)
-        self.settings: S
-        self.settings, self._problems = declare_leniently(self, settings)
+        super().__init__(name, settings, **options)
         self.health = health or Health()
         self.last_error = ""
-        self.state = UNCONFIGURED
         self.expectations = Expectations(self._say, monotonic)
         self.diagnostics = Diagnostics(self)
         self._processing_time: Any = None
@@ -65,9 +58,6 @@ class RsdfmNode(ManagedEntities, Generic[S]):
         self._jump = self.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
 
     # --- for subclasses -------------------------------------------------------------------------------------------
-
-    def check(self, settings: S) -> None:
-        """Refuse settings that contradict each other or what is loaded, with an RsdfmError."""
 
     def prepare(self) -> None:
         """What comes before `configure`, for bases of several nodes. May raise an RsdfmError."""
@@ -86,9 +76,6 @@ class RsdfmNode(ManagedEntities, Generic[S]):
 
     def clear(self) -> None:
         """Forget everything that has a stamp."""
-
-    def changed(self, before: S, after: S) -> None:
-        """Dynamic settings changed, while configured or active; `self.settings` is `after` already."""
 
     def expect(self, topic: str, what: str) -> None:
         """Say so when `what` does not come on `topic` (relative) for some seconds; ends with the activity.
@@ -176,50 +163,6 @@ class RsdfmNode(ManagedEntities, Generic[S]):
         except Exception as error:  # this is called from inside rclpy's clock
             self.on_job_error("clock jump", error)
 
-    # --- parameters -----------------------------------------------------------------------------------------------
-
-    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
-        """One by one; see set_parameters_atomically."""
-        return [self.set_parameters_atomically([p]) for p in parameter_list]
-
-    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """All or none; what is refused is refused with a sentence that says what is allowed."""
-        if not hasattr(self, "diagnostics"):  # the constructor is still declaring
-            return super().set_parameters_atomically(parameter_list)
-        try:
-            after, typed = self._proposed(parameter_list)
-        except RsdfmError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        result = super().set_parameters_atomically(typed)
-        if not result.successful:
-            return result
-        before, self.settings = self.settings, after
-        for parameter in typed:
-            self._problems.pop(parameter.name, None)
-        if before != after and self.state in (INACTIVE, ACTIVE):
-            try:
-                self.changed(before, after)
-            except Exception as error:
-                self.on_job_error("parameters", error)
-        return result
-
-    def _proposed(self, parameters: Sequence[Parameter]) -> tuple[S, list[Parameter]]:
-        name, unconfigured = self.get_name(), self.state == UNCONFIGURED
-        for parameter in parameters:
-            if not self.has_parameter(parameter.name):
-                raise SettingError(unknown(parameter.name, list(self._parameters), owner=name))
-            if parameter.name.startswith(PREFIX):
-                check(parameter.name, parameter.value)
-                if not unconfigured:
-                    raise SettingError(
-                        f"parameter {parameter.name} of {name} is read-only while the node is configured: "
-                        "set it in the params file and start anew, or clean up the node first"
-                    )
-        after, typed = proposed(self.settings, parameters, owner=name, unconfigured=unconfigured)
-        if not set(self._problems) - {p.name for p in typed}:
-            self.check(after)
-        return after, typed
-
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -247,9 +190,7 @@ class RsdfmNode(ManagedEntities, Generic[S]):
     def _configure(self) -> None:
         self._phase = CONFIGURED
         self.health.reset()
-        for sentence in self._problems.values():
-            raise SettingError(sentence)
-        self.check(self.settings)
+        self.refuse_bad_start()
         self._processing_time = self.create_publisher(ProcessingTime, "debug/processing_time", qos.outputs())
         self.prepare()
         self.configure()

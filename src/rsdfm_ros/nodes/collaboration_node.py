@@ -30,6 +30,7 @@ from rsdfm_ros.nodes.peers import Peer
 from rsdfm_ros.nodes.pictures import contributors_to_message
 from rsdfm_ros.nodes.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.settings import CollaborationSettings
+from rsdfm_ros.nodes.waiting import Waiting
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.inbox import Inbox, InboxLimits, PeerFrame, Refused, features_of, reason_of
@@ -59,8 +60,9 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self.own_from_topic = own_from_topic
         self._lock = threading.RLock()
         self._listening: Listening | None = None
-        self._own: OwnFeatures | None = None
-        self._deadline: threading.Timer | None = None
+        self._waiting = Waiting(
+            self._lock, self._missing, lambda: self.settings.peer_wait_s, self._submit, self.health.count
+        )
         self._newest_ns: int | None = None
         self._inbox: Inbox | None = None
         self._expected = Expected()
@@ -110,14 +112,13 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         config = self._model.config
         self._expected = Expected(self._model.fingerprint, config.low_channels, config.high_channels)
         self._make_inbox()
-        self._listening = Listening(self, self._lock, self._on_packet, self._check, self._forget)
+        self._listening = Listening(self, self._lock, self._on_packet, self._waiting.check, self._forget)
         self._listening.look()
         if self.own_from_topic:
             self.expect(FEATURES, "own features")
 
     def deactivate(self) -> None:
-        with self._lock:
-            self._stop_waiting()
+        self._waiting.stop()
         if self._listening is not None:
             self._listening.close()
         super().deactivate()
@@ -136,7 +137,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
 
     def clear(self) -> None:
         with self._lock:
-            self._stop_waiting()
+            self._waiting.stop()
             if self._inbox is not None:
                 self._inbox.clear()
             self._newest_ns = None
@@ -194,7 +195,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         if not own:
             if complete and stamp_ns == self._newest_ns:
                 peer.late = False
-            self._check()
+            self._waiting.check()
         elif complete:
             arrived_s = monotonic()
             if self.worker.submit("own", lambda: self._decode_own(stamp_ns, arrived_s)):
@@ -211,7 +212,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             if length_s is not None:
                 self.health.count("quarantines")
                 self._forget(peer.name)
-                self._check()
+                self._waiting.check()
         if length_s is not None:
             self.get_logger().warning(
                 f"{peer.name} is quarantined for {length_s:.0f} s after {s.quarantine_after} refused packets in a row, "
@@ -231,53 +232,21 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def take_own(self, own: OwnFeatures) -> None:
         """Start the fusion of an own picture. May be called from any thread."""
         with self._lock:
-            if self._inbox is None:
-                return
-            if self._own is not None:
-                self.health.count("fusions_skipped")
-            self._stop_waiting()
-            self._own, self._newest_ns = own, own.stamp_ns
-            if self._missing():
-                self._deadline = threading.Timer(self.settings.peer_wait_s, self._give_up, [own])
-                self._deadline.daemon = True
-                self._deadline.start()
-            else:
-                self._submit()
+            if self._inbox is not None:
+                self._newest_ns = own.stamp_ns
+                self._waiting.take(own)
 
-    def _missing(self) -> list[Peer]:
-        """Living, punctual peers whose packets of the waiting picture are not all here. Under the lock."""
-        if self._own is None or self._inbox is None:
+    def _missing(self, stamp_ns: int) -> list[Peer]:
+        """Living, punctual peers whose packets of the instant are not all here. Under the lock."""
+        inbox, now_s = self._inbox, monotonic()
+        if inbox is None:
             return []
-        inbox, stamp_ns, now_s = self._inbox, self._own.stamp_ns, monotonic()
         expected = (p for p in self.peers if p.alive and not p.late and not p.quarantined(now_s))
         return [peer for peer in expected if not inbox.complete(peer.name, stamp_ns)]
 
-    def _check(self) -> None:
-        """Fuse now if nothing is missing any more. Under the lock."""
-        if self._own is not None and not self._missing():
-            self._submit()
-
-    def _give_up(self, own: OwnFeatures) -> None:
-        with self._lock:
-            if self._own is own:
-                missing = self._missing()
-                for peer in missing:
-                    peer.late = True
-                    peer.waits += 1
-                self.health.count("peers_late", len(missing))
-                self._submit()
-
-    def _submit(self) -> None:
-        own = self._own
-        self._stop_waiting()
-        if own is not None and self.worker.submit("fuse", lambda: self._fuse(own)):
+    def _submit(self, own: OwnFeatures) -> None:
+        if self.worker.submit("fuse", lambda: self._fuse(own)):
             self.health.count("fusions_skipped")
-
-    def _stop_waiting(self) -> None:
-        self._own = None
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
     # --- fusion ---------------------------------------------------------------------------------------------------
 

@@ -53,12 +53,19 @@ def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[],
         return 0
     finally:
         for node in nodes:
-            node.stop()
+            _stop(node)
         executor.shutdown(timeout_sec=1.0)
         for node in nodes:
             node.destroy_node()
         if rclpy.ok():
             rclpy.shutdown()
+
+
+def _stop(node: RsdfmNode[object]) -> None:
+    try:
+        node.stop()
+    except Exception:  # the others must be stopped all the same
+        traceback.print_exc()
 
 
 def _spin(executor: SingleThreadedExecutor, finished: Callable[[], bool]) -> None:

@@ -77,7 +77,9 @@ class Uav:
     # --- status ---------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        if self.health.counts["frames"] == 0 and self.encoder.ready:
+        if not self.encoder.ready:
+            self.health.reset()  # whoever is activated again starts anew
+        elif self.health.counts["frames"] == 0:
             self._status.publish(self._message(0, 0, self.collaboration.peers_matched, {}))
 
     def _message(self, stamp_ns: int, frame: int, peers: list[str], ages: dict[str, float]) -> AgentStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -85,6 +86,12 @@ class Worker:
         thread.join(timeout_s)
         return not thread.is_alive()
 
+    def _report(self, slot: str, error: Exception) -> None:
+        try:
+            self._on_error(slot, error)
+        except Exception:  # whoever reports errors must not end the thread by one of his own
+            traceback.print_exc()
+
     def _in_worker(self) -> bool:
         return threading.current_thread() is self._thread
 
@@ -100,7 +107,7 @@ class Worker:
             try:
                 job()
             except Exception as error:
-                self._on_error(slot, error)
+                self._report(slot, error)
             finally:
                 del job  # what it holds, such as a model, must not outlive it
                 with self._wake:
