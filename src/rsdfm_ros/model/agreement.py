@@ -109,15 +109,15 @@ def corrected(view: View, correction: Correction, window: Window, ground_height_
 
 
 def resemblance(a: AgentBev, b: AgentBev) -> float | None:
-    """Correlation in [-1, 1] of two maps over the cells that both see; None for too few of them to tell.
+    """Correlation in [-1, 1] of two maps over the blocks of cells that both see; None for too few of them to tell.
 
     All agents share one encoder, so two honest maps of a place resemble each other whatever the viewpoint, and maps of
-    different places do not. Both are smoothed over 3 × 3 cells, which forgives small shifts.
+    different places do not. Means over blocks forgive small shifts.
     """
-    common = a.visible & b.visible
-    if int(common.sum()) < MIN_COMMON_CELLS:
+    common = F.avg_pool2d((a.visible & b.visible)[None].float(), RESEMBLANCE_BLOCK)[0] > 0.99
+    if int(common.sum()) < MIN_COMMON_BLOCKS:
         return None
-    x, y = (F.avg_pool2d(m.features[None], 3, 1, 1)[0][:, common] for m in (a, b))
+    x, y = (F.avg_pool2d(m.features[None], RESEMBLANCE_BLOCK)[0][:, common] for m in (a, b))
     x, y = (v - v.mean(dim=1, keepdim=True) for v in (x, y))
     return float((x * y).sum() / (x.norm() * y.norm()).clamp_min(1e-9))
 
@@ -129,7 +129,9 @@ def believable(own: View, peers: Sequence[View], at_least: float) -> list[View]:
     return [p for p, value in judged if value is None or value >= at_least]
 
 
-MIN_COMMON_CELLS = 100
+RESEMBLANCE_BLOCK = 4
+"""Side in cells of the blocks that are compared."""
+MIN_COMMON_BLOCKS = 8
 """Seen by both, below which nothing is said about resemblance."""
 
 
