@@ -137,8 +137,7 @@ class Mission:
             ):
                 break
             if futures and instant.frame >= HISTORY - 1:
-                self._score(instant, [self._truth_at(s) for s in futures])
-                self.scored_instants += 1
+                self.scored_instants += self._score(instant, [self._truth_at(s) for s in futures])
             self._scored.add(stamp_ns)
             instant.answers = dict(instant.answers)
             done.append(instant)
@@ -168,7 +167,8 @@ class Mission:
         """Figures of one UAV over the mission so far (±50 m)."""
         return self._by_agent[agent, variant].result()
 
-    def _score(self, instant: Instant, objects: Sequence[Objects]) -> None:
+    def _score(self, instant: Instant, objects: Sequence[Objects]) -> bool:
+        """Whether there was anything to score."""
         truth = truth_of(objects, self.window)
         columns = {name: n for n, name in enumerate(instant.agents)}
         for (agent, variant), answer in sorted(instant.answers.items()):  # not in the order of arrival
@@ -186,6 +186,7 @@ class Mission:
             traffic.message_bytes += size
             traffic.messages += instant.packets_sent.get(agent, 0)
             traffic.most_bytes = max(traffic.most_bytes, size)
+        return any(self._complete(answer) for answer in instant.answers.values())
 
     def _prediction(self, answer: Answer) -> FramePrediction:
         foreground = None if answer.percent is None else answer.percent >= self._threshold
