@@ -113,3 +113,14 @@ def test_tiles_outside_the_map_are_left_out() -> None:
 def test_there_are_colours_for_any_number_of_uavs() -> None:
     assert maps.uav_class(1000) == 255 and maps.uav_colour(1000) == maps.uav_colour(0)
     assert max(maps.CLASSES) < maps.FIRST_UAV
+
+
+def test_maps_of_other_windows_lie_where_they_belong() -> None:
+    target, part = Window(-4, -4, 8, 8, 0.5), Window(2, -6, 4, 4, 0.5)
+    cells = np.zeros((4, 4), bool)
+    cells[0, 3] = True  # i 2, j -3
+    shown = maps.onto(cells, part, target)
+    assert shown is not None and shown.sum() == 1 and shown[6, 1]
+    assert maps.onto(cells, Window(4, 0, 4, 4, 0.5), target) is None
+    with pytest.raises(ValueError, match=r"0\.5 m"):
+        maps.onto(cells, Window(0, 0, 4, 4, 1.0), target)

@@ -321,3 +321,19 @@ def test_no_view_stands_in_two_places() -> None:
         made = blueprint(flight.AGENTS, [("uav1", "camera")], flight.WINDOW, contributing, covered=True)
         found = ids(made.root_container)
         assert len(found) == len(set(found)) > 10
+
+
+def test_another_region_of_interest_moves_all_maps(tmp_path: Path) -> None:
+    recording = new_recording("test")
+    recording.save(tmp_path / "a.rrd")
+    scene = Scene(recording)
+    near, far = flight.WINDOW, Window(1000, 0, 32, 32, 0.5)
+    for ns, window in zip(STAMPS, (near, far, far), strict=True):
+        scene.truth(ns, flight.objects(0))
+        scene.occupancy("uav1", "collaborative", ns, np.full(window.shape, 100, np.uint8), window)
+        scene.sees("uav1", ns, np.ones(window.shape, bool))
+        assert scene.window == window
+    recording.disconnect()
+    shown = RerunFile(tmp_path / "a.rrd")
+    sizes = [map_of(shown, "/bev/uav1/collaborative/cells", s).shape for s in STAMPS]
+    assert sizes == [(64, 64), (32, 32), (32, 32)]

@@ -76,6 +76,24 @@ def contributor_classes(dominant: NDArray[np.uint8], numbers: Sequence[int]) -> 
     return table[dominant]
 
 
+def onto(cells: NDArray[np.bool_], window: Window, target: Window) -> NDArray[np.bool_] | None:
+    """Cells (ni, nj) of a window on another one, False where it does not reach; None if they do not meet.
+
+    Raises: ValueError for cells of another size.
+    """
+    if window.cell_size != target.cell_size:
+        raise ValueError(f"expected cells of {target.cell_size} m, as before, got {window.cell_size} m")
+    i0, j0 = max(window.i0, target.i0), max(window.j0, target.j0)
+    i1 = min(window.i0 + window.ni, target.i0 + target.ni)
+    j1 = min(window.j0 + window.nj, target.j0 + target.nj)
+    if i0 >= i1 or j0 >= j1:
+        return None
+    common = Window(i0, j0, i1 - i0, j1 - j0, target.cell_size)
+    out = np.zeros(target.shape, bool)
+    out[target.crop(common)] = cells[window.crop(common)]
+    return out
+
+
 def tile_cells(tiles: NDArray[np.int32], visible: NDArray[np.bool_], window: Window) -> NDArray[np.bool_]:
     """Visible cells (ni, nj) on a window of tiles (M, 2) with cells (M, 16, 16) twice as large as the window's."""
     factor = 2

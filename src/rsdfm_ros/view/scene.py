@@ -74,8 +74,12 @@ class Scene:
             self._arrange()
 
     def show_window(self, window: Window | None) -> None:
-        """Let all maps show this window."""
+        """Let all maps show this window; what was drawn on another one is not compared any more."""
         self.window = window
+        for instant in self._instants.values():
+            instant.cells.clear()
+            instant.visible.clear()
+            instant.true = None
         self._arrange()
 
     # --- taking in ------------------------------------------------------------------------------------------------
@@ -121,8 +125,7 @@ class Scene:
             self._project(instant, agent)
         if self.window is not None:
             self.canvas.flat("/bev/truth/boxes", boxes, self.window, TRUTH_COLOUR)
-            ids = np.arange(1, len(boxes) + 1)
-            self.true_cells(ns, rasterise_boxes(ids, boxes.centres, boxes.sizes, boxes.yaws, self.window) > 0)
+            self.true_cells(ns, _vehicle_cells(boxes, self.window))
 
     def true_cells(self, ns: int, vehicle: NDArray[np.bool_]) -> None:
         """Cells (ni, nj) of the window in which there really is a vehicle."""
@@ -136,19 +139,22 @@ class Scene:
     def occupancy(
         self, agent: str, variant: str, ns: int, percent: NDArray[np.uint8], window: Window
     ) -> None:
-        """Probability of a vehicle in per cent (ni, nj) on a window; the first window is that of the whole scene."""
+        """Probability of a vehicle in per cent (ni, nj) on a window.
+
+        All maps show the first window, until a UAV answers on one that does not meet it (another region of interest).
+        Raises: ValueError for cells of another size.
+        """
         self._know(agent)
         instant = self._open(ns)
-        if self.window is None:
-            self.show_window(window)
-            if instant.truth is not None and instant.true is None:
-                b, ids = instant.truth, np.arange(1, len(instant.truth) + 1)
-                instant.true = rasterise_boxes(ids, b.centres, b.sizes, b.yaws, window) > 0
-        if window != self.window:
-            raise ValueError(f"expected a map of {self.window}, as before, got {window}")
         vehicle = percent >= FOREGROUND_PERCENT
-        instant.cells[agent, variant] = vehicle
-        self._compare(agent, variant, vehicle, instant.true)
+        shown = None if self.window is None else maps.onto(vehicle, window, self.window)
+        if shown is None:
+            self.show_window(window)
+            shown = vehicle
+            if instant.truth is not None:
+                instant.true = _vehicle_cells(instant.truth, window)
+        instant.cells[agent, variant] = shown
+        self._compare(agent, variant, shown, instant.true)
 
     def paths(
         self, agent: str, variant: str, ns: int, positions: NDArray[np.float64], ids: Sequence[int] = ()
@@ -266,3 +272,8 @@ class Scene:
 
     def _colour(self, agent: str) -> tuple[int, ...]:
         return maps.uav_colour(self.agents.index(agent)) if agent in self.agents else (200, 200, 200, 255)
+
+
+def _vehicle_cells(boxes: Boxes, window: Window) -> NDArray[np.bool_]:
+    ids = np.arange(1, len(boxes) + 1)
+    return rasterise_boxes(ids, boxes.centres, boxes.sizes, boxes.yaws, window) > 0
