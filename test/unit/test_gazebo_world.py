@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.flight import make_flights
+from rsdfm_ros.sim.gazebo.vehicles import seconds
 from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES, Scene, make_scene
 from rsdfm_ros.sim.gazebo.write import write_world
 from rsdfm_ros.sim.gazebo.xml import SdfError
@@ -137,14 +138,26 @@ def test_between_frames_they_stay_close_to_the_traffic(world: ET.Element, popula
         for k in range(200):
             whole = p.ids[k // 5, index] == p.ids[min(k // 5 + 1, 39), index] == fine.ids[k, index] > 0
             if whole and np.abs(fine.poses[k, index, :2]).max() < 100:
-                x, y, z, _ = script.at(round(1000 * START_S) + 100 * k)
-                assert z == 0
+                x, y, z, yaw = script.at(round(1000 * START_S) + 100 * k)
+                assert z == 0 and abs(wrapped(yaw - fine.poses[k, index, 2])) < 0.03
                 error = math.hypot(x - fine.poses[k, index, 0], y - fine.poses[k, index, 1])
                 start, times, _ = next(s for s in script.stays if s[0] <= 100 * k <= s[0] + s[1][-1])
                 at_end = min(100 * k - start, start + times[-1] - 100 * k) < 1000
                 (ends if at_end else inside).append(error)
     assert len(inside) > 5000 and len(ends) > 100
     assert np.percentile(inside, 99) < 0.03 and max(inside) < 0.1 and max(ends) < 0.35
+
+
+def test_headings_never_jump_within_a_stay(world: ET.Element) -> None:
+    """gz-sim makes quaternions of them: a jump by a whole turn would change their sign, and spin the vehicle."""
+    for actor in world.findall("actor"):
+        for _, _, poses in Script(actor).stays:
+            assert np.abs(np.diff(poses[:, 5])).max() < 1.5
+
+
+def test_times_survive_the_cut_to_milliseconds() -> None:
+    for time_ms in range(0, 70_000, 7):
+        assert int(float(seconds(time_ms)) * 1000) == time_ms
 
 
 def test_before_the_mission_they_wait_at_their_first_poses_and_afterwards_at_the_last(
