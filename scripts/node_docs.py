@@ -176,7 +176,7 @@ def explore(
             rows = {row for node in nodes for row in rows_of(node)}
             for part in PARTS if executable == "uav_node" else (executable,):
                 rows |= {Row(t, d, k, "", p) for t, d, k, p in OPTIONAL.get(part, ())}
-            return sorted(rows, key=lambda r: (r.direction, r.name)), [type(n.settings) for n in nodes]
+            return sorted(rows, key=lambda r: (r.direction, r)), [type(n.settings) for n in nodes]
         finally:
             for node in nodes:
                 node.destroy_node()
