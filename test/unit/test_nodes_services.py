@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import math
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from ros_world import ACTIVATE, CONFIGURE, DEACTIVATE, MODEL, RosWorld, facts, l
 from rosgraph_msgs.msg import Clock
 from rsdfm_ros.msg import AgentStatus, FusedBev, ObjectArray
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.nodes import qos
@@ -306,6 +309,49 @@ def test_an_error_in_a_callback_is_reported_and_the_next_message_is_taken(
     name = "/uav1/segmentation_head_node: pipeline"
     world.until(lambda: name in seen and level(seen[name]) == 2, "diagnostics report an error")
     assert "see the log" in seen[name].message and facts(seen[name])["errors"] == "2"
+
+
+WRONG_MAPS = [
+    ({"fingerprint": 1}, "fingerprint_mismatch"),
+    ({"cell_size": math.nan}, "fused_window"),
+    ({"ni": 0}, "fused_window"),
+    ({"ni": 2**31 - 16, "nj": 2**31 - 16}, "fused_window"),
+    ({"i0": -(2**31)}, "fused_window"),
+    ({"i0": 5}, "fused_window"),
+    ({"channels": 3}, "fused_size"),
+    ({"scale": []}, "fused_size"),
+    ({"scale": [math.nan]}, "fused_content"),
+    ({"data": array.array("B", b"")}, "fused_size"),
+    ({"visibility": array.array("B", b"\0")}, "fused_size"),
+    ({"contributors": ["uav1"]}, "fused_content"),
+    ({"ages_s": [0.0, math.inf]}, "fused_content"),
+    ({"header": Header(frame_id="map")}, "stamp_zero"),
+]
+
+
+def test_fused_maps_that_cannot_be_are_refused_by_reason_and_the_next_good_one_is_answered(
+    world: RosWorld, model: Path
+) -> None:
+    flight = Flight(world, model)
+    node = world.up(world.add(SegmentationHeadNode(**world.options(model=str(model)))))
+    expected: Counter[str] = Counter()
+    for change, reason in WRONG_MAPS:
+        message = flight.fused(0)[1]
+        for name, value in change.items():
+            setattr(
+                message,
+                name,
+                value * len(message.scale) if reason == "fused_content" and name == "scale" else value,
+            )
+        node._on_fused(message)
+        expected[reason] += 1
+        assert node.health.rejects == expected, change
+    wrong_frame = flight.fused(0)[1]
+    wrong_frame.header.frame_id = "odom"
+    node._on_fused(wrong_frame)
+    assert node.health.rejects["frame_id"] == 1
+    node._on_fused(flight.fused(1)[1])
+    world.until(lambda: node.health.counts["frames"] == 1, "the good one is answered")
 
 
 def test_a_whole_answer_is_given_although_one_head_fails(world: RosWorld, model: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import FeaturePacket, FusedBev
@@ -76,17 +76,19 @@ def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_
     scale = np.asarray(message.scale, dtype=np.float32)
     cells = window.ni * window.nj
     sizes = (len(message.data), len(message.visibility), len(scale))
-    if sizes != (message.channels * cells, (cells + 7) // 8, message.channels):
+    channels = model.config.channels
+    if sizes != (channels * cells, (cells + 7) // 8, channels) or message.channels != channels:
         raise MessageError("fused_size", f"data, visibility and scale have lengths {sizes}")
-    if not np.isfinite(scale).all() or len(message.contributors) != len(message.ages_s):
-        raise MessageError("fused_content", "scales must be finite and ages match contributors")
+    ages = np.asarray(message.ages_s, dtype=np.float64)
+    if not np.isfinite(scale).all() or not np.isfinite(ages).all() or len(message.contributors) != len(ages):
+        raise MessageError("fused_content", "scales and ages must be finite, one age for each contributor")
     visible = np.unpackbits(np.frombuffer(message.visibility, np.uint8), count=cells).astype(np.bool_)
     values = np.frombuffer(message.data, np.int8).reshape(len(scale), window.ni, window.nj)
     fused_map = model.dequantise_fused(
         values, scale, visible.reshape(window.ni, window.nj), len(message.contributors)
     )
     return Fused(
-        stamp_ns=stamp_ns(message.header.stamp),
+        stamp_ns=checked_stamp_ns(message.header.stamp, "fused map"),
         frame=int(message.frame),
         collaborative=fused_map,
         single=None,
