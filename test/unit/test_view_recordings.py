@@ -337,3 +337,20 @@ def test_another_region_of_interest_moves_all_maps(tmp_path: Path) -> None:
     shown = RerunFile(tmp_path / "a.rrd")
     sizes = [map_of(shown, "/bev/uav1/collaborative/cells", s).shape for s in STAMPS]
     assert sizes == [(64, 64), (32, 32), (32, 32)]
+
+
+def test_ctrl_c_keeps_what_was_read(
+    bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take, count = Router.take, iter(range(10_000))
+
+    def interrupted(self: Router, *arguments: Any) -> None:
+        if next(count) == 20:
+            raise KeyboardInterrupt
+        take(self, *arguments)
+
+    monkeypatch.setattr(Router, "take", interrupted)
+    out = tmp_path / "a.rrd"
+    assert cli.main(["view", str(bag), "--save", str(out)]) == cli.EXIT_INTERRUPTED
+    assert f"{out} holds what was read so far" in capsys.readouterr().err
+    assert RerunFile(out).stamps("/map/uav1/camera/image") == STAMPS[:1]

@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
                 show_run(args.source, scene, advance)
             else:
                 problems = left_out(show_bag(args.source, scene, topic_map, advance))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{args.save} holds what was read so far" if args.save else "") from None
     except RsdfmError:
         if args.save is not None:
             recording.disconnect()
