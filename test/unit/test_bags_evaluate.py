@@ -15,7 +15,7 @@ from rsdfm_ros.cli import main
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.frames import FRAME_ID, write_frames
-from rsdfm_ros.data.bags.map_file import load_map
+from rsdfm_ros.data.bags.map_file import load_map, map_from_dict
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.bags.writer import BagWriter
@@ -301,3 +301,29 @@ def make_foreign(folder: Path) -> Path:
                 camera_info.raw,
             )
     return folder
+
+
+def test_several_cameras_of_one_uav_are_combined(tmp_path: Path, bag: Path, perception: Perception) -> None:
+    """The same picture on two cameras: front as recorded, and one that looks the other way."""
+    with open_bag(bag) as opened, BagWriter(tmp_path / "bag") as writer:
+        for message in opened.messages():
+            for camera in ("front", "rear") if "/camera/" in message.topic else ("",):
+                topic = message.topic.replace("/camera/", f"/{camera}/")
+                writer.write(topic, message.type_name, message.log_ns, message.raw)
+    camera = {"image": "/{uav}/NAME/image_raw", "info": "/{uav}/NAME/camera_info"}
+    turned = [0, 0, 0, 0, 1, 0, 0]  # half a turn about the camera's y axis
+    cameras = {n: {k: v.replace("NAME", n) for k, v in camera.items()} for n in ("front", "rear")}
+    both = map_from_dict(
+        {
+            "uav": {
+                "cameras": {**cameras, "rear": {**cameras["rear"], "extrinsics": turned}},
+                "pose": "/{uav}/pose",
+            }
+        }
+    )
+    one = map_from_dict({"uav": {"cameras": {"front": cameras["front"]}, "pose": "/{uav}/pose"}})
+    two, single = evaluated(tmp_path / "bag", perception, both), evaluated(tmp_path / "bag", perception, one)
+    assert two["agents"]["uav1"]["frames"] == FRAMES and two["agents"]["uav1"]["images"] == 2 * FRAMES
+    assert two["left_out"] == []
+    seen = [r["agreement"]["single"]["common_cells"] for r in (two, single)]
+    assert seen[0] >= seen[1] > 0

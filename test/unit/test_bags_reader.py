@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sqlite3
 import struct
@@ -19,7 +20,9 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rsdfm_ros.data.bags import records as rec
 from rsdfm_ros.data.bags.bag import Bag, open_bag
 from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.info import bag_info
 from rsdfm_ros.data.bags.limits import Limits, TooLarge, inflate
+from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.messages.errors import MessageError
@@ -268,6 +271,14 @@ def test_messages_outside_chunks_are_read(tmp_path: Path) -> None:
         assert [m.log_ns for m in bag.messages()] == [1, 2, 3]
 
 
+def test_a_time_that_no_clock_shows_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "time.mcap"
+    loose = b"".join(message_record(0, t, b"\0\1\0\0abcd") for t in (3, 2**64 - 1, 2))
+    path.write_bytes(rec.MAGIC + header_record() + channel_records() + loose)
+    with open_bag(path) as bag:
+        assert [m.log_ns for m in bag.messages()] == [2, 3] and any("a log time of" in d for d in bag.damage)
+
+
 def test_another_definition_of_a_type_is_named_and_used(tmp_path: Path) -> None:
     path = tmp_path / "other.mcap"
     definition = "float64 x\nfloat64 y\nfloat64 z\nfloat64 w"
@@ -365,6 +376,7 @@ def survives(path: Path) -> None:
         for message in bag.messages():
             with contextlib.suppress(MessageError):
                 bag.decode(message)
+        json.dumps(bag_info(bag, default_map()), allow_nan=False)
 
 
 # --- MCAP by hand -----------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def open_bag(path: str | Path, limits: Limits = USUAL) -> Bag:
     files = find_files(place)
     bag = Bag(place, files, limits)
     if not any(t.messages for t in bag.topics.values()):
-        problems = "; ".join(bag.damage) or "no topic was recorded"
+        problems = "; ".join(bag.damage) or "no message was recorded"
         bag.close()
         raise BagError(place, f"nothing in it can be read: {problems}", "record it anew, or give another bag")
     return bag

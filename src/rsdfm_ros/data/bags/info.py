@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,13 +44,13 @@ class _Tally:
     """Counts of one topic while the bag is read."""
 
     bytes: int = 0
-    log_ns: list[int] = field(default_factory=list)
-    stamp_ns: list[int] = field(default_factory=list)
+    log_ns: array[int] = field(default_factory=lambda: array("q"))
+    stamp_ns: array[int] = field(default_factory=lambda: array("q"))
     unstamped: int = 0
 
     def figures(self) -> dict[str, Any]:
-        log = np.array(self.log_ns, np.int64)
-        stamps = np.array(self.stamp_ns, np.int64)
+        log = np.frombuffer(self.log_ns, np.int64)
+        stamps = np.frombuffer(self.stamp_ns, np.int64)
         times = np.unique(stamps if len(stamps) else log)
         periods = np.diff(times) / 1e9
         usual = float(np.median(periods)) if len(periods) else None
@@ -73,12 +73,10 @@ class _Tally:
 def bag_info(bag: Bag, topic_map: TopicMap) -> dict[str, Any]:
     """Read the whole bag once and describe it, as values for JSON."""
     tallies: dict[str, _Tally] = {name: _Tally() for name in bag.topics}
-    types: Counter[tuple[str, str]] = Counter()
     stamped: dict[str, bool] = {}
     first, last = None, None
     for message in bag.messages():
         tally = tallies[message.topic]
-        types[message.topic, message.type_name] += 1
         tally.bytes += len(message.raw)
         tally.log_ns.append(message.log_ns)
         kind = message.type_name

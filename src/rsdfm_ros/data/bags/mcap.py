@@ -133,12 +133,14 @@ class McapFile:
         if opcode == rec.CHUNK:
             self._scan_chunk(at, rec.HEAD.size + length)
         elif opcode == rec.MESSAGE:
-            if length <= limits.message_bytes and len(self.loose) < limits.loose and length >= 22:
-                channel, log_ns, _ = rec.message_of(memoryview(self._read(inner, 22)))
+            try:
+                if length > limits.message_bytes or len(self.loose) >= limits.loose:
+                    raise RecordError(f"{length} bytes, message {len(self.loose) + 1} of the file")
+                channel, log_ns, _ = rec.message_of(memoryview(self._read(inner, min(length, 22))))
                 self.loose.append((log_ns, inner, length, channel))
                 self.counts[channel] += 1
-            else:
-                self.say(f"a message of {length} bytes at byte {at} is left out")
+            except RecordError as error:
+                self.say(f"a message at byte {at} is left out ({error})")
         elif opcode in (rec.SCHEMA, rec.CHANNEL):
             if length > limits.definition_bytes + 4096:
                 self.say(f"a definition of {length} bytes at byte {at} is left out")

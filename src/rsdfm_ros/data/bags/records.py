@@ -125,9 +125,11 @@ def channel_of(record: memoryview) -> Channel:
 
 
 def message_of(record: memoryview) -> tuple[int, int, memoryview]:
-    """(channel, log time in ns, data). Raises: RecordError."""
+    """(channel, log time in ns, data). Raises: RecordError, also for a time that no ROS clock can show."""
     c = Cursor(record)
     channel, _, log_ns, _ = c.unpack(_MESSAGE)
+    if log_ns >= 2**63:
+        raise RecordError(f"a log time of {log_ns} ns")
     return channel, log_ns, record[c.at :]
 
 
