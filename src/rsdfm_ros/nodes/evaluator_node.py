@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 from rclpy.serialization import deserialize_message, serialize_message
@@ -25,14 +24,13 @@ from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import task_messages
-from rsdfm_ros.evaluation.mission import Mission
+from rsdfm_ros.evaluation.mission import Mission, window_of
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
 from rsdfm_ros.nodes.recorder import FolderWriter
-from rsdfm_ros.nodes.report import fleet_message, result_of, status_line
+from rsdfm_ros.nodes.report import fleet_message, frame_line, result_of, status_line
 from rsdfm_ros.nodes.settings import EvaluatorSettings
 
 Handler = Callable[[str, Any, int], None]
@@ -103,6 +101,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._listen(f"{agent}/pose", PoseWithCovarianceStamped, poses, self._on_pose, agent)
             if s.record_bag:
                 self._listen(f"{agent}/camera/camera_info", CameraInfo, poses, None, agent)
+                self._listen(f"{agent}/bev/contributors", Image, qos.outputs(), None, agent)
         # The truth last, once the rest is connected: a simulator may take its listener as the sign that we are ready.
         self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
 
@@ -250,29 +249,11 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _report(self, stamp_ns: int) -> None:
         instant = self.mission.at(stamp_ns)
-        line = self._line(instant, self.mission.live(stamp_ns))
+        line = frame_line(self.mission, self.settings.agents, instant)
         self._history.append(line)
         if self._folder is not None:
             self._folder.status(line)
         self._fleet.publish(fleet_message(line, stamp_ns, self.settings.frame_id))
-
-    def _line(self, instant: Any, live: dict[tuple[str, str], dict[str, float | None]]) -> dict[str, Any]:
-        agents = {}
-        for agent in self.settings.agents:
-            single, both = live.get((agent, "single"), {}), live.get((agent, "collaborative"), {})
-            total = self.mission.agent_result(agent, "collaborative")
-            agents[agent] = {
-                **instant.status.get(agent, {}),
-                "bytes_sent_frame": instant.bytes_sent.get(agent, 0),
-                "packets_sent_frame": instant.packets_sent.get(agent, 0),
-                "iou_single": single.get("iou"),
-                "iou_collaborative": both.get("iou"),
-                "ap_single": single.get("ap"),
-                "ap_collaborative": both.get("ap"),
-                "iou_so_far": total["iou"],
-                "ap_so_far": total["ap"],
-            }
-        return {"frame": instant.frame, "stamp_s": instant.stamp_ns / 1e9, "agents": agents}
 
     def _keep(self, instants: list[Any]) -> None:
         for instant in instants:
@@ -297,21 +278,6 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._folder.close()
             self._folder = self._bag = None
         self.finished.set()
-
-
-def window_of(bounds_m: tuple[float, ...], cell_size_m: float) -> Window:
-    """The window with these bounds (x_min, y_min, x_max, y_max). RsdfmError unless it is made of whole cells."""
-    cells = [b / cell_size_m for b in bounds_m]
-    i0, j0, i1, j1 = (round(c) for c in cells)
-    if any(abs(c - round(c)) > 1e-6 for c in cells) or i1 <= i0 or j1 <= j0:
-        raise RsdfmError(f"map_bounds_m {bounds_m} is no rectangle of whole cells of {cell_size_m} m")
-    return Window(i0, j0, i1 - i0, j1 - j0, cell_size_m)
-
-
-def _header_ns(raw: bytes) -> int:
-    """Stamp of a serialised message that begins with a header (little-endian CDR, as everywhere here)."""
-    seconds, nanoseconds = np.frombuffer(raw, "<i4", count=1, offset=4)[0], np.frombuffer(raw, "<u4", 1, 8)[0]
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def main() -> int:

@@ -29,10 +29,11 @@ from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
 from rsdfm_ros.nodes.message_types import installed_types, message_class
 
 FLEET_TOPICS = (
-    r"(/.*)?/(camera/.*|[a-z0-9_]+/(image_raw|image_raw/compressed|camera_info)|pose|bev/(features|demand)|status|detections"
-    r"|instance_mask|occupancy|trajectories|future_masks|ground_truth)|/fleet/status|/diagnostics|/tf|/tf_static|/clock"
+    r"(/.*)?/(camera/.*|[a-z0-9_]+/(image_raw|image_raw/compressed|camera_info)|pose|bev/(features|demand|contributors)|status"
+    r"|detections|instance_mask|occupancy|trajectories|future_masks|ground_truth)|/fleet/status|/diagnostics|/tf|/tf_static|/clock"
 )
-"""What an evaluation or a replay needs, and what the UAVs answer; not what is made for people's views."""
+"""What an evaluation or a replay needs, and what the UAVs answer; of what is made for people's views only who
+contributes to which cell, which cannot be told afterwards."""
 DEPTH = 200
 _FOREVER = QosTime(2147483647, 4294967295)
 
