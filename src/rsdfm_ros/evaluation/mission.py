@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, FrameTruth, Tracks, truth_of
 from rsdfm_ros.evaluation.messages import Traffic
 from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area, frame_ap, frame_iou
@@ -227,6 +228,15 @@ def seconds(stamp_ns: int) -> float:
 def megabits_per_second(bytes_per_frame: float) -> float:
     """Rate of a sender at the mission's frame rate."""
     return bytes_per_frame * 8e-6 / FRAME_PERIOD_S
+
+
+def window_of_bounds(bounds_m: tuple[float, ...], cell_size_m: float) -> Window:
+    """The window with these bounds (x_min, y_min, x_max, y_max). RsdfmError unless it is made of whole cells."""
+    cells = [b / cell_size_m for b in bounds_m]
+    i0, j0, i1, j1 = (round(c) for c in cells)
+    if any(abs(c - round(c)) > 1e-6 for c in cells) or i1 <= i0 or j1 <= j0:
+        raise RsdfmError(f"map_bounds_m {bounds_m} is no rectangle of whole cells of {cell_size_m} m")
+    return Window(i0, j0, i1 - i0, j1 - j0, cell_size_m)
 
 
 def _contains(window: Window, area: Window) -> bool:

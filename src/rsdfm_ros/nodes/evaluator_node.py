@@ -18,13 +18,14 @@ from nav_msgs.msg import OccupancyGrid
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from rsdfm_ros.data.bags.info import header_stamp_ns
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import task_messages
-from rsdfm_ros.evaluation.mission import Mission, window_of
+from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
 from rsdfm_ros.nodes import qos
@@ -54,7 +55,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         s = self.settings
         if s.record_bag and not s.out:
             raise RsdfmError("record_bag needs a folder: set `out`")
-        self.window = window_of(s.map_bounds_m, s.cell_size_m)
+        self.window = window_of_bounds(s.map_bounds_m, s.cell_size_m)
         self._fleet = self.create_publisher(FleetStatus, "/fleet/status", qos.outputs())
 
     def _begin(self) -> None:
@@ -164,7 +165,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._finish()
                 return
             try:
-                stamp_ns = _header_ns(raw)
+                stamp_ns = header_stamp_ns(raw) or 0
                 if (
                     self._bag is not None and stamp_ns > 0
                 ):  # before its first picture a UAV has no mission time

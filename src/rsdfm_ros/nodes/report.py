@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from rsdfm_ros.evaluation.mission import AREAS, Mission
+from rsdfm_ros.evaluation.mission import AREAS, Instant, Mission
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.settings import EvaluatorSettings
@@ -28,6 +29,27 @@ def status_line(message: AgentStatus) -> dict[str, Any]:
         "peer_ages_s": [float(a) for a in message.peer_ages_s],
         "objects": message.objects,
     }
+
+
+def frame_line(mission: Mission, agents: Sequence[str], instant: Instant) -> dict[str, Any]:
+    """A line of status.jsonl: what every UAV reported and sent at an instant, and how right it was."""
+    live = mission.live(instant.stamp_ns)
+    lines = {}
+    for agent in agents:
+        single, both = live.get((agent, "single"), {}), live.get((agent, "collaborative"), {})
+        total = mission.agent_result(agent, "collaborative")
+        lines[agent] = {
+            **instant.status.get(agent, {}),
+            "bytes_sent_frame": instant.bytes_sent.get(agent, 0),
+            "packets_sent_frame": instant.packets_sent.get(agent, 0),
+            "iou_single": single.get("iou"),
+            "iou_collaborative": both.get("iou"),
+            "ap_single": single.get("ap"),
+            "ap_collaborative": both.get("ap"),
+            "iou_so_far": total["iou"],
+            "ap_so_far": total["ap"],
+        }
+    return {"frame": instant.frame, "stamp_s": instant.stamp_ns / 1e9, "agents": lines}
 
 
 def fleet_message(line: dict[str, Any], stamp_ns: int, frame_id: str) -> FleetStatus:
