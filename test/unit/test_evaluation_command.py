@@ -13,8 +13,9 @@ from rich.console import Console
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.nuscenes import merge, write_scene
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation import command, scenes
+from rsdfm_ros.evaluation import command, scenes, sweep_command
 from rsdfm_ros.evaluation.scenes import LeakageError, open_scenes, refuse_training_data
+from rsdfm_ros.evaluation.sweep import points_on
 from rsdfm_ros.evaluation.table import COLUMNS, print_table
 from rsdfm_ros.fleet.demo import MADE, clear, surroundings_of
 from rsdfm_ros.fleet.description import fleet_from_dict
@@ -109,6 +110,39 @@ def test_evaluate_prints_a_table_and_writes_protocol_and_results(
     assert "rsdfm" in capsys.readouterr().out
 
 
+def test_a_sweep_writes_its_points_and_a_plot_and_is_not_done_twice(
+    dataset: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, plot = tmp_path / "sweep.json", tmp_path / "sweep.svg"
+    options = (
+        "--model",
+        str(model),
+        "--data",
+        str(dataset),
+        "--seed",
+        str(SEED),
+        "--scenes",
+        "1",
+        "--uavs",
+        "2",
+    )
+    sweeps = ("--sweep", "loss=0,0.5", "--sweep", "uavs=1,2", "--json", str(out), "--plot", str(plot))
+    assert command.run(_arguments(*options, "--methods", "rsdfm", *sweeps)) == 0
+    content = json.loads(out.read_text())
+    assert len(content["points"]) == 3  # both axes share the undisturbed point
+    loss = points_on(content, "loss")
+    assert [v for v, _ in loss] == ["0", "0.5"] and set(loss[0][1]) == {"single", "rsdfm"}
+    alone = dict(points_on(content, "uavs"))["1"]
+    assert alone["rsdfm"]["gain_iou_long"] == 0.0  # nobody to collaborate with
+    assert plot.read_text().startswith("<?xml") and "gains of the others" in capsys.readouterr().out
+    monkeypatch.setattr(sweep_command, "evaluate", lambda *_: pytest.fail("evaluated again"))
+    assert command.run(_arguments(*options, "--methods", "rsdfm", *sweeps)) == 0
+
+
 def test_scenes_of_the_training_are_refused(dataset: Path, model: Path) -> None:
     options = ("--model", str(model), "--data", str(dataset), "--uavs", "2")
     with pytest.raises(LeakageError, match="9001"):
@@ -142,6 +176,10 @@ def test_calibrate_writes_thresholds(dataset: Path, model: Path, tmp_path: Path)
         ("--egos", "5"),
         ("--budget-bytes", "0"),
         ("--disturb", "noise=1"),
+        ("--sweep", "loss=0"),
+        ("--sweep", "noise=1", "--json", "out.json"),
+        ("--sweep", "loss=0", "--calibrate", "--json", "out.json"),
+        ("--plot", "out.svg"),
         ("--model", "/nowhere"),
     ],
 )
