@@ -84,7 +84,9 @@ class Canvas:
         context = [rr.AnnotationInfo(id=i, label=n, color=c) for i, (n, c) in classes.items()]
         self.log("/bev", rr.AnnotationContext(context), static=True)
         self.log("/map", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-        self._out.send_blueprint(blueprint(agents, cameras, window, contributing, covered))
+        # Colours go by the order of appearance, views by name, uav2 before uav10.
+        by_name = sorted(agents, key=lambda name: (len(name), name))
+        self._out.send_blueprint(blueprint(by_name, cameras, window, contributing, covered))
 
     def camera(self, path: str, view: CameraView) -> None:
         """A picture where it was taken."""

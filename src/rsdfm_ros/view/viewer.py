@@ -117,7 +117,7 @@ def blueprint(
     what, which is shown where contributors are not known.
     """
     rrb = importlib.import_module("rerun.blueprint")
-    places = sorted(cameras) or [(a, "camera") for a in agents]
+    places = sorted(cameras, key=lambda place: (len(place[0]), place)) or [(a, "camera") for a in agents]
     pictures = [
         rrb.Spatial2DView(origin=f"/map/{a}/{c}", name=a if c == "camera" else f"{a} {c}") for a, c in places
     ]
