@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError, require_ros
-from rsdfm_ros.fleet.description import END, NONE, RESPAWN, FleetDescription
+from rsdfm_ros.fleet.description import END, GAZEBO, RESPAWN, SIMULATION, FleetDescription
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 
@@ -82,7 +82,7 @@ def run_fleet(
         ) from interrupt
     result = out / "result.json"
     content = json.loads(result.read_text()) if result.is_file() else None
-    if content is None and fleet.evaluator.enabled and fleet.world.kind != NONE:
+    if content is None and fleet.evaluator.enabled and fleet.world.kind in (SIMULATION, GAZEBO):
         raise RsdfmError(f"the mission ended without a result; the logs are in {out / 'logs'}")
     return FleetResult(out, content, time.monotonic() - start)
 
