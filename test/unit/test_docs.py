@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -30,3 +31,9 @@ def test_the_pages_about_topics_and_parameters_are_what_the_nodes_say(root: Path
     command = [sys.executable, "scripts/node_docs.py", "--check"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pages_link_to_pages_that_exist(root: Path) -> None:
+    for page in sorted((root / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
