@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rsdfm_ros.data.bags.errors import BagError, TopicMapError
 from rsdfm_ros.data.bags.info import bag_info
 from rsdfm_ros.data.bags.map_file import load_map, map_from_dict
 from rsdfm_ros.data.bags.replay_plan import replay_plan
-from rsdfm_ros.data.bags.topic_map import default_map
+from rsdfm_ros.data.bags.topic_map import default_map, expression_of
 
 CONFIG = Path(__file__).parents[2] / "config" / "bags"
 
@@ -86,6 +87,19 @@ def test_a_file_that_is_no_map_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(TopicMapError, match=r"list.yaml: the map: expected a mapping"):
         load_map(tmp_path / "list.yaml")
+
+
+def test_a_recorder_is_told_all_topics_of_a_map() -> None:
+    ours, foreign = expression_of(default_map()), expression_of(load_map(CONFIG / "foreign.yaml"))
+    for topic in ("/uav7/camera/image_raw", "/uav7/pose", "/uav7/bev/features", "/ground_truth", "/tf"):
+        assert re.fullmatch(ours, topic)
+    for topic in (
+        "/drones/falcon/odometry",
+        "/drones/heron/local_position",
+        "/drones/heron/camera/image/compressed",
+    ):
+        assert re.fullmatch(foreign, topic) and not re.fullmatch(ours, topic)
+    assert not re.fullmatch(ours, "/uav7/markers")
 
 
 def test_info_says_what_is_there_and_what_is_missing(tmp_path: Path) -> None:

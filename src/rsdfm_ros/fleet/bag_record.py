@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from rsdfm_ros.data.bags.map_file import load_map
+from rsdfm_ros.data.bags.topic_map import expression_of
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec
@@ -24,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="REGEX",
         help="topics to record, the whole name (default: those of the fleet)",
+    )
+    parser.add_argument(
+        "--map", type=Path, metavar="YAML", help="record the topics of this topic map instead"
     )
     parser.add_argument("--exclude", default="", metavar="REGEX", help="topics to leave out")
     parser.add_argument(
@@ -47,12 +52,14 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.exists():
         raise RsdfmError(f"{out} exists already: choose another folder or remove it")
+    if args.map is not None and args.topics:
+        raise RsdfmError("give --topics or --map, not both")
     if args.duration < 0 or args.max_size < 0:
         raise RsdfmError("--duration and --max-size cannot be negative")
     spec = record_specification(
         out,
         {
-            "topics": args.topics,
+            "topics": args.topics if args.map is None else expression_of(load_map(args.map)),
             "exclude": args.exclude,
             "storage": args.storage,
             "duration_s": float(args.duration),

@@ -167,6 +167,18 @@ class TopicMap:
         }
 
 
+def expression_of(topic_map: TopicMap) -> str:
+    """A regular expression for all topics of a map: what a recorder takes to make a bag for it."""
+    uavs = [topic_map.uav.of(name) for name in topic_map.uavs] or [topic_map.uav]
+    uavs += [topics.of(name) for name, topics in topic_map.special.items()]
+    names = {topic_map.ground_truth, "/clock", "/tf", "/tf_static"}
+    for topics in uavs:
+        names |= {topics.features, topics.status, "" if topics.pose == TF else topics.pose}
+        names |= {t for c in topics.cameras.values() for t in (c.image, c.info)}
+    parts = (re.escape(n).replace(re.escape(UAV), "[A-Za-z][A-Za-z0-9_]*") for n in sorted(names) if n)
+    return "|".join(parts)
+
+
 def default_map() -> TopicMap:
     """Our own topics, as the nodes name them; the same as config/bags/default.yaml."""
     camera = CameraTopics(f"/{UAV}/camera/image_raw", f"/{UAV}/camera/camera_info")
