@@ -159,6 +159,21 @@ def test_boxes_of_different_size_and_unsure_ones_are_not_the_same_object() -> No
     assert align([mine, unsure])[1].matches == 0
 
 
+def test_more_boxes_than_are_used_cost_no_more_and_do_no_harm() -> None:
+    xy = scattered(np.random.default_rng(6), 60)
+    many, shift = np.repeat(xy, 4, axis=0), np.array([0.5, 0.0])
+    prior = covariance(0.5, 0.0)
+    found = align([sighting(many, camera(0), EXACT), sighting(xy + shift, camera(1), prior)])
+    assert found[1].matches <= AlignmentConfig().max_boxes
+    best_first = np.concatenate([xy, np.random.default_rng(7).uniform(-45, 45, (180, 2))])
+    noisy = dataclasses.replace(
+        sighting(best_first, camera(0), EXACT), scores=np.r_[np.full(60, 0.9), np.full(180, 0.4)]
+    )
+    peer = align([noisy, sighting(xy + shift, camera(1), prior)])[1]
+    assert peer.matches >= 55
+    np.testing.assert_allclose(peer.delta[:2], [-0.5, 0.0], atol=0.05)
+
+
 def test_the_order_of_agents_and_boxes_does_not_matter() -> None:
     rng = np.random.default_rng(3)
     xy = scattered(rng)

@@ -45,6 +45,7 @@ class AlignmentConfig:
 
     box_sigma_m: error of a box's centre from the detector · gate: standard deviations within which boxes match ·
     size_ratio: boxes whose lengths differ by more are of different objects · min_score: boxes below it are not used ·
+    max_boxes: of one agent, best first, which bounds memory ·
     min_matches, min_share: two agents are matched only with so many common objects, and if of the boxes around which
     the other agent has boxes too (within near_m) at least that share is common: chance finds a third, and truth nearly
     all · hypotheses: pairs of boxes that are tried as the first one · rounds: of matching and solving.
@@ -54,6 +55,7 @@ class AlignmentConfig:
     gate: float = 3.0
     size_ratio: float = 1.6
     min_score: float = 0.3
+    max_boxes: int = 64
     min_matches: int = 3
     min_share: float = 0.5
     near_m: float = 8.0
@@ -120,17 +122,17 @@ def align(sightings: Sequence[Sighting], config: AlignmentConfig = DEFAULT) -> l
         found = _associate(agents[a], agents[b], config)
         if len(found):
             pairs[a, b] = found
-    system = _solve(agents, pairs, config)
+    remaining = _solve(agents, pairs, config)
     for _ in range(config.rounds - 1):
-        pairs = _rematch(agents, system, pairs, config)
-        system = _solve(agents, pairs, config)
-    return [_correction(agents, a, pairs, system) for a in range(len(agents))]
+        pairs = _rematch(agents, pairs, config)
+        remaining = _solve(agents, pairs, config)
+    return [_correction(agents, a, pairs, remaining) for a in range(len(agents))]
 
 
 def _prepare(sighting: Sighting, config: AlignmentConfig) -> _Agent:
     scores = np.asarray(sighting.scores, np.float64)
     order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= config.min_score]
+    order = order[scores[order] >= config.min_score][: config.max_boxes]
     xy = np.asarray(sighting.centres, np.float64)[order, :2]
     lengths = np.asarray(sighting.sizes, np.float64)[order, 0]
     values, vectors = np.linalg.eigh(np.asarray(sighting.covariance, np.float64))
@@ -196,17 +198,11 @@ def _mutual(squared: Array, limit: float) -> Pairs:
     return np.stack([own[ok], column[ok]], axis=1)
 
 
-@dataclass(frozen=True)
-class _System:
-    """The solution's covariance (6A, 6A) of the whitened errors."""
-
-    covariance: Array
-
-
 def _solve(
     agents: Sequence[_Agent], pairs: dict[tuple[int, int], Pairs], config: AlignmentConfig, steps: int = 6
-) -> _System:
-    """Sets every agent's u to the most probable value by iteratively reweighted least squares (Geman-McClure)."""
+) -> Array:
+    """Sets every agent's u to the most probable value by iteratively reweighted least squares (Geman-McClure), and
+    returns the covariance (6A, 6A) of what remains."""
     size = 6 * len(agents)
     share = _shares(agents, pairs)
     variance = config.box_sigma_m**2
@@ -233,7 +229,7 @@ def _solve(
         u = np.asarray(np.linalg.solve(A, g), np.float64)
         for n, agent in enumerate(agents):
             agent.move(u[6 * n : 6 * n + 6])
-    return _System(np.asarray(np.linalg.inv(A), np.float64))
+    return np.asarray(np.linalg.inv(A), np.float64)
 
 
 def _shares(agents: Sequence[_Agent], pairs: dict[tuple[int, int], Pairs]) -> dict[tuple[int, int], Array]:
@@ -250,9 +246,9 @@ def _shares(agents: Sequence[_Agent], pairs: dict[tuple[int, int], Pairs]) -> di
 
 
 def _rematch(
-    agents: Sequence[_Agent], system: _System, pairs: dict[tuple[int, int], Pairs], config: AlignmentConfig
+    agents: Sequence[_Agent], pairs: dict[tuple[int, int], Pairs], config: AlignmentConfig
 ) -> dict[tuple[int, int], Pairs]:
-    """Common objects of all pairs of agents under the present estimate, within what is still uncertain."""
+    """Common objects of all pairs of agents that matches link, under the present estimate."""
     out: dict[tuple[int, int], Pairs] = {}
     linked = _groups(len(agents), list(pairs))
     for a, b in itertools.combinations(range(len(agents)), 2):
@@ -278,7 +274,7 @@ def _groups(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _correction(
-    agents: Sequence[_Agent], a: int, pairs: dict[tuple[int, int], Pairs], system: _System
+    agents: Sequence[_Agent], a: int, pairs: dict[tuple[int, int], Pairs], remaining: Array
 ) -> Correction:
     seen: set[int] = set()
     squares: list[Array] = []
@@ -290,4 +286,4 @@ def _correction(
     residual = float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0
     L = agents[a].L
     part = slice(6 * a, 6 * a + 6)
-    return Correction(L @ agents[a].u, L @ system.covariance[part, part] @ L.T, len(seen), residual)
+    return Correction(L @ agents[a].u, L @ remaining[part, part] @ L.T, len(seen), residual)
