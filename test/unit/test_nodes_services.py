@@ -19,6 +19,7 @@ pytest.importorskip("rclpy")
 from node_flight import Flight, lively_model, stamp_of
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from ros_world import ACTIVATE, CONFIGURE, DEACTIVATE, MODEL, RosWorld, facts, level
 from rosgraph_msgs.msg import Clock
@@ -35,6 +36,8 @@ from rsdfm_ros.nodes.evaluator_node import EvaluatorNode
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.uav_node import Uav
+
+RCLError = rclpy_implementation.RCLError
 
 
 @pytest.fixture
@@ -352,6 +355,19 @@ def test_fused_maps_that_cannot_be_are_refused_by_reason_and_the_next_good_one_i
     assert node.health.rejects["frame_id"] == 1
     node._on_fused(flight.fused(1)[1])
     world.until(lambda: node.health.counts["frames"] == 1, "the good one is answered")
+
+
+def test_what_the_middleware_does_not_take_is_counted_and_survived(world: RosWorld, model: Path) -> None:
+    node = world.up(world.add(DetectionHeadNode(**world.options(model=str(model)))))
+
+    class Flooded:
+        topic_name = "/uav1/detections"
+
+        def publish(self, message: Any) -> None:
+            raise RCLError("cannot publish data")
+
+    assert not node.send(Flooded(), ObjectArray())
+    assert node.health.rejects == {"publish_failed": 1} and node.health.counts["errors"] == 0
 
 
 def test_a_whole_answer_is_given_although_one_head_fails(world: RosWorld, model: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from rsdfm_ros.errors import RsdfmError
@@ -120,6 +121,15 @@ class RsdfmNode(LiveSettings[S]):
     def on_arrival(self, topic: str) -> None:
         self.expectations.seen(topic)
 
+    def send(self, publisher: Any, message: Any) -> bool:
+        """Publish, and count what the middleware does not take, as it may not when it is flooded; whether it did."""
+        try:
+            publisher.publish(message)
+        except _rclpy.RCLError as error:
+            self.reject("publish_failed", f"{publisher.topic_name}: {error}")
+            return False
+        return True
+
     def publish_processing_time(self, stamp_ns: int, stages: Mapping[str, float], arrived_s: float) -> None:
         """Book that the node has answered a picture, and tell how long the stages (s) took if somebody listens.
 
@@ -137,7 +147,7 @@ class RsdfmNode(LiveSettings[S]):
         message.stages = list(stages)[:16]
         message.stage_ms = [max(0.0, 1e3 * s) for s in list(stages.values())[:16]]
         message.latency_ms = 1e3 * latency_s
-        self._processing_time.publish(message)
+        self.send(self._processing_time, message)
 
     def _may_say(self, what: str) -> bool:
         """Whether to write this kind of thing to the log again: every few seconds at most."""

@@ -24,6 +24,7 @@ from rsdfm_ros.nodes.diagnostics import Status, peer_status
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.listening import FEATURES, Listening
+from rsdfm_ros.nodes.live_settings import UNCONFIGURED
 from rsdfm_ros.nodes.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.parameters import SettingError
 from rsdfm_ros.nodes.peers import Peer
@@ -90,11 +91,8 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
 
     def check(self, settings: CollaborationSettings) -> None:
         check_region(settings.region_m, self._model)
-        if (
-            not self.own_from_topic
-            and self._model is not None
-            and settings.region_m != self.settings.region_m
-        ):
+        changed = self.state != UNCONFIGURED and settings.region_m != self.settings.region_m
+        if changed and not self.own_from_topic:
             raise SettingError(
                 "in uav_node the region of interest of collaboration_node is that of encoder_node: set it there"
             )
@@ -303,10 +301,10 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def _publish(self, fused: Fused, model: Any) -> None:
         s = self.settings
         if s.publish_fused and wanted(self._fused):
-            self._fused.publish(fused_to_message(fused, model, agent=self.agent, frame_id=s.frame_id))
+            self.send(self._fused, fused_to_message(fused, model, agent=self.agent, frame_id=s.frame_id))
         if fused.collaborative.dominant is not None:
             dominant = fused.collaborative.dominant.cpu().numpy()[model.window.crop(model.region)]
-            self._contributors.publish(contributors_to_message(dominant, fused.stamp_ns, s.frame_id))
+            self.send(self._contributors, contributors_to_message(dominant, fused.stamp_ns, s.frame_id))
 
     def _decode(self, frame: PeerFrame, model: Any) -> Any:
         features = features_of(frame, self._expected)

@@ -74,7 +74,7 @@ class Diagnostics:
                     values=values,
                 )
             )
-        self._publisher.publish(message)
+        node.send(self._publisher, message)
 
     def statuses(self) -> list[tuple[str, Status]]:
         """Every concern and what it says; one that fails says so and does not silence the others."""

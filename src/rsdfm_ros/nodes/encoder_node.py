@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from nav_msgs.msg import Path
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.serialization import serialize_message
 
 from rsdfm_ros.data.frame import CameraView
@@ -145,10 +144,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
                 low += len(raw)
             else:
                 high += len(raw)
-            try:
-                self._packets.publish(raw)
-            except _rclpy.RCLError as error:
-                self.reject("publish_failed", str(error))
+            self.send(self._packets, raw)
         self.budget.sent(low, high, len(features.high_cell))
         self.health.frame_bytes = low + high
         self.health.count("bytes_sent", low + high)

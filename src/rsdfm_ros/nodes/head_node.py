@@ -75,7 +75,7 @@ class HeadNode(PipelineNode[HeadSettings]):
         """Publish what `build` returns on a topic made with `output`; nothing is built while nobody listens."""
         publisher = self._outputs.get(topic)
         if wanted(publisher):
-            publisher.publish(build())
+            self.send(publisher, build())
 
     # --- life -----------------------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class Uav:
                 head.on_job_error(head.task, error)
         self.health.answered(fused.stamp_ns, monotonic() - fused.arrived_s)
         ages = dict(zip(fused.contributors[1:], fused.ages_s[1:], strict=True))
-        self._status.publish(self._message(fused.stamp_ns, fused.frame, list(ages), ages))
+        self.encoder.send(self._status, self._message(fused.stamp_ns, fused.frame, list(ages), ages))
 
     # --- status ---------------------------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class Uav:
         if not self.encoder.ready:
             self.health.reset()  # whoever is activated again starts anew
         elif self.health.counts["frames"] == 0:
-            self._status.publish(self._message(0, 0, self.collaboration.peers_matched, {}))
+            self.encoder.send(self._status, self._message(0, 0, self.collaboration.peers_matched, {}))
 
     def _message(self, stamp_ns: int, frame: int, peers: list[str], ages: dict[str, float]) -> AgentStatus:
         h, sent, heard = self.health, self.encoder.health, self.collaboration.health.counts
