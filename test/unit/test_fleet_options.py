@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import pytest
@@ -166,10 +167,17 @@ def test_recording_takes_ros2_bag_where_it_is_and_the_evaluator_elsewhere(
     changed, [recorder], notes = companions.companions(fleet, options, tmp_path)
     assert not changed.evaluator.record_bag and recorder.command[:3] == ("ros2", "bag", "record")
     pattern = recorder.command[recorder.command.index("--regex") + 1]
-    import re
-
     assert re.search(pattern, "/team/uav2/bev/features") and re.search(pattern, "/clock")
     assert not re.search(pattern, "/team/uav3/pose") and not re.search(pattern, "/other/team/uav1/pose")
+    monkeypatch.setattr(companions, "rosbag2_installed", lambda: False)
+    real = fleet_from_dict(
+        {"world": {"kind": "none"}, "evaluator": {"enabled": False}, "network": {"domain": 5}}
+    )
+    _, [recorder], _ = companions.companions(real, options, tmp_path)
+    assert recorder.executable == "record_node" and recorder.environment["ROS_DOMAIN_ID"] == "5"
+    assert (
+        re.fullmatch(recorder.parameters["topics"], "/uav1/pose") and not recorder.parameters["use_sim_time"]
+    )
     (tmp_path / "bag").mkdir()
     with pytest.raises(FleetDescriptionError, match="exists already"):
         companions.companions(fleet, options, tmp_path)

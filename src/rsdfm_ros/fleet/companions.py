@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rsdfm_ros.fleet.description import NONE, FleetDescription, FleetDescriptionError
 from rsdfm_ros.fleet.options import FleetOptions
-from rsdfm_ros.fleet.specification import NodeSpec, namespace_of
+from rsdfm_ros.fleet.specification import NodeSpec, environment_of, namespace_of
 
 COMPANION = "companion"
 SHARED_TOPICS = ("/clock", "/ground_truth", "/fleet/status", "/diagnostics", "/rosout", "/tf", "/tf_static")
@@ -39,9 +39,8 @@ def companions(
             )
             notes.append(f"ros2 bag is not installed here: the evaluator writes {bag}")
         else:
-            raise FleetDescriptionError(
-                "record needs `ros2 bag`, which is not installed here, or an evaluator"
-            )
+            specs.append(record_node(fleet, bag))
+            notes.append(f"ros2 bag is not installed here: record_node writes {bag}")
     if options.rviz:
         specs.append(rviz(fleet, Path(out or "") / "fleet.rviz"))
     return fleet, specs, notes
@@ -49,13 +48,27 @@ def companions(
 
 def recorder(fleet: FleetDescription, bag: Path) -> NodeSpec:
     """`ros2 bag record` of everything that belongs to the fleet."""
-    below = "|".join(re.escape(namespace_of(fleet, agent)) + "/.*" for agent in fleet.agents)
-    shared = "|".join(SHARED_TOPICS)
     command = ["ros2", "bag", "record", "--storage", "mcap", "--output", str(bag)]
-    command += ["--regex", f"^({below}|{shared})$"]
+    command += ["--regex", f"^({topics_of(fleet)})$"]
     if fleet.world.kind != NONE:
         command.append("--use-sim-time")
-    return NodeSpec("recorder", COMPANION, "", command=tuple(command))
+    return NodeSpec("recorder", COMPANION, "", environment=environment_of(fleet), command=tuple(command))
+
+
+def record_node(fleet: FleetDescription, bag: Path) -> NodeSpec:
+    """The same with this package's recorder."""
+    parameters = {
+        "out": str(bag.absolute()),
+        "topics": topics_of(fleet),
+        "use_sim_time": fleet.world.kind != NONE,
+    }
+    return NodeSpec("recorder", COMPANION, "record_node", "", parameters, environment_of(fleet))
+
+
+def topics_of(fleet: FleetDescription) -> str:
+    """A regular expression of the whole names of all topics of a fleet."""
+    below = "|".join(re.escape(namespace_of(fleet, agent)) + "/.*" for agent in fleet.agents)
+    return f"{below}|{'|'.join(SHARED_TOPICS)}"
 
 
 def rviz(fleet: FleetDescription, config: Path) -> NodeSpec:
@@ -71,7 +84,7 @@ def rviz(fleet: FleetDescription, config: Path) -> NodeSpec:
     command = [str(program), "-d", str(config)]
     if fleet.world.kind != NONE:
         command += ["--ros-args", "-p", "use_sim_time:=true"]
-    return NodeSpec("rviz", COMPANION, "", command=tuple(command))
+    return NodeSpec("rviz", COMPANION, "", environment=environment_of(fleet), command=tuple(command))
 
 
 def rosbag2_installed() -> bool:

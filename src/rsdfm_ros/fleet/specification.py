@@ -103,7 +103,7 @@ def _uav(fleet: FleetDescription, index: int, name: str, executable: str) -> Nod
         executable,
         namespace_of(fleet, agent),
         _uav_parameters(fleet, index),
-        _environment(fleet),
+        environment_of(fleet),
         remaps_of(fleet, index),
         tuple(parameter_file(path) for path in (*fleet.uav.params_files, *member.params_files)),
         fleet.processes.log_level,
@@ -155,7 +155,7 @@ def _world(fleet: FleetDescription) -> NodeSpec:
         "sim_node",
         fleet.namespace_prefix,
         parameters,
-        _environment(fleet),
+        environment_of(fleet),
         outside_remaps(fleet),
         log_level=fleet.processes.log_level,
     )
@@ -176,7 +176,7 @@ def _beside_gazebo(fleet: FleetDescription) -> list[NodeSpec]:
             executable,
             fleet.namespace_prefix,
             {**shared, **parameters},
-            _environment(fleet),
+            environment_of(fleet),
             outside_remaps(fleet),
             log_level=fleet.processes.log_level,
         )
@@ -206,7 +206,7 @@ def _replay(fleet: FleetDescription) -> NodeSpec:
         "replay_node",
         fleet.namespace_prefix,
         parameters,
-        _environment(fleet),
+        environment_of(fleet),
         outside_remaps(fleet),
         log_level=fleet.processes.log_level,
     )
@@ -237,7 +237,7 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
         "evaluator_node",
         fleet.namespace_prefix,
         parameters,
-        _environment(fleet),
+        environment_of(fleet),
         outside_remaps(fleet),
         log_level=fleet.processes.log_level,
     )
@@ -249,7 +249,8 @@ def _reliability(fleet: FleetDescription) -> str:
     return "reliable" if fleet.world.kind in kinds and fleet.world.lockstep else "best_effort"
 
 
-def _environment(fleet: FleetDescription) -> dict[str, str]:
+def environment_of(fleet: FleetDescription) -> dict[str, str]:
+    """Environment variables of every process of a fleet."""
     network = fleet.network
     threads = str(fleet.uav.threads)
     environment = {
