@@ -26,7 +26,7 @@ from rsdfm_ros.model.heads.detection import Detections
 from rsdfm_ros.model.heads.segmentation import InstanceMap
 from rsdfm_ros.model.heads.trajectory import Prediction
 from rsdfm_ros.model.perception import FusedMap
-from rsdfm_ros.nodes import detection_head_node, segmentation_head_node, trajectory_head_node
+from rsdfm_ros.nodes import detection_head_node, qos, segmentation_head_node, trajectory_head_node
 from rsdfm_ros.nodes.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.segmentation_head_node import SegmentationHeadNode
@@ -190,4 +190,29 @@ def test_the_lattice_frame_is_sent_once_and_again_when_the_window_changes(
         assert [t.transform.translation.x for t in sent] == [-8.0, -4.0]
         assert sent[0].header.frame_id == "map"
     finally:
+        node.destroy_node()
+
+
+def test_a_latched_output_is_made_for_those_who_come_late(context: Context) -> None:
+    override = "qos_overrides./uav1/trajectories.publisher.durability:=transient_local"
+    node = TrajectoryHeadNode(
+        Model(),
+        fused_from_topic=False,
+        context=context,
+        namespace="/uav1",
+        cli_args=["--ros-args", "-p", override],
+    )
+    late = Node("late", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(late)
+    try:
+        node.start()
+        node.take(fused(0))
+        assert node.worker.wait_idle(10.0)
+        got: list[Any] = []
+        late.create_subscription(TrajectoryArray, "/uav1/trajectories", got.append, qos.latched())
+        until(lambda: len(got) == 1, "the answer before us comes", executor)
+    finally:
+        executor.shutdown()
+        late.destroy_node()
         node.destroy_node()

@@ -13,7 +13,7 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
@@ -141,8 +141,12 @@ class ManagedEntities(LifecycleNode):
 
 
 def wanted(publisher: Any) -> bool:
-    """Whether somebody subscribes, so that a message for eyes only is worth making."""
-    return publisher is not None and publisher.get_subscription_count() > 0
+    """Whether somebody subscribes, so that a message is worth making; always where late joiners get the last one (QoS
+    overridden to transient local)."""
+    if publisher is None:
+        return False
+    latched = publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    return latched or publisher.get_subscription_count() > 0
 
 
 def _profile(qos: QoSProfile | int) -> QoSProfile:

@@ -34,7 +34,7 @@ def require_rerun() -> Any:
         if sys.version_info < (3, 11):
             cure = "it needs Python 3.11 or later and this is {}.{}".format(*sys.version_info[:2])
         else:
-            cure = "run `make setup-view` (or: pip install -r requirements/view.txt), about 220 MB"
+            cure = "run `make setup-view` (or: pip install -r requirements/view.txt): 230 MB, 700 MB on disk"
         raise ViewerError(
             f"`rsdfm view` shows things with rerun-sdk, which is not here ({error}): {cure}. "
             "`rsdfm report` makes a page that needs no viewer"
