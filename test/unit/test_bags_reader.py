@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from rsdfm_ros.data.bags.bag import Bag, open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.info import bag_info
 from rsdfm_ros.data.bags.limits import Limits, TooLarge, inflate
+from rsdfm_ros.data.bags.streams import Record, Stream, merge
 from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.bags.writer import BagWriter
@@ -261,6 +263,23 @@ def test_messages_out_of_order_in_overlapping_chunks_come_in_order(tmp_path: Pat
     ) as bag:  # with no room for two chunks the order is not kept, and named
         assert sorted(m.log_ns for m in bag.messages()) == [1, 2, 3, 4, 5, 6, 10, 20, 30]
         assert any("overlap in time" in d for d in bag.damage)
+
+
+def test_chunks_are_opened_only_when_their_time_has_come() -> None:
+    opened: list[int] = []
+
+    def stream(start: int) -> Stream:
+        def messages() -> Iterator[tuple[str, str, Record]]:
+            opened.append(start)
+            yield from (("/t", "T", Record(t, 0, b"")) for t in range(start, start + 10))
+
+        return Stream(start, 100, messages)
+
+    seen = []
+    for _, _, record in merge([stream(s) for s in (20, 0, 10, 5)], 10_000, lambda: None):
+        assert all(start <= record.log_ns for start in opened)
+        seen.append(record.log_ns)
+    assert seen == sorted(seen) and len(seen) == 40 and opened == [0, 5, 10, 20]
 
 
 def test_messages_outside_chunks_are_read(tmp_path: Path) -> None:
