@@ -46,7 +46,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "instance, boxes in white; made only while somebody subscribes.",
         "status": "Rate, latency, bytes, peers of the UAV after every picture; once a second before the first one "
         "(uav_node only).",
-        "debug/processing_time": "Duration of every stage, s, and from the arrival of the picture to its last output; "
+        "debug/processing_time": "Duration of every stage, ms, and from the arrival of the picture to its last output; "
         "once per picture while somebody subscribes.",
         # --- with Gazebo: through ros_gz_bridge ---
         "gazebo/camera_info": "Intrinsics as Gazebo counts them (principal point from the image's edge), once per "

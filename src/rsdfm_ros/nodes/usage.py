@@ -22,7 +22,7 @@ _SINGLE = ("single/detections", "single/instance_mask", "single/occupancy", "sin
 _ANSWERS = ("detections", *_MASKS, "trajectories", "future_masks", *_SINGLE, "single/future_masks")
 TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
-        "encoder_node": ((*_SENSORS, *_CAMERAS, "pose", "/tf", "/tf_static"), ("bev/features",)),
+        "encoder_node": ((*_SENSORS, *_CAMERAS, "pose", "/tf", "/tf_static"), ("bev/features", "path")),
         "collaboration_node": (("bev/features",), ("bev/fused", "bev/contributors")),
         "detection_head_node": (
             ("bev/fused",),
@@ -39,7 +39,7 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
         "uav_node": (
             (*_SENSORS, *_CAMERAS, "pose", "bev/features", "/tf", "/tf_static"),
             (
-                *("bev/features", "bev/fused", "bev/contributors", "status", *_ANSWERS),
+                *("bev/features", "bev/fused", "bev/contributors", "status", "path", *_ANSWERS),
                 *("detections_3d", "markers", "paths", "debug/bev_image", "/tf_static"),
             ),
         ),
