@@ -48,7 +48,8 @@ class AlignmentConfig:
     max_boxes: of one agent, best first, which bounds memory ·
     min_matches, min_share: two agents are matched only with so many common objects, and if of the boxes around which
     the other agent has boxes too (within near_m) at least that share is common: chance finds a third, and truth nearly
-    all · hypotheses: pairs of boxes that are tried as the first one · rounds: of matching and solving.
+    all · hypotheses: pairs of boxes that are tried as the first one · refined: the best of them that are followed up ·
+    rounds: of matching and solving.
     """
 
     box_sigma_m: float = 0.35
@@ -60,6 +61,7 @@ class AlignmentConfig:
     min_share: float = 0.5
     near_m: float = 8.0
     hypotheses: int = 200
+    refined: int = 6
     rounds: int = 4
 
 
@@ -173,10 +175,27 @@ def _associate(a: _Agent, b: _Agent, config: AlignmentConfig) -> Pairs:
     distance[:, ~similar] = np.inf
     width = 2.0 * config.box_sigma_m
     support = np.exp(-0.5 * distance.min(axis=2) / width**2).sum(axis=1)
-    best = int(np.argmax(support - 0.5 * (ua**2).sum(-1) - 0.5 * (ub**2).sum(-1)))
-    reach = config.gate * width
-    apart = pa[best][:, None] - pb[best][None]
-    return _credible(_mutual(distance[best], reach**2), (apart**2).sum(-1), config)
+    score = support - 0.5 * (ua**2).sum(-1) - 0.5 * (ub**2).sum(-1)
+    best = [_refined(a, b, distance[k], similar, config) for k in np.argsort(-score)[: config.refined]]
+    return max(best, key=len)
+
+
+def _refined(
+    a: _Agent, b: _Agent, squared: Array, similar: NDArray[np.bool_], config: AlignmentConfig
+) -> Pairs:
+    """The pairs (M, 2) after solving for both errors with those that are near at first (squared (Na, Nb) distances),
+    and matching anew, a few times; none if that does not end with enough of them."""
+    v = 2.0 * config.box_sigma_m**2
+    reach = config.gate * 2.0 * config.box_sigma_m
+    pairs, apart = _mutual(squared, reach**2), squared
+    for _ in range(config.rounds - 1):
+        i, j = pairs[:, 0], pairs[:, 1]
+        M = np.concatenate([a.B[i], -b.B[j]], axis=2)
+        d = b.placed[j] - a.placed[i]
+        u = np.linalg.solve(np.eye(12) + np.einsum("nik,nil->kl", M, M) / v, np.einsum("nik,ni->k", M, d) / v)
+        apart = (((a.placed + a.B @ u[:6])[:, None] - (b.placed + b.B @ u[6:])[None]) ** 2).sum(-1)
+        pairs = _mutual(np.where(similar, apart, np.inf), reach**2)
+    return _credible(pairs, apart, config)
 
 
 def _credible(pairs: Pairs, squared: Array, config: AlignmentConfig) -> Pairs:
