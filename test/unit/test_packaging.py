@@ -22,7 +22,7 @@ _DISTRIBUTIONS = {
     "rerun": "rerun-sdk",
 }
 _ROS_PACKAGE = re.compile(
-    r"rclpy|launch|launch_ros|launch_testing\w*|ament_index_python|cv_bridge|tf2_\w+|\w+_(msgs|interfaces)"
+    r"rclpy|rosidl_\w+|launch|launch_ros|launch_testing\w*|ament_index_python|cv_bridge|tf2_\w+|\w+_(msgs|interfaces)"
 )
 
 
@@ -66,7 +66,7 @@ def test_package_xml_names_every_ros_package_that_the_code_imports(root: Path) -
 def _third_party(files: list[Path]) -> set[str]:
     """Top-level modules that the files import and that are neither ours nor Python's."""
     found: set[str] = set()
-    ours = {"rsdfm_ros", "scripts"} | {path.stem for path in files}
+    ours = {"rsdfm_ros", "scripts", "benchmarks"} | {path.stem for path in files}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
