@@ -104,6 +104,10 @@ class Dataset:
         """The pictures of frame k by agent, not decoded. IndexError beyond the ends."""
         return self._scenes[scene].pictures[_within(k, self._scenes[scene])]
 
+    def stamp_ns(self, scene: int, k: int) -> int:
+        """The exposure time of frame k. IndexError beyond the ends."""
+        return self._scenes[scene].stamps_ns[_within(k, self._scenes[scene])]
+
     def objects(self, scene: int, k: int) -> Objects:
         """The objects of frame k of a scene, without touching a picture. IndexError beyond the ends."""
         return self._scenes[scene].objects[_within(k, self._scenes[scene])]

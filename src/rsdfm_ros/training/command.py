@@ -40,7 +40,12 @@ TRUNK_LOSSES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `rsdfm train`."""
-    parser.add_argument("--data", type=Path, required=True, help="dataset folder (rsdfm simulate … --depth)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="dataset folder (rsdfm simulate … --depth, or a public set: docs/datasets.md); DIR@train: a split of it",
+    )
     parser.add_argument(
         "--config",
         type=Path,
@@ -69,6 +74,11 @@ def run(args: argparse.Namespace) -> int:
     if not any(s.frames for s in dataset.scenes):
         raise RsdfmError(
             f"{args.data} holds no frames; make some with `rsdfm simulate --out {args.data} --depth`"
+        )
+    if not all(scene.depth for scene in dataset.scenes):
+        print(
+            f"{args.data} ({dataset.description.name}) stores no depth: heights are learned from the 3D boxes and the "
+            "ground beside them, nothing is known of buildings and trees"
         )
     if args.threads:
         torch.set_num_threads(args.threads)

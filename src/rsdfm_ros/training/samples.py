@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -17,6 +17,7 @@ from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE
 from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.training.augment import WorldMotion, colour_jitter, perturb_pose, random_motion
+from rsdfm_ros.training.box_heights import box_heights
 from rsdfm_ros.training.config import TrainingConfig
 
 #: An agent sees an object when at least this share of its silhouette is visible.
@@ -25,11 +26,11 @@ SEEN_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Sample:
-    """A views of one instant, agent 0 being the ego.
+    """V views of one instant, those of the ego first; agents with several cameras have several views, one by one.
 
-    images (A, h, w, 3) uint8 · K (A, 3, 3), T_map_camera (A, 4, 4), covariance (A, 6, 6) float64, as the receiver
-    believes them · ages_s (A,) · heights (A, h/2, w/2) float32 m, true height of what each pixel shows, NaN where
-    unknown or nothing · truth for the heads.
+    images (V, h, w, 3) uint8 · K (V, 3, 3), T_map_camera (V, 4, 4), covariance (V, 6, 6) float64, as the receiver
+    believes them · ages_s (V,) · heights (V, h/2, w/2) float32 m, true height of what each pixel shows, NaN where
+    unknown or nothing · truth for the heads · agents (V,) int64: which agent took the view, 0 the ego.
     """
 
     images: NDArray[np.uint8]
@@ -39,6 +40,7 @@ class Sample:
     ages_s: NDArray[np.float32]
     heights: NDArray[np.float32]
     truth: Truth
+    agents: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def resize_view(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
@@ -70,7 +72,12 @@ class TrunkSampler:
 
     def __init__(self, dataset: Dataset, model: ModelConfig, config: TrainingConfig) -> None:
         self.dataset, self.model, self.config = dataset, model, config
-        self.frames = [(s, k) for s, scene in enumerate(dataset.scenes) for k in range(scene.frames)]
+        self.frames = [
+            (s, k)
+            for s, scene in enumerate(dataset.scenes)
+            for k in range(scene.frames)
+            if self._present(s, k)
+        ]
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -84,22 +91,30 @@ class TrunkSampler:
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.config.seed, 2, index])
         scene, k = self.frame_of(index)
-        total = len(self.dataset.scenes[scene].agents)
+        info = self.dataset.scenes[scene]
+        present = self._present(scene, k)
+        total = len(present)
         weights = np.array(self.config.agents_weights[:total])
         if weights.any():
             count = 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
         else:  # only numbers that this scene does not have are wanted: take all
             count = total
-        agents = [int(a) for a in rng.permutation(total)[:count]]
+        agents = [present[int(a)] for a in rng.permutation(total)[:count]]
         delays = [0] + [int(k > 0 and rng.random() < self.config.delay_share) for _ in agents[1:]]
         motion = random_motion(rng, self.config.translate_m)
         noise = 0.0
         if rng.random() < self.config.pose_noise_share:
             noise = float(rng.uniform(0.1, 1.0))
-        views = []
-        for agent, delay in zip(agents, delays, strict=True):
-            frame = self.dataset.load(scene, k - delay, depth=True, agents=[agent])
-            views.append(self._view(frame.views[0], motion, noise, rng))
+        views, ages, owners = [], [], []
+        for place, (agent, delay) in enumerate(zip(agents, delays, strict=True)):
+            frame = self.dataset.load(scene, k - delay, depth=info.depth, agents=[agent])
+            if not frame.views:  # its earlier pictures are missing: take the present ones
+                delay, frame = 0, self.dataset.load(scene, k, depth=info.depth, agents=[agent])
+            seen = frame.objects.select(frame.objects.visibility[:, agent] >= SEEN_SHARE)
+            for view in frame.views:
+                views.append(self._view(view, seen, motion, noise, rng))
+                ages.append(0.5 * delay)
+                owners.append(place)
         objects = self.dataset.objects(scene, k)
         truth = Truth((motion.objects(objects),), seen_by(objects, agents))
         return Sample(
@@ -107,17 +122,25 @@ class TrunkSampler:
             K=np.stack([v[1] for v in views]),
             T_map_camera=np.stack([v[2] for v in views]),
             covariance=np.stack([v[3] for v in views]),
-            ages_s=np.array([0.5 * d for d in delays], np.float32),
+            ages_s=np.array(ages, np.float32),
             heights=np.stack([v[4] for v in views]),
             truth=truth,
+            agents=np.array(owners, np.int64),
         )
 
+    def _present(self, scene: int, k: int) -> list[int]:
+        """The agents that have a picture of frame k."""
+        if isinstance(self.dataset, Dataset):
+            return [a for a, pictures in enumerate(self.dataset.pictures(scene, k)) if pictures]
+        return list(range(len(self.dataset.scenes[scene].agents)))
+
     def _view(
-        self, view: CameraView, motion: WorldMotion, noise: float, rng: np.random.Generator
+        self, view: CameraView, seen: Objects, motion: WorldMotion, noise: float, rng: np.random.Generator
     ) -> tuple[Any, ...]:
         size = (self.model.image_height, self.model.image_width)
         image, K = resize_view(view, size)
-        heights = pixel_heights(view, (size[0] // ENCODER_STRIDE, size[1] // ENCODER_STRIDE))
+        grid = (size[0] // ENCODER_STRIDE, size[1] // ENCODER_STRIDE)
+        heights = box_heights(view, seen, grid) if view.depth is None else pixel_heights(view, grid)
         if motion.mirror:
             image, heights = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(heights[:, ::-1])
         pose, covariance = motion.camera(view.T_map_camera), np.zeros((6, 6))

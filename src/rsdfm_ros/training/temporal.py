@@ -94,6 +94,8 @@ class FeatureCache:
     def _features(self, model: RSDFM, device: torch.device, variant: int, scene: int, k: int) -> np.ndarray:
         motion, agents = self.motion(variant, scene), self.agents(variant, scene)
         frame = self.dataset.load(scene, k, agents=agents)
+        if not frame.views:  # every picture of this instant is missing
+            return np.zeros(self.shape[2:], np.float16)
         images, intrinsics, poses = [], [], []
         for view in frame.views:
             image, K = resize_view(view, (self.config.image_height, self.config.image_width))
@@ -106,11 +108,12 @@ class FeatureCache:
                 torch.from_numpy(np.stack(intrinsics)).to(device),
                 torch.from_numpy(np.stack(poses)).to(device),
             )
-            if len(agents) > 1:
-                hat, _, _ = model.compression.simulate(maps[1:], visible[1:], _CELLS)
-                maps = torch.cat([maps[:1], hat.to(maps.dtype)])
-            zeros = torch.zeros(len(agents), 1, *maps.shape[2:], device=device)
-            fused, seen, _ = model.fuse(maps, visible, torch.zeros(len(agents), device=device), zeros)
+            own = max(1, len(frame.views_of(frame.agents[0])))  # views of the ego do not travel
+            if len(frame.views) > own:
+                hat, _, _ = model.compression.simulate(maps[own:], visible[own:], _CELLS)
+                maps = torch.cat([maps[:own], hat.to(maps.dtype)])
+            zeros = torch.zeros(len(frame.views), 1, *maps.shape[2:], device=device)
+            fused, seen, _ = model.fuse(maps, visible, torch.zeros(len(frame.views), device=device), zeros)
             features = model.neck(fused, seen)
         return features[0].clamp(-6e4, 6e4).to(torch.float16).cpu().numpy()
 
