@@ -50,11 +50,20 @@ OPTIONAL = MappingProxyType(
             ("/tf", "in", "tf2_msgs/TFMessage", "tf2_msgs"),
             ("/tf_static", "in", "tf2_msgs/TFMessage", "tf2_msgs"),
         ),
-        "detection_head_node": (("detections_3d", "out", "vision_msgs/Detection3DArray", "vision_msgs"),),
+        "detection_head_node": (
+            ("detections_3d", "out", "vision_msgs/Detection3DArray", "vision_msgs"),
+            ("single/detections_3d", "out", "vision_msgs/Detection3DArray", "vision_msgs"),
+        ),
         "segmentation_head_node": (("/tf_static", "out", "tf2_msgs/TFMessage", "tf2_ros"),),
     }
 )
 """Executable → what it has where a package is installed: topic, direction, type, package."""
+WITH_OPTIONAL: dict[str, dict[str, Any]] = {
+    "encoder_node": {"pose_type": "tf", "extrinsics_source": "tf"},
+    "detection_head_node": {"publish_detections_3d": "always"},
+    "segmentation_head_node": {"publish_lattice_tf": "always"},
+}
+"""Executable → the settings that show this, for machines that have these packages."""
 #: Further settings that change topics; what they add is listed with them.
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "encoder_node": (
@@ -193,6 +202,13 @@ def with_variants(executable: str) -> tuple[list[Row], list[type[Any]]]:
         new = [row for row in explore(executable, more)[0] if row not in plain]
         rows += [dataclasses.replace(row, setting=words) for row in new]
     return rows, kinds
+
+
+def optional_topics(executable: str) -> set[tuple[str, str, str]]:
+    """Topic, direction and type of what an executable really has of OPTIONAL; needs the packages."""
+    packages = {"vision_msgs", "tf2_msgs"}
+    rows, _ = explore(executable, WITH_OPTIONAL[executable])
+    return {(r.name, r.direction, r.type) for r in rows if r.qos and r.type.split("/")[0] in packages}
 
 
 def topics_page(found: dict[str, tuple[list[Row], list[type[Any]]]]) -> str:

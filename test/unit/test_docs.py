@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import subprocess
@@ -37,3 +38,19 @@ def test_the_pages_link_to_pages_that_exist(root: Path) -> None:
     for page in sorted((root / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_pages_say_what_nodes_have_where_further_packages_are_installed(root: Path) -> None:
+    for name in ("rclpy", "vision_msgs", "tf2_ros"):
+        pytest.importorskip(name, reason=f"{name} is not installed: it comes with a ROS installation")
+    program = (
+        "import node_docs as n; n.usual_allocation()\n"
+        "for name in n.WITH_OPTIONAL:\n"
+        "    said = {row[:3] for row in n.OPTIONAL[name] if row[3] != 'px4_msgs'}\n"
+        "    assert n.optional_topics(name) == said, (name, n.optional_topics(name))\n"
+    )
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"}
+    environment["PYTHONPATH"] = f"{root / 'scripts'}:{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
