@@ -18,6 +18,7 @@ WIDTH = 100
 _SENSORS = ("camera/image_raw", "camera/image_raw/compressed", "camera/camera_info")
 _CAMERAS = ("<camera>/image_raw", "<camera>/camera_info")
 _MASKS = ("instance_mask", "occupancy")
+_VISION = ("detections_3d", "single/detections_3d")
 _SINGLE = ("single/detections", "single/instance_mask", "single/occupancy", "single/trajectories")
 _ANSWERS = ("detections", *_MASKS, "trajectories", "future_masks", *_SINGLE, "single/future_masks")
 TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
@@ -26,7 +27,7 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
         "collaboration_node": (("bev/features",), ("bev/fused", "bev/contributors")),
         "detection_head_node": (
             ("bev/fused",),
-            ("detections", "detections_3d", "markers", "single/detections"),
+            ("detections", *_VISION, "markers", "single/detections"),
         ),
         "segmentation_head_node": (
             ("bev/fused",),
@@ -40,7 +41,7 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
             (*_SENSORS, *_CAMERAS, "pose", "bev/features", "/tf", "/tf_static"),
             (
                 *("bev/features", "bev/fused", "bev/contributors", "status", "path", *_ANSWERS),
-                *("detections_3d", "markers", "paths", "debug/bev_image", "/tf_static"),
+                *(*_VISION, "markers", "paths", "debug/bev_image", "/tf_static"),
             ),
         ),
         "sim_node": (
