@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,31 @@ def test_scenes_tell_name_seed_frames_and_agents(written: Path) -> None:
         3,
         ("uav1", "uav2", "uav3"),
     )
+
+
+def test_several_cameras_of_one_uav_come_back_as_one_agent(tmp_path: Path) -> None:
+    def rigged(k: int) -> WorldFrame:
+        frame = make_frame(k, uavs=4)
+        names = [("uav1", "front"), ("uav1", "down"), ("uav2", "front"), ("uav2", "down")]
+        views = tuple(replace(v, agent=a, camera=c) for v, (a, c) in zip(frame.views, names, strict=True))
+        seen = replace(frame.objects, visibility=frame.objects.visibility[:, :2])
+        return WorldFrame(k, frame.stamp_ns, views, seen)
+
+    write_scene(tmp_path, "rigged", (rigged(k) for k in range(2)))
+    merge(tmp_path)
+    dataset = open_dataset(tmp_path)
+    assert dataset.scenes[0].agents == ("uav1", "uav2")
+    found, expected = dataset.load(0, 1), rigged(1)
+    assert_same_objects(found.objects, expected.objects)
+    assert [(v.agent, v.camera) for v in found.views] == [
+        ("uav1", "down"),
+        ("uav1", "front"),
+        ("uav2", "down"),
+        ("uav2", "front"),
+    ]
+    for view in found.views:
+        other = next(v for v in expected.views_of(view.agent) if v.camera == view.camera)
+        np.testing.assert_allclose(view.T_map_camera, other.T_map_camera, atol=1e-9)
 
 
 def test_objects_are_read_without_pictures(copy: Path) -> None:

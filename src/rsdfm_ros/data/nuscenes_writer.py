@@ -40,6 +40,7 @@ class SceneWriter:
         self.depth = depth
         self.scene_token = schema.token("scene", name, seed)
         self.agents: tuple[str, ...] = ()
+        self._cameras: tuple[tuple[str, str], ...] = ()
         self._samples: list[Record] = []
         self._data: dict[str, list[Record]] = {}
         self._poses: list[Record] = []
@@ -54,12 +55,12 @@ class SceneWriter:
 
     def add(self, frame: WorldFrame) -> None:
         """Writes the pictures of the next frame and keeps its table rows."""
-        agents = tuple(view.agent for view in frame.views)
+        cameras = tuple((view.agent, view.camera) for view in frame.views)
         if not self._samples:
-            self.agents = agents
-        elif agents != self.agents:
+            self.agents, self._cameras = tuple(dict.fromkeys(agent for agent, _ in cameras)), cameras
+        elif cameras != self._cameras:
             raise ValueError(
-                f"scene {self.name}: frame {frame.index} has views {agents}, expected {self.agents}"
+                f"scene {self.name}: frame {frame.index} has views {cameras}, expected {self._cameras}"
             )
         if self._stamps and frame.stamp_ns <= self._stamps[-1]:
             raise ValueError(f"scene {self.name}: stamp {frame.stamp_ns} does not follow {self._stamps[-1]}")
@@ -73,7 +74,7 @@ class SceneWriter:
         self._add_objects(sample, frame.objects)
 
     def _add_view(self, sample: str, timestamp_us: int, view: CameraView) -> None:
-        channel = schema.channel_of_agent(view.agent)
+        channel = schema.channel_of_agent(view.agent) + (f"_{view.camera.upper()}" if view.camera else "")
         stem = f"{self.name}__{channel}__{timestamp_us:016d}"
         image = f"samples/{channel}/{stem}.jpg"
         self._write(image, ".jpg", view.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
