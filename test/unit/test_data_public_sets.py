@@ -297,6 +297,19 @@ def test_an_origin_that_no_sensor_has_is_named(air: Path) -> None:
         open_dataset(air, replace(PRESETS["air-co-pred"], origin="RADAR"))
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("us", 1000), ("ns", 1)])
+def test_the_unit_of_time_can_be_described(damaged_air: Path, unit: str, factor: int) -> None:
+    (damaged_air / "rsdfm_dataset.yaml").write_text(f"preset: air-co-pred\ntimestamps: {unit}\n")
+    assert open_dataset(damaged_air).stamp_ns(0, 0) == 1_700_000_000_000_000 * factor
+
+
+def test_nanoseconds_taken_for_microseconds_are_refused(damaged_uav3d: Path) -> None:
+    assert open_dataset(damaged_uav3d).stamp_ns(0, 1) == 1_701_307_796_749_329_408 + 500_000_000
+    (damaged_uav3d / "rsdfm_dataset.yaml").write_text("preset: uav3d\ntimestamps: us\n")
+    with pytest.raises(DescriptionError, match="no microseconds"):
+        open_dataset(damaged_uav3d)
+
+
 @pytest.mark.parametrize(
     ("category", "size", "expected"),
     [

@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.description import Description
+from rsdfm_ros.data.description import Description, DescriptionError
 from rsdfm_ros.data.nuscenes_schema import matrix_from_wxyz
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
 
 Array = NDArray[np.float64]
 
-NANOSECONDS_FROM = 1e17
-"""Timestamps from here on (the year 5138 in microseconds, 1973 in nanoseconds) are nanoseconds."""
+NANOSECONDS_FROM = 9 * 10**15
+"""Timestamps from here on (the year 2255 in microseconds, April 1970 in nanoseconds) are nanoseconds."""
 
 
 def positions(xyz: Array, description: Description) -> Array:
@@ -46,9 +46,11 @@ def camera_pose(T_map_ego: Array, T_ego_camera: Array, description: Description)
 
 
 def nanoseconds(timestamps: NDArray[np.int64], description: Description) -> NDArray[np.int64]:
-    """Stamps in ns of the timestamps of the tables."""
-    if description.timestamps == "us":
-        return timestamps * 1000
-    if description.timestamps == "ns" or (timestamps > NANOSECONDS_FROM).any():
+    """Stamps in ns of the timestamps of the tables; :class:`DescriptionError` if they do not fit into 64 bits."""
+    large = bool((np.abs(timestamps) >= NANOSECONDS_FROM).any())
+    if description.timestamps == "ns" or (description.timestamps == "auto" and large):
         return timestamps
+    if large:
+        problem = f"timestamps reach {int(np.abs(timestamps).max())}, which are no microseconds"
+        raise DescriptionError(description.name, problem, "set timestamps: ns")
     return timestamps * 1000

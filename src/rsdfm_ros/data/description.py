@@ -58,7 +58,7 @@ class Description:
     metres), [x, y] in the world of the tables, or the name of a channel (its mean position in the scene) · box_origin:
     what an annotation's translation is · size_order: of an annotation · categories: (pattern, class) in order, the
     first that fits a name counts; a class is one of ours, `by_size` or `ignore`; what fits none is ignored · splits:
-    name → rule (see :meth:`in_split`) · timestamps: unit of `timestamp`; auto: ns from 10¹⁷ on · missing_cameras:
+    name → rule (see :meth:`in_split`) · timestamps: unit of `timestamp`; auto: ns from 9·10¹⁵ on · missing_cameras:
     whether a sample may lack pictures.
     """
 
@@ -92,7 +92,7 @@ class Description:
         agent = str(groups["agent"])
         if agent.isdigit():
             agent = str(int(agent) + 1 - self.agents_from)
-        return self.agent_names.format(agent).lower(), (groups.get("camera") or "").lower()
+        return self.agent_names.replace("{}", agent).lower(), (groups.get("camera") or "").lower()
 
     def class_of(self, category: str, size: Sequence[float]) -> int | None:
         """Index into CLASSES of an annotation by its category and size (length, width, height) m; None: not ours."""
@@ -117,7 +117,7 @@ class Description:
             return not any(self.in_split(s, scene) for s, other in self.splits.items() if other != "rest")
         if isinstance(rule, Mapping):
             found = re.findall(r"\d+", scene)
-            number = int(found[-1]) if found else -1
+            number = int(found[-1][-18:]) if found else -1
             return (number % rule["modulo"] if "modulo" in rule else number) in rule["numbers"]
         return scene in rule
 
