@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 from node_flight import Flight, lively_model
+from rclpy.serialization import serialize_message
 from ros_world import RosWorld, facts, level
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 
@@ -201,3 +202,29 @@ def test_what_is_no_message_at_all_is_refused(flight: Flight, model: Path) -> No
         node._on_packet(raw, peer, False)
     assert node.health.counts["packets_rejected"] == 5 and sum(node.health.rejects.values()) == 5
     assert node.health.rejects["over_limit"] == 1 and node.health.counts["errors"] == 0
+
+
+def test_a_peer_that_leaves_is_forgotten_at_once_and_heard_again_when_it_is_back(
+    flight: Flight, model: Path
+) -> None:
+    node = hearing(flight, model, "uav1", "uav2", peer_wait_s=60.0, max_age_s=0.1)
+    world, maps = flight.world, flight.keep(FusedBev, "/uav1/bev/fused", qos.fused())
+    world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
+    world.until(lambda: node._fused.get_subscription_count(), "the map is listened to")
+    flight.send(0, "uav2")
+    world.until(lambda: node._inbox.peers == ["uav2"], "its packets are here")
+    flight.node.destroy_publisher(flight._publishers.pop("/uav2/bev/features"))
+    world.until(lambda: node.peers_matched == [], "it is gone")
+    peer = node._listening.peer("uav2")
+    for message in flight.packets(0, "uav2"):  # a packet that is handled after the news
+        node._on_packet(serialize_message(message), peer, False)
+    assert not peer.alive
+    flight.send(1, "uav1")
+    world.until(lambda: maps, "nobody is waited for")
+    assert list(maps[-1].contributors) == ["uav1"]
+    flight.features("uav2")
+    world.until(lambda: node.peers_matched == ["uav2"], "it is heard again")
+    flight.send(2, "uav2")
+    flight.send(2, "uav1")
+    world.until(lambda: len(maps) == 2, "the next map comes")
+    assert list(maps[-1].contributors) == ["uav1", "uav2"]

@@ -188,7 +188,8 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def _arrived(self, peer: Peer, stamp_ns: int, own: bool) -> None:
         """A good packet came. Under the lock."""
         assert self._inbox is not None
-        peer.alive = True
+        if peer.matched:  # a packet may be handled after the news that its sender is gone
+            peer.alive = True
         complete = self._inbox.complete(peer.name, stamp_ns)
         if not own:
             if complete and stamp_ns == self._newest_ns:
