@@ -101,6 +101,7 @@ def test_an_interrupted_sweep_goes_on_where_it_ended(tmp_path: Path) -> None:
     path, wanted = tmp_path / "sweep.json", axes("loss=0,0.1,0.2,0.5")
     with pytest.raises(KeyboardInterrupt, match=r"2 of 4 points are saved in .*sweep\.json"):
         run_sweep(wanted, SweepFile(path, COMMON, wanted), Counter(stop_at=2))
+    assert [v for v, _ in points_on(json.loads(path.read_text()), "loss")] == ["0", "0.1"]
     rest = Counter()
     run_sweep(wanted, SweepFile(path, COMMON, wanted), rest)
     assert rest.titles == ["3/4 loss=0.2", "4/4 loss=0.5"]

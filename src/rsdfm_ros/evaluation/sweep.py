@@ -131,6 +131,8 @@ class SweepFile:
             values = dict.fromkeys([*known.get(axis.name, {}).get("values", []), *axis.values])
             known[axis.name] = {"name": axis.name, "values": list(values)}
         self._content["axes"] = list(known.values())
+        self._axes = tuple(axes)
+        self._label()
 
     @property
     def content(self) -> dict[str, Any]:
@@ -147,14 +149,16 @@ class SweepFile:
         self._content["points"].append(
             {"case": case.key(), "protocol": protocol.to_dict(), "results": results}
         )
+        self._label()
         self.write()
 
-    def label(self, axis: Axis) -> None:
-        """Say on every point of an axis that it belongs to it."""
-        for value, case in zip(axis.values, axis.cases, strict=True):
-            point = self.find(case)
-            if point is not None:
-                point.setdefault("on", {})[axis.name] = value
+    def _label(self) -> None:
+        """Says on every point to which axes it belongs, and by which value."""
+        for axis in self._axes:
+            for value, case in zip(axis.values, axis.cases, strict=True):
+                point = self.find(case)
+                if point is not None:
+                    point.setdefault("on", {})[axis.name] = value
 
     def write(self) -> None:
         """Write the file in one step."""
@@ -181,8 +185,6 @@ def run_sweep(axes: Sequence[Axis], file: SweepFile, evaluate: Evaluate) -> None
         raise KeyboardInterrupt(
             f"{done} of {count} points are saved in {file.path}; the same command goes on from there"
         ) from None
-    for axis in axes:
-        file.label(axis)
     file.write()
 
 
