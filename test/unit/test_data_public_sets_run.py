@@ -16,7 +16,10 @@ import yaml
 from test_training import SETTINGS
 from training_data import FlatWorld
 
+from rsdfm_ros.data.bags.frames import write_frames
+from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import command as evaluate_command
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.heads import Thresholds
@@ -223,3 +226,9 @@ def test_train_runs_on_a_public_set(
     assert train_command.run(parser.parse_args([*options, "--threads", "2"])) == 0
     assert Perception.load(tmp_path / "model").config.name == "tiny"
     assert "no depth" in capsys.readouterr().out
+
+
+def test_a_bag_of_several_cameras_per_uav_is_refused_not_mixed_up(uav3d: Path, tmp_path: Path) -> None:
+    frame = open_dataset(uav3d).load(0, 0)
+    with BagWriter(tmp_path / "bag") as writer, pytest.raises(RsdfmError, match="several cameras per UAV"):
+        write_frames(writer, [frame], frame.agents)

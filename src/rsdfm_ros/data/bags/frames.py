@@ -15,6 +15,7 @@ from rsdfm_ros.data.bags.types import PACKAGE, typestore
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.messages.stamps import NS, stamp_ns
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix, quaternion_from_yaw
 
 START_NS = 10 * NS
@@ -25,12 +26,18 @@ FRAME_ID = "map"
 def write_frames(writer: BagWriter, frames: Iterable[WorldFrame], agents: tuple[str, ...]) -> int:
     """Append frames with the topics of config/bags/default.yaml; how many.
 
-    agents: the columns of every frame's visibility. Frames beyond the last pictures carry truth only.
+    agents: the columns of every frame's visibility. Frames beyond the last pictures carry truth only. Raises
+    RsdfmError for several cameras per UAV: their poses would share a topic.
     """
     number, offset = 0, None
     for frame in frames:
         offset = (START_NS if frame.stamp_ns < NS else 0) if offset is None else offset
         ns = frame.stamp_ns + offset
+        if any(len(frame.views_of(agent)) > 1 for agent in frame.agents):
+            raise RsdfmError(
+                f"frame {frame.index} has several cameras per UAV, which bags are not written with: "
+                "export a data set with one camera per UAV"
+            )
         for view in frame.views:
             _write_view(writer, view, ns)
         _write(writer, "/ground_truth", TRUTH, ns, _truth(frame, agents, ns))
