@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 import rclpy
 import yaml
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from rsdfm_ros.nodes import runner
 from rsdfm_ros.nodes.topics import about, relative_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,11 +123,8 @@ def nodes_of(executable: str) -> list[Any]:
         built.extend(build())
         return 0
 
-    run, module.run = module.run, collect
-    try:
+    with mock.patch.object(runner, "run", collect), mock.patch.object(module, "run", collect, create=True):
         module.main()
-    finally:
-        module.run = run
     return built
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosidl_generator_py.import_type_support_impl import UnsupportedTypeSupport
 from rsdfm_ros.msg import Object3D, ObjectArray
 
 from rsdfm_ros.evaluation.frames import Boxes, no_boxes
@@ -134,3 +135,15 @@ def test_a_package_that_is_there_is_used_unless_it_is_not_wanted(monkeypatch: py
     for wish in (optional.AUTO, optional.ALWAYS):
         assert optional.optional_module("vision_msgs.msg", wish, "p") is there
     assert optional.optional_module("vision_msgs.msg", optional.NEVER, "p") is None
+
+
+def test_messages_without_their_libraries_count_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise UnsupportedTypeSupport("vision_msgs")
+
+    kind = type("Detection3DArray", (), {"__import_type_support__": staticmethod(broken)})
+    half = types.SimpleNamespace(Detection3DArray=kind)
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", half)
+    assert optional.optional_module("vision_msgs.msg", optional.AUTO, "p") is None
+    with pytest.raises(optional.MissingPackage, match="vision_msgs is not here"):
+        optional.optional_module("vision_msgs.msg", optional.ALWAYS, "p")

@@ -12,14 +12,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.calibrate import calibrate
@@ -27,6 +19,7 @@ from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.metrics import Result
+from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
 from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene, worker_count
 from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, refuse_training_data, simulated
@@ -191,7 +184,7 @@ def evaluate(
     """Figures of every method over all scenes, with a progress bar."""
     total: dict[str, MethodScore] = {}
     torch.set_num_threads(1)  # several agents and methods run side by side instead
-    with _bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+    with frame_bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
         task = bar.add_task(title, total=sum(max(s.frames - 4, 0) for s in scenes))
         for scene in scenes:
             for name, score in evaluate_scene(
@@ -229,22 +222,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def _calibrate(perception: Perception, scenes: Sequence[DatasetScene], args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
-    with _bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+    with frame_bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
         task = bar.add_task("frames", total=sum(max(s.frames - 4, 0) for s in scenes))
         found = calibrate(perception, scenes, args.budget_bytes, pool, lambda: bar.advance(task))
     Console().print(found.describe())
     if args.json is not None:
         write_json(args.json, found.to_dict())
     return 0
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("· left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

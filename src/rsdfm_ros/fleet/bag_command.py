@@ -10,18 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
+from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.fleet import bag_export, bag_record
 
 FILE_WIDTH = 150
@@ -124,7 +117,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     start_s = time.monotonic()
     stamps: list[int] = []
-    with open_bag(args.bag) as bag, _bar() as bar:
+    with open_bag(args.bag) as bag, frame_bar() as bar:
         perception = load_perception(args.model, choose_device(args.device))
         task = bar.add_task("instants", total=None)
 
@@ -147,15 +140,3 @@ def _evaluate(args: argparse.Namespace) -> int:
         write_json(args.json, result)
         print(f"results written to {args.json}", file=sys.stderr)
     return 0
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("· left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

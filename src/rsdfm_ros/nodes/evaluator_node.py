@@ -29,9 +29,10 @@ from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
 from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic
 from rsdfm_ros.nodes.recorder import FolderWriter
 from rsdfm_ros.nodes.report import fleet_message, frame_line, result_of, status_line
+from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.settings import EvaluatorSettings
 
 Handler = Callable[[str, Any, int], None]
@@ -283,14 +284,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
 def main() -> int:
     """Run the evaluator in a process of its own; ends with the mission if its length is known."""
-    nodes: list[EvaluatorNode] = []
-
-    def build() -> list[EvaluatorNode]:
-        nodes.append(EvaluatorNode())
-        return nodes
-
-    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
-    return 1 if nodes and nodes[0].failure else status
+    return run_to_end(EvaluatorNode)
 
 
 if __name__ == "__main__":

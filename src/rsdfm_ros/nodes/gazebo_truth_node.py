@@ -25,10 +25,11 @@ from rsdfm_ros.data.messages.poses import from_pose_with_covariance
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.base import RsdfmNode, run
+from rsdfm_ros.nodes.base import RsdfmNode
 from rsdfm_ros.nodes.convert_tasks import truth_to_message
 from rsdfm_ros.nodes.gazebo_flight_node import check_agents
 from rsdfm_ros.nodes.gazebo_settings import GazeboTruthSettings
+from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES
@@ -209,14 +210,7 @@ def moved(objects: Objects, seconds: float) -> Objects:
 
 def main() -> int:
     """Run in a process of its own; ends with the mission."""
-    nodes: list[GazeboTruthNode] = []
-
-    def build() -> list[GazeboTruthNode]:
-        nodes.append(GazeboTruthNode())
-        return nodes
-
-    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
-    return 1 if nodes and nodes[0].failure else status
+    return run_to_end(GazeboTruthNode)
 
 
 if __name__ == "__main__":

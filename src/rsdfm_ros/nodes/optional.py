@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from rosidl_generator_py.import_type_support_impl import UnsupportedTypeSupport
+
 from rsdfm_ros.errors import RsdfmError
 
 AUTO, ALWAYS, NEVER = OPTIONAL = ("auto", "always", "never")
@@ -23,8 +25,12 @@ def optional_module(name: str, wish: str, parameter: str) -> Any | None:
     if wish == NEVER:
         return None
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
+        module = importlib.import_module(name)
+        for kind in vars(module).values():
+            if hasattr(kind, "__import_type_support__"):
+                kind.__import_type_support__()  # the libraries may be missing although the Python code is there
+        return module
+    except (ImportError, UnsupportedTypeSupport) as error:
         if wish == AUTO:
             return None
         package = name.partition(".")[0]

@@ -25,8 +25,9 @@ from rosbags.interfaces import (
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.bag_settings import RecordSettings
-from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic
 from rsdfm_ros.nodes.message_types import installed_types, message_class
+from rsdfm_ros.nodes.runner import run_to_end
 
 FLEET_TOPICS = (
     r"(/.*)?/(camera/.*|[a-z0-9_]+/(image_raw|image_raw/compressed|camera_info)|pose|bev/(features|demand|contributors)|status"
@@ -212,14 +213,7 @@ def _offered(profile: QoSProfile) -> Qos:
 
 def main() -> int:
     """Record in a process of its own, until it is stopped or the duration is over."""
-    nodes: list[RecordNode] = []
-
-    def build() -> list[RecordNode]:
-        nodes.append(RecordNode())
-        return nodes
-
-    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
-    return 1 if nodes and nodes[0].failure else status
+    return run_to_end(RecordNode)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,11 @@ from rsdfm_ros.data.bags.types import has_header, typestore
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.bag_settings import ReplaySettings
-from rsdfm_ros.nodes.base import RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.lockstep import Lockstep
 from rsdfm_ros.nodes.message_types import message_class
+from rsdfm_ros.nodes.runner import run_to_end
 
 CLOCK_PERIOD_S = 0.05
 ACKNOWLEDGED_S = 5.0
@@ -257,14 +258,7 @@ def _info_message(info: Any) -> CameraInfo:
 
 def main() -> int:
     """Play a bag in a process of its own; ends with it."""
-    nodes: list[ReplayNode] = []
-
-    def build() -> list[ReplayNode]:
-        nodes.append(ReplayNode())
-        return nodes
-
-    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
-    return 1 if nodes and nodes[0].failure else status
+    return run_to_end(ReplayNode)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -59,6 +59,19 @@ def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[],
             node.destroy_node()
         if rclpy.ok():
             rclpy.shutdown()
+
+
+def run_to_end(kind: type[Any]) -> int:
+    """Run one node until its `finished` event or until stopped; the exit status, 1 if it names a `failure`."""
+    nodes: list[Any] = []
+
+    def build() -> list[Any]:
+        nodes.append(kind())
+        return nodes
+
+    build.__module__ = kind.__module__  # --help is about that module
+    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+    return 1 if nodes and nodes[0].failure else status
 
 
 def _stop(node: RsdfmNode[object]) -> None:

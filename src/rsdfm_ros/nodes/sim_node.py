@@ -19,9 +19,10 @@ from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes import convert, qos
-from rsdfm_ros.nodes.base import RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 from rsdfm_ros.nodes.convert_tasks import truth_to_message
 from rsdfm_ros.nodes.lockstep import Lockstep
+from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.settings import SimSettings
 
 MAX_UAVS = 8
@@ -164,14 +165,7 @@ class SimNode(RsdfmNode[SimSettings]):
 
 def main() -> int:
     """Run the simulation in a process of its own; ends with the mission."""
-    nodes: list[SimNode] = []
-
-    def build() -> list[SimNode]:
-        nodes.append(SimNode())
-        return nodes
-
-    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
-    return 1 if nodes and nodes[0].failure else status
+    return run_to_end(SimNode)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -71,7 +72,7 @@ def asked_for(arguments: Sequence[str]) -> bool:
 
 def executable_of(build: Callable[..., Any]) -> str:
     """The executable whose `main` made this function, also when the module is run as a program."""
-    module = build.__globals__
+    module = vars(sys.modules[build.__module__])
     spec = module.get("__spec__")
     name = str(spec.name if spec is not None else module.get("__name__", ""))
     return name.rpartition(".")[2]
