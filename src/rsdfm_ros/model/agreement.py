@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rsdfm_ros.geometry.alignment import DEFAULT, AlignmentConfig, Correction, Sighting, align
 from rsdfm_ros.geometry.ground import position_sigma
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model.perception import MAX_SIGMA_M, AgentBev
+from rsdfm_ros.model.exchange import MAX_SIGMA_M
+from rsdfm_ros.model.maps import AgentBev
 from rsdfm_ros.model.realign import carried_along, realigned
 from rsdfm_ros.wire.boxes import SideBoxes
 
