@@ -11,8 +11,9 @@ import torch
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.boxes import rasterise
+from rsdfm_ros.geometry.rotations import wrap_angle
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.heads.detection import DetectionHead
+from rsdfm_ros.model.heads.detection import DetectionHead, yaw_of
 from rsdfm_ros.model.heads.registry import Truth, build_head, register_head
 from rsdfm_ros.model.heads.segmentation import OFFSET_SCALE_M, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import TrajectoryHead
@@ -158,3 +159,15 @@ def test_an_unknown_head_is_refused_and_names_are_unique() -> None:
         build_head("depth", CONFIG)
     with pytest.raises(RsdfmError, match="two heads"):
         register_head("detection")(SegmentationHead)
+
+
+def test_the_doubled_angle_gives_the_axis_and_the_single_one_the_front() -> None:
+    rng = np.random.default_rng(0)
+    yaws = np.concatenate([rng.uniform(-np.pi, np.pi, 500), [0.0, np.pi / 2, -np.pi / 2, -np.pi]])
+    double = np.stack([np.sin(2 * yaws), np.cos(2 * yaws)]) * 0.3  # the length does not matter
+    hint = yaws + rng.uniform(-1.4, 1.4, len(yaws))  # wrong by up to 80°, and short: still the right end
+    single = 0.2 * np.stack([np.sin(hint), np.cos(hint)])
+    error = wrap_angle(yaw_of(single, double) - yaws)
+    np.testing.assert_allclose(error, 0.0, atol=1e-9)
+    turned = wrap_angle(yaw_of(-single, double) - yaws)
+    np.testing.assert_allclose(np.abs(turned), np.pi, atol=1e-9)

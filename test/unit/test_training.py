@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from training_data import FlatWorld, K
 
 from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.geometry.rotations import is_rigid
-from rsdfm_ros.model.config import ModelConfig, load_model_config
+from rsdfm_ros.model.config import ModelConfig, load_model_config, model_config_from_dict
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.store import ModelStoreError, save_model, warm_start
 from rsdfm_ros.training import command
 from rsdfm_ros.training.augment import WorldMotion, perturb_pose
 from rsdfm_ros.training.codec import CodecObjective
@@ -288,3 +290,21 @@ def test_the_shipped_configuration_is_valid() -> None:
     assert sum(p.numel() for p in RSDFM(load_model_config(path)).parameters()) <= 2_000_000
     assert load_training_config(path).steps > 0
     assert K.shape == (3, 3)
+
+
+def test_a_warm_start_takes_what_fits_and_names_the_rest(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = model_config_from_dict(SETTINGS["model"])
+    donor, other = RSDFM(config), RSDFM(config)
+    with torch.no_grad():
+        for parameter in donor.parameters():
+            parameter.uniform_(0.1, 0.2)
+    folder = save_model(tmp_path / "donor", donor, {})
+    assert warm_start(other, folder) == []
+    for key, value in donor.state_dict().items():
+        assert torch.equal(other.state_dict()[key], value)
+    wider = RSDFM(dataclasses.replace(config, high_channels=config.high_channels + 1))
+    fresh = warm_start(wider, folder)
+    assert fresh and all(name.startswith("compression.high") for name in fresh)
+    with pytest.raises(ModelStoreError, match="cannot read"):
+        warm_start(other, tmp_path / "nothing")

@@ -124,6 +124,23 @@ def load_state(model: RSDFM, state: dict[str, Tensor], source: str | Path) -> No
     model.load_state_dict(state)
 
 
+def warm_start(model: RSDFM, folder: str | Path) -> list[str]:
+    """Copy every tensor of a model folder that fits; names of the model's own tensors that stay as they are.
+
+    Raises: ModelStoreError if the folder is no model, or nothing of it fits.
+    """
+    read_manifest(folder)
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise ModelStoreError(f"{folder} has a manifest but no {WEIGHTS}")
+    own = model.state_dict()
+    found = {k: v for k, v in load_file(path).items() if k in own and own[k].shape == v.shape}
+    if not found:
+        raise ModelStoreError(f"no tensor of {path} fits the model configuration")
+    model.load_state_dict(found, strict=False)
+    return sorted(set(own) - set(found))
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()

@@ -21,7 +21,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.device import autocast_arguments, choose_device
 from rsdfm_ros.model.rsdfm import RSDFM
-from rsdfm_ros.model.store import save_model
+from rsdfm_ros.model.store import read_manifest, save_model, warm_start
 from rsdfm_ros.training.codec import CodecObjective
 from rsdfm_ros.training.config import TrainingConfig, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch, run_stage
@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, help="where checkpoints, logs and the model go; resumes there"
     )
     parser.add_argument(
+        "--init", type=Path, metavar="MODEL", help="model folder to start from instead of random weights"
+    )
+    parser.add_argument(
         "--minutes", type=float, help="time limit of the trunk stage; the schedule adapts to it"
     )
     parser.add_argument("--temporal-minutes", type=float, help="time limit of the temporal stage")
@@ -87,6 +90,9 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     trained = RSDFM(dataclasses.replace(model_config, window_tiles=config.window_tiles))
+    if args.init is not None:
+        fresh = warm_start(trained, args.init)
+        print(f"starting from {args.init}; new tensors: {', '.join(fresh) or 'none'}")
     trained = trained.to(device, memory_format=torch.channels_last)
     try:
         times = {"trunk": _train_trunk(trained, dataset, config, args, device, rank, world)}
@@ -330,6 +336,7 @@ def _about(
                 "seeds": sorted(s.seed for s in scenes if s.seed is not None),
             },
             "stages": times,
+            "init": None if args.init is None else read_manifest(args.init)["weights_sha256"],
             "torch": str(torch.__version__),
             "device": str(args.device),
         },

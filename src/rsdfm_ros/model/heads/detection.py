@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rsdfm_ros.data.frame import CLASSES, Objects
 from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.geometry.rotations import wrap_angle
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import centre_focal, masked_smooth_l1
 from rsdfm_ros.model.heads.registry import Head, Truth, register_head
@@ -20,6 +21,8 @@ from rsdfm_ros.model.layers import conv_bn
 
 #: Boxes are learned at cells up to this far from an object's centre.
 _REGRESSION_RADIUS_M = 1.5
+#: Values of a box.
+BOX = 10
 #: Width of the Gaussian around a centre in the heatmap target.
 _HEAT_SIGMA_M = 0.9
 
@@ -76,7 +79,12 @@ class MotionBranch(nn.Module):
 
 @register_head("detection")
 class DetectionHead(Head):
-    """Heatmap (K) and Δx Δy z log l log w log h sin yaw cos yaw from the present map; vx vy from the history."""
+    """Heatmap (K) and a box of BOX values at every cell from the present map; vx vy from the history.
+
+    Box: Δx Δy z log l log w log h, sin and cos of the yaw, sin and cos of twice the yaw. The doubled angle gives the
+    axis, which a vehicle's outline shows well; the single one only says which of its two ends is the front, because a
+    regression that cannot tell them apart averages them.
+    """
 
     temporal_modules = ("motion", "velocity")
     temporal_losses = ("velocity",)
@@ -86,7 +94,7 @@ class DetectionHead(Head):
         c = config.channels
         self.shared = conv_bn(c, 64)
         self.heat = nn.Conv2d(64, len(CLASSES), 1)
-        self.box = nn.Conv2d(64, 8, 1)
+        self.box = nn.Conv2d(64, BOX, 1)
         self.motion = MotionBranch(c, config.history, 48)
         self.velocity = nn.Conv2d(48, 2, 1)
         nn.init.constant_(self.heat.bias, -4.0)  # type: ignore[arg-type]  # rare foreground: start near p = 0.02
@@ -103,7 +111,7 @@ class DetectionHead(Head):
         window = self.config.window
         centres = window.centres()
         heat = np.zeros((len(CLASSES), *window.shape), np.float32)
-        box = np.zeros((8, *window.shape), np.float32)
+        box = np.zeros((BOX, *window.shape), np.float32)
         velocity = np.zeros((2, *window.shape), np.float32)
         mask = np.zeros((1, *window.shape), np.float32)
         weight = np.ones((1, *window.shape), np.float32)
@@ -124,9 +132,11 @@ class DetectionHead(Head):
             np.maximum(local, gauss, out=local)
             heat[now.classes[n], i, j] = 1.0
             near = squared < _REGRESSION_RADIUS_M**2
-            values = [now.centres[n, 2], *np.log(now.sizes[n]), np.sin(now.yaws[n]), np.cos(now.yaws[n])]
+            yaw = now.yaws[n]
+            turns = [np.sin(yaw), np.cos(yaw), np.sin(2 * yaw), np.cos(2 * yaw)]
+            values = [now.centres[n, 2], *np.log(now.sizes[n]), *turns]
             box[(slice(0, 2), *area)][:, near] = delta[near].T
-            box[(slice(2, 8), *area)][:, near] = np.array(values, np.float32)[:, None]
+            box[(slice(2, BOX), *area)][:, near] = np.array(values, np.float32)[:, None]
             velocity[(slice(None), *area)][:, near] = now.velocities[n][:, None]
             mask[(0, *area)][near] = 1.0
         return {"heat": heat, "box": box, "velocity": velocity, "mask": mask, "weight": weight}
@@ -173,9 +183,16 @@ class DetectionHead(Head):
             scores=scores[index].cpu().numpy().astype(np.float64),
             centres=np.concatenate([xy, box[2:3].T], axis=1),
             sizes=np.exp(np.clip(box[3:6].T, -3.0, 4.0)),
-            yaws=np.arctan2(box[6], box[7]),
+            yaws=yaw_of(box[6:8], box[8:10]),
             velocities=velocities,
         )
+
+
+def yaw_of(single: NDArray[np.float64], double: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Yaws (N,) in [−π, π): the axis of `double` = sin and cos of 2 yaw (2, N), turned to the side of `single`."""
+    axis = 0.5 * np.arctan2(double[0], double[1])
+    behind = single[0] * np.sin(axis) + single[1] * np.cos(axis) < 0.0
+    return wrap_angle(axis + np.pi * behind)
 
 
 def as_objects(detections: Detections, ids: NDArray[np.int64] | None = None) -> Objects:

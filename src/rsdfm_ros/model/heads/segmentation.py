@@ -19,7 +19,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
 from rsdfm_ros.model.heads.registry import Head, Truth, register_head
-from rsdfm_ros.model.layers import conv_bn
+from rsdfm_ros.model.layers import ResidualBlock, conv_bn
 
 #: Offsets are learned in units of this many metres.
 OFFSET_SCALE_M = 5.0
@@ -74,7 +74,7 @@ class SegmentationHead(Head):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.expand = nn.Sequential(nn.Conv2d(config.channels, 4 * 32, 1, bias=False), nn.BatchNorm2d(128))
-        self.refine = conv_bn(32, 32)
+        self.refine = nn.Sequential(conv_bn(32, 32), ResidualBlock(32, 32))
         self.out = nn.Conv2d(32, 3, 1)
         with torch.no_grad():
             self.out.bias[0] = -3.0  # type: ignore[index]  # rare foreground
