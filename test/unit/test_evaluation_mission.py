@@ -67,6 +67,18 @@ def test_perfect_answers_are_perfect_and_wait_for_the_future() -> None:
     assert collaborative(m)["iou_short"] == 1.0 and collaborative(m)["vpq_short"] == 1.0
 
 
+def test_what_somebody_still_needs_is_neither_judged_nor_forgotten() -> None:
+    m = mission()
+    answer(m, 2)
+    for k in range(2 + HORIZON):
+        tell(m, k)
+    m.close(2**62)
+    stamp_ns = 10**10 + 2 * PERIOD_NS
+    assert [i.frame for i in m.advance(before_ns=stamp_ns)] == [0, 1] and m.scored_instants == 0
+    assert m.answered(stamp_ns)
+    assert [i.frame for i in m.advance()][:1] == [2] and m.scored_instants == 1
+
+
 def test_a_closed_instant_is_judged_without_the_missing_answer() -> None:
     m = mission()
     answer(m, 2, ["uav1"])

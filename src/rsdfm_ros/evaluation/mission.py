@@ -120,10 +120,11 @@ class Mission:
             out[key] = figures
         return out
 
-    def advance(self, *, final: bool = False) -> list[Instant]:
+    def advance(self, *, final: bool = False, before_ns: int | None = None) -> list[Instant]:
         """Score all instants that can be; they are forgotten and returned in order.
 
         final: also those that still miss answers; an instant without the truth of its future is returned unscored.
+        before_ns: leave alone those from this stamp on; somebody still needs them.
         """
         done = []
         known = sorted(s for s, i in self._instants.items() if i.truth is not None)
@@ -131,6 +132,8 @@ class Mission:
             instant = self._instants[stamp_ns]
             if stamp_ns in self._scored:
                 continue
+            if before_ns is not None and stamp_ns >= before_ns:
+                break
             futures = self._futures(stamp_ns, known)
             later = known[-1] > stamp_ns + (HORIZON - 1) * PERIOD_NS
             if not final and not (

@@ -38,6 +38,9 @@ from rsdfm_ros.nodes.settings import EvaluatorSettings
 Handler = Callable[[str, Any, int], None]
 _END = ("", "", None, b"")
 
+UNDER_WAY_S = 2.0
+"""When whoever told the truth has gone, answers to it may be under way for that long."""
+
 
 class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
     """`finished` tells when a mission of known length is over and everything is written."""
@@ -67,6 +70,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._waiting: list[int] = []
         self._history: list[dict[str, Any]] = []
         self._last_truth_s: float | None = None
+        self._silent_since_s: float | None = None
         self._heard_truth = False
         self._truth_input: Any = None
         self.failure = ""
@@ -138,6 +142,9 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             self._truth_input = self._inputs[-1]
         if self.settings.frames == 0 and self._heard_truth and self.count_publishers("/ground_truth") == 0:
             self._heard_truth = False
+            self._silent_since_s = monotonic()
+        if self._silent_since_s is not None and monotonic() - self._silent_since_s > UNDER_WAY_S:
+            self._silent_since_s = None
             self._queue.put(("", "", None, b"ended"))
         if self._last_truth_s is not None and not self.finished.is_set():
             late = monotonic() - self._last_truth_s > self.settings.end_timeout_s
@@ -201,18 +208,22 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self.mission.answer(agent, variant, ns).mask = task_messages.masks_from_message(message, self.window)[
             0
         ]
+        self._advance(ns)
 
     def _on_future(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
         self.mission.answer(agent, variant, ns).future = task_messages.masks_from_message(
             message, self.window
         )
+        self._advance(ns)
 
     def _on_grid(self, message: OccupancyGrid, raw: bytes, ns: int, agent: str, variant: str) -> None:
         percent = task_messages.percent_from_message(message, self.window)
         self.mission.answer(agent, variant, ns).percent = percent
+        self._advance(ns)
 
     def _on_boxes(self, message: ObjectArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
         self.mission.answer(agent, variant, ns).boxes = task_messages.boxes_from_message(message)
+        self._advance(ns)
 
     def _on_tracks(self, message: TrajectoryArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
         self.mission.answer(agent, variant, ns).tracks = task_messages.tracks_from_message(message)
@@ -247,7 +258,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             if instant.truth is not None and reported and self.mission.answered(stamp_ns):
                 self._waiting.remove(stamp_ns)
                 self._report(stamp_ns)
-        self._keep(self.mission.advance())
+        # What waits to be reported is not scored yet: that forgets it, and the status may come last.
+        self._keep(self.mission.advance(before_ns=min(self._waiting, default=None)))
 
     def _report(self, stamp_ns: int) -> None:
         instant = self.mission.at(stamp_ns)
