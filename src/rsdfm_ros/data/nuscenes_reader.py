@@ -88,6 +88,15 @@ class Dataset:
         self.description = description
         self._scenes = scenes
 
+    @classmethod
+    def together(cls, datasets: Sequence[Dataset]) -> Dataset:
+        """The scenes of several datasets as one, in their order; path and description are those of the first."""
+        ignored: Counter[str] = Counter()
+        for dataset in datasets:
+            ignored.update(dataset.ignored)
+        scenes = tuple(scene for dataset in datasets for scene in dataset._scenes)
+        return cls(datasets[0].path, scenes, dict(ignored), datasets[0].description)
+
     @property
     def scenes(self) -> list[SceneInfo]:
         """All scenes, in the order of the scene table."""

@@ -32,6 +32,7 @@ class Encoder(nn.Module):
         self.lateral8 = nn.Conv2d(c8, 64, 1)
         self.lateral16 = nn.Conv2d(c16, 64, 1)
         self.smooth = conv_bn(64, 64)
+        self.sharpen = ResidualBlock(64, 64, gentle=True)
         self.features = nn.Conv2d(64, 4 * self.feature_channels, 1)
         self.logits = nn.Conv2d(64, 4 * (self.bins + 1), 1)
 
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
         x16 = self.level16(x8)
         p8 = self.lateral8(x8) + F.interpolate(self.lateral16(x16), scale_factor=2.0, mode="nearest")
         p4 = self.lateral4(x4) + F.interpolate(p8, scale_factor=2.0, mode="nearest")
-        p4 = self.smooth(p4)
+        p4 = self.sharpen(self.smooth(p4))
         return F.pixel_shuffle(self.features(p4), 2), F.pixel_shuffle(self.logits(p4), 2)
 
 

@@ -13,12 +13,20 @@ def conv_bn(c_in: int, c_out: int, *, kernel: int = 3, stride: int = 1, dilation
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions with a shortcut (He et al., 2016); strided or widening through a 1 × 1 shortcut."""
+    """Two 3 × 3 convolutions with a shortcut (He et al., 2016); strided or widening through a 1 × 1 shortcut.
 
-    def __init__(self, c_in: int, c_out: int, *, stride: int = 1, dilation: int = 1) -> None:
+    gentle: starts as the shortcut alone, so that it can be put into a network that is trained already.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, *, stride: int = 1, dilation: int = 1, gentle: bool = False
+    ) -> None:
         super().__init__()
         self.first = conv_bn(c_in, c_out, stride=stride, dilation=dilation)
-        self.second = nn.Sequential(nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), nn.BatchNorm2d(c_out))
+        norm = nn.BatchNorm2d(c_out)
+        if gentle:
+            nn.init.zeros_(norm.weight)
+        self.second = nn.Sequential(nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), norm)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or c_in != c_out:
             self.shortcut = nn.Sequential(

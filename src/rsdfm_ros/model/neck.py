@@ -23,6 +23,7 @@ class Neck(nn.Module):
         self.merge2 = conv_bn(c2, c2)
         self.up2 = nn.Conv2d(c2, c1, 1)
         self.merge1 = conv_bn(c1, config.channels)
+        self.finish = ResidualBlock(config.channels, config.channels, gentle=True)
 
     def forward(self, fused: Tensor, visible: Tensor) -> Tensor:
         """fused (B, C, H, W), visible (B, 1, H, W) bool → (B, C, H, W); H and W multiples of 4."""
@@ -31,5 +32,5 @@ class Neck(nn.Module):
         x4 = self.up4(self.down4(x2))
         x2 = self.merge2(x2 + F.interpolate(x4, scale_factor=2.0, mode="bilinear", align_corners=False))
         up = F.interpolate(self.up2(x2), scale_factor=2.0, mode="bilinear", align_corners=False)
-        out: Tensor = self.merge1(x1 + up)
+        out: Tensor = self.finish(self.merge1(x1 + up))
         return out

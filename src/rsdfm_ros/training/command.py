@@ -43,8 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
+        nargs="+",
         required=True,
-        help="dataset folder (rsdfm simulate … --depth, or a public set: docs/datasets.md); DIR@train: a split of it",
+        metavar="DIR",
+        help="dataset folders (rsdfm simulate … --depth, or a public set: docs/datasets.md); DIR@train: a split of it",
     )
     parser.add_argument(
         "--config",
@@ -73,16 +75,16 @@ def run(args: argparse.Namespace) -> int:
     model_config, config = load_model_config(args.config), load_training_config(args.config)
     if args.seed is not None:
         config = dataclasses.replace(config, seed=args.seed)
-    dataset = open_dataset(args.data)
-    if not any(s.frames for s in dataset.scenes):
-        raise RsdfmError(
-            f"{args.data} holds no frames; make some with `rsdfm simulate --out {args.data} --depth`"
-        )
-    if not all(scene.depth for scene in dataset.scenes):
-        print(
-            f"{args.data} ({dataset.description.name}) stores no depth: heights are learned from the 3D boxes and the "
-            "ground beside them, nothing is known of buildings and trees"
-        )
+    datasets = [open_dataset(path) for path in args.data]
+    for path, one in zip(args.data, datasets, strict=True):
+        if not any(s.frames for s in one.scenes):
+            raise RsdfmError(f"{path} holds no frames; make some with `rsdfm simulate --out {path} --depth`")
+        if not all(scene.depth for scene in one.scenes):
+            print(
+                f"{path} ({one.description.name}) stores no depth: heights are learned from the 3D boxes and the "
+                "ground beside them, nothing is known of buildings and trees"
+            )
+    dataset = Dataset.together(datasets)
     if args.threads:
         torch.set_num_threads(args.threads)
     device = choose_device(args.device, int(os.environ.get("LOCAL_RANK", "0")))

@@ -28,7 +28,7 @@ class TrainingConfig:
     """Optimiser steps of the stage that trains the temporal heads on the frozen trunk."""
     temporal_batch: int = 4
     temporal_scenes: int = 0
-    """How many scenes that stage uses, the first ones; 0 means all."""
+    """How many scenes that stage uses, spread over all of them; 0 means all."""
     codec_steps: int = 0
     """Optimiser steps of the last stage, which tunes the compression alone on the frozen rest."""
     codec_rate: float = 1e-3

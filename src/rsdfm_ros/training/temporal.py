@@ -43,7 +43,10 @@ class FeatureCache:
         scenes: int = 0,
     ) -> None:
         self.dataset, self.config, self.seed = dataset, config, seed
-        self.scenes = dataset.scenes[: scenes or None]
+        total = len(dataset.scenes)
+        count = min(scenes or total, total)
+        self.places = [int(n) for n in np.linspace(0, total - 1, count).round()]
+        self.scenes = [dataset.scenes[place] for place in self.places]
         self.variants = variants
         self.starts = np.cumsum([0, *(s.frames for s in self.scenes)])
         self.path = folder / "features.f16"
@@ -58,7 +61,7 @@ class FeatureCache:
     def agents(self, variant: int, scene: int) -> list[int]:
         """The agents fused, ego first: all of them in even variants, one in odd ones."""
         order = np.random.default_rng([self.seed, 4, variant, scene]).permutation(
-            len(self.dataset.scenes[scene].agents)
+            len(self.scenes[scene].agents)
         )
         return [int(a) for a in (order if variant % 2 == 0 else order[:1])]
 
@@ -93,7 +96,7 @@ class FeatureCache:
 
     def _features(self, model: RSDFM, device: torch.device, variant: int, scene: int, k: int) -> np.ndarray:
         motion, agents = self.motion(variant, scene), self.agents(variant, scene)
-        frame = self.dataset.load(scene, k, agents=agents)
+        frame = self.dataset.load(self.places[scene], k, agents=agents)
         if not frame.views:  # every picture of this instant is missing
             return np.zeros(self.shape[2:], np.float16)
         images, intrinsics, poses = [], [], []
@@ -138,7 +141,7 @@ class TemporalSampler:
             frames = [start + max(0, k - t) for t in reversed(range(model_config.history))]
             histories.append(np.stack([self.cache.array[variant, f] for f in frames]))
             last = min(self.scenes[scene].frames, k + model_config.horizon + 1)
-            objects = [self.cache.dataset.objects(scene, t) for t in range(k, last)]
+            objects = [self.cache.dataset.objects(self.cache.places[scene], t) for t in range(k, last)]
             seen = seen_by(objects[0], self.cache.agents(variant, scene))
             truth = Truth(tuple(motion.objects(o) for o in objects), seen)
             targets.append({n: self.model.head(n).targets(truth) for n in temporal_heads(self.model)})
@@ -167,7 +170,11 @@ class TemporalObjective(nn.Module):
             for parameter in part.parameters():
                 parameter.requires_grad_(True)
         self.weights = UncertaintyWeights(
-            ["detection.velocity", *(f"trajectory.{k}" for k in ("mask", "iou", "flow"))]
+            [
+                "detection.velocity",
+                *(f"segmentation.{k}" for k in ("mask", "iou", "offset")),
+                *(f"trajectory.{k}" for k in ("mask", "iou", "flow")),
+            ]
         )
 
     def trained_parts(self) -> list[nn.Module]:

@@ -19,6 +19,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
 from rsdfm_ros.model.heads.registry import Head, Truth, register_head
+from rsdfm_ros.model.heads.temporal import Revision
 from rsdfm_ros.model.layers import ResidualBlock, conv_bn
 
 #: Offsets are learned in units of this many metres.
@@ -69,10 +70,15 @@ def centre_offsets(
 
 @register_head("segmentation")
 class SegmentationHead(Head):
-    """Foreground logit and centripetal offset on the output lattice (two cells per feature cell)."""
+    """Foreground logit and centripetal offset on the output lattice (two cells per feature cell), read off the newest
+    map and revised by the history."""
+
+    temporal_modules = ("revise",)
+    temporal_losses = ("mask", "iou", "offset")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
+        self.revise = Revision(config.channels, config.history, 32, 3)
         self.expand = nn.Sequential(nn.Conv2d(config.channels, 4 * 32, 1, bias=False), nn.BatchNorm2d(128))
         self.refine = nn.Sequential(conv_bn(32, 32), ResidualBlock(32, 32))
         self.out = nn.Conv2d(32, 3, 1)
@@ -81,7 +87,10 @@ class SegmentationHead(Head):
 
     def forward(self, history: Tensor) -> dict[str, Tensor]:
         x = torch.relu(F.pixel_shuffle(self.expand(history[:, -1]), 2))
-        x = self.out(self.refine(x))
+        fine = self.refine(x)
+        x = self.out(fine)
+        if history.shape[1] == self.config.history:
+            x = x + self.revise(history, fine)
         return {"logit": x[:, :1], "offset": x[:, 1:]}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:

@@ -23,7 +23,8 @@ from rsdfm_ros.model.heads.detection import MotionBranch
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
 from rsdfm_ros.model.heads.registry import Head, Truth, register_head
 from rsdfm_ros.model.heads.segmentation import OFFSET_SCALE_M, InstanceMap, centre_offsets, foreground_weight
-from rsdfm_ros.model.layers import conv_bn
+from rsdfm_ros.model.heads.temporal import HistoryBranch
+from rsdfm_ros.model.layers import ResidualBlock, conv_bn
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,16 @@ class TrajectoryHead(Head):
         super().__init__(config)
         self.motion = MotionBranch(config.channels, config.history, 64)
         self.present = nn.Conv2d(config.channels, 64, 1)
-        self.merge = conv_bn(64, 64)
+        self.past = HistoryBranch(config.channels, config.history, 64)
+        self.merge = nn.Sequential(conv_bn(64, 64), ResidualBlock(64, 64))
         self.expand = nn.Sequential(nn.Conv2d(64, 4 * 32, 1, bias=False), nn.BatchNorm2d(128))
+        self.refine = ResidualBlock(32, 32)
         self.out = nn.Conv2d(32, 3 * config.horizon, 3, 1, 1)
 
     def forward(self, history: Tensor) -> dict[str, Tensor]:
         motion = F.interpolate(self.motion(history), scale_factor=2.0, mode="bilinear", align_corners=False)
-        x = self.merge(torch.relu(motion + self.present(history[:, -1])))
-        x = self.out(torch.relu(F.pixel_shuffle(self.expand(x), 2)))
+        x = self.merge(torch.relu(motion + self.present(history[:, -1]) + self.past(history)))
+        x = self.out(self.refine(torch.relu(F.pixel_shuffle(self.expand(x), 2))))
         n = self.config.horizon
         return {"logit": x[:, :n], "flow": x[:, n:]}
 
