@@ -103,7 +103,7 @@ def test_following_perfect_flow_keeps_the_ids_of_moving_objects() -> None:
     truth = future()
     s, t = as_batch(segmentation.targets(truth)), as_batch(trajectory.targets(truth))
     present = segmentation.decode({"logit": logits(s["mask"]), "offset": s["offset"]})
-    outputs = {"logit": logits(t["mask"].float()), "flow": t["flow"]}
+    outputs = {"logit": logits(t["mask"].float()), "flow": t["flow"], "shift": t["shift"]}
     prediction = trajectory.decode(outputs, present)
     window = CONFIG.output_window
     names = {}
@@ -114,7 +114,7 @@ def test_following_perfect_flow_keeps_the_ids_of_moving_objects() -> None:
             if cells.sum() < 8:
                 continue
             values, counts = np.unique(prediction.ids[k][cells], return_counts=True)
-            assert counts.max() > 0.95 * cells.sum()
+            assert counts.max() > 0.85 * cells.sum()  # an outline moves by whole cells
             ours = int(values[np.argmax(counts)])
             assert ours > 0 and names.setdefault(int(identity), ours) == ours
             if cells.sum() > 20:
@@ -138,7 +138,9 @@ def test_an_empty_scene_decodes_to_nothing() -> None:
     segmentation, trajectory = SegmentationHead(CONFIG), TrajectoryHead(CONFIG)
     s, t = as_batch(segmentation.targets(truth)), as_batch(trajectory.targets(truth))
     present = segmentation.decode({"logit": logits(s["mask"]), "offset": s["offset"]})
-    prediction = trajectory.decode({"logit": logits(t["mask"].float()), "flow": t["flow"]}, present)
+    prediction = trajectory.decode(
+        {"logit": logits(t["mask"].float()), "flow": t["flow"], "shift": t["shift"]}, present
+    )
     assert present.ids.max() == 0 and len(prediction.tracks) == 0 and prediction.ids.max() == 0
 
 

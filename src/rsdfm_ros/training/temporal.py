@@ -173,7 +173,7 @@ class TemporalObjective(nn.Module):
             [
                 "detection.velocity",
                 *(f"segmentation.{k}" for k in ("mask", "iou", "offset")),
-                *(f"trajectory.{k}" for k in ("mask", "iou", "flow")),
+                *(f"trajectory.{k}" for k in ("mask", "iou", "flow", "shift")),
             ]
         )
 

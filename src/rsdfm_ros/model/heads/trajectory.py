@@ -1,7 +1,9 @@
-"""Trajectory prediction: future segmentation and centripetal backward flow from the last fused maps.
+"""Trajectory prediction: future segmentation, centripetal backward flow and forward shift from the last fused maps.
 
-At step k every foreground cell points to the centre that its object had at step k − 1; following that flow carries
-the ids of the present instances into the future.
+Two views of one motion. Backward: at step k every foreground cell points to the centre that its object had at step
+k − 1; following that flow carries the ids of the present instances into the future (as in DHD, FIERY). Forward: every
+foreground cell of the present says how far its object will have moved at step k. A trajectory is the mean of both, and
+the future instance is the present one moved along it, which keeps its outline sharp.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Prediction:
 
 @register_head("trajectory")
 class TrajectoryHead(Head):
-    """Per coming step a foreground logit and a backward flow, on the output lattice."""
+    """Per coming step a foreground logit, a backward flow and a forward shift, on the output lattice."""
 
     temporal = True
 
@@ -55,14 +57,14 @@ class TrajectoryHead(Head):
         self.merge = nn.Sequential(conv_bn(64, 64), ResidualBlock(64, 64))
         self.expand = nn.Sequential(nn.Conv2d(64, 4 * 32, 1, bias=False), nn.BatchNorm2d(128))
         self.refine = ResidualBlock(32, 32)
-        self.out = nn.Conv2d(32, 3 * config.horizon, 3, 1, 1)
+        self.out = nn.Conv2d(32, 5 * config.horizon, 3, 1, 1)
 
     def forward(self, history: Tensor) -> dict[str, Tensor]:
         motion = F.interpolate(self.motion(history), scale_factor=2.0, mode="bilinear", align_corners=False)
         x = self.merge(torch.relu(motion + self.present(history[:, -1]) + self.past(history)))
         x = self.out(self.refine(torch.relu(F.pixel_shuffle(self.expand(x), 2))))
         n = self.config.horizon
-        return {"logit": x[:, :n], "flow": x[:, n:]}
+        return {"logit": x[:, :n], "flow": x[:, n : 3 * n], "shift": x[:, 3 * n :]}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
         window = self.config.output_window
@@ -71,8 +73,14 @@ class TrajectoryHead(Head):
             "mask": np.zeros((n, *window.shape), bool),
             "flow": np.zeros((2 * n, *window.shape), np.float32),
             "flow_mask": np.zeros((n, *window.shape), np.float32),
+            "shift": np.zeros((2 * n, *window.shape), np.float32),
+            "shift_mask": np.zeros((n, *window.shape), np.float32),
             "weight": np.zeros((n, *window.shape), np.float32),
         }
+        now = truth.objects[0]
+        now_ids = rasterise(now, window)
+        here, _ = centre_offsets(now, now_ids, window)
+        counted = foreground_weight(now, truth.seen, now_ids)[0]
         for k in range(1, min(n + 1, len(truth.objects))):
             later, before = truth.objects[k], truth.objects[k - 1]
             seen = np.isin(later.ids, truth.objects[0].ids[truth.seen])
@@ -82,18 +90,25 @@ class TrajectoryHead(Head):
             out["mask"][k - 1] = ids > 0
             out["flow"][2 * k - 2 : 2 * k] = flow
             out["flow_mask"][k - 1] = mask[0] * weight
+            there, stays = centre_offsets(now, now_ids, window, to=later)
+            out["shift"][2 * k - 2 : 2 * k] = (there - here) * stays
+            out["shift_mask"][k - 1] = stays[0] * counted
             out["weight"][k - 1] = weight
         return out
 
     def losses(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
         logit = outputs["logit"].flatten(0, 1)[:, None]
         mask, weight = targets["mask"].flatten(0, 1)[:, None], targets["weight"].flatten(0, 1)[:, None]
-        flow = _steps(outputs["flow"])
-        flow_target = _steps(targets["flow"])
+
+        def motion_loss(name: str) -> Tensor:
+            where = targets[f"{name}_mask"].flatten(0, 1)[:, None]
+            return masked_smooth_l1(_steps(outputs[name]), _steps(targets[name]), where)
+
         return {
             "mask": hard_cross_entropy(logit, mask, weight),
             "iou": soft_iou(logit, mask, weight),
-            "flow": masked_smooth_l1(flow, flow_target, targets["flow_mask"].flatten(0, 1)[:, None]),
+            "flow": motion_loss("flow"),
+            "shift": motion_loss("shift"),
         }
 
     def decode(
@@ -110,8 +125,12 @@ class TrajectoryHead(Head):
         """
         probability = torch.sigmoid(outputs["logit"][0].float()).cpu().numpy()
         flow = (outputs["flow"][0].float() * OFFSET_SCALE_M).cpu().numpy()
+        shift = (outputs["shift"][0].float() * OFFSET_SCALE_M).cpu().numpy()
         here = window or self.config.output_window
-        return follow_flow(present, probability, flow, here, threshold=threshold)
+        forward = mean_shift(present, shift)
+        positions = follow_flow(present, probability, flow, forward, here, threshold=threshold)
+        ids = move_instances(present, positions, here)
+        return Prediction(ids, np.arange(1, len(present.centres) + 1), positions, present.scores)
 
 
 def _steps(flow: Tensor) -> Tensor:
@@ -119,40 +138,71 @@ def _steps(flow: Tensor) -> Tensor:
     return flow.reshape(-1, 2, *flow.shape[2:])
 
 
+def mean_shift(present: InstanceMap, shift: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Positions (N, 1 + n, 2) m of the present instances by the mean shift of their cells.
+
+    shift (2n, H, W) in metres: (Δx, Δy) from the present to step k at rows 2k, 2k + 1.
+    """
+    count, steps = len(present.centres), len(shift) // 2
+    i, j = np.nonzero(present.ids)
+    label = present.ids[i, j] - 1
+    cells = np.bincount(label, minlength=count).clip(min=1)
+    sums = [np.bincount(label, weights=row[i, j], minlength=count) for row in shift]
+    moved = (np.array(sums).reshape(2 * steps, count) / cells).T.reshape(count, steps, 2)
+    start = present.centres[:, None, :]
+    return np.concatenate([start, start + moved], axis=1)
+
+
 def follow_flow(
     present: InstanceMap,
     probability: NDArray[np.float32],
     flow: NDArray[np.float32],
+    forward: NDArray[np.float64],
     window: Window,
     *,
     threshold: float = 0.5,
     reach_m: float = 3.0,
-) -> Prediction:
-    """Ids of future foreground cells: each takes the id of the object whose last centre its flow points to.
+) -> NDArray[np.float64]:
+    """Positions (N, 1 + n, 2) m: the mean of where `forward` (same shape) has an object and where its cells are.
 
-    probability (n, H, W) · flow (2n, H, W) in metres, (Δx, Δy) of step k at rows 2k, 2k + 1. An object without
-    cells at a step moves on by its last displacement.
+    Future foreground cells belong to the object whose last position their flow points to. probability (n, H, W) · flow
+    (2n, H, W) in metres, (Δx, Δy) of step k at rows 2k, 2k + 1. Without a cell of its own an object is where `forward`
+    has it.
     """
-    steps, count = len(probability), len(present.centres)
-    ids = np.zeros((steps + 1, *window.shape), np.int32)
-    ids[0] = present.ids
-    positions = np.zeros((count, steps + 1, 2))
-    positions[:, 0] = present.centres
+    positions = forward.copy()
+    count = len(positions)
     centres = window.centres()
-    for k in range(steps):
-        before = positions[:, k]
-        drift = before - positions[:, k - 1] if k else np.zeros_like(before)
-        positions[:, k + 1] = before + drift
+    for k in range(len(probability)):
         i, j = np.nonzero(probability[k] > threshold)
         if count == 0 or len(i) == 0:
             continue
         pointed = centres[i, j] + flow[2 * k : 2 * k + 2, i, j].T
-        distance, nearest = cKDTree(before).query(pointed, distance_upper_bound=reach_m)
+        distance, nearest = cKDTree(positions[:, k]).query(pointed, distance_upper_bound=reach_m)
         found = np.isfinite(distance)
         i, j, nearest = i[found], j[found], nearest[found]
-        ids[k + 1, i, j] = nearest + 1
         cells = np.bincount(nearest, minlength=count)
         for axis in range(2):
             mean = np.bincount(nearest, weights=centres[i, j, axis], minlength=count) / cells.clip(min=1)
-            positions[cells > 0, k + 1, axis] = mean[cells > 0]
-    return Prediction(ids, np.arange(1, count + 1), positions, present.scores)
+            there = cells > 0
+            positions[there, k + 1, axis] = 0.5 * (positions[there, k + 1, axis] + mean[there])
+    return positions
+
+
+def move_instances(present: InstanceMap, positions: NDArray[np.float64], window: Window) -> NDArray[np.int32]:
+    """Ids (1 + n, H, W) of the present instances and of them moved, by whole cells, to positions (N, 1 + n, 2) m.
+
+    Where two meet, the one with the higher score stands.
+    """
+    steps = positions.shape[1]
+    ids = np.zeros((steps, *window.shape), np.int32)
+    ids[0] = present.ids
+    i, j = np.nonzero(present.ids)
+    label = present.ids[i, j]
+    order = np.argsort(present.scores[label - 1], kind="stable")
+    i, j, label = i[order], j[order], label[order]
+    cells = np.round((positions - positions[:, :1]) / window.cell_size).astype(np.int64)
+    for k in range(1, steps):
+        to = np.stack([i, j], axis=1) + cells[label - 1, k]
+        inside = window.contains(to)
+        ids[k, to[inside, 0], to[inside, 1]] = label[inside]
+    return ids
