@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 f"{path} ({one.description.name}) stores no depth: heights are learned from the 3D boxes and the "
                 "ground beside them, nothing is known of buildings and trees"
             )
-    dataset = Dataset.together(datasets)
+    dataset = datasets[0] if len(datasets) == 1 else Dataset.together(datasets)
     if args.threads:
         torch.set_num_threads(args.threads)
     device = choose_device(args.device, int(os.environ.get("LOCAL_RANK", "0")))

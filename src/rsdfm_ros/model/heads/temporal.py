@@ -18,7 +18,7 @@ class HistoryBranch(nn.Module):
     def __init__(self, channels: int, history: int, width: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(
-            conv_bn(history * channels, width),
+            conv_bn(history * channels, width, kernel=1),
             ResidualBlock(width, width),
             ResidualBlock(width, width, dilation=2),
         )
@@ -34,7 +34,7 @@ class Revision(nn.Module):
     Starts at zero: an untrained revision changes nothing.
     """
 
-    def __init__(self, channels: int, history: int, fine: int, outputs: int, width: int = 64) -> None:
+    def __init__(self, channels: int, history: int, fine: int, outputs: int, width: int = 48) -> None:
         super().__init__()
         self.past = HistoryBranch(channels, history, width)
         self.expand = nn.Sequential(nn.Conv2d(width, 4 * fine, 1, bias=False), nn.BatchNorm2d(4 * fine))

@@ -53,15 +53,16 @@ class TrajectoryHead(Head):
         super().__init__(config)
         self.motion = MotionBranch(config.channels, config.history, 64)
         self.present = nn.Conv2d(config.channels, 64, 1)
-        self.past = HistoryBranch(config.channels, config.history, 64)
-        self.merge = nn.Sequential(conv_bn(64, 64), ResidualBlock(64, 64))
+        self.past = HistoryBranch(config.channels, config.history, 48)
+        self.merge = nn.Sequential(conv_bn(64 + 48, 64), ResidualBlock(64, 64))
         self.expand = nn.Sequential(nn.Conv2d(64, 4 * 32, 1, bias=False), nn.BatchNorm2d(128))
         self.refine = ResidualBlock(32, 32)
         self.out = nn.Conv2d(32, 5 * config.horizon, 3, 1, 1)
 
     def forward(self, history: Tensor) -> dict[str, Tensor]:
         motion = F.interpolate(self.motion(history), scale_factor=2.0, mode="bilinear", align_corners=False)
-        x = self.merge(torch.relu(motion + self.present(history[:, -1]) + self.past(history)))
+        now = torch.relu(motion + self.present(history[:, -1]))
+        x = self.merge(torch.cat([now, self.past(history)], dim=1))
         x = self.out(self.refine(torch.relu(F.pixel_shuffle(self.expand(x), 2))))
         n = self.config.horizon
         return {"logit": x[:, :n], "flow": x[:, n : 3 * n], "shift": x[:, 3 * n :]}
