@@ -1,7 +1,7 @@
 """What a lost packet took away is looked up in the sender's picture before.
 
 Most of a scene stands still, and maps of all instants lie on one lattice: half a second later the tiles of the picture
-before are worth much more than nothing. They are fused as a further map of the same sender, with their own, greater age.
+before are worth much more than nothing. They are fused as a further map of the same sender, with their own age.
 """
 
 from __future__ import annotations
