@@ -96,7 +96,7 @@ def lift_ratios(perception: Perception) -> dict[str, float]:
             pixels, features, offsets, mode="sum", per_sample_weights=alpha.reshape(-1)[order]
         )
 
-    ours = median_ms(lambda: lift(features, alpha, cells, window))
+    ours = median_ms(lambda: lift(features[None], alpha[None], cells[None], window))
     return {
         "lift (ms)": ours,
         "index_add / lift": median_ms(index_add) / ours,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from test_geometry import oblique_camera
 
 from rsdfm_ros.geometry.camera import intrinsics_from_fov, pixel_grid, viewing_rays
 from rsdfm_ros.geometry.ground import GroundPlane, points_at_heights
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.model.config import ModelConfig, ModelConfigError, model_config_from_dict
-from rsdfm_ros.model.mapping import lift, lift_cells, mean_with_neighbours
+from rsdfm_ros.model.encoder import ENCODER_STRIDE
+from rsdfm_ros.model.mapping import lift, lift_cells, mean_with_neighbours, seen_cells
+from rsdfm_ros.model.rsdfm import RSDFM
 
 WINDOW = square_window(32, 0.5)
 CONFIG = ModelConfig("test")
@@ -64,50 +69,98 @@ def test_large_map_coordinates_lose_no_precision() -> None:
 def test_lift_is_the_sparse_product_and_counts_mass() -> None:
     generator = torch.Generator().manual_seed(0)
     window = Window(0, 0, 4, 5, 1.0)
-    features = torch.randn(30, 3, generator=generator)
-    alpha = torch.rand(30, 4, generator=generator)
-    cells = torch.randint(0, 21, (30, 4), generator=generator, dtype=torch.int32)
-    S = torch.zeros(21, 30)
-    for p in range(30):
-        for k in range(4):
-            S[cells[p, k], p] += alpha[p, k]
-    sums, mass = lift(features, alpha, cells, window)
-    assert torch.allclose(sums.reshape(3, 20), (S[:20] @ features).t(), atol=1e-5)
-    assert torch.allclose(mass.reshape(20), S[:20].sum(1), atol=1e-5)
+    features = torch.randn(2, 30, 3, generator=generator)
+    alpha = torch.rand(2, 30, 4, generator=generator)
+    cells = torch.randint(0, 21, (2, 30, 4), generator=generator, dtype=torch.int32)
+    lifted = lift(features, alpha, cells, window)
+    for v in range(2):
+        S = torch.zeros(21, 30)
+        for p in range(30):
+            for k in range(4):
+                S[cells[v, p, k], p] += alpha[v, p, k]
+        assert torch.allclose(lifted[v, ..., :3].reshape(20, 3), S[:20] @ features[v], atol=1e-5)
+        assert torch.allclose(lifted[v, ..., 3].reshape(20), S[:20].sum(1), atol=1e-5)
 
 
 def test_lift_has_exact_gradients() -> None:
     generator = torch.Generator().manual_seed(1)
-    features = torch.randn(12, 2, generator=generator, requires_grad=True)
-    alpha = torch.rand(12, 3, generator=generator, requires_grad=True)
-    cells = torch.randint(0, 10, (12, 3), generator=generator, dtype=torch.int32)
+    features = torch.randn(2, 12, 2, generator=generator, requires_grad=True)
+    alpha = torch.rand(2, 12, 3, generator=generator, requires_grad=True)
+    cells = torch.randint(0, 10, (2, 12, 3), generator=generator, dtype=torch.int32)
     window = Window(0, 0, 3, 3, 1.0)
-    weight = torch.randn(3, 3, 3, generator=generator)
-
-    def loss(f: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-        sums, mass = lift(f, a, cells, window)
-        return (torch.cat([sums, mass[None]]) * weight).sum()
+    weight = torch.randn(2, 3, 3, 3, generator=generator)
 
     def reference(f: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-        ones = torch.cat([f, torch.ones_like(f[:, :1])], dim=1)
-        out = torch.zeros(10, 3).index_add(
-            0, cells.reshape(-1).long(), (a[..., None] * ones[:, None]).flatten(0, 1)
+        ones = torch.cat([f, torch.ones_like(f[..., :1])], dim=-1)
+        terms = (a[..., None] * ones[:, :, None]).flatten(1, 2)
+        out = torch.zeros(2, 10, 3)
+        out = torch.stack(
+            [o.index_add(0, c.reshape(-1), t) for o, c, t in zip(out, cells, terms, strict=True)]
         )
-        return (out[:9].t().reshape(3, 3, 3) * weight).sum()
+        return (out[:, :9].reshape(2, 3, 3, 3) * weight).sum()
 
-    ours = torch.autograd.grad(loss(features, alpha), [features, alpha])
+    ours = torch.autograd.grad((lift(features, alpha, cells, window) * weight).sum(), [features, alpha])
     expected = torch.autograd.grad(reference(features, alpha), [features, alpha])
     for a, b in zip(ours, expected, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
 
 
+def neighbour_mean_by_definition(lifted: torch.Tensor, weight: float, floor: float) -> torch.Tensor:
+    around = F.avg_pool2d(lifted.permute(0, 3, 1, 2), 5, 1, 2).permute(0, 2, 3, 1) * weight
+    mass = lifted[..., -1:]
+    return torch.cat(
+        [(lifted + around)[..., :-1] / (mass + around[..., -1:] + floor), torch.log1p(mass)], dim=-1
+    )
+
+
+def test_the_mean_with_neighbours_and_its_gradient_are_those_of_the_definition() -> None:
+    generator = torch.Generator().manual_seed(2)
+    lifted = torch.randn(2, 11, 8, 4, generator=generator)
+    lifted[..., -1].abs_().mul_(torch.rand(2, 11, 8, generator=generator) > 0.5)
+    lifted.requires_grad_()
+    ours, expected = mean_with_neighbours(lifted, 0.2, 0.1), neighbour_mean_by_definition(lifted, 0.2, 0.1)
+    assert torch.allclose(ours, expected, atol=1e-5)
+    weight = torch.randn(ours.shape, generator=generator)
+    gradients = [torch.autograd.grad((y * weight).sum(), lifted)[0] for y in (ours, expected)]
+    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-4)
+
+
 def test_holes_take_their_neighbours_mean_and_full_cells_keep_their_own() -> None:
-    sums, mass = torch.zeros(1, 1, 9, 9), torch.zeros(1, 1, 9, 9)
-    mass[..., 4, 4], sums[..., 4, 4] = 2.0, 6.0
-    mean = mean_with_neighbours(sums, mass)
-    assert mean[0, 0, 4, 4] == pytest.approx(3.0, rel=0.05)
-    assert 0 < mean[0, 0, 4, 5] < 3.0
-    assert mean[0, 0, 0, 0] == 0.0
+    lifted = torch.zeros(1, 9, 9, 2)
+    lifted[0, 4, 4] = torch.tensor([6.0, 2.0])
+    mean = mean_with_neighbours(lifted)[..., 0]
+    assert mean[0, 4, 4] == pytest.approx(3.0, rel=0.05)
+    assert 0 < mean[0, 4, 5] < 3.0
+    assert mean[0, 0, 0] == 0.0
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_cell_is_seen_when_mass_lies_in_or_next_to_it(factor: int) -> None:
+    mass = torch.rand(3, 12, 16, generator=torch.Generator().manual_seed(3)) ** 6
+    near = F.max_pool2d(mass[:, None], 3, 1, 1)
+    expected = (F.avg_pool2d(near, factor) > 0.2)[:, 0]
+    assert 0 < expected.float().mean() < 1
+    assert torch.equal(seen_cells(mass, factor, 0.2), expected)
+
+
+def test_the_embedding_of_finer_cells_is_the_convolution_of_their_channels() -> None:
+    config = replace(CONFIG, image_height=64, image_width=64, window_tiles=(-2, -2, 4, 4))
+    torch.manual_seed(0)
+    model = RSDFM(config).eval()
+    images = torch.randn(2, 3, 64, 64)
+    K = torch.from_numpy(intrinsics_from_fov(64, 64, 1.3))[None].expand(2, 3, 3)
+    T = torch.from_numpy(np.stack([oblique_camera(40.0), oblique_camera(60.0)]))
+    with torch.no_grad():
+        maps, visible, logits = model.map_views(images, K, T)
+        features, _ = model.encoder(images)
+        fine = config.window.refined(config.subcells)
+        cells = lift_cells(config, (64, 64), ENCODER_STRIDE, K, T, GroundPlane(), fine)
+        alpha = torch.softmax(logits, 1)[:, :-1].flatten(2).transpose(1, 2)
+        lifted = lift(features.flatten(2).transpose(1, 2), alpha, cells, fine)
+        x = neighbour_mean_by_definition(lifted, 0.15, 0.05).permute(0, 3, 1, 2)
+        expected = model.embed(F.pixel_unshuffle(x, config.subcells)) * visible
+    assert visible.float().mean() > 0.1
+    assert torch.allclose(maps, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

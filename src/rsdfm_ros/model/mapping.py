@@ -7,8 +7,10 @@ needs no sort; on other devices the product is an `index_add`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import scipy.sparse
 import torch
@@ -36,81 +38,149 @@ def lift_cells(
     K (V, 3, 3) for images of `size` (h, w) and T_map_camera (V, 4, 4), both float64; N = (h / stride)(w / stride).
     Equations: geometry/ground.py, whose NumPy functions the tests compare this with.
     """
-    device = K.device
     h, w = size
+    device = K.device
     u = (torch.arange(w // stride, device=device, dtype=torch.float32) + 0.5) * stride
     v = (torch.arange(h // stride, device=device, dtype=torch.float32) + 0.5) * stride
     vv, uu = torch.meshgrid(v, u, indexing="ij")
-    pixels = torch.stack([uu.reshape(-1), vv.reshape(-1), torch.ones_like(uu).reshape(-1)], dim=-1)
-    directions = (T_map_camera[:, :3, :3] @ torch.linalg.inv(K)).to(torch.float32)
-    rays = pixels @ directions.transpose(1, 2)  # (V, N, 3)
-    bins = torch.tensor(config.bins, device=device, dtype=torch.float32)
-    normal = torch.tensor(plane.normal, device=device, dtype=torch.float32)
-    descent = -(rays @ normal)
-    if config.lift == "relative":
-        centre = T_map_camera[:, :3, 3]
-        height = (centre @ normal.double() - plane.offset).to(torch.float32)[:, None]  # (V, 1)
-        below = (descent > _HORIZON_MARGIN) & (height > 0)
-        ground = height / torch.where(below, descent, torch.ones_like(descent))
-        valid = (below & (ground <= config.max_depth_m))[..., None] & (bins < height[..., None])
-        depth = ground[..., None] * (1.0 - bins / height.clamp_min(1e-3)[..., None])
-    else:
-        depth = bins.expand(*descent.shape, len(bins))
-        valid = (depth <= config.max_depth_m).clone()
+    pixels = torch.stack([uu.reshape(-1), vv.reshape(-1), torch.ones_like(uu).reshape(-1)])
+    rays = (T_map_camera[:, :3, :3] @ torch.linalg.inv(K)).to(torch.float32) @ pixels  # (V, 3, N)
     # Shift into the window in double precision: map coordinates may be large.
     origin = torch.tensor([window.i0, window.j0], device=device, dtype=torch.float64) * window.cell_size
     start = (T_map_camera[:, :2, 3] - origin).to(torch.float32) / window.cell_size
-    step = rays[..., :2] / window.cell_size
-    i = torch.floor(start[:, None, None, 0] + depth * step[..., 0:1])
-    j = torch.floor(start[:, None, None, 1] + depth * step[..., 1:2])
-    valid &= (i >= 0) & (i < window.ni) & (j >= 0) & (j < window.nj)
-    return torch.where(valid, i * window.nj + j, float(window.ni * window.nj)).to(torch.int32)
+    step = rays[:, :2] / window.cell_size
+    nowhere = float(window.ni * window.nj)
+    cells = torch.empty((*rays.shape[::2], len(config.bins)), device=device, dtype=torch.int32)
+    # One bin at a time: every step then works on arrays that stay in the cache. NaN is inside of nothing.
+    for k, depth in enumerate(_bin_depths(config, rays, T_map_camera, plane)):
+        i = (depth * step[:, 0]).add_(start[:, :1]).floor_()
+        j = (depth * step[:, 1]).add_(start[:, 1:]).floor_()
+        inside = (i >= 0).logical_and_(i < window.ni).logical_and_(j >= 0).logical_and_(j < window.nj)
+        cells[..., k] = torch.where(inside, i.mul_(window.nj).add_(j), nowhere)
+    return cells
+
+
+def _bin_depths(
+    config: ModelConfig, rays: Tensor, T_map_camera: Tensor, plane: GroundPlane
+) -> Iterator[Tensor]:
+    """Depth (V, N) along the rays (V, 3, N) of one bin after the other; NaN where there is none."""
+    if config.lift == "absolute":
+        for bin_m in config.bins:
+            yield torch.full_like(rays[:, 0], bin_m if bin_m <= config.max_depth_m else torch.nan)
+        return
+    normal = torch.tensor(plane.normal, device=rays.device, dtype=torch.float32)
+    descent = -(normal @ rays)
+    centre = T_map_camera[:, :3, 3]
+    height = (centre @ normal.double() - plane.offset).to(torch.float32)[:, None]  # (V, 1)
+    ground = height / descent
+    reached = (descent > _HORIZON_MARGIN) & (height > 0) & (ground <= config.max_depth_m)
+    ground = ground.where(reached, torch.nan)
+    for bin_m in config.bins:
+        yield ground * (1.0 - bin_m / height).where(bin_m < height, torch.nan)
 
 
 class _SparseLift(torch.autograd.Function):
-    """out[c] = Σ_{(p, k): cells[p, k] = c} α[p, k] · f[p] for one view, with exact gradients to α and f."""
+    """out[v, c] = Σ_{(p, k): cells[v, p, k] = c} α[v, p, k] · f[v, p], with exact gradients to α and f."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, alpha: Tensor, cells: Tensor, count: int) -> Tensor:
         ctx.save_for_backward(features, alpha, cells)
-        if features.device.type == "cpu":
-            n, d = cells.shape
-            indptr = np.arange(0, n * d + 1, d, dtype=np.int32)
-            entries = (alpha.detach().numpy().ravel(), cells.numpy().ravel(), indptr)
+        views, n, d = cells.shape
+        if features.device.type != "cpu":
+            out = features.new_zeros(views, count + 1, features.shape[2])
+            for v in range(views):
+                terms = (alpha[v, :, :, None] * features[v, :, None]).flatten(0, 1)
+                out[v].index_add_(0, cells[v].reshape(-1), terms)
+            return out[:, :count]
+        out = features.new_empty(views, count, features.shape[2])
+        indptr = np.arange(0, n * d + 1, d, dtype=np.int32)
+        for v in range(views):
+            entries = (alpha[v].detach().numpy().ravel(), cells[v].numpy().ravel(), indptr)
             S = scipy.sparse.csc_matrix(entries, shape=(count + 1, n), copy=False)
-            return torch.from_numpy(S @ features.detach().numpy())[:count]
-        out = features.new_zeros(count + 1, features.shape[1])
-        out.index_add_(0, cells.reshape(-1), (alpha[..., None] * features[:, None]).flatten(0, 1))
-        return out[:count]
+            out[v] = torch.from_numpy(S @ features[v].detach().numpy())[:count]
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         features, alpha, cells = ctx.saved_tensors
-        padded = F.pad(grads[0].contiguous(), (0, 0, 0, 1))  # the row of "nowhere" has no gradient
-        grad_f = F.embedding_bag(cells, padded, per_sample_weights=alpha, mode="sum")
-        gathered = padded.index_select(0, cells.reshape(-1)).view(*cells.shape, -1)
-        grad_alpha = torch.bmm(gathered, features[:, :, None]).squeeze(-1)
+        grad_f, grad_alpha = torch.empty_like(features), torch.empty_like(alpha)
+        padded = F.pad(grads[0][0], (0, 0, 0, 1))  # the row of "nowhere" has no gradient
+        gathered = padded.new_empty(cells[0].numel(), padded.shape[1])
+        for v, grad in enumerate(grads[0]):
+            padded[:-1] = grad
+            grad_f[v] = F.embedding_bag(cells[v], padded, per_sample_weights=alpha[v], mode="sum")
+            torch.index_select(padded, 0, cells[v].reshape(-1), out=gathered)
+            torch.bmm(
+                gathered.view(*cells[v].shape, -1), features[v, :, :, None], out=grad_alpha[v, :, :, None]
+            )
         return grad_f, grad_alpha, None, None
 
 
-def lift(features: Tensor, alpha: Tensor, cells: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Lift one view: features (N, c), α (N, D), cells (N, D) → sums (c, ni, nj) and mass Σα (ni, nj), float32."""
-    with_mass = torch.cat([features, torch.ones_like(features[:, :1])], dim=1).float().contiguous()
-    out = _SparseLift.apply(with_mass, alpha.float().contiguous(), cells, window.ni * window.nj)  # type: ignore[no-untyped-call]
-    grid = out.t().reshape(-1, window.ni, window.nj)
-    return grid[:-1], grid[-1]
+def lift(features: Tensor, alpha: Tensor, cells: Tensor, window: Window) -> Tensor:
+    """Lift views: features (V, N, c), α (V, N, D), cells (V, N, D) → (V, ni, nj, c + 1) float32.
 
-
-def mean_with_neighbours(sums: Tensor, mass: Tensor, weight: float = 0.15, floor: float = 0.05) -> Tensor:
-    """Mass-weighted mean feature per cell, in which thin cells lean on their 5 × 5 neighbourhood.
-
-    sums (V, c, H, W), mass (V, 1, H, W) → (V, c, H, W). Far from the camera pixels are wider than cells and leave
-    holes; `weight` of the neighbourhood's mean fills them, and hardly changes cells that hold pixels of their own.
+    The first c are the sums per cell, the last is the mass Σα.
     """
-    around = F.avg_pool2d(torch.cat([sums, mass], dim=1), 5, 1, 2) * weight
-    return (sums + around[:, :-1]) / (mass + around[:, -1:] + floor)
+    with_mass = F.pad(features.float(), (0, 1), value=1.0)
+    out = _SparseLift.apply(with_mass, alpha.float().contiguous(), cells, window.ni * window.nj)  # type: ignore[no-untyped-call]
+    return out.view(len(cells), window.ni, window.nj, -1)  # type: ignore[no-any-return]
 
 
-def fold_subcells(x: Tensor, factor: int) -> Tensor:
-    """(V, c, f·H, f·W) → (V, c·f², H, W): the finer cells of a feature cell become channels."""
-    return F.pixel_unshuffle(x, factor)
+class _NeighbourMean(torch.autograd.Function):
+    """See :func:`mean_with_neighbours`; a function of its own, because autograd would keep ten maps of this size."""
+
+    @staticmethod
+    def forward(ctx: Any, lifted: Tensor, weight: float, floor: float) -> Tensor:
+        ctx.weight = weight
+        mass = lifted[..., -1:]
+        out = _box_mean(lifted).mul_(weight).add_(lifted)
+        total = out[..., -1:] + floor
+        out /= total
+        out[..., -1:] = torch.log1p(mass)
+        ctx.save_for_backward(out, total, mass)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        given = grads[0]
+        out, total, mass = ctx.saved_tensors
+        result = torch.empty_like(out)
+        for v in range(len(out)):  # one view at a time stays in the cache
+            grad = given[v] / total[v]
+            grad[..., -1] = -torch.einsum("...c,...c->...", grad[..., :-1], out[v, ..., :-1])
+            torch.add(grad, _box_mean(grad[None])[0], alpha=ctx.weight, out=result[v])
+            result[v, ..., -1:] += given[v, ..., -1:] / (1.0 + mass[v])
+        return result, None, None
+
+
+def _box_mean(x: Tensor) -> Tensor:
+    """Mean over 5 × 5 cells of (V, H, W, c), zeros beyond the edge. Symmetric: its own adjoint."""
+    if x.device.type != "cpu":
+        return F.avg_pool2d(x.permute(0, 3, 1, 2), 5, 1, 2).permute(0, 2, 3, 1)
+    out = torch.empty_like(x)
+    for source, target in zip(x.detach().numpy(), out.numpy(), strict=True):
+        cv2.boxFilter(source, -1, (5, 5), dst=target, borderType=cv2.BORDER_CONSTANT)
+    return out
+
+
+def mean_with_neighbours(lifted: Tensor, weight: float = 0.15, floor: float = 0.05) -> Tensor:
+    """Mass-weighted mean feature per cell, in which thin cells lean on their 5 × 5 neighbourhood, and log(1 + mass).
+
+    lifted (V, H, W, c + 1): sums and mass → (V, H, W, c + 1): means and density. Far from the camera pixels are
+    wider than cells and leave holes; `weight` of the neighbourhood's mean fills them, and hardly changes cells that
+    hold pixels of their own.
+    """
+    return _NeighbourMean.apply(lifted, weight, floor)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def seen_cells(mass: Tensor, factor: int, least: float) -> Tensor:
+    """Feature cells (V, H, W) bool with at least `least` mass in or next to their factor × factor finer cells.
+
+    mass (V, f·H, f·W). Every finer cell counts with the largest mass of its 3 × 3 neighbourhood.
+    """
+    near = mass
+    for dim in (1, 2):  # separately: torch's pooling is slow on a single channel
+        n = near.shape[dim]
+        padded = torch.cat([near.narrow(dim, 0, 1), near, near.narrow(dim, n - 1, 1)], dim)
+        near = torch.maximum(torch.maximum(padded.narrow(dim, 0, n), near), padded.narrow(dim, 2, n))
+    return F.avg_pool2d(near, factor) > least

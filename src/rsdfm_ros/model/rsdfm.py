@@ -13,7 +13,7 @@ from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE, Encoder
 from rsdfm_ros.model.heads.registry import Head, build_head
 from rsdfm_ros.model.interaction import Interaction
-from rsdfm_ros.model.mapping import fold_subcells, lift, lift_cells, mean_with_neighbours
+from rsdfm_ros.model.mapping import lift, lift_cells, mean_with_neighbours, seen_cells
 from rsdfm_ros.model.neck import Neck
 
 #: A cell counts as seen when this much probability mass fell in or next to it.
@@ -63,17 +63,15 @@ class RSDFM(nn.Module):
         size = (int(images.shape[2]), int(images.shape[3]))
         cells = lift_cells(cfg, size, ENCODER_STRIDE, K, T_map_camera, plane, fine)
         alpha = torch.softmax(logits.float(), dim=1)[:, :-1].flatten(2).transpose(1, 2)  # (V, N, D)
-        flat = features.float().flatten(2).transpose(1, 2)  # (V, N, c)
-        lifted = [lift(flat[v], alpha[v], cells[v], fine) for v in range(len(images))]
-        sums = torch.stack([s for s, _ in lifted])
-        mass = torch.stack([m for _, m in lifted])[:, None]
-        means = mean_with_neighbours(sums, mass)
-        density = torch.log1p(mass)
-        near = F.max_pool2d(mass.detach(), 3, 1, 1)
-        visible = F.avg_pool2d(near, cfg.subcells) > VISIBLE_MASS
-        maps = self.embed(
-            torch.cat([fold_subcells(means, cfg.subcells), fold_subcells(density, cfg.subcells)], 1)
-        )
+        lifted = lift(features.permute(0, 2, 3, 1).flatten(1, 2), alpha, cells, fine)
+        visible = seen_cells(lifted[..., -1].detach(), cfg.subcells, VISIBLE_MASS)[:, None]
+        conv, *rest = self.embed
+        assert isinstance(conv, nn.Conv2d)
+        # The finer cells of a feature cell are channels of the 1 × 1 convolution: one strided convolution on them.
+        kernel = conv.weight.view(cfg.channels, -1, cfg.subcells, cfg.subcells)
+        maps = F.conv2d(mean_with_neighbours(lifted).permute(0, 3, 1, 2), kernel, stride=cfg.subcells)
+        for layer in rest:
+            maps = layer(maps)
         return maps.float() * visible, visible, logits
 
     def fuse(
