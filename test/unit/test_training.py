@@ -18,6 +18,7 @@ from training_data import FlatWorld, K
 from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.geometry.rotations import is_rigid
 from rsdfm_ros.model.config import ModelConfig, load_model_config, model_config_from_dict
+from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import ModelStoreError, save_model, warm_start
@@ -26,10 +27,11 @@ from rsdfm_ros.training.augment import WorldMotion, perturb_pose
 from rsdfm_ros.training.codec import CodecObjective
 from rsdfm_ros.training.config import TrainingConfig, TrainingConfigError, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, learning_rate, prefetch
-from rsdfm_ros.training.objective import TrunkObjective, collate, height_distribution
-from rsdfm_ros.training.samples import TrunkSampler, pixel_heights
+from rsdfm_ros.training.objective import TrunkObjective, collate, height_distribution, lift_target
+from rsdfm_ros.training.samples import Sample, TrunkSampler, pixel_heights, resize_view
 from rsdfm_ros.training.temporal import TemporalObjective
 
+CONFIGS = Path(__file__).parents[2] / "config/model"
 SETTINGS = {
     "model": {
         "name": "tiny",
@@ -109,6 +111,37 @@ def test_height_targets_have_the_true_mean() -> None:
     mean = (target[0, :-1, 0] * np.array(bins)[:, None]).sum(axis=0)
     assert np.allclose(mean[:4], heights[0, 0, :4], atol=1e-5)
     assert target[0, -1, 0].tolist() == [0, 0, 0, 0, 0, 1, 0]
+
+
+def test_the_targets_of_the_absolute_lift_are_the_depths_of_the_same_points() -> None:
+    """Against the recorded depth of the picture itself."""
+    depths = tuple(np.linspace(10.0, 150.0, 40).tolist())
+    config = ModelConfig("absolute", image_height=64, image_width=96, lift="absolute", depths_m=depths)
+    view = FlatWorld().load(0, 0).views[0]
+    heights = pixel_heights(view, (32, 48))
+    heights[:4, :4] = 7.0  # a roof
+    sample = Sample(
+        images=view.image[None],
+        K=resize_view(view, (64, 96))[1][None],
+        T_map_camera=view.T_map_camera[None],
+        covariance=np.zeros((1, 6, 6)),
+        ages_s=np.zeros(1, np.float32),
+        heights=heights[None],
+        truth=Truth((FlatWorld().objects(0, 0),), np.zeros(0, bool)),
+    )
+    target = lift_target(sample, config)[0]
+    assert view.depth is not None
+    step = (view.depth.shape[0] // 32, view.depth.shape[1] // 48)
+    depth = view.depth[step[0] // 2 :: step[0], step[1] // 2 :: step[1]]
+    known = np.isfinite(heights) & (heights < 1.0) & (depth > 10.0) & (depth < 150.0)
+    mean = (target[:-1] * np.array(depths)[:, None, None]).sum(axis=0)
+    # The recorded pixels lie up to half a pixel beside the points of the grid.
+    assert known.mean() > 0.5 and np.abs(mean / depth - 1.0)[known].max() < 0.02
+    assert (target[-1, :4, :4] == 1.0).all() and (target[:-1, :4, :4] == 0.0).all()
+    assert np.array_equal(
+        lift_target(sample, ModelConfig("r"))[0],
+        height_distribution(heights[None], ModelConfig("r").heights_m)[0],
+    )
 
 
 def test_samples_depend_on_seed_and_index_alone() -> None:
@@ -301,10 +334,18 @@ def test_a_bad_training_configuration_is_refused(tmp_path: Path, bad: dict[str, 
 
 
 def test_the_shipped_configuration_is_valid() -> None:
-    path = Path(__file__).parents[2] / "config/model/nano.yaml"
+    path = CONFIGS / "nano.yaml"
     assert sum(p.numel() for p in RSDFM(load_model_config(path)).parameters()) <= 2_500_000  # 10 MB
     assert load_training_config(path).steps > 0
     assert K.shape == (3, 3)
+
+
+def test_the_two_lifts_are_compared_with_otherwise_equal_models() -> None:
+    relative, absolute = (CONFIGS / f"ablation_{lift}.yaml" for lift in ("relative", "absolute"))
+    assert load_training_config(relative) == load_training_config(absolute)
+    one, two = load_model_config(relative), load_model_config(absolute)
+    assert (one.lift, two.lift) == ("relative", "absolute")
+    assert dataclasses.replace(two, name=one.name, lift=one.lift, depths_m=()) == one
 
 
 def test_a_warm_start_takes_what_fits_and_names_the_rest(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsdfm_ros.geometry.boxes import rasterise
+from rsdfm_ros.geometry.camera import viewing_rays
 from rsdfm_ros.geometry.ground import position_sigma
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model.encoder import normalise_images
+from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.encoder import ENCODER_STRIDE, normalise_images
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.training.samples import Sample
 
@@ -62,6 +64,27 @@ def height_distribution(heights: np.ndarray, bins: Sequence[float]) -> np.ndarra
     return out
 
 
+def lift_target(sample: Sample, config: ModelConfig) -> np.ndarray:
+    """Soft targets (V, D + 1, h, w) of the encoder's bins: heights, or depths for the absolute lift.
+
+    Depths follow from the heights along the rays. Both lifts call "nothing" what is above the top height.
+    """
+    by_height = height_distribution(sample.heights, config.heights_m)
+    if config.lift == "relative":
+        return by_height
+    rows, columns = sample.heights.shape[1:]
+    grid = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1) * ENCODER_STRIDE
+    depths = np.full_like(sample.heights, np.nan)
+    for v, (K, T) in enumerate(zip(sample.K, sample.T_map_camera, strict=True)):
+        descent = -viewing_rays(grid, K, T)[..., 2]
+        down = descent > 1e-3
+        depths[v] = np.where(down, (T[2, 3] - sample.heights[v]) / np.where(down, descent, 1.0), np.nan)
+    nothing = by_height[:, -1:] > 0
+    out = height_distribution(np.where(nothing[:, 0], np.nan, depths), config.depths_m)
+    out[:, -1:] += nothing
+    return out
+
+
 def sigma_maps(sample: Sample, window: Window) -> np.ndarray:
     """Position uncertainty (A, 1, ni, nj) float32 in metres of every agent's map."""
     out = np.zeros((len(sample.images), 1, *window.shape), np.float32)
@@ -85,9 +108,7 @@ def collate(samples: Sequence[Sample], model: RSDFM, heads: Sequence[str]) -> Ba
         T_map_camera=torch.from_numpy(np.concatenate([s.T_map_camera for s in samples])),
         sigma=torch.from_numpy(np.concatenate([sigma_maps(s, config.window) for s in samples])),
         ages_s=torch.from_numpy(np.concatenate([s.ages_s for s in samples])),
-        height_target=torch.from_numpy(
-            np.concatenate([height_distribution(s.heights, config.bins) for s in samples])
-        ),
+        height_target=torch.from_numpy(np.concatenate([lift_target(s, config) for s in samples])),
         foreground=torch.from_numpy(np.stack(foreground)[:, None].astype(np.float32)),
         heads={
             n: {k: torch.from_numpy(np.stack([t[k] for t in per])) for k in per[0]}
