@@ -58,6 +58,9 @@ class FakeWorld:
         )
         return WorldFrame(k, k * 500_000_000, views, objects)
 
+    def layout_map(self) -> None:
+        return None
+
     def close(self) -> None:
         pass
 

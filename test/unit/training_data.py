@@ -9,6 +9,7 @@ from test_geometry import oblique_camera
 from test_model_heads import moved, traffic
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap, layout_of_rectangles
 from rsdfm_ros.data.nuscenes import SceneInfo
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.camera import intrinsics_from_fov, pixel_grid, viewing_rays
@@ -16,6 +17,9 @@ from rsdfm_ros.geometry.ground import GroundPlane, points_at_heights
 from rsdfm_ros.geometry.lattice import square_window
 
 K = intrinsics_from_fov(96, 64, 1.3)
+LAYOUT = layout_of_rectangles(
+    {"road": [(-60.0, -4.0, 60.0, 4.0), (8.0, -60.0, 16.0, 60.0)], "building": [(-20.0, 6.0, -8.0, 20.0)]}, 60.0
+)
 
 
 class FlatWorld:
@@ -26,6 +30,9 @@ class FlatWorld:
     def objects(self, scene: int, k: int) -> Objects:
         now = moved(traffic(seed=scene), 0.5 * k)
         return Objects(*(getattr(now, f) for f in list(vars(now))[:-1]), np.ones((len(now), 3)))
+
+    def layout(self, scene: int) -> LayoutMap | None:
+        return LAYOUT
 
     def load(
         self,

@@ -1,4 +1,4 @@
-"""Check data sets and describe how their tables are meant: `rsdfm data check DIR`, `rsdfm data describe DIR`."""
+"""Check data sets, describe how their tables are meant, add layouts: `rsdfm data check|describe|layout DIR`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 
+from rsdfm_ros.data.add_layout import add_layout
 from rsdfm_ros.data.check import Report, check
 from rsdfm_ros.data.description import FILE_NAME
 from rsdfm_ros.data.presets import PRESETS
@@ -33,12 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     describing.add_argument("data", type=Path, nargs="?", metavar="DIR", help=f"write {FILE_NAME} there")
     describing.add_argument("--preset", choices=sorted(PRESETS), required=True, help="what to start from")
+    layout = what.add_parser("layout", help="add masks of roads and buildings to a simulated data set")
+    layout.add_argument("data", type=Path, metavar="DIR", help="folder made by rsdfm simulate")
+    layout.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="leave DIR alone: make a data set there, with links to its pictures (default: add them in DIR)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm data`; 1 if a check found something that forbids using the set."""
     if args.what == "describe":
         return _describe(args)
+    if args.what == "layout":
+        return _layout(args)
     report = check(args.data, decode=args.images)
     if args.json:
         problems = [asdict(problem) for problem in report.problems]
@@ -46,6 +58,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(report)
     return EXIT_PROBLEMS if report.grave else 0
+
+
+def _layout(args: argparse.Namespace) -> int:
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("scenes")
+        added = add_layout(
+            args.data, args.out, progress=lambda n, total: bar.update(task, completed=n, total=total)
+        )
+    print(f"{args.out or args.data}: layouts of {added} scenes added", file=sys.stderr)
+    return 0
 
 
 def _describe(args: argparse.Namespace) -> int:

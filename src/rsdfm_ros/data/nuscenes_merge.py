@@ -54,7 +54,7 @@ def merge(root: Path | str, *, parameters: Mapping[str, object] | None = None) -
     channels: set[str] = set()
     side: Record = {"format": schema.SIDE_FORMAT, "parameters": dict(parameters or {}), "scenes": {}}
     for path in fragments:
-        fragment = _read_fragment(path)
+        fragment = read_fragment(path)
         for name, rows in fragment["tables"].items():
             tables[name] += rows
         channels.update(fragment["channels"])
@@ -75,7 +75,8 @@ def merge(root: Path | str, *, parameters: Mapping[str, object] | None = None) -
     return target
 
 
-def _read_fragment(path: Path) -> Record:
+def read_fragment(path: Path) -> Record:
+    """The tables and side information of a finished scene. Raises: DatasetError if the file is no such thing."""
     try:
         fragment: Record = json.loads(gzip.decompress(path.read_bytes()))
         if fragment["format"] == schema.SIDE_FORMAT and set(fragment["tables"]) <= set(schema.TABLES):
@@ -103,11 +104,14 @@ def _add_static_tables(root: Path, tables: dict[str, list[Record]], channels: li
         {"token": token, "level": level, "description": f"visible share {level[1:]} % from the best UAV"}
         for token, level, _ in schema.VISIBILITY_LEVELS
     ]
-    # nuscenes-devkit opens a map mask for every log; ours says nothing.
+    # nuscenes-devkit opens a map mask for every log; where a scene has no layout, it says nothing.
+    known = {log for row in tables["map"] for log in row["log_tokens"]}
+    logs = [row["token"] for row in tables["log"] if row["token"] not in known]
+    if not logs:
+        return
     mask = "maps/empty.png"
     _, png = cv2.imencode(".png", np.zeros((16, 16), np.uint8))
     write_atomically(root / mask, png.tobytes())
-    logs = [row["token"] for row in tables["log"]]
-    tables["map"] = [
+    tables["map"].append(
         {"token": schema.token("map"), "log_tokens": logs, "category": "semantic_prior", "filename": mask}
-    ]
+    )

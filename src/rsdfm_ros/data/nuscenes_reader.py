@@ -22,7 +22,9 @@ from rsdfm_ros.data import conventions
 from rsdfm_ros.data.description import Description
 from rsdfm_ros.data.errors import MissingFileError, TableError
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes_check_tables import check_tables
+from rsdfm_ros.data.nuscenes_layout import LayoutSource, read_layouts
 from rsdfm_ros.data.nuscenes_objects import Annotations, SideFile, read_annotations, read_objects
 from rsdfm_ros.data.nuscenes_pictures import (
     Picture,
@@ -65,7 +67,7 @@ class SceneInfo:
 @dataclass(frozen=True)
 class Scene:
     """Everything about a scene but its pixels: pictures[k][a] of all cameras of agent a (none where they are missing),
-    objects[k], and where the map begins in the right-handed world of the tables (m).
+    objects[k], where the map begins in the right-handed world of the tables (m), and its layout, if there is one.
     """
 
     info: SceneInfo
@@ -73,6 +75,7 @@ class Scene:
     pictures: tuple[tuple[tuple[Picture, ...], ...], ...]
     objects: tuple[Objects, ...]
     origin: tuple[float, float, float]
+    layout: LayoutSource | None = None
 
 
 class Dataset:
@@ -120,6 +123,14 @@ class Dataset:
     def objects(self, scene: int, k: int) -> Objects:
         """The objects of frame k of a scene, without touching a picture. IndexError beyond the ends."""
         return self._scenes[scene].objects[_within(k, self._scenes[scene])]
+
+    def layout(self, scene: int) -> LayoutMap | None:
+        """What stands still in a scene, in the map frame; None where the map table has no mask that says what it shows.
+
+        Raises: MissingFileError if the mask is damaged.
+        """
+        chosen = self._scenes[scene]
+        return None if chosen.layout is None else chosen.layout.read(chosen.origin)
 
     def load(
         self,
@@ -203,10 +214,13 @@ def _open(root: Path, folder: Path, description: Description | None, split: str 
     ignored: Counter[str] = Counter()
     notes = read_annotations(tables, description, stamps, ignored)
     places = channel_positions(tables, description)
+    layouts = read_layouts(root, folder)
     scenes = []
     for n, rows in enumerate(members):
         if len(rows):
-            scenes.append(_scene(n, rows, stamps, tables, side, description, pictures, notes, places))
+            scene = _scene(n, rows, stamps, tables, side, description, pictures, notes, places)
+            layout = layouts.get(str(tables["scene"].rows[n].get("log_token")))
+            scenes.append(replace(scene, layout=layout))
     return Dataset(root, tuple(scenes), dict(ignored), description)
 
 

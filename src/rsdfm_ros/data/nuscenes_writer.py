@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data import nuscenes_schema as schema
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.data.nuscenes_layout import write_layout
 from rsdfm_ros.data.nuscenes_merge import Record, encode_json, fragment_path, write_atomically
 from rsdfm_ros.geometry.rotations import inverse, is_rigid
 
@@ -30,14 +32,24 @@ class SceneWriter:
     """Takes the frames of one scene in order; :meth:`finish` makes the scene part of the dataset.
 
     root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
-    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit.
+    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a mask
+    in the map table.
     """
 
-    def __init__(self, root: Path | str, name: str, *, seed: int | None = None, depth: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path | str,
+        name: str,
+        *,
+        seed: int | None = None,
+        depth: bool = False,
+        layout: LayoutMap | None = None,
+    ) -> None:
         self.root = Path(root)
         self.name = name
         self.seed = seed
         self.depth = depth
+        self.layout = layout
         self.scene_token = schema.token("scene", name, seed)
         self.agents: tuple[str, ...] = ()
         self._cameras: tuple[tuple[str, str], ...] = ()
@@ -199,6 +211,7 @@ class SceneWriter:
             "date_captured": "",
             "location": "simulated",
         }
+        maps = [] if self.layout is None else [write_layout(self.root, self.name, log, self.layout)]
         fragment = {
             "format": schema.SIDE_FORMAT,
             "tables": {
@@ -210,6 +223,7 @@ class SceneWriter:
                 "calibrated_sensor": list(self._calibrated.values()),
                 "instance": [self._instances[i] for i in sorted(self._instances)],
                 "sample_annotation": annotations,
+                "map": maps,
             },
             "channels": list(self._data),
             "side": {
@@ -230,10 +244,16 @@ class SceneWriter:
 
 
 def write_scene(
-    root: Path | str, name: str, frames: Iterable[WorldFrame], *, seed: int | None = None, depth: bool = False
+    root: Path | str,
+    name: str,
+    frames: Iterable[WorldFrame],
+    *,
+    seed: int | None = None,
+    depth: bool = False,
+    layout: LayoutMap | None = None,
 ) -> Path:
     """Writes a whole scene; see :class:`SceneWriter`. Call nuscenes_merge.merge when the last scene is written."""
-    writer = SceneWriter(root, name, seed=seed, depth=depth)
+    writer = SceneWriter(root, name, seed=seed, depth=depth, layout=layout)
     for frame in frames:
         writer.add(frame)
     return writer.finish()

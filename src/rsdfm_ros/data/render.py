@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from rsdfm_ros.data.errors import DatasetError, ParameterMismatchError
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes_merge import encode_json, fragment_path, write_atomically
 from rsdfm_ros.data.nuscenes_writer import SceneWriter
 
@@ -32,6 +33,9 @@ class World(Protocol):
 
     def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
         """The k-th frame."""
+
+    def layout_map(self) -> LayoutMap | None:
+        """What stands still, None where that is not known."""
 
     def close(self) -> None:
         """Frees the renderer."""
@@ -271,8 +275,10 @@ def _render_scene(
     connection: Any, root: Path, parameters: Parameters, n: int, make_world: WorldFactory
 ) -> None:
     seed = parameters.seed + n
-    writer = SceneWriter(root, parameters.scene_name(n), seed=seed, depth=parameters.depth)
     with contextlib.closing(make_world(seed, parameters.uavs)) as world:
+        writer = SceneWriter(
+            root, parameters.scene_name(n), seed=seed, depth=parameters.depth, layout=world.layout_map()
+        )
         for k in range(parameters.frames):
             writer.add(world.frame(k, depth=parameters.depth))
             connection.send(("frame", None))

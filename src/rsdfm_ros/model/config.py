@@ -90,7 +90,19 @@ class ModelConfig:
 
     def digest(self) -> bytes:
         """SHA-256 of the configuration."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).digest()
+        return _digest(self.to_dict())
+
+    def wire_digest(self) -> bytes:
+        """SHA-256 of the settings that determine what the features of another agent mean."""
+        return _digest({k: v for k, v in self.to_dict().items() if k not in _OWN_AFFAIRS})
+
+
+#: Settings of what an agent does with features once they are fused, and where.
+_OWN_AFFAIRS = ("name", "window_tiles", "neck_widths", "history", "horizon", "heads")
+
+
+def _digest(values: dict[str, Any]) -> bytes:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
 
 
 def model_config_from_dict(values: dict[str, Any]) -> ModelConfig:

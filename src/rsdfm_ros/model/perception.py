@@ -24,7 +24,7 @@ from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.exchange import Exchange
 from rsdfm_ros.model.heads.detection import DetectionHead, Detections
-from rsdfm_ros.model.heads.registry import Head
+from rsdfm_ros.model.heads.registry import Head, TaskAnswer, plug_ins
 from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
 from rsdfm_ros.model.maps import AgentBev, FusedMap, as_int8
@@ -36,7 +36,7 @@ from rsdfm_ros.model.region import (
     window_around,
 )
 from rsdfm_ros.model.rsdfm import RSDFM
-from rsdfm_ros.model.store import load_model, state_fingerprint
+from rsdfm_ros.model.store import load_model, wire_fingerprint
 
 __all__ = ["AgentBev", "FusedMap", "Perception"]
 
@@ -56,7 +56,7 @@ class Perception(Exchange):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = RSDFM(config)
-        return cls(model, state_fingerprint(model))
+        return cls(model, wire_fingerprint(model))
 
     def at(self, region: Window) -> Perception:
         """The same weights on another part of the lattice; nothing is copied.
@@ -197,6 +197,18 @@ class Perception(Exchange):
             now = pad_instances(now, window, self.output_window)
         whole = head.decode(self._outputs(head, history), now, threshold=threshold, window=window)
         return crop_prediction(whole, window, self.output_window) if part else whole
+
+    @property
+    def plug_ins(self) -> tuple[str, ...]:
+        """The tasks of this model beside detection, segmentation and trajectories."""
+        return plug_ins(self.config.heads)
+
+    @torch.inference_mode()
+    def answer(self, name: str, history: Sequence[FusedMap]) -> TaskAnswer:
+        """What a plug-in head says of a history of fused maps, newest last, for the region."""
+        head = self._head(name)
+        visible = history[-1].visible.cpu().numpy() if history else np.zeros(self.window.shape, np.bool_)
+        return head.answer(self._outputs(head, history), visible, self.window, self.region)
 
     @torch.inference_mode()
     def objectness(self, history: Sequence[FusedMap]) -> Tensor:

@@ -24,19 +24,38 @@ class ModelStoreError(RsdfmError):
     """A model folder that is missing, damaged or not what it says."""
 
 
-def fingerprint(config_digest: bytes, weights_sha256: str) -> int:
-    """64-bit identity of a model: agents whose fingerprints differ cannot understand each other's features."""
-    joint = hashlib.sha256(config_digest + bytes.fromhex(weights_sha256)).digest()
-    return int.from_bytes(joint[:8], "little")
+#: Parts of the network that make what travels, and those that make task features of it.
+WIRE_PARTS = ("encoder", "embed", "compression", "interaction")
+TRUNK_PARTS = (*WIRE_PARTS, "neck")
+
+
+def wire_fingerprint(model: RSDFM) -> int:
+    """64-bit identity of what a model's features mean: agents that differ in it cannot understand each other.
+
+    Encoder, mapping, compression and interaction (which merges the maps of several cameras before they are sent) count,
+    by their settings and tensors. Neck, heads, window and name do not: UAVs with different tasks fuse each other's maps.
+    """
+    return _identity(model.config.wire_digest(), model, WIRE_PARTS)
 
 
 def state_fingerprint(model: RSDFM) -> int:
-    """Fingerprint of a model that was never saved: hashes its tensors."""
+    """64-bit identity of a whole model: settings and all tensors."""
+    return _identity(model.config.digest(), model)
+
+
+def trunk_fingerprint(model: RSDFM) -> int:
+    """64-bit identity of all that makes the task features; heads do not count."""
+    return _identity(model.config.wire_digest(), model, TRUNK_PARTS)
+
+
+def _identity(config_digest: bytes, model: RSDFM, parts: tuple[str, ...] = ()) -> int:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return fingerprint(model.config.digest(), digest.hexdigest())
+        if not parts or name.partition(".")[0] in parts:
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    joint = hashlib.sha256(config_digest + digest.digest()).digest()
+    return int.from_bytes(joint[:8], "little")
 
 
 def save_model(folder: str | Path, model: RSDFM, about: dict[str, Any]) -> Path:
@@ -87,7 +106,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
 
 
 def load_model(folder: str | Path) -> tuple[RSDFM, dict[str, Any], int]:
-    """The network in evaluation mode, its manifest and its fingerprint.
+    """The network in evaluation mode, its manifest and its fingerprint on the wire.
 
     Raises ModelStoreError if the weights do not hash to what the manifest says or do not fit its configuration.
     """
@@ -105,7 +124,7 @@ def load_model(folder: str | Path) -> tuple[RSDFM, dict[str, Any], int]:
     config = model_config_from_dict(manifest["config"])
     model = RSDFM(config)
     load_state(model, load_file(path), path)
-    return model.eval(), manifest, fingerprint(config.digest(), actual)
+    return model.eval(), manifest, wire_fingerprint(model)
 
 
 def load_state(model: RSDFM, state: dict[str, Tensor], source: str | Path) -> None:

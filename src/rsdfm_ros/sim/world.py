@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.layout import Layout, make_layout
+from rsdfm_ros.sim.layout_map import layout_map
 from rsdfm_ros.sim.population import populate
 from rsdfm_ros.sim.scene import Z_FAR_M, build_scene
 from rsdfm_ros.sim.truth import box_corners, silhouette_areas, visibility
@@ -63,6 +65,10 @@ class World:
     def layout(self) -> Layout:
         """Streets, buildings, trees and parking places."""
         return self._layout
+
+    def layout_map(self) -> LayoutMap:
+        """Roads and buildings as a raster."""
+        return layout_map(self._layout)
 
     def poses(self, k: int) -> list[NDArray[np.float64]]:
         """T_map_camera (4, 4) of every agent at frame k."""

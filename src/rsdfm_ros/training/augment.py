@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.geometry.rotations import rotation_vector, transform, wrap_angle
 
 Array = NDArray[np.float64]
@@ -52,6 +53,11 @@ class WorldMotion:
             yaws=wrap_angle(yaws + self.yaw),
             velocities=objects.velocities @ M[:2, :2].T,
         )
+
+
+def moved_layout(layout: LayoutMap | None, motion: WorldMotion) -> LayoutMap | None:
+    """A layout, where there is one, in the new frame."""
+    return None if layout is None else layout.moved(motion.matrix)
 
 
 def random_motion(rng: np.random.Generator, translate_m: float) -> WorldMotion:

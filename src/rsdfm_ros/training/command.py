@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rsdfm_ros.data.nuscenes import Dataset, open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.device import autocast_arguments, choose_device
+from rsdfm_ros.model.heads.registry import import_plugins, plug_ins
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import read_manifest, save_model, warm_start
 from rsdfm_ros.training.codec import CodecObjective
@@ -27,7 +29,7 @@ from rsdfm_ros.training.config import TrainingConfig, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch, run_stage
 from rsdfm_ros.training.objective import Batch, TrunkObjective, collate
 from rsdfm_ros.training.samples import TrunkSampler
-from rsdfm_ros.training.temporal import FeatureCache, TemporalObjective, TemporalSampler
+from rsdfm_ros.training.temporal import FeatureCache, TemporalObjective, TemporalSampler, temporal_heads
 
 TRUNK_LOSSES = (
     "detection.heat",
@@ -63,6 +65,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=float, help="time limit of the trunk stage; the schedule adapts to it"
     )
+    parser.add_argument(
+        "--head",
+        metavar="NAME",
+        help="teach the model of --init one more task, such as layout, instead of training a model",
+    )
+    parser.add_argument(
+        "--freeze-trunk", action="store_true", help="with --head: leave every other weight as it is"
+    )
+    parser.add_argument(
+        "--steps", type=int, help="overrides the optimiser steps of the trunk stage, or of --head"
+    )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module that registers a head; may be repeated",
+    )
     parser.add_argument("--temporal-minutes", type=float, help="time limit of the temporal stage")
     parser.add_argument("--codec-minutes", type=float, help="time limit of the codec stage")
     parser.add_argument("--seed", type=int, help="overrides the seed of the configuration")
@@ -72,9 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, stage by stage; everything that is finished is kept when the run is repeated."""
+    import_plugins(args.plugin)
     model_config, config = load_model_config(args.config), load_training_config(args.config)
     if args.seed is not None:
         config = dataclasses.replace(config, seed=args.seed)
+    if args.steps is not None:
+        changed = {"head_steps" if args.head else "steps": args.steps}
+        config = dataclasses.replace(config, **changed)
     datasets = [open_dataset(path) for path in args.data]
     for path, one in zip(args.data, datasets, strict=True):
         if not any(s.frames for s in one.scenes):
@@ -87,6 +111,11 @@ def run(args: argparse.Namespace) -> int:
     dataset = datasets[0] if len(datasets) == 1 else Dataset.together(datasets)
     if args.threads:
         torch.set_num_threads(args.threads)
+    from rsdfm_ros.training import add_head  # which uses this module
+
+    if args.head:
+        return add_head.run(args, dataset, config)
+    add_head.require(dataset, list(model_config.heads), args.data)
     device = choose_device(args.device, int(os.environ.get("LOCAL_RANK", "0")))
     rank, world = _join(device)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -99,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         times = {"trunk": _train_trunk(trained, dataset, config, args, device, rank, world)}
         if rank == 0:
-            if config.temporal_steps:
+            if config.temporal_steps and temporal_heads(trained):
                 times["temporal"] = _train_temporal(trained, dataset, config, args, device)
             if config.codec_steps:
                 times["codec"] = _tune_codec(trained, dataset, config, args, device)
@@ -111,6 +140,12 @@ def run(args: argparse.Namespace) -> int:
         if world > 1:
             dist.destroy_process_group()
     return 0
+
+
+def trunk_losses(model: RSDFM, heads: Sequence[str]) -> list[str]:
+    """Names of the losses of these heads that are trained with the trunk."""
+    ours = [name for name in TRUNK_LOSSES if name.partition(".")[0] in heads]
+    return ours + [f"{name}.{loss}" for name in plug_ins(heads) for loss in model.head(name).loss_names]
 
 
 def _join(device: torch.device) -> tuple[int, int]:
@@ -144,7 +179,7 @@ def _train_trunk(
     world: int,
 ) -> dict[str, Any]:
     heads = [n for n in model.config.heads if not model.head(n).temporal]
-    objective = TrunkObjective(model, heads, TRUNK_LOSSES).to(device)
+    objective = TrunkObjective(model, heads, trunk_losses(model, heads)).to(device)
     optimiser = _optimiser(objective, config)
     clock = Clock(config.steps, args.minutes * 60 if args.minutes else None)
     checkpoints = Checkpoints(args.out / "trunk.pt")
@@ -162,6 +197,8 @@ def _train_trunk(
 
     def step(batch: Batch, progress: float) -> dict[str, float]:
         rng = np.random.default_rng([config.seed, 6, clock.step])  # the same on every rank
+        # What torch draws depends on the step alone too, so that a resumed run equals one in a single go.
+        torch.manual_seed(int(np.random.default_rng([config.seed, 10, clock.step, rank]).integers(1 << 62)))
         cells = 0
         if progress >= config.codec_from and rng.random() < config.codec_share:
             cells = _draw_cells(rng, config, args)
@@ -325,18 +362,23 @@ def _times(clock: Clock, per_step: int) -> dict[str, Any]:
     return {"steps": clock.step, "samples": clock.step * per_step, "minutes": round(clock.elapsed_s / 60, 1)}
 
 
+def data_facts(dataset: Dataset) -> dict[str, Any]:
+    """What a manifest says of the data that a model has seen."""
+    scenes = dataset.scenes
+    return {
+        "scenes": len(scenes),
+        "frames": sum(s.frames for s in scenes),
+        "seeds": sorted(s.seed for s in scenes if s.seed is not None),
+    }
+
+
 def _about(
     args: argparse.Namespace, config: TrainingConfig, dataset: Dataset, times: dict[str, Any]
 ) -> dict[str, Any]:
-    scenes = dataset.scenes
     return {
         "training": {
             "settings": json.loads(json.dumps(dataclasses.asdict(config))),
-            "data": {
-                "scenes": len(scenes),
-                "frames": sum(s.frames for s in scenes),
-                "seeds": sorted(s.seed for s in scenes if s.seed is not None),
-            },
+            "data": data_facts(dataset),
             "stages": times,
             "init": None if args.init is None else read_manifest(args.init)["weights_sha256"],
             "torch": str(torch.__version__),

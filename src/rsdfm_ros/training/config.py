@@ -33,6 +33,13 @@ class TrainingConfig:
     """Optimiser steps of the last stage, which tunes the compression alone on the frozen rest."""
     codec_rate: float = 1e-3
     """Peak learning rate of that stage."""
+    head_samples: int = 400
+    """Samples of cached features on which `--head` trains a plug-in."""
+    head_scenes: int = 0
+    """How many scenes they come from, the first ones; 0 means all."""
+    head_steps: int = 500
+    """Optimiser steps of `--head`."""
+    head_batch: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup: float = 0.05
@@ -59,6 +66,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if (
             min(self.batch_frames, self.steps, self.temporal_batch) < 1
+            or min(self.head_samples, self.head_steps, self.head_batch) < 1
             or min(self.temporal_steps, self.codec_steps) < 0
         ):
             raise TrainingConfigError("batch sizes and steps must be positive")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import torch
@@ -122,6 +125,35 @@ class Checkpoints:
         return True
 
 
+@contextlib.contextmanager
+def interrupts_wait() -> Iterator[Callable[[], None]]:
+    """Keeps Ctrl-C and SIGTERM back until the function it gives is called, which raises KeyboardInterrupt then.
+
+    A step that was cut in two would leave running means of half a step in the checkpoint. A second signal does not wait.
+    """
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        if came:
+            raise KeyboardInterrupt
+        came = True
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+        yield check
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield check
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run_stage(
     name: str,
     module: nn.Module,
@@ -138,11 +170,16 @@ def run_stage(
     save_every_s: float = 120.0,
     main: bool = True,
 ) -> None:
-    """Run a stage to its end; a checkpoint is saved now and then, at the end, and on the way out of an interrupt."""
+    """Run a stage to its end; a checkpoint is saved now and then, at the end, and after an interrupt.
+
+    A run that is interrupted and goes on gives the weights of one in a single go, bit for bit, where steps limit it (and
+    not time) and nothing else differs.
+    """
     averages: dict[str, float] = {}
     last_save = last = time.monotonic()
-    try:
+    with interrupts_wait() as interrupted, _saved(main, checkpoints, module, optimiser, clock):
         while clock.progress < 1.0:
+            interrupted()
             rate = learning_rate(clock.progress, peak_rate, warmup)
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -161,6 +198,16 @@ def run_stage(
             if main and now - last_save > save_every_s:
                 checkpoints.save(module, optimiser, clock)
                 last_save = now
+        interrupted()
+
+
+@contextlib.contextmanager
+def _saved(
+    main: bool, checkpoints: Checkpoints, module: nn.Module, optimiser: torch.optim.Optimizer, clock: Clock
+) -> Iterator[None]:
+    """Saves a checkpoint at the end and on the way out of an interrupt."""
+    try:
+        yield
     except KeyboardInterrupt:
         if main:
             checkpoints.save(module, optimiser, clock)

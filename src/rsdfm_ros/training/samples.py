@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -15,8 +16,8 @@ from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.geometry.camera import scaled_intrinsics, viewing_rays
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE
-from rsdfm_ros.model.heads.registry import Truth
-from rsdfm_ros.training.augment import WorldMotion, colour_jitter, perturb_pose, random_motion
+from rsdfm_ros.model.heads.registry import Truth, needs_of
+from rsdfm_ros.training.augment import WorldMotion, colour_jitter, moved_layout, perturb_pose, random_motion
 from rsdfm_ros.training.box_heights import box_heights
 from rsdfm_ros.training.config import TrainingConfig
 
@@ -67,11 +68,21 @@ def seen_by(objects: Objects, agents: Sequence[int]) -> NDArray[np.bool_]:
     return visible
 
 
+def agent_count(rng: np.random.Generator, config: TrainingConfig, total: int) -> int:
+    """How many of `total` agents are fused, drawn by `agents_weights`."""
+    weights = np.array(config.agents_weights[:total])
+    if weights.any():
+        return 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
+    return total  # only numbers that this scene does not have are wanted: take all
+
+
 class TrunkSampler:
     """Draws augmented samples of single instants, deterministic in (seed, index)."""
 
     def __init__(self, dataset: Dataset, model: ModelConfig, config: TrainingConfig) -> None:
         self.dataset, self.model, self.config = dataset, model, config
+        self.wants_layout = "layout" in needs_of(model.heads)
+        self.layouts = lru_cache(maxsize=64)(lambda scene: dataset.layout(scene))
         self.frames = [
             (s, k)
             for s, scene in enumerate(dataset.scenes)
@@ -94,11 +105,7 @@ class TrunkSampler:
         info = self.dataset.scenes[scene]
         present = self._present(scene, k)
         total = len(present)
-        weights = np.array(self.config.agents_weights[:total])
-        if weights.any():
-            count = 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
-        else:  # only numbers that this scene does not have are wanted: take all
-            count = total
+        count = agent_count(rng, self.config, total)
         agents = [present[int(a)] for a in rng.permutation(total)[:count]]
         delays = [0] + [int(k > 0 and rng.random() < self.config.delay_share) for _ in agents[1:]]
         motion = random_motion(rng, self.config.translate_m)
@@ -116,7 +123,8 @@ class TrunkSampler:
                 ages.append(0.5 * delay)
                 owners.append(place)
         objects = self.dataset.objects(scene, k)
-        truth = Truth((motion.objects(objects),), seen_by(objects, agents))
+        layout = self.layouts(scene) if self.wants_layout else None
+        truth = Truth((motion.objects(objects),), seen_by(objects, agents), moved_layout(layout, motion))
         return Sample(
             images=np.stack([v[0] for v in views]),
             K=np.stack([v[1] for v in views]),

@@ -1,13 +1,17 @@
 """What a task head is, and how it is found by name.
 
 A head reads the shared task features and nothing else, so that a task can be added, or trained on a frozen trunk,
-without touching the other tasks or what travels between UAVs.
+without touching the other tasks or what travels between UAVs. Detection, segmentation and trajectories have functions
+and nodes of their own; every other head is a plug-in, which answers through `answer` and is run online and evaluated
+without anybody knowing what it does (docs/tutorials/add_your_own_task.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -15,8 +19,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
+
+
+BUILT_IN: tuple[str, ...] = ("detection", "segmentation", "trajectory")
+"""Heads with functions and nodes of their own."""
+
+ENTRY_POINTS = "rsdfm_ros.heads"
+"""Group of entry points under which installed packages name modules that register heads."""
+
+Figures = dict[str, tuple[float, float]]
+"""Name of a figure → what a frame adds to its numerator and to its denominator."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +40,24 @@ class Truth:
     """What a head learns from: the objects now and in the coming frames.
 
     objects: the present, then up to `horizon` later frames 0.5 s apart · seen (N,) bool over the present objects:
-    whether any agent whose features were fused sees them; unseen ones are left out of the losses.
+    whether any agent whose features were fused sees them; unseen ones are left out of the losses · layout: what stands
+    still, where the data set knows it and a head needs it.
     """
 
     objects: tuple[Objects, ...]
     seen: NDArray[np.bool_]
+    layout: LayoutMap | None = None
+
+
+class TaskAnswer:
+    """What a plug-in head says about one instant; subclasses hold it."""
+
+    def figures(self, truth: Truth, area: Window) -> Figures:
+        """How good the answer is within `area`, for `rsdfm evaluate`: sums over frames are divided; nothing by default.
+
+        truth: the objects of the present and of the coming frames, which of them an agent in use sees, the layout.
+        """
+        return {}
 
 
 class Head(nn.Module):
@@ -41,6 +70,12 @@ class Head(nn.Module):
     """Modules of a head that are trained on sequences, when the rest is not."""
     temporal_losses: ClassVar[tuple[str, ...]] = ()
     """Losses that belong to these modules."""
+    loss_names: ClassVar[tuple[str, ...]] = ()
+    """What `losses` returns (of a plug-in)."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What the truth must hold beside objects: "layout"."""
+    messages: ClassVar[Mapping[str, str]] = {}
+    """Topic → type of the ROS message that a plug-in publishes online, such as nav_msgs/msg/OccupancyGrid."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -56,6 +91,20 @@ class Head(nn.Module):
 
     def losses(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
         """Scalar losses by name; each gets an uncertainty weight of its own."""
+        raise NotImplementedError
+
+    def answer(
+        self, outputs: dict[str, Tensor], visible: NDArray[np.bool_], window: Window, region: Window
+    ) -> TaskAnswer:
+        """What a plug-in says, of the raw outputs of the first sample.
+
+        visible (ni, nj): feature cells that an agent in use sees · window: the feature cells that the maps cover ·
+        region: the part of it that an answer is wanted for.
+        """
+        raise NotImplementedError
+
+    def fill(self, topic: str, message: Any, answer: TaskAnswer) -> None:
+        """Put an answer into an empty message of `topic`, whose header is set already."""
         raise NotImplementedError
 
 
@@ -77,15 +126,50 @@ def register_head(name: str) -> Callable[[H], H]:
 
 
 def head_names() -> tuple[str, ...]:
-    """The registered heads."""
-    from rsdfm_ros.model.heads import detection, segmentation, trajectory  # noqa: F401  registers them
+    """The registered heads: ours, those of installed packages (entry points), and of plug-ins imported before."""
+    from rsdfm_ros.model.heads import detection, layout, segmentation, trajectory  # noqa: F401  registers them
 
+    for entry in entry_points(group=ENTRY_POINTS):
+        _import(entry.module, f"entry point {entry.name!r} of group {ENTRY_POINTS}")
     return tuple(sorted(_HEADS))
+
+
+def import_plugins(modules: Iterable[str]) -> None:
+    """Import modules that register heads; RsdfmError names one that cannot be imported."""
+    for module in modules:
+        _import(module, f"--plugin {module}")
+
+
+def _import(module: str, source: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise RsdfmError(
+            f"{source}: cannot import {module} ({error}); is it installed, or in PYTHONPATH?"
+        ) from error
+
+
+def head_class(name: str) -> type[Head]:
+    """The class of a head by its registered name; RsdfmError lists the known ones."""
+    known = head_names()
+    if name not in known:
+        raise RsdfmError(
+            f"there is no head {name!r}; registered are {', '.join(known)}. Heads of other packages are found by their "
+            f"entry point in {ENTRY_POINTS}, or with --plugin MODULE"
+        )
+    return _HEADS[name]
+
+
+def plug_ins(names: Iterable[str]) -> tuple[str, ...]:
+    """The heads among `names` that are plug-ins."""
+    return tuple(name for name in names if name not in BUILT_IN)
+
+
+def needs_of(names: Iterable[str]) -> frozenset[str]:
+    """What the truth must hold for these heads beside objects."""
+    return frozenset(need for name in names for need in head_class(name).needs)
 
 
 def build_head(name: str, config: ModelConfig) -> Head:
     """A head by its registered name; RsdfmError lists the known ones."""
-    known = head_names()
-    if name not in known:
-        raise RsdfmError(f"there is no head {name!r}; registered are {', '.join(known)}")
-    return _HEADS[name](config)
+    return head_class(name)(config)

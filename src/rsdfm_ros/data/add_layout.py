@@ -1,0 +1,85 @@
+"""Adds layout masks to a simulated data set that was made without them; nothing is rendered again."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from rsdfm_ros.data.errors import DatasetError
+from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.data.nuscenes_layout import write_layout
+from rsdfm_ros.data.nuscenes_merge import encode_json, fragment_path, merge, read_fragment, write_atomically
+from rsdfm_ros.data.render import PARAMETERS_FILE, locked, read_parameters
+
+COPIED = ("scenes", PARAMETERS_FILE)
+LINKED = ("samples", "depth")
+
+
+def simulated_layout(seed: int) -> LayoutMap:
+    """The layout of a world of the built-in simulator."""
+    from rsdfm_ros.sim.layout_map import layout_of_seed
+
+    return layout_of_seed(seed)
+
+
+def add_layout(
+    root: Path,
+    out: Path | None = None,
+    *,
+    layout_of: Callable[[int], LayoutMap] = simulated_layout,
+    progress: Callable[[int, int], None] = lambda n, total: None,
+) -> int:
+    """Writes the layout of every scene that has none; returns how many that were.
+
+    out: leave `root` as it is and make a data set there, with tables and masks of its own and links to the pictures.
+    Raises: DatasetError if `root` was not made by `rsdfm simulate`, or `out` is not empty.
+    """
+    fragments = sorted((root / "scenes").glob("*.json.gz"))
+    if not fragments:
+        raise DatasetError(
+            root,
+            "holds no finished simulated scene (scenes/*.json.gz)",
+            "write a map table as docs/datasets.md says",
+        )
+    target = root
+    if out is not None:
+        _link(root, out)
+        target = out
+    with locked(target):
+        added = 0
+        for n, path in enumerate(fragments):
+            fragment = read_fragment(path)
+            scene, log = fragment["tables"]["scene"][0], fragment["tables"]["log"][0]
+            side = fragment["side"]
+            if side.get("seed") is None:
+                raise DatasetError(path, "has no seed: not a simulated scene", "leave it out")
+            if not fragment["tables"].get("map"):
+                layout = layout_of(int(side["seed"]))
+                fragment["tables"]["map"] = [write_layout(target, scene["name"], log["token"], layout)]
+                packed = gzip.compress(encode_json(fragment), compresslevel=6, mtime=0)
+                write_atomically(fragment_path(target, scene["name"]), packed)
+                added += 1
+            progress(n + 1, len(fragments))
+        known = read_parameters(target)
+        merge(target, parameters={key: known[key] for key in ("seed", "uavs", "frames") if key in known})
+    return added
+
+
+def _link(root: Path, out: Path) -> None:
+    """Makes `out` a data set with copies of what is changed and links to what is not."""
+    if out.exists() and any(out.iterdir()):
+        raise DatasetError(out, "is not empty", "choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, out / name)
+        elif source.is_file():
+            shutil.copyfile(source, out / name)
+    if (root / "maps").is_dir():
+        shutil.copytree(root / "maps", out / "maps")
+    for name in LINKED:
+        if (root / name).is_dir():
+            (out / name).symlink_to((root / name).resolve(), target_is_directory=True)

@@ -1,0 +1,134 @@
+"""Task features of the frozen trunk, as a head reads them: several agents' views fused for one ego."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.nuscenes import Dataset
+from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.device import autocast_arguments
+from rsdfm_ros.model.encoder import normalise_images
+from rsdfm_ros.model.heads.registry import Head, Truth
+from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.store import trunk_fingerprint
+from rsdfm_ros.training.augment import WorldMotion, moved_layout, random_motion
+from rsdfm_ros.training.config import TrainingConfig
+from rsdfm_ros.training.samples import agent_count, resize_view, seen_by
+
+
+@torch.inference_mode()
+def task_features(
+    model: RSDFM, device: torch.device, frame: WorldFrame, motion: WorldMotion, cells: int
+) -> Tensor:
+    """Features (C, H, W) that the heads read when the first agent of a frame fuses all of its agents, in a moved world.
+
+    cells: high-band cells that each peer sends. Zeros where nobody has a picture.
+    """
+    config = model.config
+    if not frame.views:
+        return torch.zeros(config.channels, *config.window.shape)
+    images, intrinsics, poses = [], [], []
+    for view in frame.views:
+        image, K = resize_view(view, (config.image_height, config.image_width))
+        images.append(np.ascontiguousarray(image[:, ::-1]) if motion.mirror else image)
+        intrinsics.append(motion.intrinsics(K, image.shape[1]))
+        poses.append(motion.camera(view.T_map_camera))
+    with torch.autocast(**autocast_arguments(device)):
+        maps, visible, _ = model.map_views(
+            normalise_images(torch.from_numpy(np.stack(images)).to(device)),
+            torch.from_numpy(np.stack(intrinsics)).to(device),
+            torch.from_numpy(np.stack(poses)).to(device),
+        )
+        own = max(1, len(frame.views_of(frame.agents[0])))  # views of the ego do not travel
+        if len(frame.views) > own:
+            hat, _, _ = model.compression.simulate(maps[own:], visible[own:], cells)
+            maps = torch.cat([maps[:own], hat.to(maps.dtype)])
+        calm = torch.zeros(len(frame.views), 1, *maps.shape[2:], device=device)
+        fused, seen, _ = model.fuse(maps, visible, torch.zeros(len(frame.views), device=device), calm)
+        return model.neck(fused, seen)[0].clamp(-6e4, 6e4)
+
+
+class HeadSamples:
+    """What one head learns from: features of the frozen trunk, computed once and kept on disk, with their truth.
+
+    Sample n is a pure function of the seed and n: a scene, an instant, an ego with some peers, and a world turned,
+    mirrored and shifted at random. Heads that look back get the last `history` maps, others the present one.
+    """
+
+    def __init__(
+        self, folder: Path, dataset: Dataset, model: ModelConfig, head: Head, config: TrainingConfig
+    ) -> None:
+        self.dataset, self.model, self.head, self.config = dataset, model, head, config
+        self.length = model.history if head.temporal else 1
+        self.shape = (config.head_samples, self.length, model.channels, *model.window.shape)
+        self._path, self._done_path = folder / "head_features.f16", folder / "head_features.done"
+        self._layout = lru_cache(maxsize=64)(lambda scene: dataset.layout(scene))
+        self._array: np.memmap[Any, np.dtype[np.float16]] | None = None
+        usable = [s for s, scene in enumerate(dataset.scenes) if scene.frames]
+        self.scenes = usable[: config.head_scenes or None]
+
+    def draw(self, n: int) -> tuple[int, int, list[int], WorldMotion, int]:
+        """Scene, instant, agents with the ego first, motion of the world, and cells that a peer sends."""
+        c = self.config
+        rng = np.random.default_rng([c.seed, 8, n])
+        scene = self.scenes[int(rng.integers(len(self.scenes)))]
+        info = self.dataset.scenes[scene]
+        agents = rng.permutation(len(info.agents))[: agent_count(rng, c, len(info.agents))]
+        motion = random_motion(rng, c.translate_m)
+        share = np.prod(c.window_tiles[2:]) / 64.0  # the range is meant for 8 × 8 tiles
+        cells = round(float(np.exp(rng.uniform(np.log(c.cells_min), np.log(c.cells_max))) * share))
+        return scene, int(rng.integers(info.frames)), [int(a) for a in agents], motion, cells
+
+    def truth(self, n: int) -> Truth:
+        """What is true of sample n, in its moved world."""
+        scene, k, agents, motion, _ = self.draw(n)
+        last = min(self.dataset.scenes[scene].frames, k + self.model.horizon + 1)
+        objects = [self.dataset.objects(scene, t) for t in range(k, last)]
+        layout = self._layout(scene) if "layout" in self.head.needs else None
+        seen = seen_by(objects[0], agents)
+        return Truth(tuple(motion.objects(o) for o in objects), seen, moved_layout(layout, motion))
+
+    def fill(self, model: RSDFM, device: torch.device, progress: Callable[[int, int], None]) -> None:
+        """Compute what is missing; goes on where it was interrupted, and starts afresh for other weights or draws."""
+        key = f"{trunk_fingerprint(model):016x} {self.config.seed} {self.shape} {len(self.scenes)}"
+        done = 0
+        if self._done_path.is_file() and self._path.is_file():
+            found, _, count = self._done_path.read_text().rpartition(" ")
+            done = int(count) if found == key else 0
+        if not done:
+            self._path.unlink(missing_ok=True)
+        total = len(self.array)
+        for n in range(done, total):
+            scene, k, agents, motion, cells = self.draw(n)
+            for t in range(self.length):
+                frame = self.dataset.load(scene, max(0, k - (self.length - 1) + t), agents=agents)
+                features = task_features(model, device, frame, motion, cells)
+                self.array[n, t] = features.to(torch.float16).cpu().numpy()
+            if n + 1 == total or n % 20 == 19:
+                self.array.flush()
+                self._done_path.write_text(f"{key} {n + 1}")
+            progress(n + 1, total)
+
+    @property
+    def array(self) -> np.memmap[Any, np.dtype[np.float16]]:
+        """Features (samples, T, C, H, W), memory-mapped."""
+        if self._array is None:
+            mode = "r+" if self._path.is_file() else "w+"
+            self._array = np.memmap(self._path, np.float16, mode, shape=self.shape)
+        return self._array
+
+    def batch(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The index-th batch: history (B, T, C, H, W) and targets of the head, deterministic in (seed, index)."""
+        rng = np.random.default_rng([self.config.seed, 9, index])
+        chosen = rng.integers(len(self.array), size=self.config.head_batch)
+        targets = [self.head.targets(self.truth(int(n))) for n in chosen]
+        stacked = {k: torch.from_numpy(np.stack([t[k] for t in targets])) for k in targets[0]}
+        return torch.from_numpy(np.stack([self.array[n] for n in chosen])), stacked
