@@ -21,6 +21,7 @@ from painted import (
     tiny_perception,
 )
 
+from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.evaluation.bytes import (
     boxes_of_message,
     demand_message,
@@ -31,12 +32,13 @@ from rsdfm_ros.evaluation.bytes import (
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError, parse_disturbance
 from rsdfm_ros.evaluation.frames import boxes_of_objects, perfect_prediction, truth_of
-from rsdfm_ros.evaluation.late import late_prediction, merge_boxes
+from rsdfm_ros.evaluation.late import corrected_boxes, late_prediction, mean_heading, merge_boxes
 from rsdfm_ros.evaluation.messages import Traffic
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.protocol import Protocol, scored_frames
-from rsdfm_ros.evaluation.runner import MethodScore, evaluate_scene
+from rsdfm_ros.evaluation.runner import MethodScore, evaluate_cases, evaluate_scene
 from rsdfm_ros.geometry.lattice import square_window
+from rsdfm_ros.geometry.rotations import rotation_vector
 from rsdfm_ros.model.perception import Perception
 
 
@@ -177,6 +179,28 @@ def test_two_runs_give_the_same_figures(
         assert again[name].result() == score.result(), name
 
 
+def test_cases_evaluated_together_have_the_figures_they_have_alone(perception: Perception) -> None:
+    texts = ("", "loss=0.5", "latency_ms=400,staggered=1", "latency_ms=700", "attackers=1")
+    texts += ("pose_sigma_m=2,loss=0.3", "pose_sigma_m=2", "pose_bias_deg=3")
+    methods = ("single", "late", "rsdfm", "rsdfm-ondemand")
+    cases = [run_settings(parse_disturbance(t), methods) for t in texts]
+    cases.append(dataclasses.replace(cases[0], budget_bytes=4_000))
+    reads: list[int] = []
+
+    class Counted(PaintedScene):
+        def load(self, k: int, shift: int = 0) -> WorldFrame:
+            reads.append(k)
+            return super().load(k, shift)
+
+    with ThreadPoolExecutor(2) as pool:
+        together = evaluate_cases(perception, Counted(), cases, pool)
+        own_frames = list(reads)
+        alone = [evaluate_scene(perception, PaintedScene(), case, pool) for case in cases]
+    assert len(own_frames) == 4 + 3  # once per frame, and once more earlier
+    for a, b in zip(together, alone, strict=True):
+        assert {n: s.result() for n, s in a.items()} == {n: s.result() for n, s in b.items()}
+
+
 def test_loss_hits_every_receiver_differently_and_grows_with_its_rate() -> None:
     low, high = Disturbance(loss=0.3), Disturbance(loss=0.6)
     place = {"scene": 1, "frame": 2, "sender": 0}
@@ -285,20 +309,43 @@ def test_late_fusion_merges_the_same_object_and_keeps_different_ones() -> None:
     np.testing.assert_allclose(merged.centres[1], both.centres[2])
 
 
-def test_late_fusion_completes_the_maps_of_the_ego() -> None:
+def test_late_fusion_agrees_on_the_axis_where_headings_are_turned() -> None:
+    yaws = np.array([0.1, np.pi - 0.1, -0.02])
+    assert mean_heading(yaws, np.array([0.5, 0.3, 0.2])) == pytest.approx(0.0195, abs=0.02)
+    turned = mean_heading(yaws, np.array([0.2, 0.7, 0.1]))
+    assert np.cos(turned) == pytest.approx(-1.0, abs=0.01)
+
+
+def test_late_fusion_draws_what_the_boxes_of_all_agents_say() -> None:
     window = square_window(16.0, 0.5)
     objects = [objects_at(k) for k in range(5)]
     truth = truth_of(objects, window)
     own = perfect_prediction(truth_of([o.select(np.array([0])) for o in objects], window))
     peer = boxes_of_objects(objects[0].select(np.array([1, 2])))
-    merged = late_prediction(own, [peer], 0.3)
+    assert own.boxes is not None
+    merged = late_prediction(own, [own.boxes, peer], 0.3)
     assert merged.foreground is not None and merged.ids is not None and merged.tracks is not None
     np.testing.assert_array_equal(merged.foreground, truth.ids[0] > 0)
     np.testing.assert_array_equal(merged.ids > 0, truth.ids > 0)
     assert len(np.unique(merged.ids)) == 4
     assert len(merged.tracks.ids) == 3
-    alone = late_prediction(own, [], 0.3)
-    np.testing.assert_array_equal(alone.ids, own.ids)
+
+
+def test_late_fusion_moves_boxes_as_the_corrected_pose_sees_them() -> None:
+    boxes = boxes_of_objects(objects_at(0))
+    T = np.eye(4)
+    T[:3, :3] = rotation_vector([0.0, 0.0, 0.4]) @ np.diag([1.0, -1.0, -1.0])
+    T[:3, 3] = [20.0, -30.0, 40.0]
+    new = np.eye(4)
+    new[:3, :3] = rotation_vector([0.01, -0.02, 0.015]) @ T[:3, :3]
+    new[:3, 3] = T[:3, 3] + [0.5, -0.3, 0.8]
+    moved = corrected_boxes(boxes, T, new)
+    # The pixel of a box is the same in both poses.
+    for before, after in zip(boxes.centres, moved.centres, strict=True):
+        seen = T[:3, :3].T @ ([*before[:2], 0.0] - T[:3, 3])
+        again = new[:3, :3].T @ ([*after[:2], 0.0] - new[:3, 3])
+        np.testing.assert_allclose(seen / seen[2], again / again[2], atol=1e-9)
+    np.testing.assert_allclose(moved.yaws - boxes.yaws, 0.015, atol=1e-3)
 
 
 def test_calibration_stays_on_its_grid(perception: Perception) -> None:

@@ -21,8 +21,9 @@ from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
-from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene, worker_count
+from rsdfm_ros.evaluation.runner import MethodScore, evaluate_cases, worker_count
 from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, refuse_training_data, simulated
+from rsdfm_ros.evaluation.sights import Settings
 from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
@@ -182,20 +183,27 @@ def evaluate(
     perception: Perception, scenes: Sequence[DatasetScene], settings: Settings, title: str = "frames"
 ) -> dict[str, MethodScore]:
     """Figures of every method over all scenes, with a progress bar."""
-    total: dict[str, MethodScore] = {}
+    return evaluate_together(perception, scenes, [settings], title)[0]
+
+
+def evaluate_together(
+    perception: Perception, scenes: Sequence[DatasetScene], cases: Sequence[Settings], title: str = "frames"
+) -> list[dict[str, MethodScore]]:
+    """As :func:`evaluate` for several cases in one pass, which share what they can."""
+    totals: list[dict[str, MethodScore]] = [{} for _ in cases]
     torch.set_num_threads(1)  # several agents and methods run side by side instead
     with frame_bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
         task = bar.add_task(title, total=sum(max(s.frames - 4, 0) for s in scenes))
         for scene in scenes:
-            for name, score in evaluate_scene(
-                perception, scene, settings, pool, lambda: bar.advance(task)
-            ).items():
-                if name in total:
-                    total[name].merge(score)
-                else:
-                    total[name] = score
+            scores = evaluate_cases(perception, scene, cases, pool, lambda: bar.advance(task))
+            for total, case in zip(totals, scores, strict=True):
+                for name, score in case.items():
+                    if name in total:
+                        total[name].merge(score)
+                    else:
+                        total[name] = score
             scene.close()
-    return total
+    return totals
 
 
 def results_of(scores: dict[str, MethodScore]) -> list[dict[str, Any]]:

@@ -74,6 +74,12 @@ class Disturbance:
         """Age of what is fused, if it arrives at all."""
         return self.lead_s + self.delay_frames * FRAME_PERIOD_S
 
+    @property
+    def believed_poses(self) -> tuple[float, ...]:
+        """What the poses that UAVs believe in depend on: equal where they are equal."""
+        sigmas = (self.pose_sigma_m, self.pose_sigma_deg, self.pose_bias_m, self.pose_bias_deg)
+        return (float(self.seed), *sigmas) if any(sigmas) else ()
+
     def silent(self, agents: int, ego: int) -> set[int]:
         """The peers of `ego` that never send: the last ones of `agents`, never the ego."""
         peers = [a for a in range(agents) if a != ego]

@@ -1,15 +1,16 @@
-"""Late fusion: every UAV detects alone and sends boxes; the ego merges them with its own."""
+"""Late fusion: every UAV detects alone and sends boxes; the ego merges them with its own and draws what comes out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, Tracks, join_boxes
-from rsdfm_ros.evaluation.trajectory import nearest_pairs
+from rsdfm_ros.evaluation.trajectory import PAIR_DISTANCE_M, nearest_pairs
 from rsdfm_ros.geometry.boxes import bev_boxes, rasterise_boxes, rotated_iou
 from rsdfm_ros.geometry.lattice import Window
 
@@ -20,23 +21,21 @@ SAME_IOU = 0.15
 SAME_DISTANCE_M = 1.5
 """Two boxes are the same object when they overlap or their centres are near; vehicles do neither."""
 
-LINK_SHARE = 0.3
-"""A box belongs to an instance of the ego's map when this share of its cells lies on it."""
-
 
 def aged(boxes: Boxes, age_s: float) -> Boxes:
     """Boxes moved to the present at constant velocity."""
     centres = boxes.centres.copy()
     centres[:, :2] += boxes.velocities * age_s
-    return Boxes(boxes.classes, boxes.scores, centres, boxes.sizes, boxes.yaws, boxes.velocities)
+    return replace(boxes, centres=centres)
 
 
 def merge_boxes(parts: Sequence[Boxes]) -> Boxes:
-    """One box per object out of the boxes of several agents.
+    """One box per object out of the boxes of several agents, best score first.
 
-    The best-scored box of each cluster leads and keeps its class, size and yaw; centre and velocity are means
-    weighted by score. An object that several agents see is surer: scores combine as 1 − Π(1 − score) over the
-    agents, each agent's best box counting once.
+    The best-scored box that is left leads a cluster of all that are the same object. Centre, size and velocity are
+    means weighted by score; the axis is the weighted mean of the axes, its front and the class what has most score
+    behind it. An object that several agents see is surer: scores combine as 1 − Π(1 − score) over the agents, each
+    agent's best box counting once.
     """
     boxes = join_boxes(parts)
     agents = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
@@ -47,89 +46,77 @@ def merge_boxes(parts: Sequence[Boxes]) -> Boxes:
     rows = bev_boxes(boxes)
     same = near | (rotated_iou(rows, rows) > SAME_IOU)
     free = np.ones(len(boxes), dtype=bool)
-    leaders, centres, velocities, scores = [], [], [], []
+    merged = []
     for n in np.argsort(-boxes.scores, kind="stable"):
-        if not free[n]:
-            continue
-        cluster = np.flatnonzero(free & same[n])
-        free[cluster] = False
-        weights = boxes.scores[cluster] / boxes.scores[cluster].sum()
-        leaders.append(n)
-        centres.append(weights @ boxes.centres[cluster])
-        velocities.append(weights @ boxes.velocities[cluster])
-        best = [boxes.scores[cluster[agents[cluster] == a]].max() for a in np.unique(agents[cluster])]
-        scores.append(1.0 - np.prod(1.0 - np.array(best)))
-    order = np.argsort(-np.array(scores), kind="stable")
-    lead = np.array(leaders)[order]
+        if free[n]:
+            cluster = np.flatnonzero(free & same[n])
+            free[cluster] = False
+            merged.append(_as_one(boxes.select(cluster), agents[cluster]))
+    together = join_boxes(merged)
+    return together.select(np.argsort(-together.scores, kind="stable"))
+
+
+def _as_one(boxes: Boxes, agents: NDArray[np.int64]) -> Boxes:
+    """The one box that several boxes of an object stand for."""
+    weights = boxes.scores / boxes.scores.sum()
+    best = [boxes.scores[agents == a].max() for a in np.unique(agents)]
     return Boxes(
-        boxes.classes[lead],
-        np.array(scores)[order],
-        np.array(centres)[order],
-        boxes.sizes[lead],
-        boxes.yaws[lead],
-        np.array(velocities)[order],
+        np.array([np.bincount(boxes.classes, weights=weights).argmax()]),
+        np.array([1.0 - np.prod(1.0 - np.array(best))]),
+        (weights @ boxes.centres)[None],
+        (weights @ boxes.sizes)[None],
+        np.array([mean_heading(boxes.yaws, weights)]),
+        (weights @ boxes.velocities)[None],
     )
 
 
-def late_prediction(
-    own: FramePrediction, peers: Sequence[Boxes], detection_threshold: float
-) -> FramePrediction:
-    """The ego's own answer joined with its peers' boxes (moved to the present).
+def mean_heading(yaws: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The heading (rad) on the weighted mean axis whose sense has most weight behind it: headings that are turned by
+    half a circle agree on the axis."""
+    axis = 0.5 * np.arctan2(weights @ np.sin(2 * yaws), weights @ np.cos(2 * yaws))
+    return float(axis if weights @ np.cos(yaws - axis) >= 0 else axis + np.pi)
 
-    Merged boxes above the threshold are drawn into the ego's own maps where those are empty, the futures by
-    constant velocity. A box that lies on one of the ego's instances is that instance, and is drawn only at steps
-    at which the ego's map shows no cell of it. Tracks are the ego's own and those of the new instances.
+
+def corrected_boxes(boxes: Boxes, before: NDArray[np.float64], after: NDArray[np.float64]) -> Boxes:
+    """Boxes seen from the pose `before` (T_map_camera, 4 × 4) as the same pixels show them from the pose `after`: every
+    centre goes where its ray, turned and shifted, meets the ground, at z = 0."""
+    turn = after[:3, :3] @ before[:3, :3].T
+    centres = boxes.centres.copy()
+    rays = (centres * [1.0, 1.0, 0.0] - before[:3, 3]) @ turn.T
+    down = np.minimum(rays[:, 2], -1e-3)  # a turn beyond the horizon: far away, but somewhere
+    centres[:, :2] = after[:2, 3] - rays[:, :2] * (after[2, 3] / down)[:, None]
+    return replace(boxes, centres=centres, yaws=boxes.yaws + np.arctan2(turn[1, 0], turn[0, 0]))
+
+
+def moved_on(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
+    """Positions (N, 5, 2) of the boxes at the present and at the futures: as the ego's own track of an object says
+    where it has one, else at constant velocity."""
+    assert own.tracks is not None
+    ways = np.arange(HORIZON)[None, :, None] * FRAME_PERIOD_S * boxes.velocities[:, None]
+    known = own.tracks.positions
+    for box, track in nearest_pairs(boxes.centres[:, :2], known[:, 0], PAIR_DISTANCE_M):
+        ways[box] = known[track] - known[track, :1]
+    return np.asarray(boxes.centres[:, None, :2] + ways)
+
+
+def late_prediction(own: FramePrediction, found: Sequence[Boxes], threshold: float) -> FramePrediction:
+    """The answer that the boxes of all agents make, the ego's own among them, all moved to the present.
+
+    Merged boxes above the threshold are the instances, drawn at the present and at the futures: a segmentation of the
+    ego alone would not know what its peers see.
     """
-    assert (
-        own.foreground is not None
-        and own.ids is not None
-        and own.boxes is not None
-        and own.tracks is not None
-    )
-    merged = merge_boxes([own.boxes, *peers])
-    sure = merged.select(merged.scores >= detection_threshold)
-    ids = own.ids.copy()
-    names = link(sure, own.ids[0], own.window)
-    for step in range(HORIZON):
-        lost = ~np.isin(names, own.ids[step])  # new objects, and the ego's own that its map shows no more
-        drawn = _draw(sure.select(lost), names[lost], step, own.window)
-        ids[step] = np.where(ids[step] > 0, ids[step], drawn)
-    new = names > own.ids.max(initial=0)
-    steps = np.arange(HORIZON)[None, :, None] * FRAME_PERIOD_S
-    positions = sure.centres[new][:, None, :2] + steps * sure.velocities[new][:, None]
-    known = own.tracks
-    taken = {n for n, _ in nearest_pairs(positions[:, 0], known.positions[:, 0], 2.0)}
-    fresh = np.array([n for n in range(len(positions)) if n not in taken], dtype=np.int64)
-    tracks = Tracks(
-        np.concatenate([known.ids, names[new][fresh]]),
-        np.concatenate([known.positions, positions[fresh]]),
-        np.concatenate([known.scores, sure.scores[new][fresh]]),
-    )
-    return FramePrediction(own.window, own.foreground | (ids[0] > 0), ids, merged, tracks)
+    merged = merge_boxes(found)
+    sure = merged.select(merged.scores >= threshold)
+    positions, names = moved_on(sure, own), np.arange(1, len(sure) + 1)
+    ids = np.stack([draw(sure, names, positions[:, step], own.window) for step in range(HORIZON)])
+    return FramePrediction(own.window, ids[0] > 0, ids, merged, Tracks(names, positions, sure.scores))
 
 
-def link(boxes: Boxes, ids: NDArray[np.int32], window: Window) -> NDArray[np.int64]:
-    """For each box the id of the instance that it lies on, or a new id above all."""
-    free = int(ids.max(initial=0)) + 1
-    names = np.arange(free, free + len(boxes), dtype=np.int64)
-    for n in range(len(boxes)):
-        cells = (
-            rasterise_boxes(
-                [1], boxes.centres[n : n + 1], boxes.sizes[n : n + 1], boxes.yaws[n : n + 1], window
-            )
-            > 0
-        )
-        under = np.bincount(ids[cells])
-        if len(under) and cells.any():
-            under[0] = 0
-            best = int(under.argmax())
-            if under[best] >= LINK_SHARE * np.count_nonzero(cells):
-                names[n] = best
-    return names
-
-
-def _draw(boxes: Boxes, names: NDArray[np.int64], step: int, window: Window) -> NDArray[np.int32]:
-    moved = aged(boxes, step * FRAME_PERIOD_S)
-    back_to_front = np.argsort(moved.scores, kind="stable")  # the surest box wins a conflict
-    moved, order = moved.select(back_to_front), names[back_to_front]
-    return rasterise_boxes(order, moved.centres, moved.sizes, moved.yaws, window)
+def draw(
+    boxes: Boxes, names: NDArray[np.int64], centres: NDArray[np.float64], window: Window
+) -> NDArray[np.int32]:
+    """The names (N,) of boxes on the cells that they cover when their centres are at `centres` (N, 2); the surest box
+    wins a conflict."""
+    back_to_front = np.argsort(boxes.scores, kind="stable")
+    there, order = boxes.select(back_to_front), names[back_to_front]
+    return rasterise_boxes(order, centres[back_to_front], there.sizes, there.yaws, window)

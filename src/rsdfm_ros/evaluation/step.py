@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,6 +60,7 @@ class Step:
         self.stamp_ns = frame.stamp_ns
         self.late = disturbance.age_s > 0
         self.agents = frame.agents
+        self._believed_poses = disturbance.believed_poses
         self._perception = perception
         self._thresholds = thresholds
         self._views = [frame.views_of(agent) for agent in self.agents]
@@ -74,6 +76,14 @@ class Step:
         self._bevs: dict[int, AgentBev] = {}
         self._histories: dict[int, list[FusedMap]] = {}
         self._answers: dict[int, FramePrediction] = {}
+
+    def under(self, disturbance: Disturbance) -> Step:
+        """The same step, sharing all it has computed, in a case of other delays; ValueError for other poses."""
+        if disturbance.believed_poses != self._believed_poses:
+            raise ValueError("a step holds for one set of believed poses")
+        other = copy.copy(self)
+        other.late = disturbance.age_s > 0
+        return other
 
     def sees(self, agent: int) -> bool:
         """Whether the agent has a picture of this instant."""

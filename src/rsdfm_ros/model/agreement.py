@@ -26,13 +26,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class View:
-    """One agent's map, the pose (4, 4) and covariance (6, 6) it was made with, its boxes if known, and its age in s."""
+    """One agent's map, the pose (4, 4) and covariance (6, 6) it was made with, its boxes if known, its age in s, and
+    the agent's name."""
 
     bev: AgentBev
     T_map_camera: Array
     covariance: Array
     boxes: SideBoxes | None = None
     age_s: float = 0.0
+    name: str = ""
 
 
 def to_present(view: View, window: Window) -> View:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods.alone import Late, Single
 from rsdfm_ros.evaluation.methods.base import Method
+from rsdfm_ros.evaluation.methods.boxes import RsdfmBoxes
 from rsdfm_ros.evaluation.methods.codec import HighOnly, LowOnly, Rsdfm, RsdfmOnDemand, RsdfmPlain
-from rsdfm_ros.evaluation.methods.dense import Dense, DenseMax, DenseMean, Dhd, Where2comm
+from rsdfm_ros.evaluation.methods.dense import Dense, DenseMax, DenseMean
+from rsdfm_ros.evaluation.methods.selected import Dhd, Dhd25, Where2comm
 from rsdfm_ros.model.perception import Perception
 
 
@@ -26,20 +28,24 @@ class Entry:
 
 METHODS: dict[str, Entry] = {
     "single": Entry(Single, "every UAV alone"),
-    "late": Entry(Late, "boxes are exchanged and merged"),
+    "late": Entry(Late, "boxes are exchanged, aligned where poses are uncertain, merged and drawn"),
     "dense-mean": Entry(DenseMean, "whole feature maps, averaged"),
     "dense-max": Entry(DenseMax, "whole feature maps, the largest value of each channel"),
     "dense": Entry(Dense, "whole feature maps in half precision, fused by the interaction: the upper bound"),
     "where2comm": Entry(
-        Where2comm, "cells where the detector is surest, in half precision, within the byte budget"
+        Where2comm, "cells where the sender's detector is surest, in 8 bits, within the byte budget"
     ),
-    "dhd-25": Entry(Dhd, "the best quarter of the cells by the learned score, in half precision"),
+    "dhd": Entry(Dhd, "the best cells by the learned score, in 8 bits, within the byte budget"),
+    "dhd-25": Entry(Dhd25, "the best quarter of the cells by the learned score, in half precision"),
     "low-only": Entry(LowOnly, "the codec's low band alone"),
     "high-only": Entry(HighOnly, "the codec's high band alone, within the byte budget"),
     "rsdfm": Entry(
         Rsdfm, "both bands within the byte budget, poses corrected and delays made up for where there are any"
     ),
     "rsdfm-plain": Entry(RsdfmPlain, "as rsdfm, but maps are fused as they come"),
+    "rsdfm-boxes": Entry(
+        RsdfmBoxes, "as rsdfm; boxes always travel along and complete what the features say"
+    ),
     "rsdfm-ondemand": Entry(RsdfmOnDemand, "as rsdfm, cells that receivers are unsure of first"),
 }
 

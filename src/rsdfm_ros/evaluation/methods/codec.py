@@ -24,7 +24,7 @@ from rsdfm_ros.model.agreement import View, agreed, believable, to_present
 from rsdfm_ros.model.perception import AgentBev
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
 from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
-from rsdfm_ros.wire.budget import BudgetController
+from rsdfm_ros.wire.budget import BudgetController, trim
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.header import MAGIC, Band
@@ -48,16 +48,17 @@ class RsdfmPlain(FeatureMethod):
 
     def send(self, step: Step, sender: int) -> Sent | None:
         budget = self._budgets.setdefault(sender, BudgetController(self.budget_bytes))
-        frame = self.compress(step, sender, budget.cells())
+        plan = budget.plan()
+        frame = trim(self.compress(step, sender, plan.cells), plan.tiles)
         packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
         sent = send_features(self.perception, step, sender, packets)
         low = sum(len(p) for p in packets if band(p) is Band.LOW)
         overhead = (sent.message_bytes - sum(map(len, packets))) / max(len(packets), 1)
         low += round(overhead * sum(band(p) is Band.LOW for p in packets))
         high, extra = sent.message_bytes - low, self.extra(step, sender)
-        low += sum(size for _, size in extra)
-        budget.sent(low, high, len(frame.high_cell))
-        return step.sent(sender, [*packets, *(payload for payload, _ in extra)], low + high)
+        other = sum(size for _, size in extra)
+        budget.sent(low, high, len(frame.high_cell), tiles=len(frame.tiles), other_bytes=other)
+        return step.sent(sender, [*packets, *(payload for payload, _ in extra)], low + high + other)
 
     def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
         """What is sent beside the features: payloads, and the bytes of the messages that carry them."""

@@ -1,19 +1,16 @@
-"""Features as the encoder makes them, in half precision: all cells, or the cells that a score selects."""
+"""Whole feature maps in half precision, and the ways to fuse them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.methods.base import FeatureMethod, decode_parts, send_features
 from rsdfm_ros.evaluation.step import Step
-from rsdfm_ros.model.compression import top_cells
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.perception import AgentBev, FusedMap
-from rsdfm_ros.wire.budget import BudgetConfig, BudgetController
 from rsdfm_ros.wire.packet import assemble_dense, encode_frame
 
 
@@ -65,56 +62,3 @@ class DenseMax(_Pooled):
 
     def pool(self, maps: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
         return maps.masked_fill(~visible, -torch.inf).amax(dim=0, keepdim=True).nan_to_num(neginf=0.0)
-
-
-class _Selected(Dense):
-    """Only the best visible cells by a score."""
-
-    def score(self, step: Step, sender: int) -> torch.Tensor:
-        """Score (H, W) of the sender's cells."""
-        raise NotImplementedError
-
-    def select(self, step: Step, sender: int, count: int) -> AgentBev:
-        """The sender's map with its `count` best cells only."""
-        bev = step.bev(sender)
-        kept = top_cells(self.score(step, sender)[None, None], bev.visible[None, None], count)[0, 0]
-        return AgentBev(bev.features * kept, kept, bev.sigma)
-
-    def packets(self, bev: AgentBev) -> list[bytes]:
-        """The packets of what was selected."""
-        return encode_frame(self.perception.dense_frame(bev), fingerprint=self.perception.fingerprint)
-
-
-class Where2comm(_Selected):
-    """After Where2comm: the cells where the sender's own detector is surest of an object, within the byte budget."""
-
-    def start(self) -> None:
-        super().start()
-        self._budgets: dict[int, BudgetController] = {}
-
-    @torch.inference_mode()
-    def score(self, step: Step, sender: int) -> torch.Tensor:
-        return self.perception.objectness(step.history(sender))
-
-    def send(self, step: Step, sender: int) -> Sent | None:
-        cell_bytes = 2.0 * self.perception.config.channels
-        config = BudgetConfig(self.budget_bytes, first_bytes_per_cell=cell_bytes, first_fixed_bytes=600.0)
-        budget = self._budgets.setdefault(sender, BudgetController(config))
-        selected = self.select(step, sender, budget.cells())
-        sent = send_features(self.perception, step, sender, self.packets(selected))
-        budget.sent(0, sent.message_bytes, int(selected.visible.sum()))
-        return sent
-
-
-class Dhd(_Selected):
-    """After DHD: the best quarter of the visible cells by the learned score, whatever that costs."""
-
-    share = 0.25
-
-    @torch.inference_mode()
-    def score(self, step: Step, sender: int) -> torch.Tensor:
-        return self.perception.usefulness(step.bev(sender))
-
-    def send(self, step: Step, sender: int) -> Sent | None:
-        count = int(np.ceil(self.share * int(step.bev(sender).visible.sum())))
-        return send_features(self.perception, step, sender, self.packets(self.select(step, sender, count)))

@@ -1,0 +1,123 @@
+"""Rivals that send the features of some cells as they are, without a codec: the best cells by a score."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from rsdfm_ros.evaluation.messages import Received, Sent
+from rsdfm_ros.evaluation.methods.base import FeatureMethod, decode_parts, send_features
+from rsdfm_ros.evaluation.methods.dense import Dense
+from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.geometry.lattice import TILE_CELLS
+from rsdfm_ros.model.compression import top_cells
+from rsdfm_ros.model.maps import AgentBev, as_int8, to_tiles
+from rsdfm_ros.wire.body import DensePart, HighPart
+from rsdfm_ros.wire.budget import BudgetConfig, BudgetController
+from rsdfm_ros.wire.features import CELLS_PER_TILE, FeatureFrame
+from rsdfm_ros.wire.header import Band, band_of
+from rsdfm_ros.wire.packet import assemble_dense, encode_frame
+
+SMOOTHING = ((1.0, 2.0, 1.0), (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
+"""Where2comm smooths its confidence, so that what surrounds a centre travels too."""
+
+
+def best_cells(bev: AgentBev, score: torch.Tensor, count: int) -> AgentBev:
+    """The map with its `count` best visible cells by the score (H, W) only."""
+    kept = top_cells(score[None, None], bev.visible[None, None], count)[0, 0]
+    return AgentBev(bev.features * kept, kept, bev.sigma)
+
+
+class Dhd25(Dense):
+    """After DHD: the best quarter of the visible cells by the learned score in half precision, whatever that costs."""
+
+    share = 0.25
+
+    def send(self, step: Step, sender: int) -> Sent | None:
+        bev = step.bev(sender)
+        count = int(np.ceil(self.share * int(bev.visible.sum())))
+        kept = best_cells(bev, self.perception.usefulness(bev), count)
+        packets = encode_frame(self.perception.dense_frame(kept), fingerprint=self.perception.fingerprint)
+        return send_features(self.perception, step, sender, packets)
+
+
+class _Budgeted(FeatureMethod):
+    """The best cells within the byte budget, every feature in 8 bits with a scale per channel: what the wire calls a
+    high band, of the features themselves."""
+
+    def start(self) -> None:
+        super().start()
+        self._budgets: dict[int, BudgetController] = {}
+
+    def score(self, step: Step, sender: int) -> torch.Tensor:
+        """Score (H, W) of the sender's cells."""
+        raise NotImplementedError
+
+    def send(self, step: Step, sender: int) -> Sent | None:
+        config = BudgetConfig(
+            self.budget_bytes,
+            first_bytes_per_cell=0.75 * self.perception.config.channels,
+            first_fixed_bytes=0.0,
+        )
+        budget = self._budgets.setdefault(sender, BudgetController(config))
+        bev = step.bev(sender)
+        frame = self.frame(best_cells(bev, self.score(step, sender), budget.cells()))
+        every = encode_frame(frame, fingerprint=self.perception.fingerprint)
+        packets = [p for p in every if band_of(p) is Band.HIGH]
+        sent = send_features(self.perception, step, sender, packets)
+        budget.sent(0, sent.message_bytes, len(frame.high_cell))
+        return sent
+
+    def frame(self, bev: AgentBev) -> FeatureFrame:
+        """The visible cells of a map as high band, with an empty low band."""
+        visible = to_tiles(bev.visible[None])[:, 0]
+        touched = visible.flatten(1).any(dim=1)
+        seen = visible[touched]
+        values = to_tiles(bev.features)[touched].permute(0, 2, 3, 1)[seen]  # (n, C)
+        step = bev.features.abs().amax(dim=(1, 2)).clamp_min(1e-6) / 127.0
+        tile, cell = np.nonzero(seen.flatten(1).cpu().numpy())
+        m = int(touched.sum())
+        return FeatureFrame(
+            tiles=self.perception.window.tiles()[touched.cpu().numpy()],
+            low=np.zeros((m, 1, 2, 2), np.int8),
+            low_scale=np.ones(1, np.float32),
+            visible=seen.cpu().numpy(),
+            high_tile=tile.astype(np.int32),
+            high_cell=cell.astype(np.uint8),
+            high=as_int8(values / step),
+            high_scale=step.float().cpu().numpy(),
+        )
+
+    def decode(self, item: Received) -> AgentBev | None:
+        parts = decode_parts(item, self.perception.fingerprint)
+        dense = [_as_dense(part) for part in parts if isinstance(part, HighPart)]
+        if not dense:
+            return None
+        frame = assemble_dense(dense)
+        return self.perception.from_dense_frame(frame, item.sent.T_map_camera, item.sent.covariance)
+
+
+def _as_dense(part: HighPart) -> DensePart:
+    """The sent cells as what a dense part says of visible ones."""
+    visible = np.zeros((len(part.tiles), CELLS_PER_TILE), bool)
+    visible[np.repeat(np.arange(len(part.tiles)), part.counts), part.cell] = True
+    values = (part.high * part.scale).astype(np.float16)
+    return DensePart(part.fingerprint, part.tiles, visible.reshape(-1, TILE_CELLS, TILE_CELLS), values)
+
+
+class Where2comm(_Budgeted):
+    """After Where2comm: the cells where the sender's own detector is surest of an object."""
+
+    @torch.inference_mode()
+    def score(self, step: Step, sender: int) -> torch.Tensor:
+        heat = self.perception.objectness(step.history(sender))
+        kernel = torch.tensor(SMOOTHING, device=heat.device)[None, None] / 16.0
+        return F.conv2d(heat[None, None], kernel, padding=1)[0, 0]
+
+
+class Dhd(_Budgeted):
+    """After DHD, at a budget: the best cells by the learned score."""
+
+    def score(self, step: Step, sender: int) -> torch.Tensor:
+        return self.perception.usefulness(step.bev(sender))

@@ -1,0 +1,82 @@
+"""What the UAVs of a scene see at one frame, shared by all cases that are evaluated in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from rsdfm_ros.data.frame import Objects, WorldFrame
+from rsdfm_ros.evaluation.disturb import Disturbance
+from rsdfm_ros.evaluation.heads import Thresholds
+from rsdfm_ros.evaluation.step import SoloHistory, Step, mirrored
+from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.model.perception import Perception
+
+
+class SceneSource(Protocol):
+    """A scene to evaluate: its number of frames, and each frame with the views of the agents in use."""
+
+    @property
+    def number(self) -> int:
+        """What distinguishes the scene: its seed, or its place in the dataset."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+
+    def load(self, k: int) -> WorldFrame:
+        """Frame k with pictures."""
+
+    def objects(self, k: int) -> Objects:
+        """The objects of frame k."""
+
+    def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
+        """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run needs beside the data."""
+
+    methods: tuple[str, ...]
+    egos: int
+    budget_bytes: int
+    thresholds: Thresholds
+    disturbance: Disturbance
+    areas: dict[str, Window]
+
+
+class Sights:
+    """The steps of one frame after another. A step is made once for all cases with the same believed poses and
+    thresholds; earlier frames (of staggered peers) and false ones (of attackers) likewise."""
+
+    def __init__(self, perception: Perception, scene: SceneSource, pool: ThreadPoolExecutor) -> None:
+        self._perception, self._scene, self._pool = perception, scene, pool
+        self._solo: dict[Hashable, SoloHistory] = {}
+        self._steps: dict[Hashable, Step] = {}
+        self._frames: dict[float, WorldFrame | None] = {}
+        self._k = 0
+
+    def look(self, k: int, frame: WorldFrame) -> None:
+        """Go on to frame k; call for every frame in order."""
+        self._k, self._frames, self._steps = k, {0.0: frame}, {}
+
+    def step(self, settings: Settings, lead_s: float = 0.0, *, false: bool = False) -> Step | None:
+        """The frame as a case has it, or as it was `lead_s` earlier (None before the scene began); with mirrored
+        pictures if false. Not from several threads."""
+        if lead_s not in self._frames:
+            self._frames[lead_s] = self._scene.earlier(self._k, lead_s)
+        frame, disturbance = self._frames[lead_s], settings.disturbance
+        if frame is None:
+            return None
+        key = (lead_s, false, settings.thresholds, disturbance.believed_poses)
+        if key not in self._steps:
+            solo = self._solo.setdefault(key, SoloHistory())
+            seen = mirrored(frame) if false else frame
+            scene = self._scene.number
+            step = Step(self._perception, settings.thresholds, seen, scene, disturbance, solo)
+            list(self._pool.map(step.encode, range(len(seen.agents))))
+            self._steps[key] = step
+        return self._steps[key].under(disturbance)
