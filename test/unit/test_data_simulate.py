@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
 from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.record import to_record
 
 
 class FakeWorld:
@@ -127,7 +127,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stop_in_the_second_scene(root: Path) -> None:
     """Leaves the dataset as a killed simulation does: a finished scene, half a scene, half-written files."""
-    parameters = rendering.Parameters(seed=100, uavs=2, frames=4, camera=asdict(SimConfig()))
+    parameters = rendering.Parameters(seed=100, uavs=2, frames=4, camera=to_record(SimConfig()))
     rendering.remember_parameters(root, parameters)
     with closing(rendering.render(root, parameters, 3, 1, waiting_world)) as events:
         assert rendering.Progress(1, "frame") in events
@@ -178,10 +178,9 @@ def test_other_parameters_are_refused_and_named(finished: Path, options: tuple[s
         simulate.run(arguments(finished, *options), fake_world)
 
 
-def test_another_camera_is_refused(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulate, "SimConfig", lambda: SimConfig(width_px=640))
+def test_another_camera_is_refused(finished: Path) -> None:
     with pytest.raises(ParameterMismatchError, match=r"'width_px': 480.*there.*'width_px': 640.*asked"):
-        simulate.run(arguments(finished), fake_world)
+        simulate.run(arguments(finished, "--size", "640x270"), fake_world)
 
 
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ SEEN = {
 def test_the_scene_of_a_seed_is_the_one_that_the_weights_have_seen(seed: int) -> None:
     sun, light, sky, materials, boxes, geoms, triangles, pictures = SEEN[seed]
     config, layout = SimConfig(width_px=160, height_px=90, max_frames=8), make_layout(seed)
-    model = build_scene(layout, populate(layout, seed, config).specs, ("uav1",), seed, config).model
+    model = build_scene(
+        layout, populate(layout, seed, config).specs, {"uav1": config.vertical_fov_rad}, seed, config
+    ).model
     np.testing.assert_allclose(model.light_dir[0], sun, atol=1e-5)
     np.testing.assert_allclose(model.light_diffuse[0], light, atol=1e-5)
     np.testing.assert_allclose(model.vis.headlight.ambient, sky, atol=1e-5)

@@ -45,25 +45,27 @@ WorldFactory = Callable[[int, int], World]
 """Makes a world from a seed and a number of UAVs; a function of a module, so that workers can import it."""
 
 
-def simulated_world(seed: int, uavs: int) -> World:
-    """The world of the built-in simulator."""
+def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any]) -> World:
+    """The world of the built-in simulator with the configuration of a dataset (Parameters.camera)."""
+    from rsdfm_ros.sim.record import from_record
     from rsdfm_ros.sim.world import World as MujocoWorld
 
-    return MujocoWorld(seed, uavs=uavs)
+    return MujocoWorld(seed, uavs=uavs, config=from_record(camera))
 
 
 @dataclass(frozen=True)
 class Parameters:
     """What determines the pixels of a dataset. Scene n uses seed + n; the number of scenes may grow later.
 
-    camera: width, height, field of view and whatever else the simulator's configuration holds.
+    camera: width, height, field of view and whatever else of the simulator's configuration is not the default (see
+    rsdfm_ros.sim.record).
     """
 
     seed: int
     uavs: int
     frames: int
     depth: bool = False
-    camera: Mapping[str, float] = field(default_factory=dict)
+    camera: Mapping[str, Any] = field(default_factory=dict)
 
     def scene_name(self, n: int) -> str:
         """Name of the n-th scene, which tells its seed."""
@@ -152,7 +154,7 @@ def render(
     parameters: Parameters,
     scenes: int,
     jobs: int,
-    make_world: WorldFactory = simulated_world,
+    make_world: WorldFactory,
 ) -> Generator[Progress, None, None]:
     """Renders scenes 0 to scenes - 1 that are not finished yet, with up to `jobs` processes.
 

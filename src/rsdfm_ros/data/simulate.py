@@ -7,13 +7,14 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rsdfm_ros.data import nuscenes_schema as schema
+from rsdfm_ros.data import world_options
 from rsdfm_ros.data.nuscenes_merge import merge
 from rsdfm_ros.data.render import (
     Parameters,
@@ -26,6 +27,7 @@ from rsdfm_ros.data.render import (
 )
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.record import changes, to_record
 
 MAX_UAVS = 8
 MAX_FRAMES = SimConfig().max_frames
@@ -68,10 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--depth", action="store_true", help="store depth too, as 16-bit PNG in centimetres")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
+    world_options.add_arguments(parser)
 
 
-def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) -> int:
-    """Runs `rsdfm simulate`.
+def run(args: argparse.Namespace, make_world: WorldFactory | None = None) -> int:
+    """Runs `rsdfm simulate`; worlds are those of the built-in simulator unless `make_world` makes others.
 
     Raises RsdfmError for whatever the user can act on, and KeyboardInterrupt, with what was saved, after Ctrl-C.
     """
@@ -82,7 +85,9 @@ def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) ->
     _require("--jobs", args.jobs, 1, 1024)
     if args.out.exists() and not args.out.is_dir():
         raise RsdfmError(f"--out {args.out} is a file: expected a folder, or a name that is still free")
-    parameters = Parameters(args.seed, args.uavs, args.frames, args.depth, asdict(SimConfig()))
+    config = world_options.parse(args)
+    parameters = Parameters(args.seed, args.uavs, args.frames, args.depth, to_record(config))
+    make_world = make_world or partial(simulated_world, camera=parameters.camera)
     console = Console(stderr=True)
     start = time.monotonic()
     done = present = frames = 0
@@ -126,6 +131,7 @@ def run(args: argparse.Namespace, make_world: WorldFactory = simulated_world) ->
         "uavs": args.uavs,
         "seed": args.seed,
         "depth": args.depth,
+        "world": changes(config),
         "seconds": round(time.monotonic() - start, 3),
     }
     if args.json:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from rsdfm_ros.data import world_options
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
@@ -22,11 +23,18 @@ from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
 from rsdfm_ros.evaluation.runner import MethodScore, evaluate_cases, worker_count
-from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, refuse_training_data, simulated
+from rsdfm_ros.evaluation.scenes import (
+    DatasetScene,
+    open_scenes,
+    refuse_training_data,
+    simulated,
+    simulated_as,
+)
 from rsdfm_ros.evaluation.sights import Settings
 from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.sim.record import changes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"choose the thresholds instead, on validation scenes (default seed {VALIDATION_SEEDS_FROM})",
     )
+    world_options.add_arguments(parser, "the world of simulated scenes (not with --data)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,6 +146,7 @@ def make_protocol(
         segmentation_threshold=thresholds.segmentation,
         detection_threshold=thresholds.detection,
         disturbance=disturbance,
+        world=changes(simulated_as(scenes[0].dataset.path)),
     )
 
 
@@ -169,13 +179,17 @@ def find_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
     """The scenes that the options ask for, and where they come from."""
     seed = args.seed
     if args.data is not None:
+        if options := world_options.words(args):
+            raise RsdfmError(
+                f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
+            )
         return open_scenes(args.data, args.uavs, first=seed, scenes=args.scenes, frames=args.frames), str(
             args.data
         )
     if seed is None:
         seed = VALIDATION_SEEDS_FROM if args.calibrate else TEST_SEEDS_FROM
     count, frames = args.scenes or 8, args.frames or 40
-    folder = simulated(seed, count, args.uavs, frames)
+    folder = simulated(seed, count, args.uavs, frames, args)
     return open_scenes(folder, args.uavs, first=seed, scenes=count), "simulated"
 
 

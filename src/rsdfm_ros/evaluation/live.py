@@ -12,17 +12,19 @@ import numpy as np
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, WorldFrame
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import STAGGER_S
+from rsdfm_ros.sim.config import SimConfig
 
 POSE_TOLERANCE = 1e-3
 
 
 @dataclass
 class LiveWorld:
-    """The world of a seed as `agents` UAVs see it, in steps of STAGGER_S; one thread renders, because a renderer
-    belongs to the thread that made it. Close it to free the renderer."""
+    """The world of a seed as `agents` UAVs see it, simulated as `config` says, in steps of STAGGER_S; one thread
+    renders, because a renderer belongs to the thread that made it. Close it to free the renderer."""
 
     seed: int
     agents: int
+    config: SimConfig = field(default_factory=SimConfig)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _thread: ThreadPoolExecutor | None = field(default=None, repr=False)
     _world: Any = field(default=None, repr=False)
@@ -46,15 +48,13 @@ class LiveWorld:
                 self._thread = None
 
     def _before(self, frame: WorldFrame, lead_s: float) -> WorldFrame | None:
-        from rsdfm_ros.sim.config import SimConfig
         from rsdfm_ros.sim.world import World
 
         steps = round(FRAME_PERIOD_S / STAGGER_S)
         if self._world is None:
-            frames = SimConfig().max_frames * steps
-            self._world = World(
-                self.seed, self.agents, SimConfig(frame_rate_hz=1 / STAGGER_S, max_frames=frames)
-            )
+            frames = self.config.max_frames * steps
+            config = replace(self.config, frame_rate_hz=1 / STAGGER_S, max_frames=frames)
+            self._world = World(self.seed, self.agents, config)
         present = frame.index * steps
         k = present - round(lead_s / STAGGER_S)
         if k < 0:

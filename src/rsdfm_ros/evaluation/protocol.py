@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,10 @@ VALIDATION_SEEDS_FROM = 8000
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is evaluated and how. Frames from HISTORY − 1 to the last one with all futures are scored."""
+    """What is evaluated and how. Frames from HISTORY − 1 to the last one with all futures are scored.
+
+    world: what the simulated scenes have that is not the default (rsdfm_ros.sim.record), {} for the standard world.
+    """
 
     model: str
     model_fingerprint: str
@@ -41,6 +45,7 @@ class Protocol:
     cell_size_m: float = 0.5
     long_half_extent_m: float = 50.0
     short_half_extent_m: float = 25.0
+    world: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def areas(self) -> dict[str, Window]:

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsdfm_ros.data import simulate
+from rsdfm_ros.data import simulate, world_options
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
+from rsdfm_ros.data.render import PARAMETERS_FILE, read_parameters
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
+from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.record import from_record
 
 CACHE = Path("out/data")
 """Where simulated scenes are kept, relative to the working directory."""
@@ -63,15 +66,22 @@ class DatasetScene:
             self.live.close()
 
 
-def simulated(seed: int, scenes: int, uavs: int, frames: int) -> Path:
-    """The folder of simulated scenes with seeds seed … seed + scenes − 1; missing ones are made now."""
-    folder = CACHE / f"eval-seed{seed}-uavs{uavs}-frames{frames}"
+def simulated(
+    seed: int, scenes: int, uavs: int, frames: int, world: argparse.Namespace | None = None
+) -> Path:
+    """The folder of simulated scenes with seeds seed … seed + scenes − 1; missing ones are made now.
+
+    world: the options of data.world_options, for another than the standard world. Raises: RsdfmError.
+    """
+    kind = "" if world is None else world_options.slug(world)
+    folder = CACHE / f"eval-seed{seed}-uavs{uavs}-frames{frames}{kind}"
     if _has(folder, range(seed, seed + scenes)):
         return folder
     parser = argparse.ArgumentParser()
     simulate.add_arguments(parser)
     numbers = {"--scenes": scenes, "--seed": seed, "--uavs": uavs, "--frames": frames}
     options = [word for option, value in numbers.items() for word in (option, str(value))]
+    options += [] if world is None else world_options.words(world)
     status = simulate.run(parser.parse_args(["--out", str(folder), *options]))
     if status:
         raise KeyboardInterrupt
@@ -91,6 +101,7 @@ def open_scenes(
     """Scenes of a dataset: those with seeds first … first + scenes − 1, or the first `scenes` of all;
     RsdfmError for fewer agents than asked for, or none to score."""
     dataset = open_dataset(folder)
+    config = simulated_as(dataset.path)
     out: list[DatasetScene] = []
     for place, info in enumerate(dataset.scenes):
         wanted = len(out) < scenes if scenes is not None and first is None else True
@@ -101,7 +112,7 @@ def open_scenes(
         if len(info.agents) < uavs:
             raise RsdfmError(f"{info.name} in {folder} has {len(info.agents)} UAVs, --uavs asks for {uavs}")
         length = info.frames if frames is None else min(frames, info.frames)
-        live = None if info.seed is None else LiveWorld(info.seed, len(info.agents))
+        live = None if info.seed is None else LiveWorld(info.seed, len(info.agents), config)
         out.append(DatasetScene(dataset, place, uavs, length, live))
     if not any(len(scored_frames(s.frames)) for s in out):
         raise RsdfmError(
@@ -109,6 +120,16 @@ def open_scenes(
             "for the history of the first and the future of the last one scored"
         )
     return out
+
+
+def simulated_as(folder: Path) -> SimConfig:
+    """How a dataset was simulated, as it records itself; the default where it does not. Raises: RsdfmError."""
+    camera = read_parameters(folder).get("camera", {})
+    if not isinstance(camera, dict):
+        raise DatasetError(
+            folder / PARAMETERS_FILE, f"camera is {camera!r}, expected an object", "simulate it anew"
+        )
+    return from_record(camera)
 
 
 def refuse_training_data(manifest: dict[str, Any], seeds: Sequence[int | None]) -> None:

@@ -121,6 +121,7 @@ class SweepFile:
         self._content: dict[str, Any] = {"common": dict(common), "axes": [], "points": []}
         if path.exists():
             self._content = _read(path)
+            self._content["common"].setdefault("world", {})  # what files said before there were other worlds
             if self._content["common"] != self._content["common"] | dict(common):
                 raise SweepError(
                     f"{path} holds a sweep of something else (another model, other scenes or methods): "

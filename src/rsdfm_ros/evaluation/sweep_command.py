@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rsdfm_ros.data import world_options
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.command import evaluate, find_scenes, make_protocol, results_of, settings_of
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, Protocol
@@ -59,6 +60,7 @@ def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str
         "frames": args.frames,
         "egos": args.egos,
         "methods": list(methods),
+        "world": world_options.given(args),
     }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rsdfm_ros.errors import RsdfmError
 
 LANE_WIDTH_M = 3.5
 ROAD_HALF_WIDTH_M = 6.2
@@ -20,27 +22,35 @@ PAINTED_EXTENT_M = 125.0
 """Half the side of the painted ground."""
 
 
+Range = tuple[float, float]
+"""Lowest and highest value; equal values fix it."""
+
+MOTIONS = ("calm", "lively")
+
+
+class ConfigError(RsdfmError, ValueError):
+    """A parameter of a simulated mission is out of range."""
+
+
+def require_range(name: str, value: Range | None, low: float, high: float, unit: str) -> None:
+    """Raises ConfigError unless value is None or low <= value[0] <= value[1] <= high."""
+    if value is not None and not low <= value[0] <= value[1] <= high:
+        raise ConfigError(
+            f"{name} {value[0]:.4g}:{value[1]:.4g} is out of range: expected LOW:HIGH within {low:g} to {high:g} {unit}"
+        )
+
+
 @dataclass(frozen=True)
-class SimConfig:
-    """Camera, time and label settings; the content of the world depends on its seed alone.
+class Camera:
+    """A pinhole camera with square pixels and the principal point in the middle of the image."""
 
-    width_px, height_px: image size · horizontal_fov_rad · frame_rate_hz: frames per second of mission ·
-    max_frames: frames precomputed; a longer mission extends a shorter one without changing it ·
-    label_extent_m: objects with |x| and |y| below this are reported · samples: samples per pixel of the
-    picture.
-    """
-
-    width_px: int = 480
-    height_px: int = 270
-    horizontal_fov_rad: float = math.radians(75.0)
-    frame_rate_hz: float = 2.0
-    max_frames: int = 128
-    label_extent_m: float = 100.0
-    samples: int = 4
+    width_px: int
+    height_px: int
+    horizontal_fov_rad: float
 
     @property
     def focal_px(self) -> float:
-        """Focal length, the same in u and v (square pixels)."""
+        """Focal length, the same in u and v."""
         return 0.5 * self.width_px / math.tan(0.5 * self.horizontal_fov_rad)
 
     @property
@@ -53,3 +63,80 @@ class SimConfig:
         """Intrinsics (3, 3), the left edge of the image at u = 0."""
         f = self.focal_px
         return np.array([[f, 0.0, 0.5 * self.width_px], [0.0, f, 0.5 * self.height_px], [0.0, 0.0, 1.0]])
+
+
+@dataclass(frozen=True)
+class FlightConfig:
+    """Where UAVs fly and how; the default is the standard mission.
+
+    altitude_m: above the ground, kept all the time; None: 30 to 80 m · pitch_deg: of the optical axis below the
+    horizon, kept all the time; None: 35 to 60 degrees, flatter for low flights · motion: `calm` (2.5 to 5 m/s),
+    `lively` (6 to 14 m/s, longer arcs, pans and banks) · spread_m: points of regard lie at random within this of the
+    origin, in x and y; large values make views overlap in part only.
+    """
+
+    altitude_m: Range | None = None
+    pitch_deg: Range | None = None
+    motion: str = "calm"
+    spread_m: float = 12.0
+
+    def __post_init__(self) -> None:
+        require_range("altitude", self.altitude_m, 15, 150, "m")
+        require_range("pitch", self.pitch_deg, 20, 85, "degrees")
+        require_range("spread", (self.spread_m, self.spread_m), 0, 60, "m")
+        if self.motion not in MOTIONS:
+            raise ConfigError(f"unknown motion {self.motion!r}: expected one of {', '.join(MOTIONS)}")
+
+
+@dataclass(frozen=True)
+class SimConfig:
+    """Camera, time, label and flight settings; what else a world holds depends on its seed.
+
+    width_px, height_px: image size · horizontal_fov_rad: of every camera, unless fov_deg gives a range to draw each
+    UAV's from · frame_rate_hz: frames per second of mission · max_frames: frames precomputed; a longer mission extends
+    a shorter one without changing it · label_extent_m: objects with |x| and |y| below this are reported · samples:
+    samples per pixel of the picture · flight: see FlightConfig.
+    """
+
+    width_px: int = 480
+    height_px: int = 270
+    horizontal_fov_rad: float = math.radians(75.0)
+    frame_rate_hz: float = 2.0
+    max_frames: int = 128
+    label_extent_m: float = 100.0
+    samples: int = 4
+    fov_deg: Range | None = None
+    flight: FlightConfig = field(default_factory=FlightConfig)
+
+    def __post_init__(self) -> None:
+        for size in (self.width_px, self.height_px):
+            require_range("size in pixels", (size, size), 32, 4096, "px")
+        require_range("fov", self.fov_deg, 20, 130, "degrees")
+
+    @property
+    def camera(self) -> Camera:
+        """The camera of every UAV, where fov_deg gives no range."""
+        return Camera(self.width_px, self.height_px, self.horizontal_fov_rad)
+
+    @property
+    def focal_px(self) -> float:
+        """Focal length of `camera`."""
+        return self.camera.focal_px
+
+    @property
+    def vertical_fov_rad(self) -> float:
+        """Vertical field of view of `camera`."""
+        return self.camera.vertical_fov_rad
+
+    @property
+    def K(self) -> NDArray[np.float64]:
+        """Intrinsics (3, 3) of `camera`."""
+        return self.camera.K
+
+
+def draw_cameras(seed: int, uavs: int, config: SimConfig) -> tuple[Camera, ...]:
+    """The camera of every UAV of a mission."""
+    if config.fov_deg is None:
+        return (config.camera,) * uavs
+    fovs = np.radians(np.random.default_rng([seed, 9]).uniform(*config.fov_deg, uavs))
+    return tuple(Camera(config.width_px, config.height_px, float(fov)) for fov in fovs)

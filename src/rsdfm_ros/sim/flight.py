@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rsdfm_ros.sim.config import FlightConfig, Range
 
 MIN_ALTITUDE_M, MAX_ALTITUDE_M = 30.0, 80.0
 MIN_PITCH_RAD, MAX_PITCH_RAD = math.radians(35.0), math.radians(60.0)
@@ -53,39 +56,95 @@ def _wave(w: tuple[float, float, float], t: float) -> float:
     return w[0] * math.sin(w[1] * t + w[2])
 
 
-def make_flights(seed: int, uavs: int) -> tuple[Flight, ...]:
-    """Flights of a mission; the azimuths are spread evenly, with jitter, around the origin."""
+@dataclass(frozen=True)
+class _Manner:
+    """Limits of what is drawn for a kind of motion: m, m/s, degrees, rad (sweep), rad/s (rates)."""
+
+    speed_mps: Range
+    sweep_rad: Range
+    climb_m: Range
+    climb_rate: Range
+    drift_m: float
+    drift_rate: Range
+    pitching_deg: float
+    pitching_rate: Range
+    roll_deg: Range
+
+
+_MANNERS = {
+    "calm": _Manner(
+        (2.5, 5.0), (0.3, 0.7), (0.3, 1.5), (0.1, 0.3), 2.0, (0.05, 0.15), 1.0, (0.03, 0.1), (0.5, 3)
+    ),
+    "lively": _Manner(
+        (6.0, 14.0), (0.5, 1.5), (1.0, 5.0), (0.1, 0.4), 6.0, (0.1, 0.4), 3.0, (0.1, 0.4), (2, 8)
+    ),
+}
+_TRIES = 40
+
+
+def make_flights(
+    seed: int,
+    uavs: int,
+    config: FlightConfig | None = None,
+    free: Callable[[NDArray[np.float64]], bool] | None = None,
+) -> tuple[Flight, ...]:
+    """Flights of a mission; the azimuths are spread evenly, with jitter, around the origin.
+
+    free: says of positions (N, 3) m whether a UAV may be at all of them; a flight that it refuses is drawn again, and
+    the last of 40 is taken as it is.
+    """
+    config = config or FlightConfig()
     rng = np.random.default_rng([seed, 3])
     start = rng.uniform(0, 2 * math.pi)
-
-    def wave(amplitude: float, slow: float, fast: float) -> tuple[float, float, float]:
-        return (amplitude, float(rng.uniform(slow, fast)), float(rng.uniform(0, 2 * math.pi)))
-
     flights = []
     for n in range(uavs):
-        azimuth = start + 2 * math.pi * (n + float(rng.uniform(-0.25, 0.25))) / uavs
-        climb = wave(float(rng.uniform(0.3, 1.5)), 0.1, 0.3)
-        altitude = float(rng.uniform(MIN_ALTITUDE_M + 1.5, MAX_ALTITUDE_M - 1.5))
-        pitching = wave(math.radians(1.0), 0.03, 0.1)
-        # low flights look out flatter, so that one picture still covers a good part of the square
-        steepest = 42.0 + 17.0 * min(1.0, max(0.0, (altitude - 32.0) / 25.0))
-        pitch = math.radians(float(rng.uniform(36.0, steepest)))
-        radius = altitude / math.tan(pitch)
-        speed, amplitude = float(rng.uniform(2.5, 5.0)), float(rng.uniform(0.3, 0.7))
-        sweep = (amplitude, speed / (radius * amplitude), float(rng.uniform(0, 2 * math.pi)))
-        target = (float(rng.uniform(-12, 12)), float(rng.uniform(-12, 12)))
-        flights.append(
-            Flight(
-                pitch_rad=pitch,
-                azimuth_rad=azimuth - sweep[0] * math.sin(sweep[2]),
-                altitude_m=altitude,
-                target=target,
-                sweep=sweep,
-                climb=climb,
-                drift_x=wave(2.0, 0.05, 0.15),
-                drift_y=wave(2.0, 0.05, 0.15),
-                pitching=pitching,
-                roll=wave(math.radians(float(rng.uniform(0.5, 3))), 0.1, 0.5),
-            )
-        )
+        for _ in range(_TRIES):
+            flight = _draw(rng, start + 2 * math.pi * (n + float(rng.uniform(-0.25, 0.25))) / uavs, config)
+            if free is None or free(_places(flight)):
+                break
+        flights.append(flight)
     return tuple(flights)
+
+
+def _places(flight: Flight) -> NDArray[np.float64]:
+    """Positions (N, 3) every half second of the longest mission."""
+    return np.array([flight.T_map_camera(t)[:3, 3] for t in np.arange(0.0, 64.0, 0.5)])
+
+
+def _draw(rng: np.random.Generator, azimuth: float, config: FlightConfig) -> Flight:
+    manner = _MANNERS[config.motion]
+    low, high = config.altitude_m or (MIN_ALTITUDE_M, MAX_ALTITUDE_M)
+
+    def wave(amplitude: float, rates: Range) -> tuple[float, float, float]:
+        return (amplitude, float(rng.uniform(*rates)), float(rng.uniform(0, 2 * math.pi)))
+
+    climb = wave(min(float(rng.uniform(*manner.climb_m)), 0.5 * (high - low)), manner.climb_rate)
+    margin = min(manner.climb_m[1], 0.5 * (high - low))
+    altitude = float(rng.uniform(low + margin, high - margin))
+    pitching = wave(math.radians(manner.pitching_deg), manner.pitching_rate)
+    # low flights look out flatter, so that one picture still covers a good part of the square
+    steepest = 42.0 + 17.0 * min(1.0, max(0.0, (altitude - 32.0) / 25.0))
+    flattest = 36.0
+    if config.pitch_deg is not None:
+        a, b = config.pitch_deg
+        swing = min(manner.pitching_deg, 0.5 * (b - a))
+        pitching = (math.radians(swing), *pitching[1:])
+        flattest, steepest = a + swing, b - swing
+    pitch = math.radians(float(rng.uniform(flattest, steepest)))
+    radius = altitude / math.tan(pitch)
+    speed, amplitude = float(rng.uniform(*manner.speed_mps)), float(rng.uniform(*manner.sweep_rad))
+    sweep = (amplitude, speed / (radius * amplitude), float(rng.uniform(0, 2 * math.pi)))
+    reach = config.spread_m
+    target = (float(rng.uniform(-reach, reach)), float(rng.uniform(-reach, reach)))
+    return Flight(
+        pitch_rad=pitch,
+        azimuth_rad=azimuth - sweep[0] * math.sin(sweep[2]),
+        altitude_m=altitude,
+        target=target,
+        sweep=sweep,
+        climb=climb,
+        drift_x=wave(manner.drift_m, manner.drift_rate),
+        drift_y=wave(manner.drift_m, manner.drift_rate),
+        pitching=pitching,
+        roll=wave(math.radians(float(rng.uniform(*manner.roll_deg))), (0.1, 0.5)),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
@@ -36,9 +37,13 @@ class Scene:
 
 
 def build_scene(
-    layout: Layout, vehicles: tuple[VehicleSpec, ...], agents: tuple[str, ...], seed: int, config: SimConfig
+    layout: Layout,
+    vehicles: tuple[VehicleSpec, ...],
+    vertical_fovs_rad: Mapping[str, float],
+    seed: int,
+    config: SimConfig,
 ) -> Scene:
-    """Compiles the world of a seed."""
+    """Compiles the world of a seed, with a camera for every agent that vertical_fovs_rad names."""
     looks = draw_looks(seed)
     spec = mujoco.MjSpec()
     spec.visual.map.znear, spec.visual.map.zfar = Z_NEAR_M / _EXTENT_M, Z_FAR_M / _EXTENT_M
@@ -51,9 +56,9 @@ def build_scene(
     _ground(spec, layout, seed)
     _static(spec, layout, seed, looks)
     names = _vehicles(spec, vehicles)
-    for agent in agents:
+    for agent, fov in vertical_fovs_rad.items():
         body = spec.worldbody.add_body(name=agent, mocap=True, pos=[0, 0, 50])
-        body.add_camera(name=agent, fovy=math.degrees(config.vertical_fov_rad))
+        body.add_camera(name=agent, fovy=math.degrees(fov))
     model = spec.compile()
     bodies = np.array([model.body(n).id for n in names], np.int64)
     owner = np.full(model.nbody, -1, np.int64)
@@ -61,8 +66,8 @@ def build_scene(
     return Scene(
         model,
         model.body_mocapid[bodies].astype(np.int64),
-        np.array([model.body(a).mocapid[0] for a in agents], np.int64),
-        np.array([model.camera(a).id for a in agents], np.int64),
+        np.array([model.body(a).mocapid[0] for a in vertical_fovs_rad], np.int64),
+        np.array([model.camera(a).id for a in vertical_fovs_rad], np.int64),
         owner[model.geom_bodyid],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 import mujoco
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.config import Camera, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.layout import Layout, make_layout
 from rsdfm_ros.sim.layout_map import layout_map
@@ -22,12 +23,15 @@ from rsdfm_ros.sim.scene import Z_FAR_M, build_scene
 from rsdfm_ros.sim.truth import box_corners, silhouette_areas, visibility
 
 MAX_UAVS = 8
+CLEARANCE_M = 6.0
+"""Least distance of a UAV from buildings, so that the near plane of its camera cuts none."""
 _AWAY = np.array([0.0, 0.0, -100.0])
 _OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0])
 
 
 class World:
-    """The mission of a seed: layout, traffic and flights are pure functions of the seed and the time.
+    """The mission of a seed: layout, traffic and flights are pure functions of the seed, the configuration and the
+    time.
 
     Frames may be asked for in any order; the same seed and frame give the same pixels. Close it (or use it as
     a context manager) to free the renderer.
@@ -41,8 +45,12 @@ class World:
         self.agents: tuple[str, ...] = tuple(f"uav{n + 1}" for n in range(uavs))
         self._layout = make_layout(seed)
         self._population = populate(self._layout, seed, self.config)
-        self._flights = make_flights(seed, uavs)
-        self._scene = build_scene(self._layout, self._population.specs, self.agents, seed, self.config)
+        self.cameras: tuple[Camera, ...] = draw_cameras(seed, uavs, self.config)
+        flight, standard = self.config.flight, self.config.flight == FlightConfig()
+        free = None if standard else partial(_clear_of_buildings, self._layout)
+        self._flights = make_flights(seed, uavs, flight, free)
+        fovs = dict(zip(self.agents, (c.vertical_fov_rad for c in self.cameras), strict=True))
+        self._scene = build_scene(self._layout, self._population.specs, fovs, seed, self.config)
         self._data = mujoco.MjData(self._scene.model)
         self._renderer: mujoco.Renderer | None = None
         self._sizes = np.array([v.size for v in self._population.specs]).reshape(-1, 3)
@@ -101,12 +109,9 @@ class World:
         for a, (agent, T) in enumerate(zip(self.agents, poses, strict=True)):
             camera = int(self._scene.camera_ids[a])
             image, vehicle, distance = self._render(camera, picture=True, depth=depth)
-            shares[:, a] = self._shares(objects, index, vehicle, T)
-            views.append(
-                CameraView(
-                    agent, image, self.config.K, T, depth=distance, ids=number[vehicle] if ids else None
-                )
-            )
+            shares[:, a] = self._shares(objects, index, vehicle, a, T)
+            K = self.cameras[a].K
+            views.append(CameraView(agent, image, K, T, depth=distance, ids=number[vehicle] if ids else None))
         stamp_ns = round(k * 1e9 / self.config.frame_rate_hz)
         return WorldFrame(k, stamp_ns, tuple(views), replace(objects, visibility=shares))
 
@@ -121,7 +126,7 @@ class World:
         for a, agent in enumerate(self.agents):
             if agent in poses:
                 _, vehicle, _ = self._render(int(self._scene.camera_ids[a]), picture=False, depth=False)
-                shares[:, a] = self._shares(objects, index, vehicle, poses[agent])
+                shares[:, a] = self._shares(objects, index, vehicle, a, poses[agent])
         return replace(objects, visibility=shares)
 
     def _shares(
@@ -129,13 +134,15 @@ class World:
         objects: Objects,
         index: NDArray[np.int64],
         vehicle: NDArray[np.int64],
+        agent: int,
         T: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Share (N,) of every object's silhouette among the pixels that show the vehicles of `index`."""
+        camera = self.cameras[agent]
         count = len(self._population.specs) + 1
         pixels = np.bincount(vehicle.ravel() + 1, minlength=count)[1:][index].astype(np.float64)
         corners = box_corners(objects.centres, objects.sizes, objects.yaws)
-        areas = silhouette_areas(corners, self.config.K, T, self.config.width_px, self.config.height_px)
+        areas = silhouette_areas(corners, camera.K, T, camera.width_px, camera.height_px)
         return visibility(pixels, areas, objects.classes)
 
     def _objects(self, k: int) -> tuple[Objects, NDArray[np.int64]]:
@@ -193,3 +200,21 @@ class World:
         is_geom = segmentation[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
         vehicle = np.where(is_geom, self._scene.geom_vehicle[np.where(is_geom, geom, 0)], -1)
         return image, vehicle, distance
+
+
+def _clear_of_buildings(layout: Layout, positions: NDArray[np.float64]) -> bool:
+    """Whether positions (N, 3) m keep some metres from every building and tree."""
+    x, y, z = positions.T
+    for b in layout.buildings:
+        x0, y0, x1, y1 = b.footprint
+        near = (
+            (x > x0 - CLEARANCE_M) & (x < x1 + CLEARANCE_M) & (y > y0 - CLEARANCE_M) & (y < y1 + CLEARANCE_M)
+        )
+        if np.any(near & (z < b.height_m + CLEARANCE_M)):
+            return False
+    return all(
+        not np.any(
+            (np.hypot(x - t.x, y - t.y) < t.crown_radius_m + CLEARANCE_M) & (z < t.height_m + CLEARANCE_M)
+        )
+        for t in layout.trees
+    )
