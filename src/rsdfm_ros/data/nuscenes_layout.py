@@ -49,7 +49,12 @@ class LayoutSource:
         except OSError as error:
             raise MissingFileError(self.path, f"cannot be read ({error.strerror})", REMEDY) from None
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-        if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 2 or max(pixels.shape) > _LARGEST_SIDE:
+        if (
+            pixels is None
+            or pixels.dtype != np.uint8
+            or pixels.ndim != 2
+            or max(pixels.shape) > _LARGEST_SIDE
+        ):
             raise MissingFileError(self.path, "is no 8-bit grey PNG, expected a layout mask", REMEDY)
         values = np.ascontiguousarray(pixels[::-1].T)
         bits = np.zeros(values.shape, np.uint8)
