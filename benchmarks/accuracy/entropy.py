@@ -30,6 +30,9 @@ TILES = {100: 8}
 FRAMES = (3, 11)
 """Frames of each scene from which packets are taken."""
 
+LEVELS = 15
+"""Latents of the shipped model are integers in ±LEVELS."""
+
 Coder = Callable[[bytes], bytes]
 
 
@@ -86,7 +89,8 @@ def measure(frame: FeatureFrame) -> dict[str, float]:
     for band in (frame.low.transpose(1, 0, 2, 3).reshape(frame.low.shape[1], -1), frame.high.T):
         for channel in band:
             static += entropy_bytes(channel)
-            adaptive += adaptive_bytes(channel.astype(np.int64) - int(channel.min(initial=0)), 64)
+            least, most = int(channel.min(initial=-LEVELS)), int(channel.max(initial=LEVELS))
+            adaptive += adaptive_bytes(channel.astype(np.int64) - least, most - least + 1)
     sizes["indices as they are"] = float(len(places))
     sizes["indices, gaps, adaptive"] = adaptive_bytes(gaps, 256)
     sizes["arithmetic, static per channel"] = static + rest + entropy_bytes(gaps)
