@@ -14,8 +14,8 @@ from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.runner import Settings
 from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, refuse_training_data, simulated
-from rsdfm_ros.evaluation.sights import Settings
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
 

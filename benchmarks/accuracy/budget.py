@@ -103,4 +103,4 @@ def bars(content: Content) -> Sequence[Bar]:
     return (Bar("bytes of a mission off the budget, worst of all", worst, 0.05, False),)
 
 
-SECTION = Section("budget", "The byte budget over a mission", run, tables, figures, bars)
+SECTION = Section("budget", "The byte budget over a mission", run, tables, figures, bars, part=False)

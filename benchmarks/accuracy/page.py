@@ -33,24 +33,19 @@ def section_text(section: Section, results: Mapping[str, Any], images: Path, pag
     """What stands in the place of a section: how it was made, its tables and its figures, drawn into `images`."""
     units = results["units"]
     images.mkdir(parents=True, exist_ok=True)
-    parts = [provenance(section.name, results["common"]), section.tables(units).strip()]
+    parts = [provenance(section, results["common"]), section.tables(units).strip()]
     for name, caption in section.figures(units, images).items():
         parts.append(f"![{caption}]({_relative(images / name, page)})")
     return "\n\n".join(parts)
 
 
-def provenance(name: str, common: Mapping[str, Any]) -> str:
+def provenance(section: Section, common: Mapping[str, Any]) -> str:
     """How the figures of a section can be made again."""
-    seed, count, part = common["first_seed"], common["scenes"], common["part_scenes"]
+    seed, kind = common["first_seed"], "part_" if section.part else ""
+    egos = f", {common['part_egos']} UAVs of each as ego" if section.part else ""
     return (
-        f"`make bench-accuracy ONLY={name}` · {common['model']}, weights {common['weights_sha256'][:8]}… · seeds "
-        f"{_span(seed, count)} × {common['frames']} frames"
-        + (
-            f"; where many cases are compared, seeds {_span(seed, part)} × {common['part_frames']} frames with "
-            f"{common['part_egos']} of the UAVs as ego"
-            if (part, common["part_frames"]) != (count, common["frames"])
-            else ""
-        )
+        f"`make bench-accuracy ONLY={section.name}` · {common['model']}, weights {common['weights_sha256'][:8]}… · "
+        f"seeds {_span(seed, common[kind + 'scenes'])}, {common[kind + 'frames']} frames each{egos}"
     )
 
 

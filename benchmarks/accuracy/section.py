@@ -44,7 +44,8 @@ class Section:
     """One part of the page.
 
     run: computes what the store does not hold yet, unit by unit · tables: the Markdown of the results · figures: draws
-    pictures into a folder and returns their captions by file name · bars: what the results have to clear.
+    pictures into a folder and returns their captions by file name · bars: what the results have to clear · part: it is
+    measured on a part of the standard split.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Section:
     tables: Callable[[Content], str]
     figures: Callable[[Content, Path], Mapping[str, str]] = lambda content, folder: {}
     bars: Callable[[Content], Sequence[Bar]] = lambda content: ()
+    part: bool = True
 
 
 class Store:

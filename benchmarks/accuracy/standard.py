@@ -64,4 +64,4 @@ def bars(content: Content) -> Sequence[Bar]:
     )
 
 
-SECTION = Section("standard", "Standard test split", run, tables, bars=bars)
+SECTION = Section("standard", "Standard test split", run, tables, bars=bars, part=False)

@@ -219,7 +219,8 @@ def test_small_things_of_the_page() -> None:
         and number(0.5, 1, sign=True) == "+0.5"
     )
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n|---|---:|\n| 1 | 2 |"
-    assert "seeds 9000 to 9001 × 16 frames" in provenance("rates", COMMON)
+    assert "seeds 9000 to 9001, 16 frames each, 2 UAVs of each as ego" in provenance(rates.SECTION, COMMON)
+    assert provenance(standard.SECTION, COMMON).endswith("seeds 9000 to 9007, 40 frames each")
 
 
 def test_a_panel_of_numbers_and_one_of_names_can_be_drawn(tmp_path: Path) -> None:
