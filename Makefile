@@ -3,10 +3,10 @@ PYTHON ?= python3
 PYTEST_OPTIONS ?=
 BIN := .venv/bin
 
-.PHONY: help setup setup-view test lint docs bench demo clean
+.PHONY: help setup setup-view test lint docs bench bench-accuracy demo clean
 
 help:            ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 setup:           ## make .venv, install the pinned requirements, build the messages (again: nothing to do, at once)
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.10 to 3.13" >&2; exit 2; }
@@ -33,6 +33,9 @@ bench: setup     ## times of every stage, then accuracy and bytes of every metho
 	@mkdir -p out/bench
 	@scripts/with_ros $(BIN)/python -m benchmarks --json out/bench/stages.json
 	@./rsdfm evaluate --model models/nano --json out/bench/evaluate.json
+
+bench-accuracy: setup ## every table and figure of docs/benchmarks.md; resumable (ONLY=section, SCENES=n, QUICK=1)
+	@scripts/with_ros $(BIN)/python -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --scenes ,$(SCENES)) $(if $(QUICK),--quick)
 
 demo: setup      ## the main job: four simulated UAVs over real DDS; results in out/demo/
 	@./rsdfm demo

@@ -11,8 +11,7 @@ from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods import METHODS
-from rsdfm_ros.evaluation.runner import MethodScore, evaluate_scene
-from rsdfm_ros.evaluation.sights import Settings
+from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.perception import Perception

@@ -20,8 +20,7 @@ from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.metrics import within
-from rsdfm_ros.evaluation.runner import evaluate_scene
-from rsdfm_ros.evaluation.sights import SceneSource, Settings
+from rsdfm_ros.evaluation.runner import SceneSource, Settings, evaluate_scene
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.model.perception import Perception
 

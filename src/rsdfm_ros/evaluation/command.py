@@ -22,7 +22,7 @@ from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
-from rsdfm_ros.evaluation.runner import MethodScore, evaluate_cases, worker_count
+from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_cases, worker_count
 from rsdfm_ros.evaluation.scenes import (
     DatasetScene,
     open_scenes,
@@ -30,7 +30,6 @@ from rsdfm_ros.evaluation.scenes import (
     simulated,
     simulated_as,
 )
-from rsdfm_ros.evaluation.sights import Settings
 from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, Tracks, join_boxes
-from rsdfm_ros.evaluation.late import SAME_DISTANCE_M, SAME_IOU, draw, moved_on
+from rsdfm_ros.evaluation.late import SAME_DISTANCE_M, SAME_IOU, draw, merge_boxes, moved_on
 from rsdfm_ros.evaluation.trajectory import PAIR_DISTANCE_M, nearest_pairs
 from rsdfm_ros.geometry.boxes import bev_boxes, rotated_iou
 
 UNKNOWN_TO_FEATURES = 0.6
 """Mean foreground probability below which features do not know the object of a box."""
 
-IN_A_BOX, OUTSIDE = 0.2, 0.8
+IN_A_BOX, OUTSIDE = 0.15, 0.85
 """Foreground probability from which a cell is a vehicle's, where a box says so too, and where none does."""
 
 LINK_SHARE = 0.3
@@ -30,8 +30,8 @@ def joined(answer: FramePrediction, merged: Boxes, threshold: float) -> FramePre
     """The answer from fused features, completed and sharpened by the merged boxes of all agents (merge_boxes).
 
     A box above the threshold that the features do not know is drawn whole; a known one tells which cells are believed.
-    Instances keep their ids; a box on none of them is a new one and moves on as a late one does. Detections are those
-    of the features, and the boxes of objects that these lack.
+    Instances keep their ids, a box on none of them is a new one; at the futures boxes are drawn, and what instances
+    without a box show. Detections are the means of both where both know an object.
     """
     assert answer.probability is not None and answer.ids is not None and answer.boxes is not None
     sure = merged.select(merged.scores >= threshold)
@@ -44,12 +44,10 @@ def joined(answer: FramePrediction, merged: Boxes, threshold: float) -> FramePre
     names = link(covers, answer.ids[0], len(sure))
     ids = answer.ids.copy()
     ids[0] = _filled(ids[0], np.concatenate([[0], names])[covers], foreground)
-    alive = np.unique(ids[0])
+    alive = np.setdiff1d(ids[0], names)
     for step in range(1, HORIZON):
-        ids[step] = np.where(np.isin(ids[step], alive), ids[step], 0)
-        lost = ~np.isin(names, ids[step])
-        drawn = draw(sure.select(lost), names[lost], positions[lost, step], window)
-        ids[step] = np.where(ids[step] > 0, ids[step], drawn)
+        drawn = draw(sure, names, positions[:, step], window)
+        ids[step] = np.where(drawn > 0, drawn, np.where(np.isin(ids[step], alive), ids[step], 0))
     new = names > answer.ids.max(initial=0)
     fresh = sure.select(new)
     return replace(
@@ -93,17 +91,18 @@ def _mean_under(
 
 
 def _completed(found: Boxes, merged: Boxes) -> Boxes:
-    """The boxes of the features, each as sure as the surer of the two, and those of objects that they lack."""
+    """The merged boxes, each averaged with the box of the features for the same object, and at half their score the
+    boxes of the features that nobody else knows."""
     if not len(found) or not len(merged):
-        return join_boxes([found, merged])
+        return join_boxes([merged, replace(found, scores=0.5 * found.scores)])
     offset = merged.centres[:, None, :2] - found.centres[None, :, :2]
     near = np.hypot(offset[..., 0], offset[..., 1]) < SAME_DISTANCE_M
     same = near | (rotated_iou(bev_boxes(merged), bev_boxes(found)) > SAME_IOU)
     partner = np.where(same, found.scores[None], -1.0).argmax(axis=1)
-    has = same.any(axis=1)
-    scores = found.scores.copy()
-    np.maximum.at(scores, partner[has], merged.scores[has])
-    return join_boxes([replace(found, scores=scores), merged.select(~has)])
+    both = np.flatnonzero(same.any(axis=1))
+    pairs = [merge_boxes([merged.select(np.array([n])), found.select(partner[n : n + 1])]) for n in both]
+    single = replace(found, scores=0.5 * found.scores).select(~same.any(axis=0))
+    return join_boxes([*pairs, merged.select(~same.any(axis=1)), single])
 
 
 def _more_tracks(

@@ -7,17 +7,41 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
-from rsdfm_ros.data.frame import FRAME_PERIOD_S
+from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects, WorldFrame
+from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import HORIZON, FramePrediction, FrameTruth, truth_of
+from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.messages import Air, Sent, Traffic
 from rsdfm_ros.evaluation.methods import METHODS, Method
 from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area
 from rsdfm_ros.evaluation.protocol import scored_frames
-from rsdfm_ros.evaluation.sights import SceneSource, Settings, Sights
+from rsdfm_ros.evaluation.sights import Sights
 from rsdfm_ros.evaluation.step import Step
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.perception import Perception
+
+
+class SceneSource(Protocol):
+    """A scene to evaluate: its number of frames, and each frame with the views of the agents in use."""
+
+    @property
+    def number(self) -> int:
+        """What distinguishes the scene: its seed, or its place in the dataset."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+
+    def load(self, k: int) -> WorldFrame:
+        """Frame k with pictures."""
+
+    def objects(self, k: int) -> Objects:
+        """The objects of frame k."""
+
+    def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
+        """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""
 
 
 @dataclass
@@ -41,6 +65,18 @@ class MethodScore:
     def result(self) -> Result:
         """Figures by area (metrics.figures_by_area) and the traffic."""
         return {**figures_by_area(self.areas), **self.traffic.result(FRAME_PERIOD_S)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run needs beside the data."""
+
+    methods: tuple[str, ...]
+    egos: int
+    budget_bytes: int
+    thresholds: Thresholds
+    disturbance: Disturbance
+    areas: dict[str, Window]
 
 
 Watch = Callable[[str, int, int, FramePrediction, FrameTruth], None]

@@ -4,48 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from rsdfm_ros.data.frame import Objects, WorldFrame
-from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.heads import Thresholds
+from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.evaluation.step import SoloHistory, Step, mirrored
-from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.perception import Perception
 
-
-class SceneSource(Protocol):
-    """A scene to evaluate: its number of frames, and each frame with the views of the agents in use."""
-
-    @property
-    def number(self) -> int:
-        """What distinguishes the scene: its seed, or its place in the dataset."""
-
-    @property
-    def frames(self) -> int:
-        """How many frames there are."""
-
-    def load(self, k: int) -> WorldFrame:
-        """Frame k with pictures."""
-
-    def objects(self, k: int) -> Objects:
-        """The objects of frame k."""
-
-    def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
-        """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run needs beside the data."""
-
-    methods: tuple[str, ...]
-    egos: int
-    budget_bytes: int
-    thresholds: Thresholds
-    disturbance: Disturbance
-    areas: dict[str, Window]
+if TYPE_CHECKING:
+    from rsdfm_ros.evaluation.runner import SceneSource, Settings
 
 
 class Sights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -122,11 +123,15 @@ class HighOnly(RsdfmPlain):
         return self.perception.compress(step.bev(sender), cells, low=False)
 
 
+DEMAND_SHARE = 0.1
+"""Most of a budget that demand may take; what a receiver is unsure of changes slowly."""
+
+
 class RsdfmOnDemand(Rsdfm):
     """A UAV sends first what its peers are unsure of: cells rank by (1 − q_i) q_j, the greatest over the receivers i.
 
-    Every UAV's messages end with a DemandMap; it is known to those that receive it from the next frame on, and its
-    bytes count.
+    Every UAV's messages end with a DemandMap, at small budgets not in every frame; it is known to those that receive it
+    from the next frame on, and its bytes count.
     """
 
     def start(self) -> None:
@@ -149,7 +154,9 @@ class RsdfmOnDemand(Rsdfm):
             fingerprint=self.perception.fingerprint,
             cell_size=self.perception.window.cell_size,
         )
-        return [*super().extra(step, sender), (message, len(message))]
+        every = math.ceil(len(message) / (DEMAND_SHARE * self.budget_bytes))
+        demand = [] if (step.index + sender) % every else [(message, len(message))]
+        return [*super().extra(step, sender), *demand]
 
     def receive(
         self, step: Step, ego: int, inbox: Sequence[Received], scored: bool

@@ -1,0 +1,102 @@
+"""Accuracy of the shipped model on everything that docs/benchmarks.md reports; goes on where an earlier run ended.
+
+python -m benchmarks.accuracy [--only SECTION] [--scenes N] [--quick] [--model models/nano]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.accuracy.bench import QUICK, Bench, Sizes
+from benchmarks.accuracy.page import BARS, NOT_YET, bars_table, between, places, section_text
+from benchmarks.accuracy.section import BenchError, Section, Store, read_json
+from benchmarks.accuracy.sections import SECTIONS
+from rsdfm_ros.errors import RsdfmError
+
+PAGE = Path("docs/benchmarks.md")
+OUT = Path("out/bench/accuracy")
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    names = [s.name for s in SECTIONS]
+    parser.add_argument("--only", action="append", choices=names, metavar="SECTION", help=", ".join(names))
+    parser.add_argument(
+        "--model", type=Path, default=Path("models/nano"), help="model folder (default %(default)s)"
+    )
+    parser.add_argument(
+        "--scenes", type=int, metavar="N", help="at most so many scenes (default: 8, 4 of many cases)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one short scene, some minutes: to try, not to believe"
+    )
+    parser.add_argument("--out", type=Path, help=f"folder of the results (default {OUT}, {OUT}-quick)")
+    parser.add_argument(
+        "--page", type=Path, help=f"page to write to (default {PAGE}; with --quick a copy in --out)"
+    )
+    parser.add_argument(
+        "--page-only", action="store_true", help="measure nothing: write the page from what is there"
+    )
+    return parser.parse_args(argv)
+
+
+def write_page(page: Path, template: Path, sections: Sequence[Section], out: Path) -> None:
+    """Writes what `out` holds into the page: sections without results keep saying that they were not measured."""
+    text, bars = template.read_text(), []
+    unknown = set(places(text)) - {s.name for s in sections} - {BARS}
+    if unknown:
+        raise BenchError(f"{template} has places for {', '.join(sorted(unknown))}, which no section writes")
+    for section in sections:
+        path = out / f"{section.name}.json"
+        results = read_json(path) if path.exists() else None
+        shown = NOT_YET if not results else section_text(section, results, page.parent / "images", page)
+        text = between(text, section.name, shown)
+        bars += [(section.name, bar) for bar in section.bars(results["units"] if results else {})]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(between(text, BARS, bars_table(bars)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure what is missing, then write the page; the exit status."""
+    args = parse(argv)
+    out = args.out or (OUT.with_name(OUT.name + "-quick") if args.quick else OUT)
+    page = args.page or (out / PAGE.name if args.quick else PAGE)
+    try:
+        if not args.page_only:
+            sizes = QUICK if args.quick else Sizes()
+            bench = Bench(args.model, sizes if args.scenes is None else sizes.at_most(args.scenes))
+            for section in SECTIONS:
+                if args.only is None or section.name in args.only:
+                    measure(bench, section, out)
+        write_page(page, PAGE, SECTIONS, out)
+    except RsdfmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"interrupted: what was measured is in {out}; the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 130
+    print(f"{page} written from {out}", file=sys.stderr)
+    return 0
+
+
+def measure(bench: Bench, section: Section, out: Path) -> None:
+    """Computes what a section still lacks."""
+    start = time.monotonic()
+    print(f"{section.title} ({section.name})", file=sys.stderr)
+    store = Store(out / f"{section.name}.json", bench.common())
+    section.run(bench, store)
+    store.write()
+    print(f"  {time.monotonic() - start:.0f} s with {asdict(bench.sizes)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,188 @@
+"""The disturbance grid: what collaboration gains over each UAV alone, at every point."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy import altitudes, drawing
+from benchmarks.accuracy.bench import Bench, Case
+from benchmarks.accuracy.page import number, table
+from benchmarks.accuracy.section import Bar, Content, Section, Store
+
+METHODS = ("single", "late", "rsdfm", "rsdfm-plain", "rsdfm-boxes")
+OURS = "rsdfm"
+KEY = "iou_long"
+
+NONE = "none"
+AXES: dict[str, dict[str, Case]] = {
+    "loss": {v: Case(METHODS, disturb=f"loss={v}") for v in ("0.01", "0.05", "0.1", "0.2", "0.5", "1")},
+    "latency": {v: Case(METHODS, disturb=f"latency_ms={v}") for v in ("100", "200", "400", "800")},
+    "staggered": {
+        v: Case(METHODS, disturb=f"latency_ms={v},staggered=1") for v in ("100", "200", "400", "800")
+    },
+    "pose": {
+        f"{m}/{d}": Case(METHODS, disturb=f"pose_sigma_m={m},pose_sigma_deg={d}")
+        for m, d in (("0.2", "0.2"), ("0.5", "0.5"), ("1", "1"), ("2.5", "5"))
+    },
+    "bias": {
+        f"{m}/{d}": Case(METHODS, disturb=f"pose_bias_m={m},pose_bias_deg={d}")
+        for m, d in (("0.2", "0.2"), ("0.5", "0.5"), ("1", "1"), ("2.5", "5"))
+    },
+    "attackers": {v: Case(METHODS, disturb=f"attackers={v}") for v in ("1", "2")},
+    "silent": {v: Case(METHODS, disturb=f"drop_uavs={v}") for v in ("1", "2", "3")},
+    "budget": {v: Case(METHODS, int(v)) for v in ("2000", "5000", "10000", "25000", "50000")},
+}
+TITLES = {
+    "loss": "lost messages (share)",
+    "latency": "latency, cameras together (ms)",
+    "staggered": "latency, cameras staggered (ms)",
+    "pose": "pose noise per frame (m/deg)",
+    "bias": "pose bias per UAV (m/deg)",
+    "attackers": "attackers among 3 peers",
+    "silent": "silent peers of 3",
+    "budget": "byte budget per frame and UAV",
+    "uavs": "UAVs",
+    "altitude": "altitude (m)",
+}
+FLEETS = (1, 2, 4, 8)
+MIXED = "mixed"
+
+
+def run(bench: Bench, store: Store) -> None:
+    """One unit per axis; cases with the same believed poses share what the UAVs see."""
+    sizes = bench.sizes
+    scenes, egos = bench.part_scenes(), sizes.part_egos
+    store.unit(NONE, lambda: bench.evaluate(scenes, {NONE: Case(METHODS)}, NONE, egos))
+    for axis, cases in AXES.items():
+        store.unit(axis, lambda c=cases, a=axis: bench.evaluate(scenes, c, a, egos))
+    store.unit("uavs", lambda: {str(n): _fleet(bench, n) for n in FLEETS})
+    store.unit("altitude", lambda: _altitudes(bench))
+
+
+def _fleet(bench: Bench, uavs: int) -> dict[str, Any]:
+    scenes = bench.scenes(bench.sizes.part_scenes, bench.sizes.part_frames, uavs)
+    title = f"{uavs} UAVs"
+    return bench.evaluate(scenes, {title: Case(METHODS)}, title, bench.sizes.part_egos)[title]
+
+
+def _altitudes(bench: Bench) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for altitude in altitudes.ALTITUDES_M:
+        folder = altitudes.simulated_at(altitude, bench.sizes.part_scenes, bench.sizes.part_frames)
+        scenes = bench.open(folder, bench.sizes.part_scenes, bench.sizes.part_frames, altitudes.UAVS)
+        title = f"{altitude} m"
+        out[str(altitude)] = bench.evaluate(scenes, {title: Case(METHODS)}, title, bench.sizes.part_egos)[
+            title
+        ]
+    return out
+
+
+def points(content: Content, axis: str) -> dict[str, Mapping[str, Any]]:
+    """Rows by method of every point of an axis, the undisturbed one with it."""
+    found = dict(content.get(axis, {}))
+    none = content.get(NONE, {}).get(NONE)
+    if none and axis in ("loss", "latency", "staggered", "attackers", "silent"):
+        return {"0": none, **found}
+    if none and axis in ("pose", "bias"):
+        return {"0/0": none, **found}
+    if none and axis == "altitude":
+        return {**found, MIXED: none}
+    return found
+
+
+def gain(rows: Mapping[str, Any], method: str = OURS) -> float | None:
+    """What a method gains over `single` in IoU."""
+    value, alone = rows.get(method, {}).get(KEY), rows.get("single", {}).get(KEY)
+    return None if value is None or alone is None else value - alone
+
+
+def tables(content: Content) -> str:
+    """One table per axis: IoU of single, gains of the others; harm is printed bold."""
+    out = []
+    for axis, title in TITLES.items():
+        found = points(content, axis)
+        if not found:
+            continue
+        others = METHODS[1:]
+        lines = [
+            [point, number(rows["single"][KEY]), *(_marked(gain(rows, m)) for m in others)]
+            for point, rows in found.items()
+        ]
+        out.append(table([title, "`single`", *(f"`{m}`" for m in others)], lines))
+    return (
+        "IoU ±50 m of `single`, and gains of the others; bold: harm, a gain below −0.005.\n\n"
+        + "\n\n".join(out)
+    )
+
+
+def _marked(value: float | None) -> str:
+    text = number(value, sign=True)
+    return f"**{text}**" if value is not None and value < drawing.HARM else text
+
+
+def figures(content: Content, folder: Path) -> Mapping[str, str]:
+    """Gains over every axis."""
+    panels = []
+    for axis, title in TITLES.items():
+        found = points(content, axis)
+        if not found:
+            continue
+        lines = {
+            m: [(float(n), g) for n, rows in enumerate(found.values()) if (g := gain(rows, m)) is not None]
+            for m in METHODS[1:]
+        }
+        panels.append(drawing.Panel(title, "gain in IoU", lines, ticks=list(found), harm=True))
+    if not panels:
+        return {}
+    drawing.write(panels, folder / "bench_disturbances.svg")
+    return {"bench_disturbances.svg": "Gain in IoU over a UAV alone, by disturbance"}
+
+
+def bars(content: Content) -> Sequence[Bar]:
+    """No harm anywhere, and how much of the gain has to survive what."""
+    every = [gain(rows) for axis in TITLES for rows in points(content, axis).values()]
+    known = [g for g in every if g is not None]
+    whole = gain(content.get(NONE, {}).get(NONE, {}))
+
+    def share(axis: str, point: str) -> float | None:
+        here = gain(content.get(axis, {}).get(point, {}))
+        return None if here is None or not whole else here / whole
+
+    same = [gain(rows) for rows in content.get("altitude", {}).values()]
+    mean = None if not same or None in same else sum(g for g in same if g is not None) / len(same)
+    counts = [rows.get(OURS, {}).get(KEY) for rows in content.get("uavs", {}).values()]
+    steps = [b - a for a, b in itertools.pairwise(counts) if a is not None and b is not None]
+    return (
+        Bar("smallest gain over `single` of the whole grid", min(known, default=None), drawing.HARM),
+        Bar("share of the gain at 20 % loss", share("loss", "0.2"), 0.9),
+        Bar("share of the gain at 200 ms, cameras staggered", share("staggered", "200"), 0.8),
+        Bar("share of the gain at 200 ms, cameras together", share("latency", "200"), 0.8),
+        Bar(
+            "share of the gain at 0.5 m and 0.5°, each over `single` with that noise",
+            share("pose", "0.5/0.5"),
+            0.6,
+        ),
+        Bar(
+            "share of the gain at 0.5 m and 0.5°, over `single` without noise",
+            _over_undisturbed(content, whole),
+            0.6,
+        ),
+        Bar("gain at mixed altitudes as share of the mean gain at one altitude", _ratio(whole, mean), 0.8),
+        Bar("smallest step of IoU from 1 to 2 to 4 to 8 UAVs", min(steps, default=None), 0.0),
+    )
+
+
+def _over_undisturbed(content: Content, whole: float | None) -> float | None:
+    noisy = content.get("pose", {}).get("0.5/0.5", {}).get(OURS, {}).get(KEY)
+    alone = content.get(NONE, {}).get(NONE, {}).get("single", {}).get(KEY)
+    return None if noisy is None or alone is None else _ratio(noisy - alone, whole)
+
+
+def _ratio(a: float | None, b: float | None) -> float | None:
+    return None if a is None or not b else a / b
+
+
+SECTION = Section("disturbances", "Disturbances", run, tables, figures, bars)

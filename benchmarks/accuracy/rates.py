@@ -1,0 +1,102 @@
+"""Accuracy against bytes: methods with a byte budget, over budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.accuracy import drawing
+from benchmarks.accuracy.bench import Bench, Case, Rows
+from benchmarks.accuracy.page import number, table
+from benchmarks.accuracy.section import Bar, Content, Section, Store
+
+BUDGETS = (2_000, 2_500, 5_000, 10_000, 18_000, 25_000, 50_000)
+METHODS = ("rsdfm", "rsdfm-boxes", "rsdfm-ondemand", "where2comm", "dhd")
+REFERENCES = ("single", "late", "dense")
+"""Methods without a budget."""
+
+OURS = ("rsdfm", "rsdfm-boxes")
+NEAR_DENSE, SMALL = "10000", "2500"
+
+
+def run(bench: Bench, store: Store) -> None:
+    """One unit per budget, and one of what has none."""
+    scenes, egos = bench.part_scenes(), bench.sizes.part_egos
+    cases = {"none": Case(REFERENCES), **{str(b): Case(METHODS, b) for b in BUDGETS}}
+    for name, case in cases.items():
+        title = "references" if name == "none" else f"budget {name}"
+        store.unit(name, lambda n=name, c=case, t=title: bench.evaluate(scenes, {n: c}, t, egos)[n])
+
+
+def budgets(content: Content) -> list[str]:
+    """The budgets that were measured, in order."""
+    return sorted((name for name in content if name != "none"), key=int)
+
+
+def tables(content: Content) -> str:
+    """IoU and VPQ of every method at every budget, and what was really sent."""
+    out = []
+    for title, key in (("IoU ±50 m", "iou_long"), ("VPQ ±50 m", "vpq_long"), ("mAP", "map")):
+        lines = [
+            [f"`{method}`", *(number(content[b].get(method, {}).get(key)) for b in budgets(content))]
+            for method in METHODS
+        ]
+        out.append(table([title, *(f"{int(b) / 1000:g} kB" for b in budgets(content))], lines))
+    reference = content.get("none", {})
+    lines = [
+        [f"`{m}`", number(r["iou_long"]), number(r["vpq_long"]), number(r["map"]), _kilobytes(r)]
+        for m, r in reference.items()
+    ]
+    out.append(table(["without a budget", "IoU ±50 m", "VPQ ±50 m", "mAP", "kB/frame"], lines))
+    return "\n\n".join(out)
+
+
+def figures(content: Content, folder: Path) -> Mapping[str, str]:
+    """IoU and VPQ over the bytes that were sent."""
+    reference: Rows = content.get("none", {})
+    panels = []
+    for title, key in (("IoU ±50 m", "iou_long"), ("VPQ ±50 m", "vpq_long")):
+        lines = {
+            method: [
+                (row["bytes_per_frame"] / 1000, row[key])
+                for b in budgets(content)
+                if (row := content[b].get(method)) and row["bytes_per_frame"] and row[key] is not None
+            ]
+            for method in METHODS
+        }
+        levels = {m: r[key] for m, r in reference.items() if r[key] is not None}
+        panels.append(drawing.Panel("kB per frame and UAV", title, lines, levels, log=True))
+    drawing.write(panels, folder / "bench_rates.svg")
+    return {
+        "bench_rates.svg": "IoU and VPQ over the bytes sent per frame and UAV, for every method with a budget"
+    }
+
+
+def bars(content: Content) -> Sequence[Bar]:
+    """Near dense at 10 kB, and late reached at 2.5 kB."""
+    dense, late = (content.get("none", {}).get(m, {}) for m in ("dense", "late"))
+    out = []
+    for method in OURS:
+        at_ten = content.get(NEAR_DENSE, {}).get(method, {})
+        at_small = content.get(SMALL, {}).get(method, {})
+        for name, key in (("IoU", "iou_long"), ("VPQ", "vpq_long")):
+            out.append(
+                Bar(f"`{method}` at 10 kB: {name} less than `dense`", _less(dense, at_ten, key), 0.02, False)
+            )
+        out.append(
+            Bar(f"`{method}` at 2.5 kB: IoU less than `late`", _less(late, at_small, "iou_long"), 0.0, False)
+        )
+    return out
+
+
+def _less(reference: Mapping[str, float], row: Mapping[str, float], key: str) -> float | None:
+    a, b = reference.get(key), row.get(key)
+    return None if a is None or b is None else a - b
+
+
+def _kilobytes(row: Mapping[str, float | None]) -> str:
+    size = row["bytes_per_frame"]
+    return number(None if size is None else size / 1000, 1)
+
+
+SECTION = Section("rates", "Accuracy against bytes", run, tables, figures, bars)

@@ -1,0 +1,99 @@
+"""What a section of the page is, and the file in which its results are kept while they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rsdfm_ros.errors import RsdfmError
+
+if TYPE_CHECKING:
+    from benchmarks.accuracy.bench import Bench
+
+Content = Mapping[str, Any]
+"""The results of a section: what its units computed, by their names."""
+
+
+class BenchError(RsdfmError):
+    """Results of something else, or a page without the places to write to."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar that a section has to clear: what it is, what was measured (None: not yet), and what is asked for."""
+
+    what: str
+    measured: float | None
+    asked: float
+    at_least: bool = True
+    digits: int = 3
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it is cleared; None if nothing was measured."""
+        if self.measured is None:
+            return None
+        return self.measured >= self.asked if self.at_least else self.measured <= self.asked
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page.
+
+    run: computes what the store does not hold yet, unit by unit · tables: the Markdown of the results · figures: draws
+    pictures into a folder and returns their captions by file name · bars: what the results have to clear · part: it is
+    measured on a part of the standard split.
+    """
+
+    name: str
+    title: str
+    run: Callable[[Bench, Store], None]
+    tables: Callable[[Content], str]
+    figures: Callable[[Content, Path], Mapping[str, str]] = lambda content, folder: {}
+    bars: Callable[[Content], Sequence[Bar]] = lambda content: ()
+    part: bool = True
+
+
+class Store:
+    """The results of one section, on disk after every unit."""
+
+    def __init__(self, path: Path, common: Mapping[str, Any]) -> None:
+        self.path = path
+        self.common: dict[str, Any] = json.loads(json.dumps(dict(common)))
+        self.units: dict[str, Any] = {}
+        if path.exists():
+            known = read_json(path)
+            if known.get("common") != self.common:
+                raise BenchError(
+                    f"{path} holds results of something else (another model, other scenes or sizes): "
+                    "give another --out, or delete it"
+                )
+            self.units = dict(known["units"])
+
+    def unit(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The result of a unit, computed now unless the file holds it."""
+        if name not in self.units:
+            self.units[name] = json.loads(json.dumps(compute(), allow_nan=False))
+            self.write()
+        return self.units[name]
+
+    def write(self) -> None:
+        """Write the file in one step."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps({"common": self.common, "units": self.units}, indent=1) + "\n")
+        part.replace(self.path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of results. Raises: BenchError if it is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path} cannot be read: {error}: delete it") from error
+    if not isinstance(content, dict) or not {"common", "units"} <= set(content):
+        raise BenchError(f"{path} holds no results of this benchmark: delete it, or give another --out")
+    return content

@@ -1,0 +1,14 @@
+"""The sections of docs/benchmarks.md in order. A new one is a Section in here and its markers in the page."""
+
+from __future__ import annotations
+
+from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
+from benchmarks.accuracy.section import Section
+
+SECTIONS: tuple[Section, ...] = (
+    standard.SECTION,
+    rates.SECTION,
+    entropy.SECTION,
+    budget.SECTION,
+    disturbances.SECTION,
+)

@@ -1,0 +1,233 @@
+"""The accuracy benchmark: what is kept, what is asked for, and what it writes into the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks.accuracy import altitudes, budget, disturbances, drawing, entropy, rates, standard
+from benchmarks.accuracy.__main__ import write_page
+from benchmarks.accuracy.bench import QUICK, Sizes
+from benchmarks.accuracy.page import NOT_YET, bars_table, between, number, places, provenance, table
+from benchmarks.accuracy.section import Bar, BenchError, Section, Store
+from benchmarks.accuracy.sections import SECTIONS
+
+from rsdfm_ros.evaluation.methods import METHODS
+from rsdfm_ros.sim.flight import make_flights
+
+COMMON = {
+    "model": "models/nano",
+    "weights_sha256": "0123456789abcdef",
+    "first_seed": 9000,
+    "scenes": 8,
+    "frames": 40,
+    "part_scenes": 2,
+    "part_frames": 16,
+    "part_egos": 2,
+}
+
+
+def row(iou: float | None, size: float | None = 18_000.0, **more: float) -> dict[str, Any]:
+    keys = {key: iou for _, key, _ in standard.FIGURES}
+    rate = None if size is None else size * 1.6e-5
+    return {**keys, "bytes_per_frame": size, "mbit_per_s": rate, **more}
+
+
+def fill(name: str) -> dict[str, Any]:
+    """Made-up results of a section."""
+    if name == "standard":
+        return {
+            str(n): {m: row(0.5 + 0.01 * i) for i, m in enumerate(g)} for n, g in enumerate(standard.GROUPS)
+        }
+    if name == "rates":
+        none = {"single": row(0.5, None), "late": row(0.7, 1_100.0), "dense": row(0.8, 500_000.0)}
+        return {
+            "none": none,
+            **{str(b): {m: row(0.8 - 100 / b, float(b)) for m in rates.METHODS} for b in rates.BUDGETS},
+        }
+    if name == "entropy":
+        from wire_frames import feature_frame
+
+        return {str(c): {"packets": 4.0, **entropy.measure(feature_frame(cells=c))} for c in (20, 200)}
+    if name == "budget":
+        return {
+            "seed 9000": {
+                m: {str(b): [[b] * 12, [b, round(1.1 * b)] * 6] for b in budget.BUDGETS}
+                for m in budget.METHOD_NAMES
+            }
+        }
+    point = {m: row(0.5 if m == "single" else 0.7) for m in disturbances.METHODS}
+    return {
+        "none": {"none": point},
+        **{axis: dict.fromkeys(cases, point) for axis, cases in disturbances.AXES.items()},
+        "uavs": {"1": point, "2": point},
+        "altitude": {"30": point, "80": point},
+    }
+
+
+def test_a_unit_is_computed_once_and_kept_at_once(tmp_path: Path) -> None:
+    path, calls = tmp_path / "deep" / "a.json", []
+
+    def compute() -> dict[str, int]:
+        calls.append(1)
+        return {"value": len(calls)}
+
+    assert Store(path, COMMON).unit("one", compute) == {"value": 1}
+    again = Store(path, COMMON)
+    assert again.unit("one", compute) == {"value": 1} and len(calls) == 1
+    with pytest.raises(KeyboardInterrupt):
+        again.unit("two", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+    assert json.loads(path.read_text())["units"] == {"one": {"value": 1}}
+
+
+def test_results_of_something_else_are_not_mixed_with(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    Store(path, COMMON).write()
+    with pytest.raises(BenchError, match="something else"):
+        Store(path, COMMON | {"weights_sha256": "other"})
+    for text in ("{", "[]", '{"units": {}}'):
+        path.write_text(text)
+        with pytest.raises(BenchError):
+            Store(path, COMMON)
+
+
+def test_text_goes_between_its_markers_and_nowhere_else() -> None:
+    page = "a\n<!-- bench:x -->\nold\n<!-- /bench:x -->\nb\n<!-- bench:y -->\n<!-- /bench:y -->\n"
+    new = between(page, "x", "new\n")
+    assert new == page.replace("old", "new") and between(new, "x", "new") == new
+    assert places(page) == ["x", "y"]
+    for wrong in ("", page + page, page.replace("/bench:x", "/bench:z")):
+        with pytest.raises(BenchError, match="place for x"):
+            between(wrong, "x", "new")
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda s: s.name)
+def test_every_section_renders_what_it_measured_and_says_so_when_it_did_not(
+    section: Section, tmp_path: Path
+) -> None:
+    units = fill(section.name)
+    text = section.tables(units)
+    assert text.count("|") > 10 and "None" not in text and "nan" not in text
+    for name in section.figures(units, tmp_path):
+        first = (tmp_path / name).read_bytes()
+        assert b"<svg" in first and len(first) < 150_000
+        section.figures(units, tmp_path)
+        assert (tmp_path / name).read_bytes() == first
+    assert all(bar.measured is not None for bar in section.bars(units))
+    assert all(bar.measured is None and bar.met is None for bar in section.bars({}))
+
+
+def test_the_page_has_a_place_for_every_section_and_shows_its_results(root: Path, tmp_path: Path) -> None:
+    page, template = tmp_path / "page.md", root / "docs" / "benchmarks.md"
+    (tmp_path / "out").mkdir()
+    for section in SECTIONS[:2]:
+        store = Store(tmp_path / "out" / f"{section.name}.json", COMMON)
+        store.units = fill(section.name)
+        store.write()
+    write_page(page, template, SECTIONS, tmp_path / "out")
+    text = page.read_text()
+    assert "weights 01234567…" in text and "images/bench_rates.svg" in text
+    assert text.count(NOT_YET) == len(SECTIONS) - 2
+    assert "| `rsdfm`, IoU ±50 m (standard) | ≥ 0.820 | 0.530 | **missed** |" in text
+    assert (tmp_path / "images" / "bench_rates.svg").is_file()
+    write_page(page, page, SECTIONS, tmp_path / "out")
+    assert page.read_text() == text
+    with pytest.raises(BenchError, match="no section"):
+        write_page(page, template, SECTIONS[:-1], tmp_path / "out")
+
+
+def test_bars_are_judged_from_the_results() -> None:
+    assert Bar("a", 0.5, 0.5).met and not Bar("a", 0.49, 0.5).met
+    assert Bar("a", 0.02, 0.02, at_least=False).met and not Bar("a", 0.021, 0.02, at_least=False).met
+    lines = bars_table([("x", Bar("a", None, 0.5)), ("y", Bar("b", 0.1, 0.2, False, 1))]).splitlines()
+    assert lines[2] == "| a (x) | ≥ 0.500 | – | not measured |"
+    assert lines[3] == "| b (y) | ≤ 0.2 | 0.1 | met |"
+
+
+def test_bars_of_the_rates_compare_with_dense_and_late() -> None:
+    units = fill("rates")
+    units["10000"]["rsdfm"]["vpq_long"] = 0.75
+    units["2500"]["rsdfm"]["iou_long"] = 0.71
+    bars = {bar.what: bar for bar in rates.bars(units)}
+    assert bars["`rsdfm` at 10 kB: IoU less than `dense`"].measured == pytest.approx(0.01)
+    assert not bars["`rsdfm` at 10 kB: VPQ less than `dense`"].met
+    assert bars["`rsdfm` at 2.5 kB: IoU less than `late`"].met
+
+
+def test_harm_is_found_wherever_it_is_and_printed_bold() -> None:
+    units = fill("disturbances")
+    assert all(bar.met for bar in disturbances.bars(units) if "less" not in bar.what)
+    units["attackers"]["2"] = {m: row(0.5 if m == "single" else 0.494) for m in disturbances.METHODS}
+    worst = next(bar for bar in disturbances.bars(units) if "smallest gain" in bar.what)
+    assert worst.measured == pytest.approx(-0.006) and not worst.met
+    assert "**−0.006**" in disturbances.tables(units)
+
+
+def test_shares_of_the_gain_are_those_of_the_undisturbed_one() -> None:
+    units = fill("disturbances")
+    noisy = {"single": row(0.3), "rsdfm": row(0.45)}
+    units["pose"]["0.5/0.5"] = {m: noisy.get(m, row(0.4)) for m in disturbances.METHODS}
+    units["uavs"]["2"] = {m: row(0.69) for m in disturbances.METHODS}
+    bars = {bar.what: bar.measured for bar in disturbances.bars(units)}
+    shares = [v for k, v in bars.items() if "0.5 m and 0.5°" in k]
+    assert shares == [pytest.approx(0.75), pytest.approx(-0.25)]
+    assert next(v for k, v in bars.items() if "smallest step" in k) == pytest.approx(-0.01)
+
+
+def test_every_method_is_on_the_standard_split_or_in_the_grid() -> None:
+    shown = {m for group in standard.GROUPS for m in group} | set(disturbances.METHODS)
+    assert shown == set(METHODS)
+
+
+def test_deviations_from_the_budget_are_those_of_the_worst_mission() -> None:
+    sent = np.array([[1_000.0] * 20, [1_500.0] + [1_000.0] * 19])
+    mean, running = budget.off_target(sent, 1_000)
+    assert (mean, running) == (pytest.approx(0.025), pytest.approx(0.05))
+
+
+def test_entropy_estimates_agree_with_what_is_known() -> None:
+    even = np.tile(np.arange(16), 64)
+    assert entropy.entropy_bytes(even) == pytest.approx(len(even) * 4 / 8)
+    assert entropy.entropy_bytes(np.zeros(50)) == 0.0
+    learned = entropy.adaptive_bytes(even, 16)
+    assert entropy.entropy_bytes(even) < learned < 1.15 * entropy.entropy_bytes(even)
+
+
+def test_flights_at_one_altitude_look_at_the_same_places() -> None:
+    for before, after in zip(make_flights(9000, 4), altitudes.flights_at(50.0, 9000, 4), strict=True):
+        assert after.altitude_m == 50.0 and after.pitch_rad <= before.pitch_rad
+        T = after.T_map_camera(0.0)
+        assert abs(T[2, 3] - 50.0) < 2.0
+        ground = T[:3, 3] - T[:3, 2] * T[2, 3] / T[2, 2]
+        np.testing.assert_allclose(ground[:2], after.target, atol=4.0)
+
+
+def test_sizes_that_leave_nothing_to_score_are_refused() -> None:
+    assert Sizes().at_most(2) == Sizes(scenes=2, part_scenes=2)
+    assert QUICK.frames < Sizes().frames
+    with pytest.raises(BenchError, match="7 frames"):
+        Sizes(frames=6)
+
+
+def test_small_things_of_the_page() -> None:
+    assert (
+        number(None) == "–"
+        and number(-0.0123, 2, sign=True) == "−0.01"
+        and number(0.5, 1, sign=True) == "+0.5"
+    )
+    assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n|---|---:|\n| 1 | 2 |"
+    assert "seeds 9000 to 9001, 16 frames each, 2 UAVs of each as ego" in provenance(rates.SECTION, COMMON)
+    assert provenance(standard.SECTION, COMMON).endswith("seeds 9000 to 9007, 40 frames each")
+
+
+def test_a_panel_of_numbers_and_one_of_names_can_be_drawn(tmp_path: Path) -> None:
+    lines = {"a": [(2.0, 0.1), (50.0, 0.3)]}
+    panels = [
+        drawing.Panel("x", "y", lines, {"b": 0.2}, log=True),
+        drawing.Panel("x", "y", lines, ticks="abc", harm=True),
+    ]
+    drawing.write(panels, tmp_path / "a.svg")
+    assert "<svg" in (tmp_path / "a.svg").read_text()
