@@ -33,6 +33,9 @@ class World(Protocol):
     def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
         """The k-th frame."""
 
+    def about(self) -> Mapping[str, str]:
+        """What kind of world it is: values for `style`, `weather` and `terrain`, as far as it knows them."""
+
     def close(self) -> None:
         """Frees the renderer."""
 
@@ -273,8 +276,9 @@ def _render_scene(
     connection: Any, root: Path, parameters: Parameters, n: int, make_world: WorldFactory
 ) -> None:
     seed = parameters.seed + n
-    writer = SceneWriter(root, parameters.scene_name(n), seed=seed, depth=parameters.depth)
     with contextlib.closing(make_world(seed, parameters.uavs)) as world:
+        name = parameters.scene_name(n)
+        writer = SceneWriter(root, name, seed=seed, depth=parameters.depth, about=world.about())
         for k in range(parameters.frames):
             writer.add(world.frame(k, depth=parameters.depth))
             connection.send(("frame", None))
