@@ -43,4 +43,4 @@ def noise(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -
     """A picture with photon noise (variance grows with brightness) and read noise; strength 1: 2 to 5 grey levels."""
     small = rng.standard_normal((*image.shape[:2], 3), dtype=np.float32)
     deviation = np.sqrt(np.float32(4.0) + np.float32(0.08) * image)
-    return np.clip(image + np.float32(strength) * deviation * small + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + np.float32(strength) * deviation * small + 0.5, 0, 255), np.uint8)
