@@ -10,7 +10,7 @@ import multiprocessing.connection as mp_connection
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,12 +44,15 @@ WorldFactory = Callable[[int, int], World]
 """Makes a world from a seed and a number of UAVs; a function of a module, so that workers can import it."""
 
 
-def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any]) -> World:
-    """The world of the built-in simulator with the configuration of a dataset (Parameters.camera)."""
+def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any], frames: int) -> World:
+    """The world of the built-in simulator with the configuration of a dataset (Parameters.camera).
+
+    frames: how many are asked for: traffic beyond them, which would not change them, is not worked out.
+    """
     from rsdfm_ros.sim.record import from_record
     from rsdfm_ros.sim.world import World as MujocoWorld
 
-    return MujocoWorld(seed, uavs=uavs, config=from_record(camera))
+    return MujocoWorld(seed, uavs=uavs, config=replace(from_record(camera), max_frames=frames))
 
 
 @dataclass(frozen=True)

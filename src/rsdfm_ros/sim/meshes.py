@@ -26,12 +26,13 @@ class Mesh:
 
     def polygon(self, points: list[Point], uvs: list[tuple[float, float]] | None = None) -> None:
         """A flat convex polygon, counter-clockwise seen from outside."""
-        p = np.asarray(points)
-        n = np.cross(p[1] - p[0], p[2] - p[0])
-        n = n / max(float(np.linalg.norm(n)), 1e-9)
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = points[:3]
+        ux, uy, uz, vx, vy, vz = bx - ax, by - ay, bz - az, cx - ax, cy - ay, cz - az
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        length = max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
         first = len(self.vertices)
         self.vertices += points
-        self.normals += [(float(n[0]), float(n[1]), float(n[2]))] * len(points)
+        self.normals += [(nx / length, ny / length, nz / length)] * len(points)
         self.uvs += uvs or [(0.0, 0.0)] * len(points)
         self.faces += [(first, first + i, first + i + 1) for i in range(1, len(points) - 1)]
 

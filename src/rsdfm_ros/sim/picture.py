@@ -12,18 +12,10 @@ from rsdfm_ros.geometry.rotations import inverse
 from rsdfm_ros.sim.draw import Draw
 from rsdfm_ros.sim.plan import Layout
 from rsdfm_ros.sim.population import Population
+from rsdfm_ros.sim.renderer import Raw
 from rsdfm_ros.sim.scene import Scene
 from rsdfm_ros.sim.sensor import motion_blur, noise
 from rsdfm_ros.sim.weather import Car, Shot, Weather
-
-
-@dataclass(frozen=True)
-class Raw:
-    """What the renderer shows: image (H, W, 3) uint8 RGB, depth (H, W) m with 0 for the sky, geom (H, W) or -1."""
-
-    image: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    geom: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

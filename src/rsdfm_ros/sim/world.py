@@ -17,10 +17,11 @@ from rsdfm_ros.sim.config import Camera, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.people import draw_people, poses
-from rsdfm_ros.sim.picture import Lens, Pictures, Raw, between
+from rsdfm_ros.sim.picture import Lens, Pictures, between
 from rsdfm_ros.sim.plan import Layout
 from rsdfm_ros.sim.population import populate
-from rsdfm_ros.sim.scene import Z_FAR_M, build_scene
+from rsdfm_ros.sim.renderer import Raw, Renderer
+from rsdfm_ros.sim.scene import build_scene
 from rsdfm_ros.sim.styles import make_plan
 from rsdfm_ros.sim.styles.kit import lit, walks
 from rsdfm_ros.sim.truth import box_corners, silhouette_areas, visibility
@@ -65,7 +66,7 @@ class World:
         )  # fmt: skip
         self._pictures = Pictures(self.draw, self._layout, self._population, self._scene, seed)
         self._data = mujoco.MjData(self._scene.model)
-        self._renderer: mujoco.Renderer | None = None
+        self._renderer: Renderer | None = None
         self._sizes = np.array([v.size for v in self._population.specs]).reshape(-1, 3)
         self._kinds = np.array([v.kind for v in self._population.specs], np.int64)
 
@@ -220,22 +221,8 @@ class World:
     def _render(self, camera: int, *, picture: bool, depth: bool) -> Raw:
         """What a camera shows; picture and depth are empty unless asked for."""
         if self._renderer is None:
-            self._renderer = mujoco.Renderer(self._scene.model, self.config.height_px, self.config.width_px)
-        r = self._renderer
-        r.update_scene(self._data, camera)
-        image = r.render() if picture else np.zeros((0, 0, 3), np.uint8)
-        r.enable_segmentation_rendering()
-        segmentation = r.render()
-        r.disable_segmentation_rendering()
-        distance = np.zeros((0, 0), np.float32)
-        if depth:
-            r.enable_depth_rendering()
-            distance = r.render()
-            r.disable_depth_rendering()
-            distance[distance > 0.98 * Z_FAR_M] = 0.0
-        geom = segmentation[..., 0]
-        is_geom = segmentation[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
-        return Raw(image, distance, np.where(is_geom, geom, -1).astype(np.int64))
+            self._renderer = Renderer(self._scene.model, self.config.width_px, self.config.height_px)
+        return self._renderer.render(self._data, camera, picture=picture, depth=depth)
 
 
 def _sees_horizon(config: SimConfig, vertical_fovs_rad: Iterable[float]) -> bool:
