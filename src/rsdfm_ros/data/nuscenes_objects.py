@@ -42,7 +42,9 @@ class Camera(Protocol):
 
 @dataclass(frozen=True)
 class SideScene:
-    """What our side file adds to a scene; velocities (N, 2) m/s and visibility (N, A) belong to `annotations`."""
+    """What our side file adds to a scene; velocities (N, 2) m/s and visibility (N, A) belong to `annotations`;
+    about: what kind of world it is.
+    """
 
     seed: int | None
     depth: bool
@@ -51,6 +53,7 @@ class SideScene:
     annotations: list[str]
     velocities: NDArray[np.float64]
     visibility: NDArray[np.float64]
+    about: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def _side_scene(scene: dict[str, Any]) -> SideScene:
         annotations,
         _array(scene["velocities"], len(annotations), 2),
         _array(scene["visibility"], len(annotations), agents),
+        {str(key): str(text) for key, text in scene.get("about", {}).items()},
     )
 
 

@@ -25,7 +25,7 @@ from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes_check_tables import check_tables
 from rsdfm_ros.data.nuscenes_layout import LayoutSource, read_layouts
-from rsdfm_ros.data.nuscenes_objects import Annotations, SideFile, read_annotations, read_objects
+from rsdfm_ros.data.nuscenes_objects import Annotations, SideFile, SideScene, read_annotations, read_objects
 from rsdfm_ros.data.nuscenes_pictures import (
     Picture,
     channel_positions,
@@ -54,7 +54,7 @@ USED_TABLES = (
 @dataclass(frozen=True)
 class SceneInfo:
     """A scene: its name, the seed of its world (None if it has none), number of frames, agents in order, and whether
-    depth is stored.
+    depth is stored; style, weather and terrain of a simulated world, "" where they are not noted.
     """
 
     name: str
@@ -62,6 +62,9 @@ class SceneInfo:
     frames: int
     agents: tuple[str, ...]
     depth: bool = True
+    style: str = ""
+    weather: str = ""
+    terrain: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,12 +260,18 @@ def _scene(
     grouped = [[tuple(p for p in of_sample if p.agent == a) for a in agents] for of_sample in views]
     depth = extra is not None and extra.depth
     return Scene(
-        SceneInfo(row["name"], None if extra is None else extra.seed, len(rows), agents, depth),
+        SceneInfo(
+            row["name"], None if extra is None else extra.seed, len(rows), agents, depth, *_about(extra)
+        ),
         tuple(stamps_ns),
         tuple(tuple(of_sample) for of_sample in grouped),
         tuple(read_objects(tables, side, n, rows, notes, offset, grouped)),
         (float(offset[0]), float(offset[1]), float(offset[2])),
     )
+
+
+def _about(extra: SideScene | None) -> list[str]:
+    return [extra.about.get(key, "") if extra else "" for key in ("style", "weather", "terrain")]
 
 
 def read_image(path: Path, size: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:

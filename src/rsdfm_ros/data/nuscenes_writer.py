@@ -8,7 +8,7 @@ The same frames always give the same bytes.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ class SceneWriter:
     """Takes the frames of one scene in order; :meth:`finish` makes the scene part of the dataset.
 
     root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
-    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a mask
-    in the map table.
+    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a
+    mask in the map table · about: what kind of world it is, e.g. its `style` and `weather`; they stand in the scene's
+    description, too.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class SceneWriter:
         seed: int | None = None,
         depth: bool = False,
         layout: LayoutMap | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> None:
         self.root = Path(root)
         self.name = name
         self.seed = seed
         self.depth = depth
         self.layout = layout
+        self.about = dict(about or {})
         self.scene_token = schema.token("scene", name, seed)
         self.agents: tuple[str, ...] = ()
         self._cameras: tuple[tuple[str, str], ...] = ()
@@ -194,7 +197,13 @@ class SceneWriter:
             "first_sample_token": self._samples[0]["token"],
             "last_sample_token": self._samples[-1]["token"],
             "name": self.name,
-            "description": f"{len(self.agents)} UAVs" + ("" if self.seed is None else f", seed {self.seed}"),
+            "description": ", ".join(
+                [
+                    f"{len(self.agents)} UAVs",
+                    *([] if self.seed is None else [f"seed {self.seed}"]),
+                    *(f"{key} {value}" for key, value in self.about.items()),
+                ]
+            ),
         }
         for row, object_id in ((self._instances[i], i) for i in sorted(self._instances)):
             chain = self._annotations[object_id]
@@ -230,6 +239,7 @@ class SceneWriter:
                 "seed": self.seed,
                 "agents": list(self.agents),
                 "depth": self.depth,
+                "about": self.about,
                 "stamps_ns": self._stamps,
                 "ids": {self._instances[i]["token"]: i for i in sorted(self._instances)},
                 "annotations": tokens,

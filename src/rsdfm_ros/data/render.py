@@ -10,7 +10,7 @@ import multiprocessing.connection as mp_connection
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +37,9 @@ class World(Protocol):
     def layout_map(self) -> LayoutMap | None:
         """What stands still, None where that is not known."""
 
+    def about(self) -> Mapping[str, str]:
+        """What kind of world it is: values for `style`, `weather` and `terrain`, as far as it knows them."""
+
     def close(self) -> None:
         """Frees the renderer."""
 
@@ -45,12 +48,15 @@ WorldFactory = Callable[[int, int], World]
 """Makes a world from a seed and a number of UAVs; a function of a module, so that workers can import it."""
 
 
-def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any]) -> World:
-    """The world of the built-in simulator with the configuration of a dataset (Parameters.camera)."""
+def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any], frames: int) -> World:
+    """The world of the built-in simulator with the configuration of a dataset (Parameters.camera).
+
+    frames: how many are asked for: traffic beyond them, which would not change them, is not worked out.
+    """
     from rsdfm_ros.sim.record import from_record
     from rsdfm_ros.sim.world import World as MujocoWorld
 
-    return MujocoWorld(seed, uavs=uavs, config=from_record(camera))
+    return MujocoWorld(seed, uavs=uavs, config=replace(from_record(camera), max_frames=frames))
 
 
 @dataclass(frozen=True)
@@ -278,9 +284,9 @@ def _render_scene(
 ) -> None:
     seed = parameters.seed + n
     with contextlib.closing(make_world(seed, parameters.uavs)) as world:
-        writer = SceneWriter(
-            root, parameters.scene_name(n), seed=seed, depth=parameters.depth, layout=world.layout_map()
-        )
+        name = parameters.scene_name(n)
+        still, about = world.layout_map(), world.about()
+        writer = SceneWriter(root, name, seed=seed, depth=parameters.depth, layout=still, about=about)
         for k in range(parameters.frames):
             writer.add(world.frame(k, depth=parameters.depth))
             connection.send(("frame", None))

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace, make_world: WorldFactory | None = None) -> int
         raise RsdfmError(f"--out {args.out} is a file: expected a folder, or a name that is still free")
     config = world_options.parse(args)
     parameters = Parameters(args.seed, args.uavs, args.frames, args.depth, to_record(config))
-    make_world = make_world or partial(simulated_world, camera=parameters.camera)
+    make_world = make_world or partial(simulated_world, camera=parameters.camera, frames=args.frames)
     console = Console(stderr=True)
     start = time.monotonic()
     done = present = frames = 0

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.sim.config import MOTIONS, FlightConfig, Range, SimConfig
+from rsdfm_ros.sim.config import (
+    HELD_OUT_STYLES,
+    MOTIONS,
+    STYLES,
+    WEATHERS,
+    FlightConfig,
+    Range,
+    SimConfig,
+    WorldConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,21 @@ OPTIONS: tuple[Option, ...] = (
         "of the camera below the horizon, drawn per UAV and scene (default 35:60, flatter for low flights)",
     ),
     Option("--spread", "M", "points of regard lie within this of the middle, in x and y (default 12)"),
+    Option(
+        "--style",
+        "NAME",
+        f"kind of place: {', '.join(STYLES)}, or mixed: by seed, all but {', '.join(HELD_OUT_STYLES)} (default block)",
+    ),
+    Option("--weather", "NAME", f"{', '.join(WEATHERS)}, or mixed: by seed (default clear)"),
+    Option(
+        "--vehicles",
+        "N[:N]",
+        "vehicles within 64 m of the middle, as far as there is room (default: by style)",
+    ),
+    Option("--people", "N[:N]", "people on foot and on bicycles, which are no objects (default 0)"),
+    Option("--turn", "DEG[:DEG]", "of the plan against the map's axes (default 0)"),
+    Option("--blur", "MS[:MS]", "exposure time of the moving cameras (default 0)"),
+    Option("--noise", "X[:X]", "strength of sensor noise, 1 is a small camera's (default 0)"),
     Option("--motion", "NAME", f"how UAVs fly: {' or '.join(MOTIONS)} (default calm)"),
 )
 
@@ -59,7 +83,18 @@ def parse(args: argparse.Namespace) -> SimConfig:
         spread_m=_number("--spread", args.spread, config.flight.spread_m),
     )
     width, height = _size(args.size, (config.width_px, config.height_px))
-    return replace(config, width_px=width, height_px=height, fov_deg=_range("--fov", args.fov), flight=flight)
+    usual = config.world
+    world = WorldConfig(
+        style=args.style or usual.style,
+        weather=args.weather or usual.weather,
+        vehicles=_range("--vehicles", args.vehicles),
+        people=_range("--people", args.people) or usual.people,
+        turn_deg=_range("--turn", args.turn) or usual.turn_deg,
+        blur_ms=_range("--blur", args.blur) or usual.blur_ms,
+        noise=_range("--noise", args.noise) or usual.noise,
+    )
+    fov = _range("--fov", args.fov)
+    return replace(config, width_px=width, height_px=height, fov_deg=fov, flight=flight, world=world)
 
 
 def given(args: argparse.Namespace) -> dict[str, str]:

@@ -26,6 +26,14 @@ Range = tuple[float, float]
 """Lowest and highest value; equal values fix it."""
 
 MOTIONS = ("calm", "lively")
+STYLES = ("block", "oldtown", "suburb", "rural", "carpark", "highway", "industrial")
+HELD_OUT_STYLES = ("industrial",)
+"""Never drawn by `mixed`, so that transfer to them can be tested."""
+WEATHERS = ("clear", "overcast", "haze", "low-sun", "night")
+TERRAINS = ("flat", "slope", "steps")
+MIXED = "mixed"
+CORE_M = 64.0
+"""Half the side of the square in which vehicles are counted."""
 
 
 class ConfigError(RsdfmError, ValueError):
@@ -89,13 +97,47 @@ class FlightConfig:
 
 
 @dataclass(frozen=True)
+class WorldConfig:
+    """What a world looks like and who is in it; the default is the standard world. Ranges are drawn from per scene.
+
+    style: a name of STYLES, or `mixed`: one that is not held out, by seed · weather: a name of WEATHERS, or `mixed` ·
+    vehicles: how many are meant to be within CORE_M of the middle; None: as usual in the style · people: on foot and on
+    bicycles, no labelled objects · turn_deg: of the plan about the vertical · terrain: a name of TERRAINS, or `mixed` ·
+    blur_ms: exposure time of the moving cameras · noise: strength of the sensor's noise, 1 is that of a small camera.
+    """
+
+    style: str = "block"
+    weather: str = "clear"
+    vehicles: Range | None = None
+    people: Range = (0.0, 0.0)
+    turn_deg: Range = (0.0, 0.0)
+    terrain: str = "flat"
+    blur_ms: Range = (0.0, 0.0)
+    noise: Range = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        require_range("vehicles", self.vehicles, 0, 200, "vehicles")
+        require_range("people", self.people, 0, 100, "people")
+        require_range("turn", self.turn_deg, -360, 360, "degrees")
+        require_range("blur", self.blur_ms, 0, 50, "ms")
+        require_range("noise", self.noise, 0, 5, "")
+        for name, value, known in (
+            ("style", self.style, (*STYLES, MIXED)),
+            ("weather", self.weather, (*WEATHERS, MIXED)),
+            ("terrain", self.terrain, (*TERRAINS, MIXED)),
+        ):
+            if value not in known:
+                raise ConfigError(f"unknown {name} {value!r}: expected one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
 class SimConfig:
     """Camera, time, label and flight settings; what else a world holds depends on its seed.
 
     width_px, height_px: image size · horizontal_fov_rad: of every camera, unless fov_deg gives a range to draw each
     UAV's from · frame_rate_hz: frames per second of mission · max_frames: frames precomputed; a longer mission extends
     a shorter one without changing it · label_extent_m: objects with |x| and |y| below this are reported · samples:
-    samples per pixel of the picture · flight: see FlightConfig.
+    samples per pixel of the picture · flight, world: see FlightConfig, WorldConfig.
     """
 
     width_px: int = 480
@@ -107,6 +149,7 @@ class SimConfig:
     samples: int = 4
     fov_deg: Range | None = None
     flight: FlightConfig = field(default_factory=FlightConfig)
+    world: WorldConfig = field(default_factory=WorldConfig)
 
     def __post_init__(self) -> None:
         for size in (self.width_px, self.height_px):

@@ -1,96 +1,24 @@
-"""The static plan of an urban block: streets, blocks, buildings, trees, car parks and parking places."""
+"""The plan of the standard style, an urban block: a grid of streets with buildings, parks and car parks between."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from rsdfm_ros.sim.config import JUNCTION_HALF_M, PAINTED_EXTENT_M, PAVEMENT_WIDTH_M, ROAD_HALF_WIDTH_M
+from rsdfm_ros.sim.config import PAINTED_EXTENT_M, Range
+from rsdfm_ros.sim.plan import TOWN, Building, Layout, Place, Rectangle, Road, Street, Tree
 
-BUILT_HALF_WIDTH_M = ROAD_HALF_WIDTH_M + PAVEMENT_WIDTH_M
-Rectangle = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in metres."""
+__all__ = ["BUILT_HALF_WIDTH_M", "Building", "Layout", "Place", "Rectangle", "Street", "Tree", "make_layout"]
 
-
-@dataclass(frozen=True)
-class Street:
-    """A straight stretch between two junctions (or the edge of the world).
-
-    axis: 0 along x, 1 along y · line: index of the street line across · across_m: its fixed coordinate ·
-    start_m < end_m: the stretch along the axis · nodes: index along the axis of the junctions at the two
-    ends, None at the edge of the world · parking: whether vehicles park at the (left, right) kerb seen along
-    the axis.
-    """
-
-    axis: int
-    line: int
-    across_m: float
-    start_m: float
-    end_m: float
-    nodes: tuple[int | None, int | None]
-    parking: tuple[bool, bool]
-
-
-@dataclass(frozen=True)
-class Building:
-    """An upright block; facade and roof pick among the looks of the scene."""
-
-    footprint: Rectangle
-    height_m: float
-    facade: int
-    roof: int
-
-
-@dataclass(frozen=True)
-class Tree:
-    x: float
-    y: float
-    height_m: float
-    crown_radius_m: float
-    look: int
-
-
-@dataclass(frozen=True)
-class Place:
-    """A parking place: centre, direction along it, room, and whether it lies at a kerb or is a bay."""
-
-    x: float
-    y: float
-    yaw: float
-    length_m: float
-    kerb: bool
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Everything that stands still. Street lines: x = xs[i] (axis 1) and y = ys[j] (axis 0)."""
-
-    xs: tuple[float, ...]
-    ys: tuple[float, ...]
-    streets: tuple[Street, ...]
-    blocks: tuple[tuple[Rectangle, str], ...]
-    buildings: tuple[Building, ...]
-    trees: tuple[Tree, ...]
-    places: tuple[Place, ...]
-
-    def road_rectangles(self) -> list[Rectangle]:
-        """Carriageways with parking strips as rectangles in metres; they overlap at junctions."""
-        h, out = ROAD_HALF_WIDTH_M, []
-        for s in self.streets:
-            if s.axis == 0:
-                out.append((s.start_m - h, s.across_m - h, s.end_m + h, s.across_m + h))
-            else:
-                out.append((s.across_m - h, s.start_m - h, s.across_m + h, s.end_m + h))
-        return out
+BUILT_HALF_WIDTH_M = TOWN.half_width_m + TOWN.pavement_m
 
 
 def make_layout(seed: int) -> Layout:
-    """The plan that belongs to a seed."""
+    """The plan of an urban block that belongs to a seed."""
     rng = np.random.default_rng([seed, 1])
-    xs, ys = _lines(rng), _lines(rng)
-    streets = _streets(rng, xs, ys)
+    xs, ys = lines(rng), lines(rng)
+    streets = grid(rng, xs, ys)
     blocks = _blocks(rng, xs, ys)
     buildings: list[Building] = []
     trees: list[Tree] = []
@@ -99,47 +27,54 @@ def make_layout(seed: int) -> Layout:
         if kind == "built":
             _build(rng, rect, buildings, trees)
         elif kind == "park":
-            _plant(rng, rect, int((rect[2] - rect[0]) * (rect[3] - rect[1]) / 70), trees)
+            plant(rng, rect, int((rect[2] - rect[0]) * (rect[3] - rect[1]) / 70), trees)
         else:
-            places += _bays(rng, rect)
+            places += bays(rng, rect)
     for s in streets:
-        places += _kerb_places(rng, s)
-        _avenue(rng, s, trees)
+        places += kerb_places(rng, s)
+        avenue(rng, s, trees)
     return Layout(xs, ys, streets, blocks, tuple(buildings), tuple(trees), tuple(places))
 
 
-def _lines(rng: np.random.Generator) -> tuple[float, ...]:
-    """Coordinates of parallel streets, 40 to 60 m apart, around a random offset."""
-    lines = [float(rng.uniform(-26, 26))]
-    while (nxt := lines[-1] + float(rng.uniform(40, 60))) < 88:
-        lines.append(nxt)
-    while (nxt := lines[0] - float(rng.uniform(40, 60))) > -88:
-        lines.insert(0, nxt)
-    return tuple(lines)
+def lines(rng: np.random.Generator, apart_m: Range = (40, 60), offset_m: float = 26) -> tuple[float, ...]:
+    """Coordinates of parallel streets, by default 40 to 60 m apart, around a random offset."""
+    found = [float(rng.uniform(-offset_m, offset_m))]
+    while (nxt := found[-1] + float(rng.uniform(*apart_m))) < 88:
+        found.append(nxt)
+    while (nxt := found[0] - float(rng.uniform(*apart_m))) > -88:
+        found.insert(0, nxt)
+    return tuple(found)
 
 
-def _streets(rng: np.random.Generator, xs: tuple[float, ...], ys: tuple[float, ...]) -> tuple[Street, ...]:
+def grid(
+    rng: np.random.Generator,
+    xs: tuple[float, ...],
+    ys: tuple[float, ...],
+    road: Road = TOWN,
+    parks: float = 0.7,
+    drops: float = 0.22,
+) -> tuple[Street, ...]:
     """All stretches of the grid less a few inner ones.
 
     Every junction keeps three arms, and one line per axis stays whole.
     """
     arms = {(i, j): 4 for i in range(len(xs)) for j in range(len(ys))}
-    whole = (int(rng.integers(len(ys))), int(rng.integers(len(xs))))
+    whole = (int(rng.integers(max(len(ys), 1))), int(rng.integers(max(len(xs), 1))))
     out: list[Street] = []
     for axis, lines, along in ((0, ys, xs), (1, xs, ys)):
         for line, across in enumerate(lines):
             cuts = [-PAINTED_EXTENT_M, *along, PAINTED_EXTENT_M]
             for n in range(len(cuts) - 1):
                 a, b = (n - 1 if n > 0 else None), (n if n < len(along) else None)
-                parking = (bool(rng.random() < 0.7), bool(rng.random() < 0.7))
-                drop = rng.random() < 0.22
+                parking = (bool(rng.random() < parks), bool(rng.random() < parks))
+                drop = rng.random() < drops
                 if drop and a is not None and b is not None and line != whole[axis]:
                     ends = [(a, line), (b, line)] if axis == 0 else [(line, a), (line, b)]
                     if all(arms[e] == 4 for e in ends):
                         for e in ends:
                             arms[e] -= 1
                         continue
-                out.append(Street(axis, line, across, cuts[n], cuts[n + 1], (a, b), parking))
+                out.append(Street(axis, line, across, cuts[n], cuts[n + 1], (a, b), parking, road))
     return tuple(out)
 
 
@@ -187,7 +122,7 @@ def _build(rng: np.random.Generator, rect: Rectangle, buildings: list[Building],
             _build(rng, half, buildings, trees)
         return
     if rng.random() < 0.22 or min(w, h) < 9:
-        _plant(rng, rect, int(w * h / 90) + 1, trees)
+        plant(rng, rect, int(w * h / 90) + 1, trees)
         return
     m = rng.uniform(0.8, 3.5, 4)
     tall = rng.random() < 0.2
@@ -196,7 +131,7 @@ def _build(rng: np.random.Generator, rect: Rectangle, buildings: list[Building],
     buildings.append(Building(footprint, height, int(rng.integers(4)), int(rng.integers(3))))
 
 
-def _plant(rng: np.random.Generator, rect: Rectangle, count: int, trees: list[Tree]) -> None:
+def plant(rng: np.random.Generator, rect: Rectangle, count: int, trees: list[Tree]) -> None:
     """Trees at random in a rectangle."""
     for _ in range(count):
         r = float(rng.uniform(1.4, 2.6))
@@ -205,7 +140,7 @@ def _plant(rng: np.random.Generator, rect: Rectangle, count: int, trees: list[Tr
             trees.append(Tree(x, y, float(rng.uniform(4, 8)), r, int(rng.integers(3))))
 
 
-def _avenue(rng: np.random.Generator, s: Street, trees: list[Tree]) -> None:
+def avenue(rng: np.random.Generator, s: Street, trees: list[Tree]) -> None:
     """Street trees on the pavements."""
     for side in (-1.0, 1.0):
         if rng.random() < 0.45:
@@ -213,29 +148,30 @@ def _avenue(rng: np.random.Generator, s: Street, trees: list[Tree]) -> None:
         along = s.start_m + 13.0
         while along < s.end_m - 12:
             if rng.random() < 0.7:
-                p = s.across_m + side * (ROAD_HALF_WIDTH_M + 1.7)
+                p = s.across_m + side * (s.road.half_width_m + min(1.7, 0.66 * s.road.pavement_m))
                 x, y = (along, p) if s.axis == 0 else (p, along)
                 r = float(rng.uniform(1.2, 2.0))
                 trees.append(Tree(x, y, float(rng.uniform(4, 7)), r, int(rng.integers(3))))
             along += float(rng.uniform(8, 13))
 
 
-def _kerb_places(rng: np.random.Generator, s: Street) -> list[Place]:
+def kerb_places(rng: np.random.Generator, s: Street) -> list[Place]:
     """Places along the kerbs, in driving direction (right-hand traffic), with room for one vehicle each."""
     out = []
     for parks, side in zip(s.parking, (1.0, -1.0), strict=True):
-        along, end = s.start_m + JUNCTION_HALF_M + 4.0, s.end_m - JUNCTION_HALF_M - 4.0
+        along, end = s.start_m + s.road.junction_half_m + 4.0, s.end_m - s.road.junction_half_m - 4.0
+        edge = s.road.half_width_m - s.road.kerb_offset_m
         while parks and along < end:
-            length = float(rng.choice([6.2, 9.6, 13.8], p=[0.56, 0.24, 0.2]))
+            length = float(rng.choice(s.road.place_lengths_m, p=s.road.place_odds))
             if along + length > end:
                 break
-            c, p = along + 0.5 * length, s.across_m + side * (ROAD_HALF_WIDTH_M - 1.38)
+            c, p = along + 0.5 * length, s.across_m + side * edge
             if s.axis == 0:
                 out.append(Place(c, p, math.pi if side > 0 else 0.0, length, True))
             else:  # seen along +y the left kerb lies at smaller x
                 out.append(
                     Place(
-                        s.across_m - side * (ROAD_HALF_WIDTH_M - 1.38),
+                        s.across_m - side * edge,
                         c,
                         -math.pi / 2 if side > 0 else math.pi / 2,
                         length,
@@ -246,7 +182,7 @@ def _kerb_places(rng: np.random.Generator, s: Street) -> list[Place]:
     return out
 
 
-def _bays(rng: np.random.Generator, rect: Rectangle) -> list[Place]:
+def bays(rng: np.random.Generator, rect: Rectangle) -> list[Place]:
     """Rows of bays and aisles of a car park; one row may be made of long places for trucks and buses."""
     x0, y0, x1, y1 = rect
     turn = (x1 - x0) < (y1 - y0)

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.sim.ground import FACADE_M
-from rsdfm_ros.sim.layout import Building, Tree
+from rsdfm_ros.sim.facades import FACADE_M
+from rsdfm_ros.sim.plan import Building, Clutter, Tree
 
 Point = tuple[float, float, float]
 
@@ -26,12 +26,13 @@ class Mesh:
 
     def polygon(self, points: list[Point], uvs: list[tuple[float, float]] | None = None) -> None:
         """A flat convex polygon, counter-clockwise seen from outside."""
-        p = np.asarray(points)
-        n = np.cross(p[1] - p[0], p[2] - p[0])
-        n = n / max(float(np.linalg.norm(n)), 1e-9)
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = points[:3]
+        ux, uy, uz, vx, vy, vz = bx - ax, by - ay, bz - az, cx - ax, cy - ay, cz - az
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        length = max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
         first = len(self.vertices)
         self.vertices += points
-        self.normals += [(float(n[0]), float(n[1]), float(n[2]))] * len(points)
+        self.normals += [(nx / length, ny / length, nz / length)] * len(points)
         self.uvs += uvs or [(0.0, 0.0)] * len(points)
         self.faces += [(first, first + i, first + i + 1) for i in range(1, len(points) - 1)]
 
@@ -64,6 +65,9 @@ def building_meshes(
         z = b.height_m
         walls[b.facade].walls(x0, y0, 0.0, x1, y1, z)
         top = tops[b.roof]
+        if b.form == "gable":
+            _gable(b, walls[b.facade], top)
+            continue
         t = 0.35
         top.polygon([(x0, y0, z - 0.5), (x1, y0, z - 0.5), (x1, y1, z - 0.5), (x0, y1, z - 0.5)])
         for r in (
@@ -89,6 +93,70 @@ def building_meshes(
     return walls, tops
 
 
+def _gable(b: Building, wall: Mesh, roof: Mesh) -> None:
+    """Two slopes with eaves that hang over by 0.4 m, and the triangles of wall at the ends of the ridge."""
+    x0, y0, x1, y1 = b.footprint
+    along_x = x1 - x0 >= y1 - y0
+    over, z, top = 0.4, b.height_m, b.top_m
+    half = 0.5 * (y1 - y0 if along_x else x1 - x0)
+    low = z - over * b.rise_m / half
+    u0, u1, v0, v1 = (x0, x1, y0, y1) if along_x else (y0, y1, x0, x1)
+    mid = 0.5 * (v0 + v1)
+
+    def at(u: float, v: float, height: float) -> Point:
+        return (u, v, height) if along_x else (v, u, height)
+
+    def face(mesh: Mesh, points: list[Point], uvs: list[tuple[float, float]] | None = None) -> None:
+        mesh.polygon(points if along_x else points[::-1], uvs if along_x or uvs is None else uvs[::-1])
+
+    a, c = u0 - over, u1 + over
+    face(roof, [at(a, v0 - over, low), at(c, v0 - over, low), at(c, mid, top), at(a, mid, top)])
+    face(roof, [at(c, v1 + over, low), at(a, v1 + over, low), at(a, mid, top), at(c, mid, top)])
+    face(
+        roof,
+        [
+            at(a, mid, top - 0.06),
+            at(c, mid, top - 0.06),
+            at(c, v0 - over, low - 0.06),
+            at(a, v0 - over, low - 0.06),
+        ],
+    )
+    face(
+        roof,
+        [
+            at(c, mid, top - 0.06),
+            at(a, mid, top - 0.06),
+            at(a, v1 + over, low - 0.06),
+            at(c, v1 + over, low - 0.06),
+        ],
+    )
+    uvs = [(0.0, z / FACADE_M), (2 * half / FACADE_M, z / FACADE_M), (half / FACADE_M, top / FACADE_M)]
+    face(wall, [at(u0, v1, z), at(u0, v0, z), at(u0, mid, top)], uvs)
+    face(wall, [at(u1, v0, z), at(u1, v1, z), at(u1, mid, top)], uvs)
+
+
+def clutter_meshes(clutter: tuple[Clutter, ...]) -> dict[str, Mesh]:
+    """Boxes and drums by colour."""
+    out: dict[str, Mesh] = {}
+    for c in clutter:
+        mesh = out.setdefault(c.colour, Mesh())
+        cos, sin = math.cos(c.yaw), math.sin(c.yaw)
+        if c.drum:
+            ring = [(math.cos(a), math.sin(a)) for a in np.linspace(0, 2 * math.pi, 12, endpoint=False)]
+            flat_ring = [(0.5 * c.width_m * u, 0.5 * c.width_m * v) for u, v in ring]
+        else:
+            half, w = 0.5 * c.length_m, 0.5 * c.width_m
+            flat_ring = [(-half, -w), (half, -w), (half, w), (-half, w)]
+        base = [(c.x + u * cos - v * sin, c.y + u * sin + v * cos) for u, v in flat_ring]
+        low, high = c.z_m, c.z_m + c.height_m
+        for p, q in pairwise([*base, base[0]]):
+            mesh.polygon([(*p, low), (*q, low), (*q, high), (*p, high)])
+        mesh.polygon([(*p, high) for p in base])
+        if low > 0:
+            mesh.polygon([(*p, low) for p in base[::-1]])
+    return out
+
+
 def tree_meshes(trees: tuple[Tree, ...], looks: int, seed: int) -> tuple[Mesh, list[Mesh]]:
     """Trunks, and crowns by look: rings of jittered points."""
     rng = np.random.default_rng([seed, 7])
@@ -97,6 +165,8 @@ def tree_meshes(trees: tuple[Tree, ...], looks: int, seed: int) -> tuple[Mesh, l
         base = 0.3 * t.height_m
         trunks.box(t.x - 0.15, t.y - 0.15, 0.0, t.x + 0.15, t.y + 0.15, base + 0.6)
         sides, rings = 7, ((0.0, 0.45), (0.3, 0.95), (0.62, 0.85), (0.88, 0.42))
+        if t.form == "conifer":
+            base, rings = 0.12 * t.height_m, ((0.0, 1.0), (0.35, 0.7), (0.7, 0.35), (0.95, 0.06))
         tall = t.height_m - base
         levels: list[list[Point]] = []
         turn = float(rng.uniform(0, 2 * math.pi))

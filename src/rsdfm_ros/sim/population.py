@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.config import CORE_M, SimConfig
 from rsdfm_ros.sim.lanes import lane_graph
-from rsdfm_ros.sim.layout import Layout
+from rsdfm_ros.sim.plan import Crowd, Layout
 from rsdfm_ros.sim.traffic import drive
 from rsdfm_ros.sim.vehicles import VehicleSpec, draw_kind, make_vehicle
 
-CORE_M = 64.0
 _TRIP_IDS = 1000
 
 
@@ -32,15 +31,29 @@ class Population:
     ids: NDArray[np.int64]
     parked: int
 
+    def turned(self, angle_rad: float) -> Population:
+        """The same in a frame in which everything is turned about the origin."""
+        if not angle_rad:
+            return self
+        c, s = math.cos(angle_rad), math.sin(angle_rad)
+        R = np.array([[c, s], [-s, c]])
+        poses = np.concatenate([self.poses[..., :2] @ R, self.poses[..., 2:] + angle_rad], -1)
+        return replace(self, poses=poses, velocities=self.velocities @ R)
 
-def populate(layout: Layout, seed: int, config: SimConfig) -> Population:
-    """Draws the vehicles of a seed and runs the traffic for config.max_frames frames."""
+
+def populate(layout: Layout, seed: int, config: SimConfig, vehicles: int | None = None) -> Population:
+    """Draws the vehicles of a seed and runs the traffic for config.max_frames frames.
+
+    vehicles: how many are meant to be within CORE_M of the middle, as far as lanes and places have room; None: as
+    the layout's crowd says.
+    """
     rng = np.random.default_rng([seed, 2])
-    parked, standing = _park(layout, rng)
+    crowd = layout.crowd if vehicles is None else _crowd_of(layout, vehicles)
+    parked, standing = _park(layout, rng, crowd)
     road = sum(_inside(s.start_m, s.end_m, s.across_m, 100.0) for s in layout.streets)
     core = sum(_inside(s.start_m, s.end_m, s.across_m, CORE_M) for s in layout.streets)
-    moving_count = round(float(rng.uniform(13, 24)) * road / max(core, 1.0))
-    moving = [make_vehicle(rng, draw_kind(rng)) for _ in range(moving_count)]
+    moving_count = round(float(rng.uniform(*crowd.moving)) * road / max(core, 1.0))
+    moving = [make_vehicle(rng, draw_kind(rng, crowd.shares)) for _ in range(moving_count)]
     track = drive(lane_graph(layout), moving, seed, config.max_frames, 1.0 / config.frame_rate_hz)
     k = config.max_frames
     poses = np.concatenate([np.broadcast_to(standing, (k, len(parked), 3)), track.poses], axis=1)
@@ -52,14 +65,33 @@ def populate(layout: Layout, seed: int, config: SimConfig) -> Population:
     return Population(tuple(parked + moving), poses, velocities, ids, len(parked))
 
 
+def _crowd_of(layout: Layout, vehicles: int) -> Crowd:
+    """As many vehicles as asked, in the proportions of the layout; what lanes or places cannot take goes elsewhere."""
+    usual = [0.5 * sum(r) for r in (layout.crowd.kerb, layout.crowd.bays, layout.crowd.moving)]
+    near = [p for p in layout.places if max(abs(p.x), abs(p.y)) < CORE_M]
+    lanes = sum(2 * s.road.lanes * _inside(s.start_m, s.end_m, s.across_m, CORE_M) for s in layout.streets)
+    room = [0.95 * sum(p.kerb for p in near), 0.95 * sum(not p.kerb for p in near), lanes / 14.0]
+    numbers = [0.0, 0.0, 0.0]
+    for _ in range(4):
+        left = vehicles - sum(numbers)
+        open_ = [n for n in range(3) if numbers[n] < room[n]]
+        weight = sum(usual[n] + 0.5 for n in open_)
+        for n in open_:
+            numbers[n] = min(room[n], numbers[n] + left * (usual[n] + 0.5) / weight)
+    kerb, bays, moving = ((n, n) for n in numbers)
+    return replace(layout.crowd, kerb=kerb, bays=bays, moving=moving)
+
+
 def _inside(start: float, end: float, across: float, extent: float) -> float:
     """Length of a street within the square of +-extent."""
     return max(0.0, min(end, extent) - max(start, -extent)) if abs(across) < extent else 0.0
 
 
-def _park(layout: Layout, rng: np.random.Generator) -> tuple[list[VehicleSpec], NDArray[np.float64]]:
+def _park(
+    layout: Layout, rng: np.random.Generator, crowd: Crowd
+) -> tuple[list[VehicleSpec], NDArray[np.float64]]:
     """Fills a random part of the parking places."""
-    wanted = {True: float(rng.uniform(12, 24)), False: float(rng.uniform(7, 15))}
+    wanted = {True: float(rng.uniform(*crowd.kerb)), False: float(rng.uniform(*crowd.bays))}
     core = {
         kerb: sum(p.kerb == kerb and max(abs(p.x), abs(p.y)) < CORE_M for p in layout.places)
         for kerb in wanted
@@ -67,7 +99,7 @@ def _park(layout: Layout, rng: np.random.Generator) -> tuple[list[VehicleSpec], 
     specs: list[VehicleSpec] = []
     poses: list[tuple[float, float, float]] = []
     for p in layout.places:
-        fill = min(0.85, wanted[p.kerb] / max(core[p.kerb], 1))
+        fill = min(0.95 if crowd is not layout.crowd else 0.85, wanted[p.kerb] / max(core[p.kerb], 1))
         if max(abs(p.x), abs(p.y)) > 98 or rng.random() > fill:
             continue
         if p.length_m > 13:

@@ -33,7 +33,8 @@ def changes(config: SimConfig) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any]) -> SimConfig:
     """The configuration that was written. Raises ConfigError for what this version does not know."""
-    return _fill(SimConfig(), record, "camera")
+    config: SimConfig = _fill(SimConfig(), record, "camera")
+    return config
 
 
 def _different(value: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
-from rsdfm_ros.sim.ground import FACADE_PX, GROUND_PX, Image, paint_ground
-from rsdfm_ros.sim.layout import Layout
-from rsdfm_ros.sim.looks import BARK, FACADES, ROOFS, TREES, Looks, draw_looks
-from rsdfm_ros.sim.meshes import Mesh, building_meshes, flat, tree_meshes
-from rsdfm_ros.sim.vehicles import VehicleSpec, parts
+from rsdfm_ros.sim.facades import FACADE_PX
+from rsdfm_ros.sim.ground import GROUND_PX, Image, paint_ground
+from rsdfm_ros.sim.looks import BARK, CLUTTER_COLOURS, FACADES, ROOFS, TREES, Looks, draw_looks
+from rsdfm_ros.sim.meshes import Mesh, building_meshes, clutter_meshes, flat, tree_meshes
+from rsdfm_ros.sim.people import Person, body
+from rsdfm_ros.sim.plan import Layout
+from rsdfm_ros.sim.vehicles import HEADLIGHT, REAR_LIGHT, Part, VehicleSpec, parts
+from rsdfm_ros.sim.weather import light_of
 
 Z_NEAR_M, Z_FAR_M = 5.0, 700.0
 _EXTENT_M = 100.0
@@ -26,7 +29,8 @@ class Scene:
     """A compiled model with the addresses that a frame needs.
 
     vehicle_mocap (V,), camera_mocap (A,): rows of mocap_pos · camera_ids (A,) · geom_vehicle (G,) vehicle
-    index of every geom, -1 for the rest.
+    index of every geom, -1 for the rest · people_mocap (P,): rows of mocap_pos · glow (G + 1,): 1 for headlights, 2 for
+    rear lights · walls (G + 1,): facades; the last entries are for pixels without a geom.
     """
 
     model: mujoco.MjModel
@@ -34,6 +38,14 @@ class Scene:
     camera_mocap: NDArray[np.int64]
     camera_ids: NDArray[np.int64]
     geom_vehicle: NDArray[np.int64]
+    people_mocap: NDArray[np.int64]
+    glow: NDArray[np.int64]
+    walls: NDArray[np.bool_]
+
+    @property
+    def geom_vehicle_or_none(self) -> NDArray[np.int64]:
+        """`geom_vehicle` with a last entry of -1, for pixels without a geom."""
+        return np.append(self.geom_vehicle, -1)
 
 
 def build_scene(
@@ -42,9 +54,17 @@ def build_scene(
     vertical_fovs_rad: Mapping[str, float],
     seed: int,
     config: SimConfig,
+    *,
+    weather: str = "clear",
+    people: tuple[Person, ...] = (),
+    turn_rad: float = 0.0,
+    sky: bool = False,
 ) -> Scene:
-    """Compiles the world of a seed, with a camera for every agent that vertical_fovs_rad names."""
-    looks = draw_looks(seed)
+    """Compiles the world of a seed, with a camera for every agent that vertical_fovs_rad names.
+
+    turn_rad: of everything that stands still, about the vertical · sky: whether a camera may see above the horizon.
+    """
+    looks = light_of(draw_looks(seed, layout.palette), weather, seed)
     spec = mujoco.MjSpec()
     spec.visual.map.znear, spec.visual.map.zfar = Z_NEAR_M / _EXTENT_M, Z_FAR_M / _EXTENT_M
     spec.stat.extent, spec.stat.center = _EXTENT_M, [0.0, 0.0, 0.0]
@@ -52,10 +72,15 @@ def build_scene(
     spec.visual.quality.shadowsize, spec.visual.quality.offsamples = 1280, config.samples
     spec.visual.quality.numquads = 1  # boxes are flat: nothing to subdivide
     spec.visual.global_.offwidth, spec.visual.global_.offheight = config.width_px, config.height_px
+    if turn_rad:
+        spec.worldbody.add_body(name="plan", quat=[math.cos(0.5 * turn_rad), 0, 0, math.sin(0.5 * turn_rad)])
+    if sky:
+        _sky(spec)
     _light(spec, looks)
     _ground(spec, layout, seed)
     _static(spec, layout, seed, looks)
     names = _vehicles(spec, vehicles)
+    walkers = _people(spec, people)
     for agent, fov in vertical_fovs_rad.items():
         body = spec.worldbody.add_body(name=agent, mocap=True, pos=[0, 0, 50])
         body.add_camera(name=agent, fovy=math.degrees(fov))
@@ -69,7 +94,22 @@ def build_scene(
         np.array([model.body(a).mocapid[0] for a in vertical_fovs_rad], np.int64),
         np.array([model.camera(a).id for a in vertical_fovs_rad], np.int64),
         owner[model.geom_bodyid],
+        np.array([model.body(n).mocapid[0] for n in walkers], np.int64),
+        _glowing(model, owner[model.geom_bodyid]),
+        np.array([*(_material_of(model, g).startswith("facade") for g in range(model.ngeom)), False]),
     )
+
+
+def _glowing(model: mujoco.MjModel, vehicle: NDArray[np.int64]) -> NDArray[np.int64]:
+    """1 for headlights, 2 for rear lights, 0 for every other geom and, at the end, for no geom."""
+    rgb = model.geom_rgba[:, :3]
+    kinds = [np.isclose(rgb, colour, atol=1e-4).all(1) & (vehicle >= 0) for colour in (HEADLIGHT, REAR_LIGHT)]
+    return np.append(kinds[0] + 2 * kinds[1], 0).astype(np.int64)
+
+
+def _material_of(model: mujoco.MjModel, geom: int) -> str:
+    number = int(model.geom_matid[geom])
+    return model.material(number).name if number >= 0 else ""
 
 
 def _light(spec: mujoco.MjSpec, looks: Looks) -> None:
@@ -77,7 +117,7 @@ def _light(spec: mujoco.MjSpec, looks: Looks) -> None:
     towards = looks.towards_sun
     spec.worldbody.add_light(
         name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=150 * towards, dir=-towards,
-        diffuse=looks.sun, ambient=[0, 0, 0], specular=[0.15, 0.15, 0.15], castshadow=True,
+        diffuse=looks.sun, ambient=[0, 0, 0], specular=looks.shine * np.ones(3), castshadow=looks.shadows,
     )  # fmt: skip
     spec.visual.headlight.ambient, spec.visual.headlight.diffuse = looks.sky, 0.10 * np.ones(3)
     spec.visual.headlight.specular = np.zeros(3)
@@ -98,6 +138,19 @@ def _texture(spec: mujoco.MjSpec, name: str, image: Image) -> None:
     material.textures = textures
 
 
+def _sky(spec: mujoco.MjSpec) -> None:
+    """Blue above, pale at the horizon."""
+    spec.add_texture(
+        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.36, 0.53, 0.78], rgb2=[0.82, 0.86, 0.90], width=256, height=256,
+    )  # fmt: skip
+
+
+def _plan(spec: mujoco.MjSpec) -> mujoco.MjsBody:
+    """What carries everything that stands still."""
+    return spec.body("plan") or spec.worldbody
+
+
 def _geom(parent: mujoco.MjsBody, kind: mujoco.mjtGeom, **more: object) -> None:
     parent.add_geom(type=kind, contype=0, conaffinity=0, **more)
 
@@ -108,7 +161,7 @@ def _ground(spec: mujoco.MjSpec, layout: Layout, seed: int) -> None:
     _texture(spec, "ground", image)  # row 0 of a plane's texture is its north edge
     plane = mujoco.mjtGeom.mjGEOM_PLANE
     e = PAINTED_EXTENT_M
-    _geom(spec.worldbody, plane, size=[e, e, 10], material="ground")
+    _geom(_plan(spec), plane, size=[e, e, 10], material="ground")
     rgba = [c / 255 for c in land] + [1.0]
     spec.add_material(name="land", specular=0.0, shininess=0.0, rgba=rgba)
     _geom(spec.worldbody, plane, size=[600, 600, 50], pos=[0, 0, -0.3], material="land")
@@ -120,7 +173,7 @@ def _mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh, material: str) -> None:
     m = spec.add_mesh(name=name, inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
     m.uservert, m.usernormal, m.usertexcoord = flat(mesh.vertices), flat(mesh.normals), flat(mesh.uvs)
     m.userface = np.asarray(mesh.faces, np.int32).reshape(-1)
-    _geom(spec.worldbody, mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=material)
+    _geom(_plan(spec), mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=material)
 
 
 def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, looks: Looks) -> None:
@@ -139,6 +192,10 @@ def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, looks: Looks) -> Non
     for n, (mesh, green) in enumerate(zip(crowns, looks.leaves, strict=True)):
         spec.add_material(name=f"leaves{n}", specular=0.0, shininess=0.0, rgba=[*green, 1.0])
         _mesh(spec, f"crowns{n}", mesh, f"leaves{n}")
+    for name, mesh in clutter_meshes(layout.clutter).items():
+        rgba = [*CLUTTER_COLOURS[name], 1.0]
+        spec.add_material(name=f"clutter-{name}", specular=0.0, shininess=0.0, rgba=rgba)
+        _mesh(spec, f"clutter-{name}", mesh, f"clutter-{name}")
 
 
 def _vehicles(spec: mujoco.MjSpec, vehicles: tuple[VehicleSpec, ...]) -> list[str]:
@@ -147,14 +204,22 @@ def _vehicles(spec: mujoco.MjSpec, vehicles: tuple[VehicleSpec, ...]) -> list[st
     for n, v in enumerate(vehicles):
         names.append(f"vehicle{n}")
         body = spec.worldbody.add_body(name=names[-1], mocap=True, pos=[0, 0, -100])
-        for p in parts(v):
-            low, high = np.array(p.low), np.array(p.high)
-            _geom(
-                body,
-                mujoco.mjtGeom.mjGEOM_BOX,
-                pos=0.5 * (low + high),
-                size=0.5 * (high - low),
-                rgba=[*p.rgb, 1.0],
-                material="paint",
-            )
+        _boxes(body, parts(v), "paint")
+    return names
+
+
+def _boxes(body: mujoco.MjsBody, boxes: list[Part], material: str) -> None:
+    for p in boxes:
+        low, high = np.array(p.low), np.array(p.high)
+        middle, half = 0.5 * (low + high), 0.5 * (high - low)
+        _geom(body, mujoco.mjtGeom.mjGEOM_BOX, pos=middle, size=half, rgba=[*p.rgb, 1.0], material=material)
+
+
+def _people(spec: mujoco.MjSpec, people: tuple[Person, ...]) -> list[str]:
+    names = []
+    if people:
+        spec.add_material(name="cloth", specular=0.0, shininess=0.0, rgba=[1, 1, 1, 1])
+    for n, person in enumerate(people):
+        names.append(f"person{n}")
+        _boxes(spec.worldbody.add_body(name=names[-1], mocap=True, pos=[0, 0, -100]), body(person), "cloth")
     return names

@@ -85,7 +85,7 @@ class Traffic:
                     continue
                 s = float(self.rng.uniform(low, high))
                 if all(abs(o.s_m - s) > o.half + m.half + 3 for o in self.on[e.index]):
-                    self._place(m, e.index, s, float(self.rng.uniform(0, 4)))
+                    self._place(m, e.index, s, float(self.rng.uniform(0, 4)) * e.pace)
                     break
 
     def _place(self, m: Mover, edge: int, s: float, speed: float) -> None:
@@ -168,7 +168,7 @@ class Traffic:
         """IDM acceleration (m/s²) and the room in m before the bumper would touch something."""
         e = self.edges[m.edge]
         gap, lead_speed = math.inf, 0.0
-        wish = m.wish
+        wish = m.wish * e.pace
 
         def see(distance: float, speed: float) -> None:
             nonlocal gap, lead_speed
@@ -189,7 +189,7 @@ class Traffic:
                 for o in self.on[k]:
                     see(ahead + o.s_m - o.half - m.half, o.speed)
             move = self.edges[m.next]
-            turn_speed = self._turn_speed(move, wish)
+            turn_speed = self._turn_speed(move, m.wish * move.pace)
             wish = min(wish, math.sqrt(turn_speed**2 + 2 * 1.3 * max(0.0, ahead - 1.0)))
             if not m.granted:
                 see(max(0.01, ahead - m.half + STANDSTILL_GAP_M - 0.5), 0.0)
@@ -238,9 +238,14 @@ class Traffic:
         if not away or self.rng.random() > 0.25:
             return
         m = away[int(self.rng.integers(len(away)))]
-        doors = [e for e in self.edges if e.entry and self._suits(m, e) and self._tail(e.index) > m.half + 12]
+        doors = [
+            e
+            for e in self.edges
+            if e.entry and self._suits(m, e) and self._tail(e.index) > m.half + 12 * e.pace
+        ]
         if doors:
-            self._place(m, doors[int(self.rng.integers(len(doors)))].index, 0.0, min(m.wish, 7.0))
+            door = doors[int(self.rng.integers(len(doors)))]
+            self._place(m, door.index, 0.0, min(m.wish, 7.0) * door.pace)
 
     def pose(self, m: Mover) -> tuple[float, float, float, float, float]:
         """x, y, yaw, vx, vy of a vehicle whose axles, 0.6 lengths apart, both follow the path."""

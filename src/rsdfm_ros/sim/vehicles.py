@@ -17,6 +17,7 @@ _PAINTS = (
 _PAINT_ODDS = np.array([4, 2, 3, 2.5, 2, 2, 1, 0.8, 1, 0.8, 0.7, 0.7])
 GLASS = (0.07, 0.09, 0.12)
 TYRE = (0.05, 0.05, 0.05)
+HEADLIGHT, REAR_LIGHT = (0.97, 0.97, 0.9), (0.75, 0.05, 0.05)
 
 Rgb = tuple[float, float, float]
 
@@ -41,9 +42,9 @@ class Part:
     rgb: Rgb
 
 
-def draw_kind(rng: np.random.Generator) -> int:
-    """A class id by SHARES."""
-    return int(rng.choice(4, p=SHARES))
+def draw_kind(rng: np.random.Generator, shares: tuple[float, ...] = SHARES) -> int:
+    """A class id by the shares of the classes."""
+    return int(rng.choice(4, p=shares))
 
 
 def make_vehicle(rng: np.random.Generator, kind: int) -> VehicleSpec:
@@ -110,5 +111,5 @@ def _lights(out: list[Part], x: float, y: float, z0: float, z1: float) -> None:
     """Rear lights red and head lights white, a millimetre proud of the body."""
     for side in (-1.0, 1.0):
         low, high = sorted((side * 0.62 * y, side * 0.96 * y))
-        out.append(Part((-x - 0.002, low, z0), (-x + 0.05, high, z1), (0.75, 0.05, 0.05)))
-        out.append(Part((x - 0.05, low, z0), (x + 0.002, high, z1), (0.97, 0.97, 0.9)))
+        out.append(Part((-x - 0.002, low, z0), (-x + 0.05, high, z1), REAR_LIGHT))
+        out.append(Part((x - 0.05, low, z0), (x + 0.002, high, z1), HEADLIGHT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.sim.config import Camera, FlightConfig, SimConfig, draw_cameras
+from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
-from rsdfm_ros.sim.layout import Layout, make_layout
 from rsdfm_ros.sim.layout_map import layout_map
+from rsdfm_ros.sim.people import draw_people, poses
+from rsdfm_ros.sim.picture import Lens, Pictures, between
+from rsdfm_ros.sim.plan import Layout
 from rsdfm_ros.sim.population import populate
-from rsdfm_ros.sim.scene import Z_FAR_M, build_scene
+from rsdfm_ros.sim.renderer import Raw, Renderer
+from rsdfm_ros.sim.scene import build_scene
+from rsdfm_ros.sim.styles import make_plan
+from rsdfm_ros.sim.styles.kit import lit, walks
 from rsdfm_ros.sim.truth import box_corners, silhouette_areas, visibility
 
 MAX_UAVS = 8
@@ -43,16 +49,26 @@ class World:
         self.seed = seed
         self.config = config or SimConfig()
         self.agents: tuple[str, ...] = tuple(f"uav{n + 1}" for n in range(uavs))
-        self._layout = make_layout(seed)
-        self._population = populate(self._layout, seed, self.config)
+        self.draw: Draw = draw_world(seed, self.config.world)
+        turn = self.draw.turn_rad
+        self._layout = make_plan(seed, self.draw.style)
+        if self.draw.weather == "night":
+            self._layout = lit(self._layout)
+        self._population = populate(self._layout, seed, self.config, self.draw.vehicles).turned(turn)
+        ways = self._layout.walks or walks(self._layout.streets)
+        self._people = draw_people(ways, self.draw.people, seed)
         self.cameras: tuple[Camera, ...] = draw_cameras(seed, uavs, self.config)
         flight, standard = self.config.flight, self.config.flight == FlightConfig()
-        free = None if standard else partial(_clear_of_buildings, self._layout)
+        free = None if standard else partial(_clear_of_buildings, self._layout, turn)
         self._flights = make_flights(seed, uavs, flight, free)
         fovs = dict(zip(self.agents, (c.vertical_fov_rad for c in self.cameras), strict=True))
-        self._scene = build_scene(self._layout, self._population.specs, fovs, seed, self.config)
+        self._scene = build_scene(
+            self._layout, self._population.specs, fovs, seed, self.config, weather=self.draw.weather,
+            people=self._people, turn_rad=turn, sky=_sees_horizon(self.config, fovs.values()),
+        )  # fmt: skip
+        self._pictures = Pictures(self.draw, self._layout, self._population, self._scene, seed)
         self._data = mujoco.MjData(self._scene.model)
-        self._renderer: mujoco.Renderer | None = None
+        self._renderer: Renderer | None = None
         self._sizes = np.array([v.size for v in self._population.specs]).reshape(-1, 3)
         self._kinds = np.array([v.kind for v in self._population.specs], np.int64)
 
@@ -70,8 +86,12 @@ class World:
             self._renderer.close()
             self._renderer = None
 
+    def about(self) -> dict[str, str]:
+        """Style, weather and terrain of this world, by these names."""
+        return self.draw.words
+
     def layout(self) -> Layout:
-        """Streets, buildings, trees and parking places."""
+        """Streets, buildings, trees and parking places, in the frame of the plan (draw.turn_rad)."""
         return self._layout
 
     def layout_map(self) -> LayoutMap:
@@ -108,10 +128,15 @@ class World:
         views, shares = [], np.zeros((len(objects), len(self.agents)))
         for a, (agent, T) in enumerate(zip(self.agents, poses, strict=True)):
             camera = int(self._scene.camera_ids[a])
-            image, vehicle, distance = self._render(camera, picture=True, depth=depth)
+            raw = self._render(camera, picture=True, depth=depth or self._pictures.needs_depth)
+            vehicle = self._scene.geom_vehicle_or_none[raw.geom]
             shares[:, a] = self._shares(objects, index, vehicle, a, T)
-            K = self.cameras[a].K
-            views.append(CameraView(agent, image, K, T, depth=distance, ids=number[vehicle] if ids else None))
+            lens = self._lens(k, a, T)
+            image = self._pictures.take(raw, lens, k, k / self.config.frame_rate_hz, a)
+            distance = raw.depth if depth else None
+            views.append(
+                CameraView(agent, image, lens.K, T, depth=distance, ids=number[vehicle] if ids else None)
+            )
         stamp_ns = round(k * 1e9 / self.config.frame_rate_hz)
         return WorldFrame(k, stamp_ns, tuple(views), replace(objects, visibility=shares))
 
@@ -125,7 +150,8 @@ class World:
         shares = np.zeros((len(objects), len(self.agents)))
         for a, agent in enumerate(self.agents):
             if agent in poses:
-                _, vehicle, _ = self._render(int(self._scene.camera_ids[a]), picture=False, depth=False)
+                raw = self._render(int(self._scene.camera_ids[a]), picture=False, depth=False)
+                vehicle = self._scene.geom_vehicle_or_none[raw.geom]
                 shares[:, a] = self._shares(objects, index, vehicle, a, poses[agent])
         return replace(objects, visibility=shares)
 
@@ -170,6 +196,8 @@ class World:
         d.mocap_pos[s.vehicle_mocap] = np.where(here[:, None], xyz, _AWAY)
         half = 0.5 * p.poses[k, :, 2]
         d.mocap_quat[s.vehicle_mocap] = np.column_stack([np.cos(half), 0 * half, 0 * half, np.sin(half)])
+        if len(self._people):
+            self._move_people(k)
         quat = np.empty(4)
         for m, T in zip(s.camera_mocap, poses, strict=True):
             mujoco.mju_mat2Quat(quat, (T[:3, :3] @ _OPTICAL_TO_GL).ravel())
@@ -178,39 +206,48 @@ class World:
         mujoco.mj_comPos(s.model, d)
         mujoco.mj_camlight(s.model, d)
 
-    def _render(
-        self, camera: int, *, picture: bool, depth: bool
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32] | None]:
-        """Picture (empty unless asked for), vehicle index per pixel (-1 elsewhere) and, on request, depth."""
+    def _move_people(self, k: int) -> None:
+        at = poses(self._people, k / self.config.frame_rate_hz)
+        c, s = math.cos(self.draw.turn_rad), math.sin(self.draw.turn_rad)
+        xy = at[:, :2] @ np.array([[c, s], [-s, c]])
+        self._data.mocap_pos[self._scene.people_mocap] = np.column_stack([xy, np.zeros(len(xy))])
+        half = 0.5 * (at[:, 2] + self.draw.turn_rad)
+        quats = np.column_stack([np.cos(half), 0 * half, 0 * half, np.sin(half)])
+        self._data.mocap_quat[self._scene.people_mocap] = quats
+
+    def _lens(self, k: int, agent: int, T: NDArray[np.float64]) -> Lens:
+        """A camera at frame k at pose T, that moves as its flight would."""
+        moves = np.eye(4)
+        if self._pictures.exposure_s > 0:
+            t, half = k / self.config.frame_rate_hz, 0.5 * self._pictures.exposure_s
+            flight = self._flights[agent]
+            moves = between(flight.T_map_camera(t - half), flight.T_map_camera(t + half))
+        return Lens(self.cameras[agent].K, T, moves)
+
+    def _render(self, camera: int, *, picture: bool, depth: bool) -> Raw:
+        """What a camera shows; picture and depth are empty unless asked for."""
         if self._renderer is None:
-            self._renderer = mujoco.Renderer(self._scene.model, self.config.height_px, self.config.width_px)
-        r = self._renderer
-        r.update_scene(self._data, camera)
-        image = r.render() if picture else np.zeros((0, 0, 3), np.uint8)
-        r.enable_segmentation_rendering()
-        segmentation = r.render()
-        r.disable_segmentation_rendering()
-        distance = None
-        if depth:
-            r.enable_depth_rendering()
-            distance = r.render()
-            r.disable_depth_rendering()
-            distance[distance > 0.98 * Z_FAR_M] = 0.0
-        geom = segmentation[..., 0]
-        is_geom = segmentation[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
-        vehicle = np.where(is_geom, self._scene.geom_vehicle[np.where(is_geom, geom, 0)], -1)
-        return image, vehicle, distance
+            self._renderer = Renderer(self._scene.model, self.config.width_px, self.config.height_px)
+        return self._renderer.render(self._data, camera, picture=picture, depth=depth)
 
 
-def _clear_of_buildings(layout: Layout, positions: NDArray[np.float64]) -> bool:
-    """Whether positions (N, 3) m keep some metres from every building and tree."""
+def _sees_horizon(config: SimConfig, vertical_fovs_rad: Iterable[float]) -> bool:
+    """Whether a camera may look above the horizon, with some degrees to spare for rolling."""
+    flattest = (config.flight.pitch_deg or (35.0, 60.0))[0]
+    return math.degrees(max(vertical_fovs_rad)) / 2 + 8.0 > flattest
+
+
+def _clear_of_buildings(layout: Layout, turn_rad: float, positions: NDArray[np.float64]) -> bool:
+    """Whether positions (N, 3) m keep some metres from every building and tree of a plan that is turned."""
+    c, s = math.cos(turn_rad), math.sin(turn_rad)
     x, y, z = positions.T
+    x, y = c * x + s * y, c * y - s * x
     for b in layout.buildings:
         x0, y0, x1, y1 = b.footprint
         near = (
             (x > x0 - CLEARANCE_M) & (x < x1 + CLEARANCE_M) & (y > y0 - CLEARANCE_M) & (y < y1 + CLEARANCE_M)
         )
-        if np.any(near & (z < b.height_m + CLEARANCE_M)):
+        if np.any(near & (z < b.top_m + CLEARANCE_M)):
             return False
     return all(
         not np.any(

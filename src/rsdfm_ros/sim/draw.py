@@ -1,0 +1,55 @@
+"""What the world of a seed is: everything that its configuration leaves to chance, drawn once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsdfm_ros.sim.config import HELD_OUT_STYLES, MIXED, STYLES, TERRAINS, WEATHERS, WorldConfig
+
+TRAINING_STYLES = tuple(s for s in STYLES if s not in HELD_OUT_STYLES)
+"""What the style `mixed` draws from."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One world: see WorldConfig; vehicles is None where the style decides."""
+
+    style: str
+    weather: str
+    vehicles: int | None
+    people: int
+    turn_rad: float
+    terrain: str
+    blur_s: float
+    noise: float
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Style, weather and terrain, as they are noted with a scene."""
+        return {"style": self.style, "weather": self.weather, "terrain": self.terrain}
+
+
+def draw_world(seed: int, config: WorldConfig) -> Draw:
+    """The world that belongs to a seed: a pure function, whatever was drawn for other seeds."""
+    rng = np.random.default_rng([seed, 20])
+    style, weather, terrain = (
+        known[int(rng.integers(len(known)))] for known in (TRAINING_STYLES, WEATHERS, TERRAINS)
+    )
+    numbers = rng.random(5)
+
+    def between(n: int, limits: tuple[float, float]) -> float:
+        return limits[0] + float(numbers[n]) * (limits[1] - limits[0])
+
+    return Draw(
+        style if config.style == MIXED else config.style,
+        weather if config.weather == MIXED else config.weather,
+        None if config.vehicles is None else round(between(0, config.vehicles)),
+        round(between(1, config.people)),
+        math.radians(between(2, config.turn_deg)),
+        terrain if config.terrain == MIXED else config.terrain,
+        1e-3 * between(3, config.blur_ms),
+        between(4, config.noise),
+    )
