@@ -68,8 +68,9 @@ class FeatureMethod(Method):
             bev = self._decoded(item)
             if bev is not None:
                 sent = item.sent
-                peers.append(View(bev, sent.T_map_camera, sent.covariance, self.boxes(item), item.age_s))
-        own = View(step.bev(ego), *step.pose(ego))
+                boxes, name = self.boxes(item), step.agents[sent.sender]
+                peers.append(View(bev, sent.T_map_camera, sent.covariance, boxes, item.age_s, name))
+        own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego])
         if peers:
             own, peers = self.prepare(step, ego, own, peers)
         fused = self.fuse(own.bev, [p.bev for p in peers], [p.age_s for p in peers])
