@@ -49,16 +49,16 @@ OUTPUTS = {
 }
 
 
-def lively_model(folder: Path) -> Path:
+def lively_model(folder: Path, *, resemblance: float = -1.0) -> Path:
     """Untrained weights whose heads answer something: the biases that make a fresh detector silent are taken out; and
-    that believe every peer: the tests' pictures do not show one and the same place."""
+    that believe every peer (resemblance −1): the tests' pictures do not show one and the same place."""
     torch.manual_seed(3)
     model = RSDFM(load_model_config(TINY))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias") and name.startswith("heads."):
                 parameter.clamp_(min=0.0)
-    return save_model(folder, model, {"thresholds": {"segmentation": 0.5, "resemblance": -1.0}})
+    return save_model(folder, model, {"thresholds": {"segmentation": 0.5, "resemblance": resemblance}})
 
 
 def picture(agent: int, frame: int) -> np.ndarray:

@@ -52,7 +52,7 @@ class Perception(Exchange):
 
     @classmethod
     def random(cls, config: ModelConfig, seed: int = 0) -> Perception:
-        """An untrained model, for tests of everything around it. Its maps resemble nothing, so every peer is believed."""
+        """An untrained model, for tests of everything around it. It believes every peer: its maps resemble nothing."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = RSDFM(config)
