@@ -35,8 +35,9 @@ from rsdfm_ros.nodes import convert, qos
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.yaml"
-WAIT_S = 60.0
-LEASE_S = 2.0
+WAIT_S = 120.0
+LEASE_S = 5.0
+"""A busy machine must not look like a dead UAV."""
 STEP_NS = 500_000_000
 START_NS = 10_000_000_000
 SIZE = (96, 160)
@@ -91,7 +92,7 @@ def uav_spec(agent: str, model: Path, domain: int, **parameters: Any) -> NodeSpe
         "use_sim_time": True,
         "agent": agent,
         "model": str(model),
-        "peer_wait_s": 8.0,
+        "peer_wait_s": 15.0,
         "liveliness_lease_s": LEASE_S,
         "publish_single": True,
         "publish_future": True,

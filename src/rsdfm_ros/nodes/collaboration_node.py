@@ -129,7 +129,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._listening.close()
         super().deactivate()
         with self._lock:
-            self._listening = self._inbox = self._newest_ns = None
+            self._listening = self._inbox = self._newest_ns = self._solo = None
         self.peers_late = False
 
     def changed(self, before: CollaborationSettings, after: CollaborationSettings) -> None:
