@@ -35,8 +35,9 @@ from rsdfm_ros.nodes import convert, qos
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.yaml"
-WAIT_S = 60.0
-LEASE_S = 2.0
+WAIT_S = 120.0
+LEASE_S = 5.0
+"""A busy machine must not look like a dead UAV."""
 STEP_NS = 500_000_000
 START_NS = 10_000_000_000
 SIZE = (96, 160)
@@ -49,15 +50,16 @@ OUTPUTS = {
 }
 
 
-def lively_model(folder: Path) -> Path:
-    """Untrained weights whose heads answer something: the biases that make a fresh detector silent are taken out."""
+def lively_model(folder: Path, *, resemblance: float = -1.0) -> Path:
+    """Untrained weights whose heads answer something: the biases that make a fresh detector silent are taken out; and
+    that believe every peer (resemblance −1): the tests' pictures do not show one and the same place."""
     torch.manual_seed(3)
     model = RSDFM(load_model_config(TINY))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias") and name.startswith("heads."):
                 parameter.clamp_(min=0.0)
-    return save_model(folder, model, {"thresholds": {"segmentation": 0.5}})
+    return save_model(folder, model, {"thresholds": {"segmentation": 0.5, "resemblance": resemblance}})
 
 
 def picture(agent: int, frame: int) -> np.ndarray:
@@ -90,7 +92,7 @@ def uav_spec(agent: str, model: Path, domain: int, **parameters: Any) -> NodeSpe
         "use_sim_time": True,
         "agent": agent,
         "model": str(model),
-        "peer_wait_s": 8.0,
+        "peer_wait_s": 15.0,
         "liveliness_lease_s": LEASE_S,
         "publish_single": True,
         "publish_future": True,

@@ -81,6 +81,6 @@ def test_a_signal_ends_the_process_cleanly_in_every_state(
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)[:steps]:
             assert manager.change(transition) == [True] * 5
         os.kill(supervisor.pid("uav1"), signal.SIGINT)
-        world.until(lambda: supervisor.status("uav1") is not None, "the process ends", 15.0)
+        world.until(lambda: supervisor.status("uav1") is not None, "the process ends")
         assert supervisor.status("uav1") == 0, (tmp_path / "uav1.log").read_text()
         assert "Traceback" not in (tmp_path / "uav1.log").read_text()

@@ -10,7 +10,11 @@ from harness import SIZE, TestWorld, believed, camera, flight, picture, uav_spec
 
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.evaluation import task_messages
+from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.model.prepare import Care, prepare
+from rsdfm_ros.model.solo import SoloHistory
+from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.budget import BudgetController
 from rsdfm_ros.wire.packet import assemble, decode_packet
 
@@ -51,25 +55,22 @@ class Offline:
     def __init__(self, perception: Perception, world: TestWorld) -> None:
         self.perception = perception
         self.histories: dict[tuple[str, str], list[Any]] = {}
+        self.alone = {agent: SoloHistory(perception.config.history) for agent in AGENTS}
+        self.care = Care(resemblance=perception.thresholds["resemblance"])
 
     def compare(self, world: TestWorld, agent: str, prefix: str, frame: int, stamp: int) -> int:
         """Assert that every output is equal; how many things were in them."""
         p, number = self.perception, int(agent[-1])
         K, T, covariance = camera(number, frame)
         ego = p.perceive(picture(number, frame), K, believed(T), covariance)
-        peers = []
+        own, peers = View(ego, believed(T), covariance, name=agent), []
         if not prefix:
-            other = next(a for a in AGENTS if a != agent)
-            messages = sorted(world.packets[other][stamp], key=lambda m: m.packet_index)
-            parts = [decode_packet(bytes(m.payload)) for m in messages]
-            features = assemble(
-                parts, low_channels=p.config.low_channels, high_channels=p.config.high_channels
-            )
-            T_other = pose_matrix(messages[0].camera_pose)
-            covariance_other = np.reshape(messages[0].covariance, (6, 6))
-            peers = [p.decompress(features, T_other, covariance_other)]
+            peers = [self.received(world, next(a for a in AGENTS if a != agent), stamp)]
+            solo = self.alone[agent].add(p, stamp, ego)
+            ready = prepare(own, peers, p.window, self.care, solo.boxes)
+            own, peers = ready.own, list(ready.peers)
         history = self.histories.setdefault((agent, prefix), [])
-        history.append(p.fuse(ego, peers, [0.0] * len(peers)))
+        history.append(p.fuse(own.bev, [v.bev for v in peers], [0.0] * len(peers)))
         del history[: -p.config.history]
         instances, found = p.segment(history), p.detect(history)
         motion = p.predict(history, instances)
@@ -95,6 +96,22 @@ class Offline:
         np.testing.assert_allclose(tracks.positions, motion.positions, atol=1e-9)
         return len(boxes) + int(instances.ids.max())
 
+    def received(self, world: TestWorld, agent: str, stamp: int) -> View:
+        """What a UAV sent at an instant."""
+        p, messages = self.perception, world.packets[agent][stamp]
+        features, boxes = unpacked(messages)
+        frame = assemble(features, low_channels=p.config.low_channels, high_channels=p.config.high_channels)
+        T = pose_matrix(messages[0].camera_pose)
+        covariance = np.reshape(messages[0].covariance, (6, 6))
+        return View(p.decompress(frame, T, covariance), T, covariance, boxes, 0.0, agent)
+
+
+def unpacked(messages: list[Any]) -> tuple[list[Any], SideBoxes | None]:
+    """The parts of the features, and the boxes, if they travel with them: as the last packet."""
+    payloads = [bytes(m.payload) for m in sorted(messages, key=lambda m: m.packet_index)]
+    boxes = decode_boxes(payloads.pop()) if carries_boxes(payloads[-1]) else None
+    return [decode_packet(p) for p in payloads], boxes
+
 
 def test_the_packets_are_those_that_the_codec_makes_within_the_budget(
     tmp_path: Path, domain: int, model: Path
@@ -114,7 +131,7 @@ def test_the_packets_are_those_that_the_codec_makes_within_the_budget(
         bev = perception.perceive(picture(1, frame), K, believed(T), covariance)
         if frame == 0:
             sent = perception.compress(bev, budget.cells())
-            got = assemble([decode_packet(bytes(m.payload)) for m in messages])
+            got = assemble(unpacked(messages)[0])
             np.testing.assert_array_equal(got.low, sent.low)
             np.testing.assert_array_equal(got.high, sent.high)
         assert all(m.fingerprint == perception.fingerprint and m.frame == frame for m in messages)

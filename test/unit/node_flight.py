@@ -17,12 +17,23 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.nodes import convert, qos
 from rsdfm_ros.nodes.convert_features import fused_to_message, packets_to_messages
 from rsdfm_ros.nodes.handover import Fused
+from rsdfm_ros.wire.boxes import SideBoxes, encode_boxes
 from rsdfm_ros.wire.packet import encode_frame
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
-from harness import SIZE, START_NS, STEP_NS, camera, lively_model, picture
+from harness import SIZE, START_NS, STEP_NS, believed, camera, lively_model, picture
 
-__all__ = ["SIZE", "START_NS", "STEP_NS", "Flight", "camera", "lively_model", "picture", "stamp_of"]
+__all__ = [
+    "SIZE",
+    "START_NS",
+    "STEP_NS",
+    "Flight",
+    "believed",
+    "camera",
+    "lively_model",
+    "picture",
+    "stamp_of",
+]
 
 
 def stamp_of(frame: int) -> int:
@@ -76,21 +87,33 @@ class Flight:
         ]
 
     def show(
-        self, frame: int, agent: str = "uav1", offset_m: tuple[float, float] = (0.0, 0.0), **other: Any
+        self,
+        frame: int,
+        agent: str = "uav1",
+        offset_m: tuple[float, float] = (0.0, 0.0),
+        *,
+        exact: bool = False,
+        **other: Any,
     ) -> int:
-        """Publish one picture with what belongs to it; its stamp."""
+        """Publish one picture with what belongs to it, its pose with a covariance or as exact; its stamp."""
         stamp, number = other.pop("stamp_ns", stamp_of(frame)), int(agent[3:])
         info, pose, image = self.sensors(agent, **other)
         K, _, covariance = camera(number, frame)
+        covariance = covariance * (not exact)
         info.publish(convert.intrinsics_to_message(K, SIZE, stamp, f"{agent}/camera"))
         pose.publish(convert.pose_to_message(pose_of(number, frame, offset_m), covariance, stamp, "map"))
         image.publish(convert.image_to_message(picture(number, frame), stamp, f"{agent}/camera"))
         return stamp
 
     def packets(
-        self, frame: int, agent: str = "uav2", offset_m: tuple[float, float] = (0.0, 0.0), cells: int = 100
+        self,
+        frame: int,
+        agent: str = "uav2",
+        offset_m: tuple[float, float] = (0.0, 0.0),
+        cells: int = 100,
+        boxes: SideBoxes | None = None,
     ) -> list[FeaturePacket]:
-        """What a UAV sends for a frame."""
+        """What a UAV sends for a frame, with these boxes beside it."""
         assert self.perception is not None
         K, _, covariance = camera(int(agent[3:]), frame)
         T = pose_of(int(agent[3:]), frame, offset_m)
@@ -99,7 +122,7 @@ class Flight:
             self.perception.compress(bev, cells), 16_384, fingerprint=self.perception.fingerprint
         )
         return packets_to_messages(
-            packets,
+            packets if boxes is None else [*packets, encode_boxes(boxes)],
             agent=agent,
             frame=frame,
             stamp_ns=stamp_of(frame),

@@ -25,12 +25,15 @@ from rsdfm_ros.nodes.encoder_node import EncoderNode
 from rsdfm_ros.nodes.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.trajectory_head_node import TrajectoryHeadNode
 from rsdfm_ros.nodes.uav_node import Uav
+from rsdfm_ros.wire.boxes import carries_boxes
 from rsdfm_ros.wire.decode import decode_packet
 
 COVERED: set[str] = set()
 """Dynamic parameters whose effect a test of this file shows; the last test compares it with the settings."""
-ELSEWHERE = {"marker_lifetime_s"}
-"""Shown in test_nodes_visuals.py."""
+ELSEWHERE = {"marker_lifetime_s"} | {
+    *("send_boxes", "move_peers", "correct_poses", "doubt_peers", "resemblance"),
+}
+"""Shown in test_nodes_visuals.py and test_nodes_interaction.py."""
 
 
 def shows(*names: str) -> Any:
@@ -97,7 +100,8 @@ def test_the_encoder_maps_the_region_and_sends_its_tiles(flight: Flight, model: 
     assert flight.world.set(node, region_m=bounds) == [""]
     encode(flight, node, 1, offset_m=far)
     flight.world.until(lambda: packets, "packets come")
-    keys = np.concatenate([decode_packet(bytes(p.payload)).tiles for p in packets])
+    payloads = [bytes(p.payload) for p in packets]
+    keys = np.concatenate([decode_packet(p).tiles for p in payloads if not carries_boxes(p)])
     assert (np.abs(keys * 16.0 * own.cell_size - far) < 16 * own.ni).all() and len(keys) > 3
     (reason,) = flight.world.set(node, region_m=[0.0, 0.0, 9000.0, 10.0])
     assert "the model maps at most" in reason and "make it smaller" in reason

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from wire_frames import feature_frame, same
 
+from rsdfm_ros.wire.boxes import SideBoxes, encode_boxes
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.inbox import (
     FRAMES_KEPT,
@@ -66,6 +67,71 @@ def test_the_newest_picture_not_in_the_future_and_not_too_old_is_used() -> None:
     assert box.newest("uav2", 13 * S, 1.0) is None
     assert box.newest("uav2", 8 * S, 1.0) is None
     assert box.newest("uav9", 10 * S, 1.0) is None
+
+
+BOXES = encode_boxes(
+    SideBoxes(
+        np.zeros(2, np.int64),
+        np.array([0.9, 0.5]),
+        np.ones((2, 3)),
+        np.ones((2, 3)),
+        np.zeros(2),
+        np.ones((2, 2)),
+    )
+)
+
+
+def with_boxes(box: Inbox, index: int = len(PACKETS), payload: bytes = BOXES, **changes: object) -> None:
+    """Put a message of boxes beside packets that announce one more."""
+    box.put(envelope(index, count=len(PACKETS) + 1, **changes), payload, 10 * S)
+
+
+def test_boxes_come_beside_the_features_in_any_order_and_belong_to_the_picture() -> None:
+    for first in (True, False):
+        box = inbox()
+        if first:
+            with_boxes(box)
+            assert box.newest("uav2", 10 * S, 0.0) is None, "boxes alone are no map"
+        for n, packet in enumerate(PACKETS):
+            box.put(envelope(n, count=len(PACKETS) + 1), packet, 10 * S)
+        if not first:
+            assert not box.complete("uav2", 10 * S)
+            with_boxes(box)
+        assert box.complete("uav2", 10 * S)
+        frame = box.newest("uav2", 10 * S, 0.0)
+        assert frame is not None and frame.boxes is not None and len(frame.boxes) == 2
+        assert same(features_of(frame, EXPECTED), FRAME)
+
+
+def test_a_picture_whose_boxes_were_lost_is_used_without_them() -> None:
+    box = inbox()
+    for n, packet in enumerate(PACKETS):
+        box.put(envelope(n, count=len(PACKETS) + 1), packet, 10 * S)
+    frame = box.newest("uav2", 10 * S, 0.0)
+    assert frame is not None and frame.boxes is None and not box.complete("uav2", 10 * S)
+    for k in range(1, FRAMES_KEPT + 1):
+        fill(box, (10 + k) * S)
+    assert box.lost == [("uav2", 1)]
+
+
+@pytest.mark.parametrize(
+    ("index", "payload", "changes", "reason"),
+    [
+        (len(PACKETS), BOXES, {}, "duplicate_packet"),
+        (1, BOXES, {}, "boxes_twice"),
+        (len(PACKETS), BOXES[:-1], {"stamp_ns": 11 * S}, "truncated"),
+        (len(PACKETS), BOXES + b"x", {"stamp_ns": 11 * S}, "trailing_bytes"),
+        (len(PACKETS), BOXES[:-1] + b"x", {"stamp_ns": 11 * S}, "checksum_mismatch"),
+        (len(PACKETS), b"RSBX\2" + BOXES[5:], {"stamp_ns": 11 * S}, "unsupported_version"),
+        (len(PACKETS), BOXES, {"fingerprint": 6, "stamp_ns": 11 * S}, "fingerprint_mismatch"),
+    ],
+)
+def test_wrong_boxes_are_refused_by_reason(index: int, payload: bytes, changes: dict, reason: str) -> None:
+    box = inbox()
+    with_boxes(box)
+    with pytest.raises(WireError) as caught:
+        with_boxes(box, index, payload, **changes)
+    assert reason_of(caught.value) == reason
 
 
 def test_only_a_few_pictures_are_kept_and_lost_packets_are_counted() -> None:

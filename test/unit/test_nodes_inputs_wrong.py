@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-import time
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -112,9 +112,12 @@ def test_pictures_faster_than_the_pipeline_are_dropped_counted_and_the_newest_an
     b.info()
     for n in range(12):
         b.pose(n)
-    b.node.worker.submit("encode", lambda: time.sleep(0.5))  # a picture that takes long
+    arrived = threading.Event()
+    b.node.worker.submit("encode", lambda: arrived.wait(20))  # a picture that takes until all others are here
     for n in range(12):
         b.image(n)
+    b.until(lambda: b.node.health.counts["images_dropped"] >= 1, "one took the place of another")
+    arrived.set()
     b.until(lambda: b.own and b.own[-1].stamp_ns == START_NS + 11 * STEP_NS, "the newest is answered")
     taken = b.node.health.counts
     assert taken["images_dropped"] >= 1 and len(b.own) + taken["images_dropped"] == taken["images"]

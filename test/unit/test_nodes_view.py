@@ -105,12 +105,11 @@ def test_a_topic_that_comes_later_is_found_and_strangers_are_left_alone(
     node.start()
     later = here.other.create_publisher(AgentStatus, "/drones/uav9/status", qos.sensor("best_effort"))
     stranger = here.other.create_publisher(String, "/uav1/detections", 10)  # a name of ours, another type
-    here.until(lambda: later.get_subscription_count() > 0, "the new topic is found")
     assert node.router is not None
-    assert (
-        node.router.topics == ["/drones/uav9/status", "/uav1/status"]
-        and stranger.get_subscription_count() == 0
-    )
+    topics = ["/drones/uav9/status", "/uav1/status"]
+    here.until(lambda: node.router.topics == topics, "the new topic is found beside the old one")
+    here.until(lambda: later.get_subscription_count() > 0, "it is listened to")
+    assert stranger.get_subscription_count() == 0
     assert node.router.scene.agents == ["uav1", "uav9"]
 
 

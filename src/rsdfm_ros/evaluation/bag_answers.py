@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ COLLABORATIVE, SINGLE = "collaborative", "single"
 @dataclass(frozen=True)
 class EngineOptions:
     """As the parameters of the nodes with the same names; recorded_features: peers' packets come from the bag instead
-    of being made from the pictures."""
+    of being made from the pictures; a negative resemblance is the model's own."""
 
     budget_bytes: int = 18_000
     max_packet_bytes: int = 16_384
@@ -23,12 +24,18 @@ class EngineOptions:
     max_gap_s: float = 1.6
     ground_height_m: float = 0.0
     recorded_features: bool = False
+    send_boxes: str = "auto"
+    move_peers: bool = True
+    correct_poses: bool = True
+    doubt_peers: bool = True
+    resemblance: float = -1.0
 
 
 @dataclass(frozen=True)
 class UavAnswer:
     """What one UAV makes of an instant. answers, visible (ni, nj) of the output window: by variant · contributors: the
-    UAV first · sent_bytes, packets: what it sends or, with recorded features, sent."""
+    UAV first · sent_bytes, packets: what it sends or, with recorded features, sent · corrected: agents whose poses it
+    corrected, itself among them · left_out: why, by peer."""
 
     uav: str
     answers: dict[str, Answer]
@@ -37,3 +44,5 @@ class UavAnswer:
     ages_s: tuple[float, ...]
     sent_bytes: int
     packets: int
+    corrected: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)

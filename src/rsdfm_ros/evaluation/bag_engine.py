@@ -18,31 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.bags.sensors import InstantInputs, Packet, Sensors
-from rsdfm_ros.data.bags.topic_map import FEATURES
-from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.packets import envelope_of
 from rsdfm_ros.evaluation.bag_answers import COLLABORATIVE, SINGLE, EngineOptions, UavAnswer
-from rsdfm_ros.evaluation.bytes import FRAME_ID, feature_message
+from rsdfm_ros.evaluation.bag_sender import Sender, Sent
 from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.evaluation.task_messages import percent_of, published_boxes, published_tracks
+from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.history import History
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
-from rsdfm_ros.wire.budget import BudgetConfig, BudgetController
+from rsdfm_ros.model.prepare import Care, prepare
+from rsdfm_ros.model.solo import Solo, SoloHistory
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.header import Band, band_of
 from rsdfm_ros.wire.inbox import Envelope, Inbox, InboxLimits, PeerFrame, features_of, reason_of
-from rsdfm_ros.wire.packet import Expected, encode_frame
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What a UAV sends for one picture: sizes are those of the serialised messages."""
-
-    envelopes: tuple[tuple[Envelope, bytes], ...]
-    bytes: int
+from rsdfm_ros.wire.packet import Expected
 
 
 @dataclass(frozen=True)
@@ -58,9 +49,17 @@ class FusedPair:
 class _Uav:
     """The state of one UAV."""
 
-    budget: BudgetController
+    sender: Sender
     history: History[FusedPair]
-    frame: int = 0
+    solo: SoloHistory
+
+
+@dataclass(frozen=True)
+class _Own:
+    """An own picture at an instant: its map with the first camera's pose, and what it is alone."""
+
+    view: View
+    solo: Solo
 
 
 @dataclass
@@ -87,10 +86,18 @@ class Engine:
         limits = InboxLimits(max_peers=len(sensors.uavs) + 1)
         self._inbox = Inbox(self._expected, limits, self._count_lost)
         gap_ns = round(options.max_gap_s * 1e9)
-        budget = BudgetConfig(target_bytes_per_frame=options.budget_bytes)
         self._uavs = {
-            name: _Uav(BudgetController(budget), History(config.history, gap_ns)) for name in sensors.uavs
+            name: _Uav(
+                Sender(name, perception, options),
+                History(config.history, gap_ns),
+                SoloHistory(config.history, options.max_gap_s),
+            )
+            for name in sensors.uavs
         }
+        resemblance = (
+            options.resemblance if options.resemblance >= 0 else perception.thresholds["resemblance"]
+        )
+        self._care = Care(options.move_peers, options.correct_poses, options.doubt_peers, resemblance)
 
     def step(self, instant: InstantInputs) -> list[UavAnswer]:
         """The answers of all UAVs with usable pictures at an instant, in the order of their names."""
@@ -98,7 +105,7 @@ class Engine:
         views = dict(zip(names, self._pool.map(lambda n: self._views(n, instant), names), strict=True))
         names = [n for n in names if views[n]]
         encoded = list(self._pool.map(lambda n: self._encode(n, views[n], instant.stamp_ns), names))
-        own = {n: bev for n, (bev, _) in zip(names, encoded, strict=True)}
+        own = {n: mine for n, (mine, _) in zip(names, encoded, strict=True)}
         sent = {n: s for n, (_, s) in zip(names, encoded, strict=True)}
         if self.options.recorded_features:
             sizes = self._take_recorded(instant.packets, instant.stamp_ns)
@@ -128,7 +135,7 @@ class Engine:
             self.sensors.reject(name, error.reason, str(error))
             return ()
 
-    def _encode(self, name: str, views: Sequence[CameraView], stamp_ns: int) -> tuple[AgentBev, Sent]:
+    def _encode(self, name: str, views: Sequence[CameraView], stamp_ns: int) -> tuple[_Own, Sent]:
         model, height = self.perception, self.options.ground_height_m
         # torch wants memory that it could write to; a picture may be a view of the message's bytes.
         pictures = [np.require(v.image, requirements="W") for v in views]
@@ -137,40 +144,10 @@ class Engine:
             for p, v in zip(pictures, views, strict=True)
         ]
         bev = model.combine(bevs)
-        uav = self._uavs[name]
-        frame, uav.frame = uav.frame, uav.frame + 1
-        return bev, self._send(name, bev, views[0], frame, stamp_ns)
-
-    def _send(self, name: str, bev: AgentBev, view: CameraView, frame: int, stamp_ns: int) -> Sent:
-        model, budget = self.perception, self._uavs[name].budget
-        features = model.compress(bev, budget.cells())
-        packets = encode_frame(features, self.options.max_packet_bytes, fingerprint=model.fingerprint)
-        low = high = 0
-        envelopes = []
-        for index, payload in enumerate(packets):
-            raw = feature_message(
-                payload,
-                agent=name,
-                stamp_ns=stamp_ns,
-                frame=frame % 2**32,
-                index=index,
-                count=len(packets),
-                fingerprint=model.fingerprint,
-                T_map_camera=view.T_map_camera,
-                covariance=view.covariance,
-            )
-            if band_of(payload) is Band.LOW:
-                low += len(raw)
-            else:
-                high += len(raw)
-            envelopes.append((self._envelope(raw, name), payload))
-        budget.sent(low, high, len(features.high_cell))
-        return Sent(tuple(envelopes), low + high)
-
-    def _envelope(self, raw: bytes, name: str) -> Envelope:
-        """Through the bytes, as a receiver sees it: a pose changes in the last bits on its way as a quaternion."""
-        message = typestore().deserialize_cdr(raw, FEATURES)
-        return envelope_of(message, topic_agent=name, frame_id=FRAME_ID)
+        uav, first = self._uavs[name], views[0]
+        solo = uav.solo.add(model, stamp_ns, bev)
+        own = _Own(View(bev, first.T_map_camera, first.covariance, name=name), solo)
+        return own, uav.sender.send(bev, first, stamp_ns, solo)
 
     # --- what collaboration_node does -----------------------------------------------------------------------------
 
@@ -214,8 +191,10 @@ class Engine:
                 except WireError as error:
                     shared.error = error
                     raise
-                first = frame.first
-                shared.bev = self.perception.decompress(features, first.T_map_camera, first.covariance)
+                first, height = frame.first, self.options.ground_height_m
+                shared.bev = self.perception.decompress(
+                    features, first.T_map_camera, first.covariance, height
+                )
             return shared.bev
 
     # --- what the head nodes do -----------------------------------------------------------------------------------
@@ -223,24 +202,30 @@ class Engine:
     def _answer(
         self,
         name: str,
-        own: AgentBev,
+        own: _Own,
         frames: Sequence[tuple[str, PeerFrame]],
         decoded: dict[int, _Decoded],
         stamp_ns: int,
         sent_bytes: int,
         packets: int,
     ) -> UavAnswer:
-        model = self.perception
-        maps: list[AgentBev] = []
-        ages: dict[str, float] = {}
+        model, uav = self.perception, self._uavs[name]
+        views: list[View] = []
         for peer, frame in frames:
             try:
-                maps.append(self._decode(frame, decoded[id(frame)]))
-                ages[peer] = (stamp_ns - frame.first.stamp_ns) / 1e9
+                bev, first = self._decode(frame, decoded[id(frame)]), frame.first
             except WireError as error:
                 self._reject(error)
-        fused = FusedPair(stamp_ns, model.fuse(own, maps, list(ages.values())), model.fuse(own, [], []))
-        history = self._uavs[name].history.add(fused)
+                continue
+            age_s = (stamp_ns - first.stamp_ns) / 1e9
+            views.append(View(bev, first.T_map_camera, first.covariance, frame.boxes, age_s, peer))
+        uav.sender.peers_late = any(v.age_s > 0 for v in views)
+        height = self.options.ground_height_m
+        ready = prepare(own.view, views, model.window, self._care, own.solo.boxes, ground_height_m=height)
+        ages = {v.name: v.age_s for v in ready.peers}
+        together = model.fuse(ready.own.bev, [v.bev for v in ready.peers], list(ages.values()))
+        fused = FusedPair(stamp_ns, together, own.solo.fused())
+        history = uav.history.add(fused)
         return UavAnswer(
             uav=name,
             answers={
@@ -255,6 +240,8 @@ class Engine:
             ages_s=(0.0, *ages.values()),
             sent_bytes=sent_bytes,
             packets=packets,
+            corrected=tuple(ready.corrections),
+            left_out=ready.left_out,
         )
 
     def _heads(self, maps: Sequence[FusedMap]) -> Answer:
@@ -281,5 +268,5 @@ class Engine:
         with self._lock:
             self.rejects[reason_of(error) if isinstance(error, WireError) else error.reason] += 1
 
-    def _count_lost(self, number: int) -> None:
+    def _count_lost(self, agent: str, number: int) -> None:
         self.packets_lost += number

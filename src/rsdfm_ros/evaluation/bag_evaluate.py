@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,8 @@ class _Uav:
     bytes: int = 0
     packets: int = 0
     peers: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    corrected: int = 0
     status: dict[str, Any] | None = None
 
 
@@ -130,6 +133,8 @@ class BagEvaluation:
         uav.bytes += answer.sent_bytes
         uav.packets += answer.packets
         uav.peers += len(answer.contributors) - 1
+        uav.left_out.update(answer.left_out.values())
+        uav.corrected += answer.uav in answer.corrected
 
     def _agent(self, name: str, judged: int) -> dict[str, Any]:
         uav = self.uavs[name]
@@ -143,6 +148,8 @@ class BagEvaluation:
             "packets_per_frame": uav.packets / frames if frames else None,
             "mbit_per_s": uav.bytes * 8e-6 * (frames - 1) / frames / span_s if span_s else None,
             "peers_fused_mean": uav.peers / frames if frames else None,
+            "peers_left_out": dict(sorted(uav.left_out.items())),
+            "poses_corrected": uav.corrected,
             "recorded_status": uav.status,
         }
         if judged:

@@ -59,6 +59,7 @@ def print_evaluation(result: dict[str, Any], console: Console) -> None:
         ("kB per picture", "bytes_per_frame", ".1f", 1e-3),
         ("Mbit/s", "mbit_per_s", ".3f", 1.0),
         ("peers fused", "peers_fused_mean", ".1f", 1.0),
+        ("poses corrected", "poses_corrected", ".0f", 1.0),
     )
     for heading, key, kind, scale in rows:
         table.add_row(heading, *(_figure(a[key], kind, scale) for a in result["agents"].values()))

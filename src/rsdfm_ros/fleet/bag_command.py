@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="oldest features fused, s (default %(default)s)",
     )
+    evaluate.add_argument(
+        "--plain",
+        action="store_true",
+        help="fuse maps as they come: no boxes beside features, nothing moved to the present, poses as they are, "
+        "every peer believed",
+    )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write protocol and results there")
     evaluate.set_defaults(run_bag=_evaluate)
     record = commands.add_parser("record", help="record the topics of a fleet that flies now")
@@ -114,6 +120,10 @@ def _evaluate(args: argparse.Namespace) -> int:
         max_age_s=args.max_age,
         ground_height_m=topic_map.ground_height_m,
         recorded_features=args.features == "recorded",
+        send_boxes="never" if args.plain else "auto",
+        move_peers=not args.plain,
+        correct_poses=not args.plain,
+        doubt_peers=not args.plain,
     )
     start_s = time.monotonic()
     stamps: list[int] = []

@@ -30,7 +30,7 @@ Pairs = NDArray[np.int64]
 @dataclass(frozen=True)
 class Sighting:
     """What one agent says it sees: centres (N, ≥2) m, sizes (N, ≥2) m, scores (N,) in [0, 1], and its camera: centre
-    (3,) m and covariance (6, 6) of the pose (x y z, then rotation about the map axes)."""
+    (3,) m, z above the ground, and covariance (6, 6) of the pose (x y z, then rotation about the map axes)."""
 
     centres: Array
     sizes: Array

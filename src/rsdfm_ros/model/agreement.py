@@ -45,7 +45,8 @@ def to_present(view: View, window: Window) -> View:
         return view
     centres = boxes.centres.copy()
     centres[:, :2] += boxes.velocities * view.age_s
-    sure = boxes.scores >= MOVING_SCORE
+    best = np.argsort(-boxes.scores, kind="stable")[:MOST_MOVING]
+    sure = best[boxes.scores[best] >= MOVING_SCORE]
     bev = carried_along(
         view.bev,
         window,
@@ -60,6 +61,8 @@ def to_present(view: View, window: Window) -> View:
 
 MOVING_SCORE = 0.3
 """Boxes below this score do not move features."""
+MOST_MOVING = 64
+"""Boxes of one agent that move features, best first: a bound on what a message can cost."""
 
 
 def agreed(
@@ -78,7 +81,9 @@ def agreed(
     corrections = [Correction(np.zeros(6), v.covariance) for v in views]
     if not any(v.covariance.any() for v in views):
         return own, list(peers), corrections
-    for n, correction in zip(known, align([_sighting(views[n]) for n in known], config), strict=True):
+    for n, correction in zip(
+        known, align([_sighting(views[n], ground_height_m) for n in known], config), strict=True
+    ):
         corrections[n] = correction
         if correction.matches:
             views[n] = corrected(views[n], correction, window, ground_height_m)
@@ -138,7 +143,8 @@ MIN_COMMON_BLOCKS = 8
 """Seen by both, below which nothing is said about resemblance."""
 
 
-def _sighting(view: View) -> Sighting:
+def _sighting(view: View, ground_height_m: float) -> Sighting:
     assert view.boxes is not None
     b = view.boxes
-    return Sighting(b.centres, b.sizes, b.scores, view.T_map_camera[:3, 3], view.covariance)
+    above_ground = view.T_map_camera[:3, 3] - [0.0, 0.0, ground_height_m]
+    return Sighting(b.centres, b.sizes, b.scores, above_ground, view.covariance)

@@ -52,11 +52,11 @@ class Perception(Exchange):
 
     @classmethod
     def random(cls, config: ModelConfig, seed: int = 0) -> Perception:
-        """An untrained model, for tests of everything around it."""
+        """An untrained model, for tests of everything around it. It believes every peer: its maps resemble nothing."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = RSDFM(config)
-        return cls(model, wire_fingerprint(model))
+        return cls(model, wire_fingerprint(model), {"thresholds": {"resemblance": -1.0}})
 
     def at(self, region: Window) -> Perception:
         """The same weights on another part of the lattice; nothing is copied.

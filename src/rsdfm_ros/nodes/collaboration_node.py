@@ -16,6 +16,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.data.messages.packets import envelope_of
+from rsdfm_ros.model.solo import SoloHistory
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import monotonic, run, wanted
@@ -23,6 +24,7 @@ from rsdfm_ros.nodes.convert_features import fused_to_message
 from rsdfm_ros.nodes.diagnostics import Status, peer_status
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
+from rsdfm_ros.nodes.interaction import PeerMap, fuse, interaction_status, note, own_features, prepared
 from rsdfm_ros.nodes.listening import FEATURES, Listening
 from rsdfm_ros.nodes.live_settings import UNCONFIGURED
 from rsdfm_ros.nodes.model import SharedModel, at_region, check_region
@@ -64,8 +66,11 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._waiting = Waiting(
             self._lock, self._missing, lambda: self.settings.peer_wait_s, self._submit, self.health.count
         )
+        self.peers_late = False
+        """Whether the newest fusion had to do with an older picture of any peer."""
         self._newest_ns: int | None = None
         self._inbox: Inbox | None = None
+        self._solo: SoloHistory | None = None
         self._expected = Expected()
         self._fused: Any = None
         self._contributors: Any = None
@@ -85,7 +90,9 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def _peer_statuses(self) -> list[tuple[str, Status]]:
         now_s, stale_s = monotonic(), self.settings.input_timeout_s
         with self._lock:
-            return [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in self.peers]
+            peers = self.peers
+            statuses = [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in peers]
+        return [*statuses, *interaction_status(self.health, peers)]
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -109,6 +116,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._model = at_region(self._model, self.settings.region_m)
         config = self._model.config
         self._expected = Expected(self._model.fingerprint, config.low_channels, config.high_channels)
+        self._solo = SoloHistory(config.history, self.settings.max_gap_s)
         self._make_inbox()
         self._listening = Listening(self, self._lock, self._on_packet, self._waiting.check, self._forget)
         self._listening.look()
@@ -121,13 +129,16 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._listening.close()
         super().deactivate()
         with self._lock:
-            self._listening = self._inbox = self._newest_ns = None
+            self._listening = self._inbox = self._newest_ns = self._solo = None
+        self.peers_late = False
 
     def changed(self, before: CollaborationSettings, after: CollaborationSettings) -> None:
         if self._model is None or self._listening is None:
             return
         if after.region_m != before.region_m:
             self._model = at_region(self._model, after.region_m)
+        if after.max_gap_s != before.max_gap_s and self._solo is not None:
+            self._solo.restart(after.max_gap_s)
         if after.max_peers != before.max_peers:
             self._make_inbox()
         if (after.max_peers, after.peers) != (before.max_peers, before.peers):
@@ -141,6 +152,9 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._newest_ns = None
             for peer in self.peers:
                 peer.late = False
+        self.peers_late = False
+        if self._solo is not None:
+            self._solo.clear()
 
     def _make_inbox(self) -> None:
         with self._lock:
@@ -222,9 +236,12 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         with self._lock:
             model = self._model
             frame = self._inbox.newest(self.agent, stamp_ns, 0.0) if self._inbox is not None else None
-        if frame is not None and model is not None:
-            own = self._decode(frame, model)
-            self.take_own(OwnFeatures(stamp_ns, frame.first.frame, own, arrived_s, model.region))
+        history = self._solo
+        if frame is None or model is None or history is None:
+            return
+        height_m = self.settings.ground_height_m
+        bev = self._decode(frame, model, height_m)
+        self.take_own(own_features(frame, bev, model, history, arrived_s=arrived_s, ground_height_m=height_m))
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -256,48 +273,50 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         # The maps of one fusion lie on the region that the own picture was mapped to.
         model = model if own.region is None else model.at(own.region)
         start = monotonic()
-        maps, ages = self._peer_maps(own.stamp_ns, model)
+        peers = self._peer_maps(own, model)
         decoded = monotonic()
+        ready = prepared(own, peers, model, s, self.agent)
+        self.peers_late = any(p.age_s > 0 for p in peers)
+        ages = {v.name: v.age_s for v in ready.peers}
+        with self._lock:
+            note(ready, self.agent, self.peers, self.health)
+        agreed = monotonic()
         fused = Fused(
             stamp_ns=own.stamp_ns,
             frame=own.frame,
-            collaborative=model.fuse(
-                own.bev, maps, list(ages.values()), with_dominant=wanted(self._contributors)
-            ),
-            single=model.fuse(own.bev, [], []) if s.publish_single else None,
+            collaborative=fuse(ready, own, model, with_dominant=wanted(self._contributors)),
+            single=own.solo.fused() if s.publish_single else None,
             contributors=(self.agent, *ages),
             ages_s=(0.0, *ages.values()),
             arrived_s=own.arrived_s,
             region=model.region,
+            solo=own.solo,
         )
         self.health.fused(ages)
-        stages = {"decode": decoded - start, "fuse": monotonic() - decoded}
+        stages = {"decode": decoded - start, "prepare": agreed - decoded, "fuse": monotonic() - agreed}
         self._publish(fused, model)
         self.publish_processing_time(own.stamp_ns, stages, own.arrived_s)
         for listener in self.listeners:
             listener(fused)
 
-    def _peer_maps(self, stamp_ns: int, model: Any) -> tuple[list[Any], dict[str, float]]:
-        """Maps of the peers that have one of this instant or not much older, and their ages by name."""
+    def _peer_maps(self, own: OwnFeatures, model: Any) -> list[PeerMap]:
+        """Maps of the peers that have one of this instant or not much older."""
         with self._lock:
             inbox, max_age_s = self._inbox, self.settings.max_age_s
             if inbox is None:
-                return [], {}
+                return []
             listened = {p.name: p for p in self.peers}
-            found = [(n, inbox.newest(n, stamp_ns, max_age_s)) for n in inbox.peers if n in listened]
-        maps: list[Any] = []
-        ages: dict[str, float] = {}
-        for peer in listened.values():
-            peer.age_s = None
+            found = [(n, inbox.newest(n, own.stamp_ns, max_age_s)) for n in inbox.peers if n in listened]
+        maps: list[PeerMap] = []
         for name, frame in found:
             if frame is None:
                 continue
             try:
-                maps.append(self._decode(frame, model))
-                ages[name] = listened[name].age_s = (stamp_ns - frame.first.stamp_ns) / 1e9
+                bev = self._decode(frame, model, own.ground_height_m)
+                maps.append(PeerMap(name, frame, bev, (own.stamp_ns - frame.first.stamp_ns) / 1e9))
             except WireError as error:
                 self._refuse(error, listened[name], own=False)
-        return maps, ages
+        return maps
 
     def _publish(self, fused: Fused, model: Any) -> None:
         s = self.settings
@@ -307,9 +326,9 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             dominant = fused.collaborative.dominant.cpu().numpy()[model.window.crop(model.region)]
             self.send(self._contributors, contributors_to_message(dominant, fused.stamp_ns, s.frame_id))
 
-    def _decode(self, frame: PeerFrame, model: Any) -> Any:
+    def _decode(self, frame: PeerFrame, model: Any, ground_height_m: float) -> Any:
         features = features_of(frame, self._expected)
-        return model.decompress(features, frame.first.T_map_camera, frame.first.covariance)
+        return model.decompress(features, frame.first.T_map_camera, frame.first.covariance, ground_height_m)
 
 
 def _deserialised(raw: bytes, name: str) -> FeaturePacket:

@@ -28,13 +28,17 @@ def packets_to_messages(
     fingerprint: int,
     T_map_camera: NDArray[np.float64],
     covariance: NDArray[np.float64],
+    first: int = 0,
+    count: int | None = None,
 ) -> list[FeaturePacket]:
-    """One message per packet of a picture."""
+    """One message per packet of a picture. first: index of the first of them · count: packets of the picture in all, if
+    these are not all."""
     messages = []
-    for index, payload in enumerate(packets):
+    for index, payload in enumerate(packets, first):
         message = FeaturePacket(agent=agent, frame=frame % 2**32, packet_index=index)
         message.header.stamp, message.header.frame_id = time_of(stamp_ns), frame_id
-        message.packet_count, message.fingerprint = len(packets), fingerprint
+        message.packet_count = len(packets) if count is None else count
+        message.fingerprint = fingerprint
         fill_pose(message.camera_pose, T_map_camera)
         message.covariance = np.ascontiguousarray(covariance, dtype=np.float64).ravel()
         message.payload = array.array("B", payload)

@@ -25,6 +25,10 @@ RECENT_S = 10.0
 LOSS_WARN = 0.2
 """Share of lost packets of a peer from which a warning is due."""
 RATE_TICKS = 5
+LEFT_OUT = {
+    "misplaced": "nobody can say where its map lies",
+    "contradicts": "its map is not of the place that we see",
+}
 
 
 @dataclass
@@ -204,8 +208,13 @@ def peer_status(peer: Peer, now_s: float, stale_s: float) -> Status:
     values |= {"packets_per_second": f"{packets:.1f}", "bytes_per_second": f"{size:.0f}"}
     if peer.age_s is not None:
         values["age_s"] = f"{peer.age_s:.2f}"
+    if peer.moved_m is not None:
+        values |= {"moved_m": f"{peer.moved_m:.2f}", "turned_deg": f"{peer.turned_deg:.2f}"}
+        values["common_objects"] = peer.common
     if not peer.alive:
         return Status(WARN, "gone", values)
+    if peer.left_out:
+        return Status(WARN, f"left out: {LEFT_OUT.get(peer.left_out, peer.left_out)}", values)
     if peer.late:
         return Status(WARN, "late: not waited for", values)
     if peer.loss() > LOSS_WARN:

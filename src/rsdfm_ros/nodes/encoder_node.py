@@ -11,6 +11,7 @@ from rclpy.serialization import serialize_message
 
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.inputs import Matched
+from rsdfm_ros.model.solo import Solo, SoloHistory
 from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import monotonic, run, wanted
@@ -24,6 +25,7 @@ from rsdfm_ros.nodes.pictures import CameraTrack
 from rsdfm_ros.nodes.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.settings import EncoderSettings
 from rsdfm_ros.nodes.worker import Worker
+from rsdfm_ros.wire.boxes import boxes_within, encode_boxes
 from rsdfm_ros.wire.budget import BudgetController
 from rsdfm_ros.wire.header import Band, band_of
 from rsdfm_ros.wire.packet import encode_frame
@@ -45,8 +47,11 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self.listeners: list[Callable[[OwnFeatures], None]] = []
         self.ready = False
         """Whether pictures are taken."""
+        self.peers_late: Callable[[], bool] = lambda: False
+        """Whether peers' features come late, and ours to them most likely too: known to whoever composes nodes."""
         self._inputs: CameraInputs | None = None
         self._frame = 0
+        self._solo: SoloHistory | None = None
         self.diagnostics.add(lambda: features_status(self))
 
     def check(self, settings: EncoderSettings) -> None:
@@ -67,6 +72,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def activate(self) -> None:
         super().activate()
         self._model = at_region(self._model, self.settings.region_m)
+        self._solo = SoloHistory(self._model.config.history, self.settings.max_gap_s)
         assert self._inputs is not None
         self._inputs.subscribe()
         self.ready = True
@@ -84,8 +90,12 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self.budget.retarget(after.budget_bytes)
         if after.region_m != before.region_m and self._model is not None:
             self._model = at_region(self._model, after.region_m)
+        if after.max_gap_s != before.max_gap_s and self._solo is not None:
+            self._solo.restart(after.max_gap_s)
 
     def clear(self) -> None:
+        if self._solo is not None:
+            self._solo.clear()
         if self._inputs is not None:
             self._inputs.clear()
             self._track.clear()
@@ -96,8 +106,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self.health.count("images_dropped")
 
     def _encode(self, frame: int, matched: Matched) -> None:
-        model, inputs = self._model, self._inputs
-        if model is None or inputs is None:
+        model, inputs, history = self._model, self._inputs, self._solo
+        if model is None or inputs is None or history is None:
             return
         start = monotonic()
         views = inputs.views(matched)
@@ -108,7 +118,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         maps = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance, ground) for v in views]
         bev = model.combine(maps)
         perceived = monotonic()
-        self._send(model, bev, matched.stamp_ns, frame, views[0])
+        first, solo = views[0], history.add(model, matched.stamp_ns, bev)
+        self._send(model, bev, matched.stamp_ns, frame, first, solo)
         self._track.add(views[0].T_map_camera, matched.stamp_ns)
         if wanted(self._path):
             self._path.publish(self._track.message())
@@ -118,37 +129,68 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             "compress": monotonic() - perceived,
         }
         self.publish_processing_time(matched.stamp_ns, stages, matched.arrived_s)
-        own = OwnFeatures(matched.stamp_ns, frame, bev, matched.arrived_s, model.region)
+        own = OwnFeatures(
+            matched.stamp_ns,
+            frame,
+            bev,
+            matched.arrived_s,
+            model.region,
+            first.T_map_camera,
+            first.covariance,
+            solo,
+            ground_height_m=ground,
+        )
         for listener in self.listeners:
             listener(own)
 
-    def _send(self, model: Any, bev: Any, stamp_ns: int, frame: int, first: CameraView) -> None:
-        """Publish the packets. first: the view whose pose and covariance travel; receivers use them for the accuracy
-        of positions on the ground, which hardly differs among the cameras of one UAV."""
+    def _send(self, model: Any, bev: Any, stamp_ns: int, frame: int, first: CameraView, solo: Solo) -> None:
+        """Publish the packets, and behind them boxes if they are wanted: to detect takes time, and features go first.
+
+        first: the view whose pose and covariance travel; receivers use them for the accuracy of positions on the
+        ground, which hardly differs among the cameras of one UAV.
+        """
         features = model.compress(bev, self.budget.cells())
         packets = encode_frame(features, self.settings.max_packet_bytes, fingerprint=model.fingerprint)
-        messages = packets_to_messages(
-            packets,
-            agent=self.agent,
-            frame=frame,
-            stamp_ns=stamp_ns,
-            frame_id=self.settings.frame_id,
-            fingerprint=model.fingerprint,
-            T_map_camera=first.T_map_camera,
-            covariance=first.covariance,
-        )
+        boxes = bool(packets) and self._sends_boxes(model, first)
+        envelope: dict[str, Any] = {
+            "agent": self.agent,
+            "frame": frame,
+            "stamp_ns": stamp_ns,
+            "frame_id": self.settings.frame_id,
+            "fingerprint": model.fingerprint,
+            "T_map_camera": first.T_map_camera,
+            "covariance": first.covariance,
+            "count": len(packets) + boxes,
+        }
         low = high = 0
-        for packet, message in zip(packets, messages, strict=True):
-            raw = serialize_message(message)
+        for packet, message in zip(packets, packets_to_messages(packets, **envelope), strict=True):
+            size = self._publish(message)
             if band_of(packet) is Band.LOW:
-                low += len(raw)
+                low += size
             else:
-                high += len(raw)
-            self.send(self._packets, raw)
+                high += size
+        found = solo.boxes() if boxes else None
+        if found is not None:
+            payload = encode_boxes(found, boxes_within(self.settings.budget_bytes))
+            (message,) = packets_to_messages([payload], first=len(packets), **envelope)
+            low += self._publish(message)
+            self.health.count("boxes_sent")
         self.budget.sent(low, high, len(features.high_cell))
         self.health.frame_bytes = low + high
         self.health.count("bytes_sent", low + high)
-        self.health.count("packets_sent", len(packets))
+        self.health.count("packets_sent", len(packets) + boxes)
+
+    def _sends_boxes(self, model: Any, first: CameraView) -> bool:
+        """Whether boxes travel with this picture."""
+        wanted, able = self.settings.send_boxes, "detection" in model.config.heads
+        needed = wanted == "auto" and (bool(first.covariance.any()) or self.peers_late())
+        return able and (needed or wanted == "always")
+
+    def _publish(self, message: FeaturePacket) -> int:
+        """Send a packet; the bytes of the message."""
+        raw = serialize_message(message)
+        self.send(self._packets, raw)
+        return len(raw)
 
 
 def main() -> int:

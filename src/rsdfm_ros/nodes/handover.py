@@ -9,20 +9,27 @@ from typing import Any
 @dataclass(frozen=True)
 class OwnFeatures:
     """A picture mapped to bird's-eye view. bev: AgentBev · arrived_s: steady clock when the picture arrived · region:
-    Window that the map lies on, None for the model's own."""
+    Window that the map lies on, None for the model's own · T_map_camera (4, 4), covariance (6, 6): the pose it was made
+    with · solo: Solo, what the UAV makes of it alone · boxes: those that were sent with it, None: ask solo ·
+    ground_height_m: of the ground it was mapped onto."""
 
     stamp_ns: int
     frame: int
     bev: Any
     arrived_s: float
     region: Any = None
+    T_map_camera: Any = None
+    covariance: Any = None
+    solo: Any = None
+    boxes: Any = None
+    ground_height_m: float = 0.0
 
 
 @dataclass(frozen=True)
 class Fused:
     """Own and peers' features at one instant. collaborative, single: FusedMap with and without peers ·
-    contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region: as in OwnFeatures · shared:
-    what one head leaves for the next one, so that nothing is computed twice."""
+    contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region, solo: as in OwnFeatures ·
+    shared: what one head leaves for the next one, so that nothing is computed twice."""
 
     stamp_ns: int
     frame: int
@@ -32,4 +39,5 @@ class Fused:
     ages_s: tuple[float, ...]
     arrived_s: float
     region: Any = None
+    solo: Any = None
     shared: dict[str, Any] = field(default_factory=dict)

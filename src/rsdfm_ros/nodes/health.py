@@ -19,7 +19,8 @@ class Health:
     """Every method may be called from any thread.
 
     counts: events since the node was configured by name · rejects: refused input by reason · peer_ages_s: age of each
-    peer in the newest fusion · latencies: arrival of a picture to its last output. clock: seconds of the steady clock.
+    peer in the newest fusion · latencies: arrival of a picture to its last output · moved_m, turned_deg: by how much
+    the own pose was corrected in the newest fusion, None if it was not. clock: seconds of the steady clock.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -28,6 +29,8 @@ class Health:
     peer_ages_s: dict[str, float] = field(default_factory=dict)
     frame_bytes: int = 0
     objects: int = 0
+    moved_m: float | None = None
+    turned_deg: float | None = None
     clock: Callable[[], float] = time.monotonic
     _latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _stamps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
@@ -42,6 +45,7 @@ class Health:
             self._latencies_s.clear()
             self._stamps_ns.clear()
             self.frame_bytes = self.objects = 0
+            self.moved_m = self.turned_deg = None
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a counter."""

@@ -34,6 +34,13 @@ class Peer:
     quarantines: int = 0
     age_s: float | None = None
     """Age of its picture in the newest fusion, None if it was not in it."""
+    left_out: str = ""
+    """Why the newest fusion did without its picture, though there was one."""
+    moved_m: float | None = None
+    turned_deg: float | None = None
+    """By how much its pose was corrected in the newest fusion, None if it was not."""
+    common: int = 0
+    """Its objects that others see too, by which that was done."""
     last_s: float | None = None
     refused_in_a_row: int = 0
     quarantined_until_s: float = 0.0

@@ -24,6 +24,7 @@ _DEADLINE = (
     "deadline; the same on every UAV"
 )
 _OWN = "negative: what the model was calibrated for"
+SEND_BOXES = ("auto", "always", "never")
 _FEATURES = "reliability of feature packets; the same on every UAV"
 
 
@@ -59,6 +60,9 @@ class PipelineSettings(NodeSettings):
     latency_error_s: float = setting(
         5.0, "diagnostics report an error when it is above, s", low=0.0, high=3600.0, dynamic=True
     )
+    max_gap_s: float = setting(
+        1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0, dynamic=True
+    )
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,13 @@ class EncoderSettings(InputSettings, PipelineSettings):
         18_000, "mean serialised bytes per picture", low=1000, high=10_000_000, dynamic=True
     )
     max_packet_bytes: int = setting(16_384, "largest packet payload in bytes", low=512, high=65_536)
+    send_boxes: str = setting(
+        "auto",
+        "send own detections beside the features, within the budget, so that peers can correct poses and carry on what "
+        "moves; auto: while the pose is uncertain or, in uav_node, peers' features come late",
+        choices=SEND_BOXES,
+        dynamic=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,24 @@ class CollaborationSettings(PipelineSettings):
         low=0.0,
         high=60.0,
         dynamic=True,
+    )
+    move_peers: bool = setting(
+        True, "carry what moves in older maps of peers, by their boxes, on to the present", dynamic=True
+    )
+    correct_poses: bool = setting(
+        True, "correct uncertain poses by the objects that UAVs have in common", dynamic=True
+    )
+    doubt_peers: bool = setting(
+        True, "do not fuse peers whose maps do not resemble the UAV's own where both see", dynamic=True
+    )
+    resemblance: float = setting(
+        -1.0, f"correlation from which maps resemble each other; {_OWN}", low=-1.0, high=1.0, dynamic=True
+    )
+    ground_height_m: float = setting(
+        0.0,
+        "height of the ground plane in the lattice frame, m; in uav_node that of encoder_node counts",
+        low=-1e4,
+        high=1e4,
     )
     max_peers: int = setting(16, "peers listened to at most", low=0, high=64, dynamic=True)
     peers: tuple[str, ...] = setting(
@@ -135,9 +164,6 @@ class HeadSettings(PipelineSettings):
     )
     marker_lifetime_s: float = setting(
         5.0, "viewers remove markers that are older, s; 0: never", low=0.0, high=3600.0, dynamic=True
-    )
-    max_gap_s: float = setting(
-        1.6, "a longer gap between pictures starts the history anew, s", low=0.1, high=60.0, dynamic=True
     )
     detection_score: float = setting(
         -1.0, f"boxes with a lower score are not published; {_OWN}", low=-1.0, high=1.0, dynamic=True

@@ -41,6 +41,7 @@ class Uav:
         kinds = (DetectionHeadNode, SegmentationHeadNode, TrajectoryHeadNode)
         self.heads: list[HeadNode] = [kind(fused_from_topic=False, **shared) for kind in kinds]
         self.encoder.listeners.append(self.collaboration.take_own)
+        self.encoder.peers_late = lambda: self.collaboration.peers_late
         self.collaboration.listeners.append(self._take)
         self._status = self.encoder.create_publisher(AgentStatus, "status", qos.outputs())
         self._heartbeat = self.encoder.create_timer(1.0, self._beat, clock=STEADY)

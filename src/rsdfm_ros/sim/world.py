@@ -96,7 +96,7 @@ class World:
 
     def layout_map(self) -> LayoutMap:
         """Roads and buildings as a raster."""
-        return layout_map(self._layout)
+        return layout_map(self._layout, self.draw.turn_rad)
 
     def poses(self, k: int) -> list[NDArray[np.float64]]:
         """T_map_camera (4, 4) of every agent at frame k."""

@@ -41,6 +41,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.view.maps import tile_cells
 from rsdfm_ros.view.scene import COLLABORATIVE, SINGLE, Scene
 from rsdfm_ros.wire.body import LowPart
+from rsdfm_ros.wire.boxes import carries_boxes
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.packet import decode_packet
 
@@ -207,7 +208,10 @@ class Router:
         self.scene.peers(uav, ns, list(message.peers))
 
     def _on_features(self, uav: str, message: Any, size_bytes: int) -> None:
-        part = decode_packet(bytes(message.payload))
+        payload = bytes(message.payload)
+        if carries_boxes(payload):
+            return
+        part = decode_packet(payload)
         if isinstance(part, LowPart) and self.scene.window is not None:
             cells = tile_cells(part.tiles, part.visible, self.scene.window)
             self.scene.sees(uav, _ns(message), cells)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,10 @@ _BOX = np.dtype(
     ]
 )
 BOX_BYTES = _BOX.itemsize
+SIDE_SCORE = 0.3
+"""Boxes below this score do not travel beside features."""
+BOXES_SHARE = 0.25
+"""Of the bytes of a picture, at most so much for boxes."""
 
 Array = NDArray[np.float64]
 
@@ -64,13 +69,53 @@ class SideBoxes:
         return len(self.scores)
 
 
-def encode_boxes(boxes: SideBoxes) -> bytes:
-    """The message of the best MAX_BOXES boxes, best first; what the format cannot hold is clipped or, farther than
-    327 m from the first box, left out. Raises: InvalidFrame for values that are not finite or out of range."""
+class Detected(Protocol):
+    """Boxes as structures of arrays, whoever found them."""
+
+    @property
+    def classes(self) -> NDArray[np.int64]: ...
+    @property
+    def scores(self) -> NDArray[np.float64]: ...
+    @property
+    def centres(self) -> NDArray[np.float64]: ...
+    @property
+    def sizes(self) -> NDArray[np.float64]: ...
+    @property
+    def yaws(self) -> NDArray[np.float64]: ...
+    @property
+    def velocities(self) -> NDArray[np.float64]: ...
+
+
+def side_boxes(found: Detected) -> SideBoxes:
+    """Detections as the side message carries them: those of at least SIDE_SCORE."""
+    sure = np.asarray(found.scores) >= SIDE_SCORE
+    return SideBoxes(
+        found.classes[sure],
+        found.scores[sure],
+        found.centres[sure],
+        found.sizes[sure],
+        found.yaws[sure],
+        found.velocities[sure],
+    )
+
+
+def carries_boxes(payload: bytes | memoryview) -> bool:
+    """Whether a payload claims to be boxes, not features."""
+    return bytes(payload[: len(MAGIC)]) == MAGIC
+
+
+def boxes_within(budget_bytes: int) -> int:
+    """How many boxes may travel within a byte budget of a picture: they take at most BOXES_SHARE of it."""
+    return max(1, min(MAX_BOXES, int(budget_bytes * BOXES_SHARE) // BOX_BYTES))
+
+
+def encode_boxes(boxes: SideBoxes, most: int = MAX_BOXES) -> bytes:
+    """The message of the best `most` boxes, best first; what the format cannot hold is clipped or, farther than 327 m
+    from the first box, left out. Raises: InvalidFrame for values that are not finite or out of range."""
     numbers = (boxes.scores, boxes.centres, boxes.sizes, boxes.yaws, boxes.velocities)
     if not all(np.isfinite(v).all() for v in numbers):
         raise InvalidFrame("boxes", "finite numbers", "others")
-    order = np.argsort(-boxes.scores, kind="stable")[:MAX_BOXES]
+    order = np.argsort(-boxes.scores, kind="stable")[: min(most, MAX_BOXES)]
     origin = np.round(boxes.centres[order[0], :2]) if len(order) else np.zeros(2)
     if np.abs(origin).max() > MAX_ORIGIN_M:
         raise InvalidFrame("centres", f"within {MAX_ORIGIN_M} m of the origin", origin.tolist())

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.wire.body import LowPart
-from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
+from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
 
@@ -34,20 +35,23 @@ class Envelope:
 
 @dataclass
 class PeerFrame:
-    """One picture of one peer as far as it has arrived."""
+    """One picture of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
+    indices of the packets that are here."""
 
     first: Envelope
-    parts: dict[int, Part] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+    boxes: SideBoxes | None = None
+    indices: set[int] = field(default_factory=set)
 
     @property
     def complete(self) -> bool:
         """Whether all packets that the peer announced are here."""
-        return len(self.parts) == self.first.count
+        return len(self.indices) == self.first.count
 
     @property
     def usable(self) -> bool:
         """Whether any tile can be decoded."""
-        return any(isinstance(p, LowPart) for p in self.parts.values())
+        return any(isinstance(p, LowPart) for p in self.parts)
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,7 @@ class Inbox:
         known = self._frames.get(envelope.agent)
         if known is None and len(self._frames) >= limits.max_peers:
             raise Refused("too_many_peers", f"{envelope.agent} would be peer number {limits.max_peers + 1}")
-        part = decode_packet(payload, limits=limits.wire, expected=self._expected)
-        if part.fingerprint != envelope.fingerprint:
-            raise Refused("envelope_fingerprint", "message and payload name different models")
+        content = self._decoded(envelope, payload)
         frames = self._frames.setdefault(envelope.agent, {})
         if frames and max(frames) - envelope.stamp_ns > limits.max_back_s * 1e9:
             frames.clear()
@@ -129,11 +131,29 @@ class Inbox:
         frame = frames.setdefault(envelope.stamp_ns, PeerFrame(envelope))
         if frame.first.count != envelope.count or frame.first.frame != envelope.frame:
             raise Refused("envelope_changed", f"{envelope.agent} announced a picture twice, differently")
-        if envelope.index in frame.parts:
+        if envelope.index in frame.indices:
             raise Refused("duplicate_packet", f"packet {envelope.index} of {envelope.agent} came twice")
-        frame.parts[envelope.index] = part
+        if not isinstance(content, SideBoxes):
+            frame.parts.append(content)
+        elif frame.boxes is None:
+            frame.boxes = content
+        else:
+            raise Refused("boxes_twice", f"{envelope.agent} sent two messages of boxes for one picture")
+        frame.indices.add(envelope.index)
         while len(frames) > FRAMES_KEPT:
             self._give_up(frames.pop(min(frames)))
+
+    def _decoded(self, envelope: Envelope, payload: bytes | memoryview) -> Part | SideBoxes:
+        """The features or the boxes of a payload; boxes name no model, so that the envelope speaks for them."""
+        expected = self._expected.fingerprint
+        if carries_boxes(payload):
+            if expected is not None and envelope.fingerprint != expected:
+                raise FingerprintMismatch(expected, envelope.fingerprint)
+            return decode_boxes(bytes(payload))
+        part = decode_packet(payload, limits=self._limits.wire, expected=self._expected)
+        if part.fingerprint != envelope.fingerprint:
+            raise Refused("envelope_fingerprint", "message and payload name different models")
+        return part
 
     def complete(self, agent: str, stamp_ns: int) -> bool:
         """Whether all packets of the peer's picture at exactly this stamp are here."""
@@ -149,7 +169,7 @@ class Inbox:
         return frames[max(good)] if good else None
 
     def _give_up(self, frame: PeerFrame) -> None:
-        missing = frame.first.count - len(frame.parts)
+        missing = frame.first.count - len(frame.indices)
         if missing:
             self._on_lost(frame.first.agent, missing)
 
@@ -157,7 +177,7 @@ class Inbox:
 def features_of(frame: PeerFrame, expected: Expected) -> FeatureFrame:
     """The frame of the packets that arrived; WireError if they contradict each other."""
     return assemble(
-        frame.parts.values(),
+        frame.parts,
         low_channels=expected.low_channels or 0,
         high_channels=expected.high_channels or 0,
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.evaluation.bytes import demand_message, demand_of_message
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction
+from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.methods.base import (
     FeatureMethod,
@@ -21,23 +20,16 @@ from rsdfm_ros.evaluation.methods.base import (
     send_features,
 )
 from rsdfm_ros.evaluation.step import Step
-from rsdfm_ros.model.agreement import View, agreed, believable, to_present
+from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import AgentBev
+from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
-from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
+from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, decode_boxes, encode_boxes, side_boxes
 from rsdfm_ros.wire.budget import BudgetController, trim
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.header import MAGIC, Band
 from rsdfm_ros.wire.packet import assemble, encode_frame
-
-SIDE_SCORE = 0.3
-"""Boxes below this score do not travel beside features."""
-
-
-def side_boxes(boxes: Boxes) -> SideBoxes:
-    """Detections as the side message carries them."""
-    return SideBoxes(boxes.classes, boxes.scores, boxes.centres, boxes.sizes, boxes.yaws, boxes.velocities)
 
 
 class RsdfmPlain(FeatureMethod):
@@ -88,7 +80,7 @@ class Rsdfm(RsdfmPlain):
             return []
         boxes = step.own(sender).boxes
         assert boxes is not None
-        payload = encode_boxes(side_boxes(boxes.select(boxes.scores >= SIDE_SCORE)))
+        payload = encode_boxes(side_boxes(boxes), boxes_within(self.budget_bytes))
         return [(payload, message_size(self.perception, step, sender, payload))]
 
     def boxes(self, item: Received) -> SideBoxes | None:
@@ -99,13 +91,14 @@ class Rsdfm(RsdfmPlain):
         return None
 
     def prepare(self, step: Step, ego: int, own: View, peers: list[View]) -> tuple[View, list[View]]:
-        window = self.perception.window
-        peers = [to_present(p, window) for p in peers]
-        if any(v.covariance.any() for v in (own, *peers)):
-            mine = step.own(ego).boxes
-            assert mine is not None
-            own, peers, _ = agreed(replace(own, boxes=side_boxes(mine)), peers, window)
-        return own, believable(own, peers, self.perception.thresholds["resemblance"])
+        def mine() -> SideBoxes:
+            boxes = step.own(ego).boxes
+            assert boxes is not None
+            return side_boxes(boxes)
+
+        care = Care(resemblance=self.perception.thresholds["resemblance"])
+        ready = prepare(own, peers, self.perception.window, care, mine)
+        return ready.own, list(ready.peers)
 
 
 class LowOnly(RsdfmPlain):

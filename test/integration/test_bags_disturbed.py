@@ -1,0 +1,175 @@
+"""A recorded flight with uncertain poses and late features: what the nodes answer is what the offline engine does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import OUTPUTS, START_NS, STEP_NS, camera, lively_model, picture, uav_spec
+from rclpy.parameter import Parameter
+from ros_world import RosWorld
+from rsdfm_ros.msg import FeaturePacket
+
+from rsdfm_ros.data.bags.bag import open_bag
+from rsdfm_ros.data.bags.frames import write_frames
+from rsdfm_ros.data.bags.sensors import Sensors
+from rsdfm_ros.data.bags.topic_map import default_map
+from rsdfm_ros.data.bags.writer import BagWriter
+from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.evaluation.bag_answers import EngineOptions, UavAnswer
+from rsdfm_ros.evaluation.bag_engine import Engine
+from rsdfm_ros.evaluation.bag_evaluate import load_perception
+from rsdfm_ros.evaluation.disturb import Disturbance
+from rsdfm_ros.evaluation.task_messages import boxes_from_message, masks_from_message, tracks_from_message
+from rsdfm_ros.nodes import qos
+from rsdfm_ros.nodes.replay_node import ReplayNode
+from rsdfm_ros.nodes.uav_node import Uav
+from rsdfm_ros.wire.boxes import carries_boxes
+
+AGENTS = ("uav1", "uav2", "uav3")
+FRAMES = 4
+BUDGET = 12_000
+NOISE = Disturbance(pose_sigma_m=0.3, pose_sigma_deg=0.3, seed=1)
+RESEMBLANCE = -0.155
+"""What untrained weights make of two pictures resembles by −0.08 to −0.20: this doubts some and believes others."""
+NOTHING = Objects(
+    ids=np.zeros(0, np.int64),
+    classes=np.zeros(0, np.int64),
+    centres=np.zeros((0, 3)),
+    sizes=np.zeros((0, 3)),
+    yaws=np.zeros(0),
+    velocities=np.zeros((0, 2)),
+    visibility=np.zeros((0, 3)),
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the others use, but not that trustful."""
+    return lively_model(tmp_path_factory.mktemp("model") / "tiny", resemblance=RESEMBLANCE)
+
+
+def disturbed_bag(folder: Path, stagger_ns: int) -> Path:
+    """Three UAVs with noisy poses whose covariances say so, of which the second and third expose so much later than the
+    first. The first two fly side by side and see the same, the third one sees something else."""
+    K, T, _ = camera(1, 0)
+    with BagWriter(folder) as writer:
+        for k in range(FRAMES):
+            for n, group in enumerate([AGENTS] if not stagger_ns else [AGENTS[:1], AGENTS[1:]]):
+                views = []
+                for agent in group:
+                    number = AGENTS.index(agent)
+                    pose, covariance = NOISE.noisy_pose(T, np.zeros((6, 6)), scene=0, frame=k, agent=number)
+                    views.append(CameraView(agent, picture(number // 2, 0), K, pose, covariance))
+                at_ns = START_NS + k * STEP_NS + n * stagger_ns
+                write_frames(writer, [WorldFrame(k, at_ns, tuple(views), NOTHING)], AGENTS)
+    return folder
+
+
+def offline(bag_folder: Path, model: Path, **options: Any) -> dict[tuple[str, int], UavAnswer]:
+    """Every answer of the engine by UAV and stamp."""
+    found = {}
+    with open_bag(bag_folder) as bag, ThreadPoolExecutor(2) as pool:
+        sensors = Sensors(bag, default_map())
+        given = EngineOptions(budget_bytes=BUDGET, **options)
+        engine = Engine(load_perception(str(model)), sensors, given, pool)
+        for instant in sensors.instants():
+            for answer in engine.step(instant) if instant.shots else ():
+                found[answer.uav, instant.stamp_ns] = answer
+        assert not engine.rejects and not sensors.rejects
+    return found
+
+
+def played(
+    bag: Path, model: Path, wait_s: float
+) -> tuple[dict[str, dict[int, Any]], dict[tuple[str, int], list[FeaturePacket]]]:
+    """What live UAVs answer to the bag, by topic and stamp, and what they send, by UAV and stamp."""
+    world = RosWorld()
+    got: dict[str, dict[int, Any]] = {}
+    packets: dict[tuple[str, int], list[FeaturePacket]] = {}
+
+    def keep(topic: str, kind: Any) -> None:
+        store = got[topic] = {}
+        world.manager.create_subscription(
+            kind, topic, lambda m: store.setdefault(stamp_ns(m.header.stamp), m), qos.outputs()
+        )
+
+    def node(kind: Any, namespace: str, **parameters: Any) -> Any:
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        made = kind(context=world.context, namespace=namespace, parameter_overrides=overrides)
+        nodes = made.nodes if isinstance(made, Uav) else [made]
+        world.add(*nodes)
+        world.up(*nodes)
+        return made
+
+    try:
+        for agent in AGENTS:
+            for prefix in ("", "single/"):
+                for name, kind in OUTPUTS.items():
+                    keep(f"/{agent}/{prefix}{name}", kind)
+            world.manager.create_subscription(
+                FeaturePacket,
+                f"/{agent}/bev/features",
+                lambda m, a=agent: packets.setdefault((a, stamp_ns(m.header.stamp)), []).append(m),
+                qos.features("reliable", 60.0),
+            )
+            spec = uav_spec(agent, model, 0, budget_bytes=BUDGET, peer_wait_s=wait_s, liveliness_lease_s=60.0)
+            node(Uav, f"/{agent}", **spec.parameters)
+        replay = node(ReplayNode, "", bag=str(bag), ready_timeout_s=60.0, answer_timeout_s=60.0)
+        world.until(replay.finished.is_set, "the bag is played", 200.0)
+        assert not replay.failure
+        world.until(lambda: all(len(a) == FRAMES for a in got.values()), "the last answers came")
+    finally:
+        world.close()
+    return got, packets
+
+
+@pytest.mark.parametrize("stagger_ns", [0, STEP_NS // 2], ids=["together", "late"])
+def test_online_equals_offline_with_noisy_poses_and_late_features(
+    tmp_path: Path, model: Path, stagger_ns: int
+) -> None:
+    bag = disturbed_bag(tmp_path / "bag", stagger_ns)
+    expected = offline(bag, model)
+    wait_s = 1.0 if stagger_ns else 60.0  # late ones are waited for once
+    got, packets = played(bag, model, wait_s)
+    for topic, answers in got.items():
+        assert len(answers) == FRAMES, topic
+    window = load_perception(str(model)).output_window
+    for (agent, stamp), answer in expected.items():
+        for variant, prefix in (("collaborative", ""), ("single", "single/")):
+            ours = answer.answers[variant]
+            here = {name: got[f"/{agent}/{prefix}{name}"][stamp] for name in OUTPUTS}
+            where = (agent, (stamp - START_NS) / 1e9, variant)
+            boxes, tracks = boxes_from_message(here["detections"]), tracks_from_message(here["trajectories"])
+            assert ours.boxes is not None and ours.tracks is not None
+            for name in ("scores", "classes", "centres", "sizes", "yaws", "velocities"):
+                assert np.array_equal(getattr(boxes, name), getattr(ours.boxes, name)), (*where, name)
+            assert np.array_equal(masks_from_message(here["instance_mask"], window)[0], ours.mask), where
+            assert np.array_equal(masks_from_message(here["future_masks"], window), ours.future), where
+            assert np.array_equal(tracks.positions, ours.tracks.positions), where
+        sent = packets[agent, stamp]
+        assert sum(carries_boxes(bytes(p.payload)) for p in sent) == 1 and len(sent) == answer.packets
+    assert_disturbed(expected, late=bool(stagger_ns))
+    plain = offline(bag, model, send_boxes="never", move_peers=False, correct_poses=False, doubt_peers=False)
+    assert any(not np.array_equal(_percent(plain[k]), _percent(expected[k])) for k in expected)
+
+
+def assert_disturbed(answers: dict[tuple[str, int], UavAnswer], *, late: bool) -> None:
+    """Everything that is compared did happen: poses corrected, peers believed and doubted, features late."""
+    corrected = sum("uav1" in a.corrected and "uav2" in a.corrected for a in answers.values())
+    left_out = Counter(why for a in answers.values() for why in a.left_out.values())
+    believed = sum(len(a.contributors) - 1 for a in answers.values())
+    assert corrected >= 2 and left_out["contradicts"] >= 2 and believed >= 2, (corrected, left_out, believed)
+    ages = {age for (uav, _), a in answers.items() if uav == "uav1" for age in a.ages_s[1:]}
+    assert ages == ({STEP_NS / 2e9} if late else {0.0})
+
+
+def _percent(answer: UavAnswer) -> np.ndarray:
+    percent = answer.answers["collaborative"].percent
+    assert percent is not None
+    return percent
