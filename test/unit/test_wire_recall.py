@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from wire_frames import feature_frame, same
 
+from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
-from rsdfm_ros.wire.recall import lost_tiles
+from rsdfm_ros.wire.recall import recall
 
 
-def received(seed: int, kept: list[bool]) -> object:
-    """The frame of a seed without some of its packets."""
-    packets = encode_frame(feature_frame(seed, tiles=10, cells=150), 1200)
+def received(frame: FeatureFrame, kept: list[bool]) -> FeatureFrame:
+    """A frame without some of its packets."""
+    packets = encode_frame(frame, 1200)
     arrived = [p for n, p in enumerate(packets) if kept[n % len(kept)]]
     return assemble([decode_packet(p) for p in arrived], low_channels=16, high_channels=16)
 
 
-def names(frame: object) -> set[tuple[int, int]]:
-    return set() if frame is None else {tuple(t) for t in frame.tiles.tolist()}  # type: ignore[attr-defined]
-
-
-def test_a_picture_of_which_nothing_was_lost_needs_nothing_from_an_equal_one() -> None:
+def test_a_picture_with_everything_takes_nothing_from_an_equal_one() -> None:
     frame = feature_frame(3)
-    assert lost_tiles(frame, frame) is None
+    recalled = recall(frame, frame, 0.5)
+    assert same(recalled.frame, frame) and not recalled.stale.any()
 
 
-def test_a_picture_of_which_everything_was_lost_is_the_one_before() -> None:
-    before = feature_frame(4)
-    nothing = assemble([], low_channels=16, high_channels=16)
-    recalled = lost_tiles(nothing, before)
-    assert recalled is not None and same(recalled, before)
+def test_nothing_before_changes_nothing() -> None:
+    frame = feature_frame(3)
+    assert recall(frame, None, 0.5).frame is frame
+    other = dataclasses.replace(frame, low_scale=2 * frame.low_scale)
+    assert recall(frame, other, 0.5).frame is frame  # latents of other scales mean something else
 
 
 @given(st.integers(0, 50), st.lists(st.booleans(), min_size=1, max_size=6))
-def test_lost_packets_of_a_still_scene_are_made_up_for(seed: int, kept: list[bool]) -> None:
-    whole, part = feature_frame(seed, tiles=10, cells=150), received(seed, kept)
-    recalled = lost_tiles(part, whole)  # type: ignore[arg-type]
-    assert names(part) | names(recalled) == names(whole)
-    if recalled is None:
-        return
-    recalled.validate()
-    rows = {tuple(t): n for n, t in enumerate(whole.tiles.tolist())}
-    for m, tile in enumerate(recalled.tiles.tolist()):
-        n = rows[tuple(tile)]
-        assert np.array_equal(recalled.low[m], whole.low[n])
-        assert np.array_equal(recalled.high[recalled.high_tile == m], whole.high[whole.high_tile == n])
-        assert np.array_equal(
-            recalled.high_cell[recalled.high_tile == m], whole.high_cell[whole.high_tile == n]
-        )
+def test_in_a_still_scene_lost_packets_are_made_up_for(seed: int, kept: list[bool]) -> None:
+    whole = feature_frame(seed, tiles=10, cells=150)
+    part = received(whole, kept)
+    recalled = recall(part, whole, 0.5)
+    assert same(recalled.frame.validate(), whole)
+    lost = {tuple(t) for t in whole.tiles.tolist()} - {tuple(t) for t in part.tiles.tolist()}
+    stale = {tuple(t) for t in recalled.frame.tiles[recalled.stale].tolist()}
+    assert lost <= stale and recalled.stale_s == 0.5
+    assert all(kept) <= (not stale)
 
 
-def test_a_tile_whose_high_band_came_is_not_recalled() -> None:
-    frame = feature_frame(5)
-    recalled = lost_tiles(frame, feature_frame(5, cells=300))
-    assert recalled is None or not names(recalled) & {
-        tuple(frame.tiles[n].tolist()) for n in np.unique(frame.high_tile)
-    }
+@given(st.integers(0, 30), st.integers(0, 30), st.lists(st.booleans(), min_size=1, max_size=6))
+def test_what_arrived_is_kept(seed: int, other: int, kept: list[bool]) -> None:
+    before = feature_frame(seed, tiles=10, cells=150)
+    scales = {"low_scale": before.low_scale, "high_scale": before.high_scale}
+    part = received(dataclasses.replace(feature_frame(other + 100, tiles=9, cells=120), **scales), kept)
+    recalled = recall(part, before, 0.5)
+    frame = recalled.frame.validate()
+    rows = {tuple(t): n for n, t in enumerate(frame.tiles.tolist())}
+    for n in np.unique(part.high_tile):
+        row = rows[tuple(part.tiles[n].tolist())]
+        assert not recalled.stale[row] and np.array_equal(frame.low[row], part.low[n])
+        assert np.array_equal(frame.high[frame.high_tile == row], part.high[part.high_tile == n])

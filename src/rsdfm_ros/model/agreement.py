@@ -110,7 +110,7 @@ def corrected(view: View, correction: Correction, window: Window, ground_height_
     remaining = torch.from_numpy(sigma.astype(np.float32)).to(bev.sigma.device)
     return replace(
         view,
-        bev=AgentBev(bev.features, bev.visible, remaining),
+        bev=replace(bev, sigma=remaining),
         T_map_camera=pose,
         covariance=correction.covariance,
     )

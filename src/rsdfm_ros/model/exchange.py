@@ -118,8 +118,14 @@ class Exchange:
         T_map_camera: NDArray[np.float64],
         covariance: NDArray[np.float64] | None = None,
         ground_height_m: float = 0.0,
+        *,
+        stale: NDArray[np.bool_] | None = None,
+        stale_s: float = 0.0,
     ) -> AgentBev:
-        """The map that a received frame stands for; tiles outside the region are left out."""
+        """The map that a received frame stands for; tiles outside the region are left out.
+
+        stale (M,), stale_s: tiles that are older than the rest, and by how much (wire/recall.py).
+        """
         cfg = self.config
         low_fits = len(frame.tiles) == 0 or frame.low.shape[1] == cfg.low_channels
         if not low_fits or (len(frame.high) and frame.high.shape[1] != cfg.high_channels):
@@ -158,7 +164,12 @@ class Exchange:
                 seen[None, None],
             )
         sigma = self._sigma(np.asarray(T_map_camera, np.float64), covariance, ground_height_m)
-        return AgentBev(features[0].float(), seen, sigma)
+        lag_s = None
+        if stale is not None and stale.any():
+            lag = np.zeros(self.window.shape, np.float32)
+            tile_view(lag)[i, :, j] = np.float32(stale_s) * stale[inside][:, None, None]
+            lag_s = torch.from_numpy(lag).to(self.device)
+        return AgentBev(features[0].float(), seen, sigma, lag_s)
 
     def dense_frame(self, bev: AgentBev) -> DenseFrame:
         """The whole map as float16, for the uncompressed baseline."""

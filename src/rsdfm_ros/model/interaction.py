@@ -25,7 +25,8 @@ class Interaction(nn.Module):
     def forward(self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Fuse maps (A, C, H, W), agent 0 being self, → fused (1, C, H, W) and weights (A, 1, H, W).
 
-        visible (A, 1, H, W) bool · ages_s (A,) s, 0 for self · sigma (A, 1, H, W) m, position uncertainty.
+        visible (A, 1, H, W) bool · ages_s (A,) or (A, 1, H, W) s, 0 for self ·
+        sigma (A, 1, H, W) m, position uncertainty.
         """
         logits = self._logits(maps[:1], maps, visible, ages_s, sigma)
         takes_part = visible.clone()
@@ -49,7 +50,8 @@ class Interaction(nn.Module):
         return (weights.to(maps.dtype) * maps).sum(dim=0, keepdim=True), weights
 
     def _logits(self, ego: Tensor, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor) -> Tensor:
-        context = torch.cat([visible.to(maps.dtype), ages_s.view(-1, 1, 1, 1).expand_as(sigma), sigma], dim=1)
+        ages_s = ages_s.view(-1, 1, 1, 1).expand_as(sigma) if ages_s.ndim == 1 else ages_s
+        context = torch.cat([visible.to(maps.dtype), ages_s, sigma], dim=1)
         hidden = torch.relu(self.ego(ego) + self.other(maps) + self.context(context.to(maps.dtype)))
         logits: Tensor = self.weight(hidden).float()
         return logits

@@ -15,11 +15,15 @@ from rsdfm_ros.geometry.lattice import TILE_CELLS
 
 @dataclass(frozen=True)
 class AgentBev:
-    """One agent's map on the model's window: features (C, H, W), visible (H, W) bool, sigma (H, W) m."""
+    """One agent's map on the model's window: features (C, H, W), visible (H, W) bool, sigma (H, W) m.
+
+    lag_s (H, W) s: by how much cells are older than the map, where they were recalled from an earlier one; None for 0.
+    """
 
     features: Tensor
     visible: Tensor
     sigma: Tensor
+    lag_s: Tensor | None = None
 
 
 @dataclass(frozen=True)

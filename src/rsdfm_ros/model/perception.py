@@ -149,6 +149,9 @@ class Perception(Exchange):
         visible = torch.stack([a.visible for a in agents])[:, None]
         sigma = torch.stack([a.sigma for a in agents])[:, None]
         ages = torch.tensor([0.0, *ages_s], device=self.device)
+        if any(a.lag_s is not None for a in agents):
+            lags = [torch.zeros_like(a.sigma) if a.lag_s is None else a.lag_s for a in agents]
+            ages = ages.view(-1, 1, 1, 1) + torch.stack(lags)[:, None]
         with torch.autocast(**self._autocast):
             fused, seen, weights = self.model.fuse(maps, visible, ages, sigma)
             features = self.model.neck(fused, seen)

@@ -58,7 +58,7 @@ def resampled(bev: AgentBev, window: Window, sources: Array) -> AgentBev:
     mass = sampled[-1]
     visible = mass > 0.5
     features = sampled[:-1] / mass.clamp_min(0.5) * visible
-    return AgentBev(features, visible, bev.sigma)
+    return replace(bev, features=features, visible=visible)
 
 
 def realigned(

@@ -14,9 +14,9 @@ from rsdfm_ros.sim.plan import Layout
 
 
 def layout_map(layout: Layout, turn_rad: float = 0.0) -> LayoutMap:
-    """Carriageways with their parking strips, and the footprints of buildings, over the painted ground, in the map frame.
+    """Carriageways with their parking strips, and the footprints of buildings, over the painted ground.
 
-    turn_rad: of the plan against the map frame (sim/draw.py).
+    turn_rad: of the plan against the map frame, in which the raster lies (sim/draw.py).
     """
     rectangles = {
         "road": layout.road_rectangles(),

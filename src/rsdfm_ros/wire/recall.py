@@ -1,10 +1,12 @@
 """What a lost packet took away is looked up in the sender's picture before.
 
 Most of a scene stands still, and maps of all instants lie on one lattice: half a second later the tiles of the picture
-before are worth much more than nothing. They are fused as a further map of the same sender, with their own age.
+before are worth much more than nothing. The map says which of its tiles are older: the fusion trusts them less.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +14,72 @@ from numpy.typing import NDArray
 from rsdfm_ros.wire.features import FeatureFrame
 
 
-def lost_tiles(now: FeatureFrame, before: FeatureFrame) -> FeatureFrame | None:
-    """The tiles of `before` that `now`, of which not all packets arrived, does not make up for; None if there is none.
+@dataclass(frozen=True)
+class Recalled:
+    """A frame of which some tiles are those of the picture before.
 
-    Those are the tiles that `now` lacks, and those of which `before` has high-band cells and `now` has none.
+    stale (M,) bool: which · stale_s: by how much they are older than the rest.
     """
-    here, now_high = _keys(now.tiles), np.zeros(len(now.tiles), bool)
-    now_high[now.high_tile] = True
-    there, had_high = _keys(before.tiles), np.zeros(len(before.tiles), bool)
-    had_high[before.high_tile] = True
-    present = np.isin(there, here)
-    full = np.isin(there, here[now_high])
-    return _rows(before, ~present | (had_high & ~full))
+
+    frame: FeatureFrame
+    stale: NDArray[np.bool_]
+    stale_s: float = 0.0
 
 
-def _rows(frame: FeatureFrame, wanted: NDArray[np.bool_]) -> FeatureFrame | None:
+def recall(now: FeatureFrame, before: FeatureFrame | None, gap_s: float) -> Recalled:
+    """`now`, of which not all packets arrived, made up for by `before`, which is gap_s older.
+
+    Taken from `before` are the tiles that `now` lacks, and those of which it has lost the high band: `before` has cells
+    there and `now` has none. Frames with different scales do not mix: then `now` stays as it is.
+    """
+    if before is None or len(before.tiles) == 0 or not _alike(now, before):
+        return Recalled(now, np.zeros(len(now.tiles), bool))
+    here, there = _keys(now.tiles), _keys(before.tiles)
+    now_full, was_full = _full(now), _full(before)
+    wanted = ~np.isin(there, here) | (was_full & ~np.isin(there, here[now_full]))
+    kept = ~np.isin(here, there[wanted])
+    parts = (_rows(now, kept), _rows(before, wanted))
+    keys = np.concatenate([here[kept], there[wanted]])
+    order = np.argsort(keys, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    row = place[np.concatenate([parts[0].high_tile, parts[1].high_tile + len(parts[0].tiles)])]
+    cell = np.concatenate([p.high_cell for p in parts])
+    sorted_cells = np.lexsort((cell, row))
+    frame = FeatureFrame(
+        tiles=np.concatenate([p.tiles for p in parts])[order],
+        low=np.concatenate([p.low for p in parts])[order],
+        low_scale=before.low_scale,
+        visible=np.concatenate([p.visible for p in parts])[order],
+        high_tile=row[sorted_cells].astype(np.int32),
+        high_cell=cell[sorted_cells],
+        high=np.concatenate([p.high for p in parts])[sorted_cells],
+        high_scale=before.high_scale,
+    )
+    return Recalled(frame, (np.arange(len(order)) >= kept.sum())[order], gap_s)
+
+
+def _alike(now: FeatureFrame, before: FeatureFrame) -> bool:
+    """Whether the latents of both mean the same; a band of which nothing arrived has none."""
+    low = len(now.tiles) == 0 or np.array_equal(now.low_scale, before.low_scale)
+    high = len(now.high) == 0 or len(before.high) == 0 or np.array_equal(now.high_scale, before.high_scale)
+    return (
+        low
+        and high
+        and now.high.shape[1:] == before.high.shape[1:]
+        and now.low.shape[1:] == before.low.shape[1:]
+    )
+
+
+def _full(frame: FeatureFrame) -> NDArray[np.bool_]:
+    """Which tiles (M,) have cells of the high band."""
+    out = np.zeros(len(frame.tiles), bool)
+    out[frame.high_tile] = True
+    return out
+
+
+def _rows(frame: FeatureFrame, wanted: NDArray[np.bool_]) -> FeatureFrame:
     """The wanted tiles (M,) of a frame."""
-    if not wanted.any():
-        return None
     place = np.cumsum(wanted) - 1
     cells = wanted[frame.high_tile]
     return FeatureFrame(

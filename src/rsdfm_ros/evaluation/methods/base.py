@@ -63,13 +63,7 @@ class FeatureMethod(Method):
     def receive(
         self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
-        peers: list[View] = []
-        for item in inbox:
-            bev = self._decoded(item)
-            if bev is not None:
-                sent = item.sent
-                boxes, name = self.boxes(item), step.agents[sent.sender]
-                peers.append(View(bev, sent.T_map_camera, sent.covariance, boxes, item.age_s, name))
+        peers = self.views(step, ego, inbox)
         own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego])
         if peers:
             own, peers = self.prepare(step, ego, own, peers)
@@ -77,6 +71,16 @@ class FeatureMethod(Method):
         history = [*self._history.get(ego, []), fused][-HISTORY:]
         self._history[ego] = history
         return answer(self.perception, history, self.thresholds) if scored else None
+
+    def views(self, step: Step, ego: int, inbox: Sequence[Received]) -> list[View]:
+        """The maps of the peers, as far as they arrived."""
+        found = ((item, self._decoded(item)) for item in inbox)
+        return [self.view(step, item, bev, item.age_s) for item, bev in found if bev is not None]
+
+    def view(self, step: Step, item: Received, bev: AgentBev, age_s: float) -> View:
+        """A peer's map with all that is known of it."""
+        sent, name = item.sent, step.agents[item.sent.sender]
+        return View(bev, sent.T_map_camera, sent.covariance, self.boxes(item), age_s, name)
 
     def boxes(self, item: Received) -> SideBoxes | None:
         """A peer's boxes, where they travel beside the features."""

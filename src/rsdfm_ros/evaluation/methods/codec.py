@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.evaluation.bytes import demand_message, demand_of_message
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.messages import Received, Sent
@@ -30,6 +32,18 @@ from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.header import MAGIC, Band
 from rsdfm_ros.wire.packet import assemble, encode_frame
+from rsdfm_ros.wire.recall import recall
+
+MAX_AGE_S = 1.0
+"""Pictures of a peer older than this are worth nothing; the default of the nodes, too."""
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The last of a sender that was of use, and the frame at which it came."""
+
+    step: int
+    item: Received
 
 
 class RsdfmPlain(FeatureMethod):
@@ -61,10 +75,14 @@ class RsdfmPlain(FeatureMethod):
         """What the sender sends of its map."""
         return self.perception.compress(step.bev(sender), cells)
 
-    def decode(self, item: Received) -> AgentBev | None:
+    def arrived(self, item: Received) -> FeatureFrame:
+        """What arrived of a peer's map."""
         parts = decode_parts(item, self.perception.fingerprint)
         config = self.perception.config
-        frame = assemble(parts, low_channels=config.low_channels, high_channels=config.high_channels)
+        return assemble(parts, low_channels=config.low_channels, high_channels=config.high_channels)
+
+    def decode(self, item: Received) -> AgentBev | None:
+        frame = self.arrived(item)
         if len(frame.tiles) == 0:
             return None
         return self.perception.decompress(frame, item.sent.T_map_camera, item.sent.covariance)
@@ -72,7 +90,40 @@ class RsdfmPlain(FeatureMethod):
 
 class Rsdfm(RsdfmPlain):
     """As :class:`RsdfmPlain`, and poses are corrected and delays made up for by boxes, which travel beside the features
-    while a pose is uncertain or messages are late; peers that contradict what the ego sees are left out."""
+    while a pose is uncertain or messages are late; peers that contradict what the ego sees are left out; what was lost
+    is recalled from what came before."""
+
+    def start(self) -> None:
+        super().start()
+        self._heard: dict[tuple[int, int], _Heard] = {}
+
+    def views(self, step: Step, ego: int, inbox: Sequence[Received]) -> list[View]:
+        here = {item.sent.sender for item in inbox}
+        views = [self._recalling(step, ego, item) for item in inbox]
+        for (receiver, sender), heard in self._heard.items():
+            age_s = heard.item.age_s + (step.index - heard.step) * FRAME_PERIOD_S
+            if receiver == ego and sender not in here and age_s <= MAX_AGE_S:
+                bev = self._decoded(heard.item)
+                views.append(None if bev is None else self.view(step, heard.item, bev, age_s))
+        return [view for view in views if view is not None]
+
+    def _recalling(self, step: Step, ego: int, item: Received) -> View | None:
+        """A peer's map of this instant, its lost tiles from what it sent before."""
+        sent, before = item.sent, self._heard.get((ego, item.sent.sender))
+        if before is not None and step.index - before.step > round(MAX_AGE_S / FRAME_PERIOD_S):
+            before = None
+        frame = self.arrived(item) if before is None or not item.complete else None
+        if frame is None or len(frame.tiles):
+            self._heard[ego, sent.sender] = _Heard(step.index, item)
+        if frame is None or before is None:
+            bev = self._decoded(item)
+        else:
+            gap_s = (sent.frame - before.item.sent.frame) * FRAME_PERIOD_S
+            found = recall(frame, self.arrived(before.item), gap_s)
+            bev = self.perception.decompress(
+                found.frame, sent.T_map_camera, sent.covariance, stale=found.stale, stale_s=found.stale_s
+            )
+        return None if bev is None else self.view(step, item, bev, item.age_s)
 
     def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
         _, covariance = step.pose(sender)

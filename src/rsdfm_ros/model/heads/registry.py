@@ -24,7 +24,6 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 
-
 BUILT_IN: tuple[str, ...] = ("detection", "segmentation", "trajectory")
 """Heads with functions and nodes of their own."""
 
