@@ -31,7 +31,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "rsdfm_ros.fleet.gazebo_command",
             "write the same world for Gazebo: SDF, UAV model, bridge",
         ),
-        "data": ("rsdfm_ros.data.command", "check a data set, describe how its tables are meant, add layouts"),
+        "data": (
+            "rsdfm_ros.data.command",
+            "check a data set, describe how its tables are meant, add layouts",
+        ),
         "train": ("rsdfm_ros.training.command", "train a model from a data set"),
         "evaluate": ("rsdfm_ros.evaluation.command", "measure methods on test scenes: accuracy and bytes"),
         "report": ("rsdfm_ros.evaluation.report_command", "make a page of pictures and tables from results"),

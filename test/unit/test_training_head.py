@@ -69,7 +69,9 @@ def test_a_head_is_added_and_every_other_weight_stays_to_the_bit(
     assert fingerprint == same  # its features are understood by UAVs that have no such head
     assert manifest["thresholds"] == old["thresholds"] and manifest["training"] == old["training"]
     added = manifest["added_heads"]["layout"]
-    assert added["steps"] == 8 and added["data"]["seeds"] == [0, 1] and added["trunk"] == old["weights_sha256"]
+    assert (
+        added["steps"] == 8 and added["data"]["seeds"] == [0, 1] and added["trunk"] == old["weights_sha256"]
+    )
     with pytest.raises(RsdfmError, match="has a layout head already"):
         train(config_path, tmp_path / "b", "--head", "layout", "--freeze-trunk", "--init", str(out / "model"))
 

@@ -18,7 +18,8 @@ from rsdfm_ros.geometry.lattice import square_window
 
 K = intrinsics_from_fov(96, 64, 1.3)
 LAYOUT = layout_of_rectangles(
-    {"road": [(-60.0, -4.0, 60.0, 4.0), (8.0, -60.0, 16.0, 60.0)], "building": [(-20.0, 6.0, -8.0, 20.0)]}, 60.0
+    {"road": [(-60.0, -4.0, 60.0, 4.0), (8.0, -60.0, 16.0, 60.0)], "building": [(-20.0, 6.0, -8.0, 20.0)]},
+    60.0,
 )
 
 

@@ -73,6 +73,8 @@ def layout_of_rectangles(
     for k, of_class in enumerate(rectangles.values()):
         for x0, y0, x1, y1 in of_class:
             low = np.ceil((np.array([x0, y0]) + half_extent_m) / resolution_m - 0.5).clip(0, side).astype(int)
-            high = np.ceil((np.array([x1, y1]) + half_extent_m) / resolution_m - 0.5).clip(0, side).astype(int)
+            high = (
+                np.ceil((np.array([x1, y1]) + half_extent_m) / resolution_m - 0.5).clip(0, side).astype(int)
+            )
             bits[low[0] : high[0], low[1] : high[1]] |= np.uint8(1 << k)
     return LayoutMap(tuple(rectangles), bits, (-half_extent_m, -half_extent_m), resolution_m)

@@ -1,7 +1,7 @@
 """Layout masks in the map table of the nuScenes schema.
 
-A row of ``map.json`` belongs to the scenes whose log it lists. Ours is a ``semantic_prior`` with three entries more than
-nuScenes has, so that a mask explains itself:
+A row of ``map.json`` belongs to the scenes whose log it lists. Ours is a ``semantic_prior`` with three entries more
+than nuScenes has, so that a mask explains itself:
 
     filename       PNG of 8 bits, one channel, north up: column = x, first row = greatest y
     classes        class → value; a pixel is the sum of the values of the classes there: {"road": 1, "building": 2}
@@ -49,7 +49,12 @@ class LayoutSource:
         except OSError as error:
             raise MissingFileError(self.path, f"cannot be read ({error.strerror})", REMEDY) from None
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-        if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 2 or max(pixels.shape) > _LARGEST_SIDE:
+        if (
+            pixels is None
+            or pixels.dtype != np.uint8
+            or pixels.ndim != 2
+            or max(pixels.shape) > _LARGEST_SIDE
+        ):
             raise MissingFileError(self.path, "is no 8-bit grey PNG, expected a layout mask", REMEDY)
         values = np.ascontiguousarray(pixels[::-1].T)
         bits = np.zeros(values.shape, np.uint8)

@@ -32,8 +32,8 @@ class SceneWriter:
     """Takes the frames of one scene in order; :meth:`finish` makes the scene part of the dataset.
 
     root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
-    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a mask
-    in the map table.
+    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a
+    mask in the map table.
     """
 
     def __init__(
