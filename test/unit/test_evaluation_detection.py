@@ -218,3 +218,21 @@ def _devkit_box(kind: type, token: str, centre: np.ndarray, score: float) -> obj
         detection_score=float(score),
         attribute_name="",
     )
+
+
+def test_ap_by_distance_from_the_ego_by_hand() -> None:
+    truth = _objects([(10.0, 0.0), (40.0, 0.0), (50.0, 0.0), (95.0, 0.0)])
+    # Near: found. Middle: one of two, after a false one that lies there. Far: nothing, and a false one of its own.
+    boxes = _boxes([(10.0, 0.0), (45.0, 20.0), (40.0, 0.0), (0.0, 120.0)], [0.9, 0.8, 0.7, 0.6])
+    accumulator = DetectionAccumulator()
+    accumulator.add(boxes, truth, ego=np.zeros(2))
+    found = accumulator.result()
+    assert found["ap_0_30m"] == 1.0
+    assert found["ap_30_60m"] == pytest.approx(0.5 * 0.5)
+    assert found["ap_60_90m"] is None and found["ap_from_90m"] == 0.0
+    # The edge of a band costs nothing: a box just beyond it that finds an object within counts for the object.
+    other = DetectionAccumulator()
+    other.add(_boxes([(30.5, 0.0)], [0.9]), _objects([(29.5, 0.0)]), ego=np.zeros(2))
+    accumulator.merge(other)
+    assert other.result()["ap_0_30m"] == 1.0 and other.result()["ap_30_60m"] is None
+    assert "ap_0_30m" not in _result((boxes, truth))

@@ -1,7 +1,7 @@
 """Layout masks in the map table of the nuScenes schema.
 
-A row of ``map.json`` belongs to the scenes whose log it lists. Ours is a ``semantic_prior`` with three entries more than
-nuScenes has, so that a mask explains itself:
+A row of ``map.json`` belongs to the scenes whose log it lists. Ours is a ``semantic_prior`` with three entries more
+than nuScenes has, so that a mask explains itself:
 
     filename       PNG of 8 bits, one channel, north up: column = x, first row = greatest y
     classes        class → value; a pixel is the sum of the values of the classes there: {"road": 1, "building": 2}

@@ -30,10 +30,15 @@ from rsdfm_ros.evaluation.scenes import (
     simulated,
     simulated_as,
 )
+from rsdfm_ros.evaluation.spread import spread_table
 from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.heads.registry import import_plugins, needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.record import changes
+
+#: Methods that exchange boxes, always or where something disturbs.
+BY_BOXES = ("late", "where2comm", "rsdfm", "rsdfm-ondemand")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +88,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="with --sweep: draw the gains there (.svg, .png, .pdf)"
     )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module that registers a head of the model; may be repeated",
+    )
+    parser.add_argument(
+        "--spread",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="instead: the spread of results (--json) of models that differ in their seed only, as a table",
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
     parser.add_argument(
         "--calibrate",
@@ -94,6 +113,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm evaluate`."""
+    if args.spread:
+        print(spread_table(args.spread))
+        return 0
+    import_plugins(args.plugin)
     methods = parse_methods(args.methods)
     disturbance = parse_disturbance(args.disturb)
     if args.egos is not None and not 1 <= args.egos <= args.uavs:
@@ -107,11 +130,14 @@ def run(args: argparse.Namespace) -> int:
     if args.plot is not None:
         raise RsdfmError("--plot draws sweeps: give --sweep too")
     perception = Perception.load(args.model, choose_device(args.device))
+    check_methods(perception, methods, disturbance)
     scenes, source = find_scenes(args)
     if args.calibrate:
         refuse_training_data(perception.manifest, _seeds(scenes))
         return _calibrate(perception, scenes, args)
     protocol = make_protocol(args, perception, scenes, source, disturbance)
+    for sentence in missing_truth(perception, scenes, source):
+        print(sentence, file=sys.stderr)
     scores = evaluate(perception, scenes, settings_of(protocol, methods))
     results = results_of(scores)
     print_table(results, Console())
@@ -172,6 +198,34 @@ def parse_methods(text: str) -> tuple[str, ...]:
             f"unknown method {', '.join(unknown) or '(none)'}: expected some of {', '.join(METHODS)}"
         )
     return names
+
+
+def check_methods(perception: Perception, methods: Sequence[str], disturbance: Disturbance) -> None:
+    """RsdfmError if a method exchanges boxes and the model detects none."""
+    if "detection" in perception.config.heads:
+        return
+    boxes = ("late", "where2comm") if disturbance == Disturbance() else BY_BOXES
+    wrong = [m for m in methods if m in boxes]
+    if wrong:
+        fine = ", ".join(m for m in METHODS if m not in boxes)
+        raise RsdfmError(
+            f"{', '.join(wrong)} exchange boxes, and this model has no detection head (it has "
+            f"{', '.join(perception.config.heads)}): give --methods of {fine}"
+        )
+
+
+def missing_truth(perception: Perception, scenes: Sequence[DatasetScene], source: str) -> list[str]:
+    """What the data lacks that tasks of the model are judged by, in sentences; their figures are null."""
+    if "layout" not in needs_of(perception.plug_ins):
+        return []
+    missing = [s for s in scenes if s.layout() is None]
+    if not missing:
+        return []
+    folder = missing[0].dataset.path
+    return [
+        f"{len(missing)} of {len(scenes)} scenes ({source}) have no layout masks, so the layout is not scored there: "
+        f"add them with `rsdfm data layout {folder}` if they are simulated"
+    ]
 
 
 def find_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:

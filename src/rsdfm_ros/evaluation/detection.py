@@ -13,6 +13,9 @@ precision below 0.1, so figures differ a little). AP is undefined without a true
 
 **mAP** is the mean over the classes that have true objects and over the centre distances 0.5, 1, 2 and 4 m.
 
+**By distance.** In a band of distances from the UAV that answers, objects of other bands are ignored, and a prediction
+without an object counts in the band in which it lies itself.
+
 **Ignored objects** (in the visible-only variant): a prediction that takes an ignored object counts neither
 way.
 """
@@ -33,6 +36,9 @@ DISTANCES_M: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
 IOUS: tuple[float, ...] = (0.3, 0.5, 0.7)
 ERROR_DISTANCE_M = 2.0
 """Errors and the class-agnostic AP are taken over matches within this distance of centres."""
+
+BANDS_M: tuple[tuple[float, float], ...] = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0), (90.0, float("inf")))
+"""Distances over ground from the UAV that answers, m, for which AP is given."""
 
 _FALSE, _TRUE, _IGNORED = 0, 1, 2
 
@@ -105,15 +111,28 @@ class DetectionAccumulator:
         self._class_curves = {(c, d): _Curve() for c in range(len(CLASSES)) for d in DISTANCES_M}
         self._any_curve = _Curve()
         self._iou_curves = {threshold: _Curve() for threshold in IOUS}
+        self._band_curves: dict[tuple[float, float], _Curve] = {}
         self._errors: list[NDArray[np.float64]] = []
 
-    def add(self, boxes: Boxes, truth: Objects, counted: NDArray[np.bool_] | None = None) -> None:
-        """Add a frame; `counted` (N,) marks the true objects that are not ignored (all, if None)."""
+    def add(
+        self,
+        boxes: Boxes,
+        truth: Objects,
+        counted: NDArray[np.bool_] | None = None,
+        *,
+        ego: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Add a frame; `counted` (N,) marks the true objects that are not ignored (all, if None); `ego` (2,) m: where
+        the UAV that answers is, for AP by distance.
+        """
         boxes = ranked(boxes)
         count = np.ones(len(truth), dtype=bool) if counted is None else counted
         offset = boxes.centres[:, None, :2] - truth.centres[None, :, :2]
         distance = np.hypot(offset[..., 0], offset[..., 1])
-        self._any_curve.add(boxes.scores, _match_below(distance, ERROR_DISTANCE_M), count)
+        near = _match_below(distance, ERROR_DISTANCE_M)
+        self._any_curve.add(boxes.scores, near, count)
+        if ego is not None:
+            self._add_bands(boxes, truth, near, count, ego)
         overlap = rotated_iou(bev_boxes(boxes), bev_boxes(truth))
         for threshold, curve in self._iou_curves.items():
             curve.add(boxes.scores, greedy_match(-overlap, overlap >= threshold), count)
@@ -127,9 +146,28 @@ class DetectionAccumulator:
                     hit[hit] &= count[theirs[taken[hit]]]
                     self._errors.append(box_errors(boxes.select(mine[hit]), truth.select(theirs[taken[hit]])))
 
+    def _add_bands(
+        self,
+        boxes: Boxes,
+        truth: Objects,
+        taken: NDArray[np.int64],
+        counted: NDArray[np.bool_],
+        ego: NDArray[np.float64],
+    ) -> None:
+        box_m = np.linalg.norm(boxes.centres[:, :2] - ego, axis=1)
+        true_m = np.linalg.norm(truth.centres[:, :2] - ego, axis=1)
+        for low, high in BANDS_M:
+            here = counted & (true_m >= low) & (true_m < high)
+            # What took no object counts where it lies.
+            kept = (taken >= 0) | ((box_m >= low) & (box_m < high))
+            curve = self._band_curves.setdefault((low, high), _Curve())
+            curve.add(boxes.scores[kept], taken[kept], here)
+
     def merge(self, other: DetectionAccumulator) -> None:
         """Add what another accumulator collected."""
         self._any_curve.merge(other._any_curve)
+        for band, curve in other._band_curves.items():
+            self._band_curves.setdefault(band, _Curve()).merge(curve)
         for key, curve in self._class_curves.items():
             curve.merge(other._class_curves[key])
         for threshold, curve in self._iou_curves.items():
@@ -148,6 +186,9 @@ class DetectionAccumulator:
             out[f"ap_{name}"] = _mean([values[c, d] for d in DISTANCES_M])
         for threshold, curve in self._iou_curves.items():
             out[f"ap_iou_{threshold:g}"] = curve.value()
+        for (low, high), curve in self._band_curves.items():
+            name = f"ap_from_{low:g}m" if high == float("inf") else f"ap_{low:g}_{high:g}m"
+            out[name] = curve.value()
         errors = np.concatenate(self._errors) if self._errors else np.zeros((0, 4))
         for n, name in enumerate(
             ("translation_error_m", "scale_error", "yaw_error_rad", "velocity_error_mps")

@@ -6,15 +6,17 @@ The command line and the online evaluator node fill these and hand them to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.model.heads.answers import TaskAnswer
 
 FUTURE_STEPS = 4
 """Frames predicted beyond the present one, 0.5 s apart."""
@@ -120,17 +122,22 @@ class FramePrediction:
     tracks: Tracks | None = None
     probability: NDArray[np.float32] | None = None
     """Foreground probability (ni, nj), from which `foreground` was cut; not scored."""
+    answers: Mapping[str, TaskAnswer] = field(default_factory=dict)
+    """What plug-in tasks say, by name."""
 
 
 @dataclass(frozen=True)
 class FrameTruth:
     """The truth of one frame: object ids (5, ni, nj) int32 on `window` at the present and 4 futures, the
-    present objects, and their positions (N, 5, 2) m (NaN once an object has left the world)."""
+    present objects, their positions (N, 5, 2) m (NaN once an object has left the world), the objects at all five
+    instants, and what stands still, where a task needs it."""
 
     window: Window
     ids: NDArray[np.int32]
     objects: Objects
     positions: NDArray[np.float64]
+    frames: tuple[Objects, ...] = ()
+    layout: LayoutMap | None = None
 
     def visible_to(self, agents: Sequence[int]) -> NDArray[np.bool_]:
         """Which objects (N,) at least one of the agents (columns of Objects.visibility) sees."""
@@ -138,7 +145,7 @@ class FrameTruth:
         return np.asarray(seen.any(axis=1))
 
 
-def truth_of(objects: Sequence[Objects], window: Window) -> FrameTruth:
+def truth_of(objects: Sequence[Objects], window: Window, layout: LayoutMap | None = None) -> FrameTruth:
     """Truth from the objects at the present frame and the 4 following ones; ValueError for another number of
     them.
     """
@@ -149,7 +156,8 @@ def truth_of(objects: Sequence[Objects], window: Window) -> FrameTruth:
     for step, later in enumerate(objects):
         _, here, there = np.intersect1d(present.ids, later.ids, return_indices=True)
         positions[here, step] = later.centres[there, :2]
-    return FrameTruth(window, np.stack([rasterise(o, window) for o in objects]), present, positions)
+    ids = np.stack([rasterise(o, window) for o in objects])
+    return FrameTruth(window, ids, present, positions, tuple(objects), layout)
 
 
 def perfect_prediction(truth: FrameTruth) -> FramePrediction:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.evaluation.detection import DetectionAccumulator
 from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
+from rsdfm_ros.evaluation.ratios import Ratios
 from rsdfm_ros.evaluation.segmentation import CellCounts, PanopticCounts
 from rsdfm_ros.evaluation.trajectory import TrajectoryErrors
 from rsdfm_ros.geometry.lattice import Window
@@ -34,15 +35,21 @@ class MetricAccumulator:
         self._detection = DetectionAccumulator()
         self._visible_detection = DetectionAccumulator()
         self._trajectory = TrajectoryErrors()
+        self._tasks = Ratios()
         self._has_visible = False
 
     def add(
-        self, prediction: FramePrediction, truth: FrameTruth, visible: NDArray[np.bool_] | None = None
+        self,
+        prediction: FramePrediction,
+        truth: FrameTruth,
+        visible: NDArray[np.bool_] | None = None,
+        ego: NDArray[np.float64] | None = None,
     ) -> None:
         """Add one frame; `visible` (N,) marks the true objects seen by an agent in use, for the visible-only
-        variant.
+        variant; `ego` (2,) is where the one who answers is, m, for AP by distance.
         """
         self.frames += 1
+        self._tasks.add_answers(prediction, truth, self.area, visible)
         self._has_visible |= visible is not None
         here = prediction.window.crop(self.area)
         true_ids = truth.ids[(slice(None), *truth.window.crop(self.area))]
@@ -60,7 +67,7 @@ class MetricAccumulator:
         if prediction.boxes is not None:
             boxes = prediction.boxes.select(within(prediction.boxes.centres, self.area))
             objects = truth.objects.select(inside)
-            self._detection.add(boxes, objects)
+            self._detection.add(boxes, objects, ego=ego)
             if visible is not None:
                 self._visible_detection.add(boxes, objects, counted=visible[inside])
         if prediction.tracks is not None:
@@ -79,6 +86,7 @@ class MetricAccumulator:
         self._detection.merge(other._detection)
         self._visible_detection.merge(other._visible_detection)
         self._trajectory.merge(other._trajectory)
+        self._tasks.merge(other._tasks)
         self._has_visible |= other._has_visible
 
     def result(self) -> Result:
@@ -91,6 +99,7 @@ class MetricAccumulator:
         }
         out.update(self._detection.result())
         out.update(self._trajectory.result())
+        out.update(self._tasks.result())
         if self._has_visible:
             seen = self._visible_detection.result()
             out["iou_visible"] = self._visible_cells.iou

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
-from rsdfm_ros.evaluation.detection import DISTANCES_M, ERROR_DISTANCE_M, IOUS
+from rsdfm_ros.evaluation.detection import BANDS_M, DISTANCES_M, ERROR_DISTANCE_M, IOUS
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS, VISIBLE_FROM
 from rsdfm_ros.evaluation.segmentation import MATCH_IOU
@@ -67,6 +67,7 @@ class Protocol:
             "match_iou": MATCH_IOU,
             "ap_distances_m": list(DISTANCES_M),
             "ap_ious": list(IOUS),
+            "ap_bands_m": [low for low, _ in BANDS_M],
             "error_distance_m": ERROR_DISTANCE_M,
             "track_pair_distance_m": PAIR_DISTANCE_M,
             "visible_from": VISIBLE_FROM,

@@ -5,22 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import HORIZON, FramePrediction, FrameTruth, truth_of
 from rsdfm_ros.evaluation.heads import Thresholds
+from rsdfm_ros.evaluation.identity import IdentityScore
 from rsdfm_ros.evaluation.messages import Air, Sent, Traffic
 from rsdfm_ros.evaluation.methods import METHODS, Method
-from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area
+from rsdfm_ros.evaluation.metrics import MAIN_AREA, MetricAccumulator, Result, figures_by_area, within
 from rsdfm_ros.evaluation.protocol import scored_frames
 from rsdfm_ros.evaluation.sights import Sights
 from rsdfm_ros.evaluation.step import Step
 from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.model.heads.registry import needs_of
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.model.tracking import Tracker
 
 
 class SceneSource(Protocol):
@@ -40,16 +47,24 @@ class SceneSource(Protocol):
     def objects(self, k: int) -> Objects:
         """The objects of frame k."""
 
+    def layout(self) -> LayoutMap | None:
+        """What stands still in the scene, where that is known; asked for when a task of the model needs it."""
+
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
         """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""
 
 
 @dataclass
 class MethodScore:
-    """Figures of one method: an accumulator per area, and the traffic."""
+    """Figures of one method: an accumulator per area, the traffic, and ids over time.
+
+    The score of one ego in one scene also holds its tracker.
+    """
 
     areas: dict[str, MetricAccumulator]
     traffic: Traffic
+    identity: IdentityScore = field(default_factory=IdentityScore)
+    tracker: Tracker = field(default_factory=Tracker)
 
     @classmethod
     def empty(cls, areas: dict[str, Window]) -> MethodScore:
@@ -61,10 +76,33 @@ class MethodScore:
         for name, accumulator in self.areas.items():
             accumulator.merge(other.areas[name])
         self.traffic.merge(other.traffic)
+        self.identity.merge(other.identity)
+
+    def follow(
+        self, prediction: FramePrediction, truth: FrameTruth, seen: NDArray[np.bool_], stamp_ns: int
+    ) -> None:
+        """Give the objects of the next frame ids over time, and compare these with the true ones in the main area."""
+        if prediction.tracks is None or MAIN_AREA not in self.areas:
+            return
+        positions, area = prediction.tracks.positions, self.areas[MAIN_AREA].area
+        velocities = (positions[:, 1] - positions[:, 0]) / FRAME_PERIOD_S
+        ids = self.tracker.update(stamp_ns, positions[:, 0], velocities)
+        mine, theirs = within(positions[:, 0], area), within(truth.objects.centres, area)
+        self.identity.add(
+            ids[mine],
+            positions[mine, 0],
+            truth.objects.ids[theirs],
+            truth.objects.centres[theirs, :2],
+            seen[theirs],
+        )
 
     def result(self) -> Result:
-        """Figures by area (metrics.figures_by_area) and the traffic."""
-        return {**figures_by_area(self.areas), **self.traffic.result(FRAME_PERIOD_S)}
+        """Figures by area (metrics.figures_by_area), of ids over time, and of the traffic."""
+        return {
+            **figures_by_area(self.areas),
+            **self.identity.result(),
+            **self.traffic.result(FRAME_PERIOD_S),
+        }
 
 
 @dataclass(frozen=True)
@@ -110,6 +148,7 @@ def evaluate_cases(
     sights = Sights(perception, scene, pool)
     runs = [_Run(perception, scene, settings, pool, sights) for settings in cases]
     scored = scored_frames(scene.frames)
+    layout = scene.layout() if "layout" in needs_of(perception.plug_ins) else None
     loading = pool.submit(scene.load, 0)
     for k in range(scored.stop):
         frame = loading.result()
@@ -117,7 +156,8 @@ def evaluate_cases(
             loading = pool.submit(scene.load, k + 1)
         truth = None
         if k in scored:
-            truth = truth_of([scene.objects(k + n) for n in range(HORIZON)], perception.output_window)
+            objects = [scene.objects(k + n) for n in range(HORIZON)]
+            truth = truth_of(objects, perception.output_window, layout)
         sights.look(k, frame)
         jobs = [job for run in runs for job in run.frame(k, truth, watch)]
         for job in jobs:
@@ -212,7 +252,8 @@ def _one(
     used = [ego] if name == "single" else [ego, *(item.sent.sender for item in inbox)]
     visible = truth.visible_to(used)
     for accumulator in score.areas.values():
-        accumulator.add(prediction, truth, visible)
+        accumulator.add(prediction, truth, visible, step.position(ego))
+    score.follow(prediction, truth, visible, step.stamp_ns)
     if watch is not None:
         watch(name, ego, k, prediction, truth)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rsdfm_ros.data import simulate, world_options
 from rsdfm_ros.data.frame import Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
 from rsdfm_ros.data.render import PARAMETERS_FILE, read_parameters
 from rsdfm_ros.errors import RsdfmError
@@ -50,6 +51,10 @@ class DatasetScene:
     def objects(self, k: int) -> Objects:
         """The objects of frame k; visibility has a column for every agent of the dataset."""
         return self.dataset.objects(self.place, k)
+
+    def layout(self) -> LayoutMap | None:
+        """What stands still in the scene, where the data set knows it."""
+        return self.dataset.layout(self.place)
 
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
         """The scene `lead_s` before frame k, rendered now; None before its beginning, RsdfmError if not simulated."""
@@ -134,7 +139,8 @@ def simulated_as(folder: Path) -> SimConfig:
 
 def refuse_training_data(manifest: dict[str, Any], seeds: Sequence[int | None]) -> None:
     """LeakageError if a scene has a seed that the model's manifest lists as training data."""
-    trained = set(manifest.get("training", {}).get("data", {}).get("seeds", []))
+    stages = [manifest.get("training", {}), *manifest.get("added_heads", {}).values()]
+    trained = {seed for stage in stages for seed in stage.get("data", {}).get("seeds", [])}
     leaked = sorted({s for s in seeds if s is not None} & trained)
     if leaked:
         shown = ", ".join(map(str, leaked[:5])) + (" …" if len(leaked) > 5 else "")

@@ -95,6 +95,11 @@ class Step:
         """
         return self._poses[agent][0] if self._poses[agent] else (np.eye(4), np.zeros((6, 6)))
 
+    def position(self, agent: int) -> NDArray[np.float64] | None:
+        """Where the agent truly is, (2,) m over ground; None without a picture."""
+        views = self._views[agent]
+        return views[0].T_map_camera[:2, 3] if views else None
+
     def encode(self, agent: int) -> None:
         """Encode the agent's views and append their map to the solo history; call once per agent and frame."""
         maps = [

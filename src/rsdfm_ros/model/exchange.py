@@ -16,6 +16,7 @@ from rsdfm_ros.model.compression import LOW_BLOCK, top_cells
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
 from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.store import trunk_fingerprint
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 
 #: Position uncertainty is clipped here: beyond it a cell is worthless anyway.
@@ -37,6 +38,7 @@ class Exchange:
         self.model: RSDFM = model.eval().to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fingerprint = fingerprint
+        self.trunk_fingerprint = trunk_fingerprint(model)
         self.manifest = manifest or {}
         self.config = model.config
         self.window = self.region = model.config.window

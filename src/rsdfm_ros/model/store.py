@@ -33,7 +33,8 @@ def wire_fingerprint(model: RSDFM) -> int:
     """64-bit identity of what a model's features mean: agents that differ in it cannot understand each other.
 
     Encoder, mapping, compression and interaction (which merges the maps of several cameras before they are sent) count,
-    by their settings and tensors. Neck, heads, window and name do not: UAVs with different tasks fuse each other's maps.
+    by their settings and tensors. Neck, heads, window and name do not: UAVs with different tasks fuse each other's
+    maps.
     """
     return _identity(model.config.wire_digest(), model, WIRE_PARTS)
 
@@ -44,7 +45,7 @@ def state_fingerprint(model: RSDFM) -> int:
 
 
 def trunk_fingerprint(model: RSDFM) -> int:
-    """64-bit identity of all that makes the task features; heads do not count."""
+    """64-bit identity of all that makes the task features, the neck included; heads do not count."""
     return _identity(model.config.wire_digest(), model, TRUNK_PARTS)
 
 

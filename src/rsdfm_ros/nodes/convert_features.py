@@ -53,7 +53,7 @@ def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> 
     """
     window = model.region
     data, scale = model.quantise_fused(fused.collaborative)
-    message = FusedBev(agent=agent, frame=fused.frame % 2**32, fingerprint=model.fingerprint)
+    message = FusedBev(agent=agent, frame=fused.frame % 2**32, fingerprint=model.trunk_fingerprint)
     message.header.stamp, message.header.frame_id = time_of(fused.stamp_ns), frame_id
     message.i0, message.j0, message.ni, message.nj = window.i0, window.j0, window.ni, window.nj
     message.cell_size, message.channels = window.cell_size, len(scale)
@@ -68,7 +68,7 @@ def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> 
 def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_s: float) -> Fused:
     """The inverse of fused_to_message, on whatever region the message is about. Raises: MessageError unless everything
     fits our model."""
-    if message.fingerprint != model.fingerprint:
+    if message.fingerprint != model.trunk_fingerprint:
         raise MessageError("fingerprint_mismatch", "the fused map comes from another model")
     if message.header.frame_id != frame_id:
         raise MessageError("frame_id", f"expected frame {frame_id!r}, got {message.header.frame_id!r}")

@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.model.heads.answers import plug_ins
 
 Source = tuple[str, int]
 """A model folder (models/nano), or ``random:<model configuration>[:<seed>]`` for untrained weights, which tests use;
@@ -50,6 +53,18 @@ class SharedModel:
             self._users = max(0, self._users - 1)
             if self._users == 0:
                 self._model = self._loaded = None
+
+
+def plug_ins_of(source: str) -> tuple[str, ...]:
+    """Tasks of a model beside the three of every model, without loading it; none if it cannot be read (whoever loads it
+    says why)."""
+    random = source.startswith("random:")
+    path = source.removeprefix("random:").partition(":")[0] if random else f"{source}/manifest.yaml"
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+        return plug_ins(map(str, values.get("model" if random else "config", values).get("heads", ())))
+    except (OSError, yaml.YAMLError, AttributeError, TypeError):
+        return ()
 
 
 def at_region(model: Any, bounds_m: Sequence[float]) -> Any:

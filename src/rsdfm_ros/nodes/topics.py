@@ -37,6 +37,9 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "picture.",
         "future_masks": "Instance masks now and at the coming steps, one below the other (parameter "
         "`publish_future`), once per picture.",
+        "layout/road": "Probability of road in every cell, 0 to 100 per cent, once per picture; of models with a "
+        "layout head (docs/tutorials/add_your_own_task.md).",
+        "layout/building": "The same of buildings.",
         "paths": "The trajectories as lines with their ids for RViz and Foxglove; made only while somebody subscribes.",
         "markers": "Boxes, headings, speeds and labels of sure detections for RViz and Foxglove; made only while "
         "somebody subscribes.",

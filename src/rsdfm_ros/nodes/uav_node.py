@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from rsdfm_ros.msg import AgentStatus
-from rsdfm_ros.nodes import qos
+from rsdfm_ros.nodes import qos, task_head
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
 from rsdfm_ros.nodes.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.convert import time_of
@@ -15,7 +15,7 @@ from rsdfm_ros.nodes.encoder_node import EncoderNode
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.head_node import ANSWER, HeadNode
 from rsdfm_ros.nodes.health import Health
-from rsdfm_ros.nodes.model import SharedModel, Source
+from rsdfm_ros.nodes.model import SharedModel, Source, plug_ins_of
 from rsdfm_ros.nodes.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.trajectory_head_node import TrajectoryHeadNode
 from rsdfm_ros.nodes.worker import Worker
@@ -25,7 +25,8 @@ class Uav:
     """The composed nodes of one UAV and its status.
 
     Every node has its own lifecycle, parameters and diagnostics; the model is the one of the encoder's settings. All
-    heads answer a fused map in one job: an answer is whole, or dropped whole when a newer map came first.
+    heads answer a fused map in one job: an answer is whole, or dropped whole when a newer map came first. Tasks that
+    the model has beside the three of every model get a node each.
 
     Before the first picture, status is published once a second with the peers that are connected: a simulator in
     lockstep waits for that. Afterwards it follows every answer.
@@ -38,8 +39,13 @@ class Uav:
         shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
         self.encoder = EncoderNode(**shared)
         self.collaboration = CollaborationNode(own_from_topic=False, **shared)
-        kinds = (DetectionHeadNode, SegmentationHeadNode, TrajectoryHeadNode)
-        self.heads: list[HeadNode] = [kind(fused_from_topic=False, **shared) for kind in kinds]
+        tasks = plug_ins_of(self.encoder.get_parameter("model").value)
+        self.heads: list[HeadNode] = [
+            DetectionHeadNode(fused_from_topic=False, **shared),
+            SegmentationHeadNode(fused_from_topic=False, **shared),
+            *(task_head.TaskHeadNode(task, fused_from_topic=False, **shared) for task in tasks),
+            TrajectoryHeadNode(fused_from_topic=False, **shared),
+        ]
         self.encoder.listeners.append(self.collaboration.take_own)
         self.encoder.peers_late = lambda: self.collaboration.peers_late
         self.collaboration.listeners.append(self._take)

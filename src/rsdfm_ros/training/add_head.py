@@ -56,7 +56,8 @@ def run(args: argparse.Namespace, dataset: Dataset, config: TrainingConfig) -> i
     head, minutes = train_head(model, name, dataset, config, args, device)
     final = with_head(donor, name)
     final.head(name).load_state_dict(head.state_dict())
-    folder = save_model(args.out / "model", final, _about(manifest, name, config, dataset, minutes))
+    seen = command.data_facts(dataset.scenes[: config.head_scenes or None])
+    folder = save_model(args.out / "model", final, _about(manifest, name, config, seen, minutes))
     print(f"saved the model in {folder}: the weights of {args.init} and a {name} head")
     return 0
 
@@ -77,8 +78,8 @@ def require(dataset: Dataset, heads: list[str], source: Path | str) -> None:
         if missing:
             raise RsdfmError(
                 f"the {name} head learns from layout masks, which {len(missing)} of {len(dataset.scenes)} scenes in "
-                f"{source} have not ({missing[0]} …): add them with `rsdfm data layout {source}` if it was simulated, or "
-                "in its map table (docs/datasets.md)"
+                f"{source} have not ({missing[0]} …): add them with `rsdfm data layout {source}` if it was simulated, "
+                "or in its map table (docs/datasets.md)"
             )
 
 
@@ -139,7 +140,7 @@ def _checked(args: argparse.Namespace) -> str:
 
 
 def _about(
-    manifest: dict[str, Any], name: str, config: TrainingConfig, dataset: Dataset, stage: dict[str, Any]
+    manifest: dict[str, Any], name: str, config: TrainingConfig, seen: dict[str, Any], stage: dict[str, Any]
 ) -> dict[str, Any]:
     """The manifest of the donor, with an entry for the head."""
     own = ("format", "config", "weights_sha256", "parameters")
@@ -148,7 +149,7 @@ def _about(
     added = {
         "trunk": manifest["weights_sha256"],
         "settings": json.loads(json.dumps(settings)),
-        "data": command.data_facts(dataset),
+        "data": seen,
         **stage,
     }
     return about | {"added_heads": {**about.get("added_heads", {}), name: added}}

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from rsdfm_ros.data.nuscenes import Dataset, open_dataset
+from rsdfm_ros.data.nuscenes import Dataset, SceneInfo, open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.device import autocast_arguments, choose_device
@@ -301,7 +301,9 @@ def _descend(total: torch.Tensor, module: nn.Module, optimiser: torch.optim.Opti
         )
     optimiser.zero_grad(set_to_none=True)
     total.backward()
-    nn.utils.clip_grad_norm_([p for p in module.parameters() if p.grad is not None], 10.0)
+    # What an earlier stage left on frozen parameters is no gradient of this one.
+    trained = [p for p in module.parameters() if p.requires_grad and p.grad is not None]
+    nn.utils.clip_grad_norm_(trained, 10.0)
     optimiser.step()
 
 
@@ -362,9 +364,8 @@ def _times(clock: Clock, per_step: int) -> dict[str, Any]:
     return {"steps": clock.step, "samples": clock.step * per_step, "minutes": round(clock.elapsed_s / 60, 1)}
 
 
-def data_facts(dataset: Dataset) -> dict[str, Any]:
-    """What a manifest says of the data that a model has seen."""
-    scenes = dataset.scenes
+def data_facts(scenes: Sequence[SceneInfo]) -> dict[str, Any]:
+    """What a manifest says of the scenes that a model has seen."""
     return {
         "scenes": len(scenes),
         "frames": sum(s.frames for s in scenes),
@@ -378,7 +379,7 @@ def _about(
     return {
         "training": {
             "settings": json.loads(json.dumps(dataclasses.asdict(config))),
-            "data": data_facts(dataset),
+            "data": data_facts(dataset.scenes),
             "stages": times,
             "init": None if args.init is None else read_manifest(args.init)["weights_sha256"],
             "torch": str(torch.__version__),

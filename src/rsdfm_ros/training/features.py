@@ -72,8 +72,8 @@ class HeadSamples:
         self._path, self._done_path = folder / "head_features.f16", folder / "head_features.done"
         self._layout = lru_cache(maxsize=64)(lambda scene: dataset.layout(scene))
         self._array: np.memmap[Any, np.dtype[np.float16]] | None = None
-        usable = [s for s, scene in enumerate(dataset.scenes) if scene.frames]
-        self.scenes = usable[: config.head_scenes or None]
+        scenes = dataset.scenes[: config.head_scenes or None]
+        self.scenes = [s for s, scene in enumerate(scenes) if scene.frames]
 
     def draw(self, n: int) -> tuple[int, int, list[int], WorldMotion, int]:
         """Scene, instant, agents with the ego first, motion of the world, and cells that a peer sends."""

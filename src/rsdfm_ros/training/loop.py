@@ -129,7 +129,8 @@ class Checkpoints:
 def interrupts_wait() -> Iterator[Callable[[], None]]:
     """Keeps Ctrl-C and SIGTERM back until the function it gives is called, which raises KeyboardInterrupt then.
 
-    A step that was cut in two would leave running means of half a step in the checkpoint. A second signal does not wait.
+    A step that was cut in two would leave running means of half a step in the checkpoint. A second signal does not
+    wait.
     """
     came = False
 
@@ -172,8 +173,8 @@ def run_stage(
 ) -> None:
     """Run a stage to its end; a checkpoint is saved now and then, at the end, and after an interrupt.
 
-    A run that is interrupted and goes on gives the weights of one in a single go, bit for bit, where steps limit it (and
-    not time) and nothing else differs.
+    A run that is interrupted and goes on gives the weights of one in a single go, bit for bit, where steps limit it
+    (and not time) and nothing else differs.
     """
     averages: dict[str, float] = {}
     last_save = last = time.monotonic()

@@ -95,26 +95,27 @@ class Rsdfm(RsdfmPlain):
 
     def start(self) -> None:
         super().start()
-        self._heard: dict[tuple[int, int], _Heard] = {}
+        self._heard: dict[int, dict[int, _Heard]] = {}  # by receiver and sender; receivers run side by side
 
     def views(self, step: Step, ego: int, inbox: Sequence[Received]) -> list[View]:
+        heard_by_ego = self._heard.setdefault(ego, {})
         here = {item.sent.sender for item in inbox}
-        views = [self._recalling(step, ego, item) for item in inbox]
-        for (receiver, sender), heard in self._heard.items():
+        views = [self._recalling(step, heard_by_ego, item) for item in inbox]
+        for sender, heard in heard_by_ego.items():
             age_s = heard.item.age_s + (step.index - heard.step) * FRAME_PERIOD_S
-            if receiver == ego and sender not in here and age_s <= MAX_AGE_S:
+            if sender not in here and age_s <= MAX_AGE_S:
                 bev = self._decoded(heard.item)
                 views.append(None if bev is None else self.view(step, heard.item, bev, age_s))
         return [view for view in views if view is not None]
 
-    def _recalling(self, step: Step, ego: int, item: Received) -> View | None:
+    def _recalling(self, step: Step, heard: dict[int, _Heard], item: Received) -> View | None:
         """A peer's map of this instant, its lost tiles from what it sent before."""
-        sent, before = item.sent, self._heard.get((ego, item.sent.sender))
+        sent, before = item.sent, heard.get(item.sent.sender)
         if before is not None and step.index - before.step > round(MAX_AGE_S / FRAME_PERIOD_S):
             before = None
         frame = self.arrived(item) if before is None or not item.complete else None
         if frame is None or len(frame.tiles):
-            self._heard[ego, sent.sender] = _Heard(step.index, item)
+            heard[sent.sender] = _Heard(step.index, item)
         if frame is None or before is None:
             bev = self._decoded(item)
         else:

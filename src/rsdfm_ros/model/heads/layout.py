@@ -1,10 +1,11 @@
-"""Road and building layout: a semantic bird's-eye-view map, and the example of a task that is added to a frozen trunk."""
+"""Road and building layout: a semantic bird's-eye-view map; the example of a task that is added to a frozen trunk."""
 
 from __future__ import annotations
 
 import array
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -53,7 +54,9 @@ class LayoutHead(Head):
 
     needs = ("layout",)
     loss_names = ("cells", "iou")
-    messages = {f"layout/{name}": "nav_msgs/msg/OccupancyGrid" for name in LAYOUT_CLASSES}
+    messages: ClassVar[Mapping[str, str]] = {
+        f"layout/{name}": "nav_msgs/msg/OccupancyGrid" for name in LAYOUT_CLASSES
+    }
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, TypeVar
 
@@ -18,45 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsdfm_ros.data.frame import Objects
-from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.heads.answers import BUILT_IN, Figures, TaskAnswer, Truth, plug_ins
 
-BUILT_IN: tuple[str, ...] = ("detection", "segmentation", "trajectory")
-"""Heads with functions and nodes of their own."""
+__all__ = [
+    "BUILT_IN",
+    "Figures",
+    "Head",
+    "TaskAnswer",
+    "Truth",
+    "build_head",
+    "head_names",
+    "plug_ins",
+    "register_head",
+]
 
 ENTRY_POINTS = "rsdfm_ros.heads"
 """Group of entry points under which installed packages name modules that register heads."""
-
-Figures = dict[str, tuple[float, float]]
-"""Name of a figure → what a frame adds to its numerator and to its denominator."""
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a head learns from: the objects now and in the coming frames.
-
-    objects: the present, then up to `horizon` later frames 0.5 s apart · seen (N,) bool over the present objects:
-    whether any agent whose features were fused sees them; unseen ones are left out of the losses · layout: what stands
-    still, where the data set knows it and a head needs it.
-    """
-
-    objects: tuple[Objects, ...]
-    seen: NDArray[np.bool_]
-    layout: LayoutMap | None = None
-
-
-class TaskAnswer:
-    """What a plug-in head says about one instant; subclasses hold it."""
-
-    def figures(self, truth: Truth, area: Window) -> Figures:
-        """How good the answer is within `area`, for `rsdfm evaluate`: sums over frames are divided; nothing by default.
-
-        truth: the objects of the present and of the coming frames, which of them an agent in use sees, the layout.
-        """
-        return {}
 
 
 class Head(nn.Module):
@@ -157,11 +136,6 @@ def head_class(name: str) -> type[Head]:
             f"entry point in {ENTRY_POINTS}, or with --plugin MODULE"
         )
     return _HEADS[name]
-
-
-def plug_ins(names: Iterable[str]) -> tuple[str, ...]:
-    """The heads among `names` that are plug-ins."""
-    return tuple(name for name in names if name not in BUILT_IN)
 
 
 def needs_of(names: Iterable[str]) -> frozenset[str]:
