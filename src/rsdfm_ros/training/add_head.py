@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,14 @@ def with_head(donor: RSDFM, name: str) -> RSDFM:
     return model.eval()
 
 
-def require(dataset: Dataset, heads: list[str], source: Path | str) -> None:
+def require(dataset: Dataset, heads: list[str], sources: Sequence[Path | str]) -> None:
     """RsdfmError if the data set lacks what the heads learn from; it names the first scene without it."""
     for name in heads:
         if "layout" not in head_class(name).needs:
             continue
         missing = [scene.name for n, scene in enumerate(dataset.scenes) if dataset.layout(n) is None]
         if missing:
+            source = " ".join(str(s) for s in sources)
             raise RsdfmError(
                 f"the {name} head learns from layout masks, which {len(missing)} of {len(dataset.scenes)} scenes in "
                 f"{source} have not ({missing[0]} …): add them with `rsdfm data layout {source}` if it was simulated, "
