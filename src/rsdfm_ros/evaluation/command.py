@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="import a module that registers a head of the model; may be repeated",
     )
     parser.add_argument(
-        "--spread",
+        "--seeds-spread",
         type=Path,
         nargs="+",
         metavar="FILE",
@@ -113,8 +113,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm evaluate`."""
-    if args.spread:
-        print(spread_table(args.spread))
+    if args.seeds_spread:
+        print(spread_table(args.seeds_spread))
         return 0
     import_plugins(args.plugin)
     methods = parse_methods(args.methods)

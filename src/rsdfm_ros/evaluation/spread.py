@@ -33,7 +33,7 @@ def spread_table(paths: Sequence[Path]) -> str:
     Raises: RsdfmError for fewer than two files, files that are no results, or results of other data or settings.
     """
     if len(paths) < 2:
-        raise RsdfmError("--spread compares the results of at least two models: give two or more files")
+        raise RsdfmError("--seeds-spread compares the results of at least two models: give two or more files")
     files = [_read(path) for path in paths]
     for path, found in zip(paths[1:], files[1:], strict=True):
         different = [key for key in SAME if found["protocol"].get(key) != files[0]["protocol"].get(key)]
