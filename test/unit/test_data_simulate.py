@@ -58,6 +58,9 @@ class FakeWorld:
         )
         return WorldFrame(k, k * 500_000_000, views, objects)
 
+    def dem(self) -> None:
+        return None
+
     def about(self) -> dict[str, str]:
         return {"style": "fake", "weather": "none"}
 

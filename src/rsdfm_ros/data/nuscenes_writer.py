@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data import nuscenes_schema as schema
+from rsdfm_ros.data.dem import Dem, dem_path
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.nuscenes_merge import Record, encode_json, fragment_path, write_atomically
 from rsdfm_ros.geometry.rotations import inverse, is_rigid
@@ -31,7 +32,7 @@ class SceneWriter:
 
     root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
     depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · about: what kind of world it is, e.g.
-    its `style` and `weather`; they stand in the scene's description, too.
+    its `style` and `weather`; they stand in the scene's description, too · dem: the ground, None where it is flat.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class SceneWriter:
         seed: int | None = None,
         depth: bool = False,
         about: Mapping[str, str] | None = None,
+        dem: Dem | None = None,
     ) -> None:
         self.root = Path(root)
         self.name = name
         self.seed = seed
         self.depth = depth
         self.about = dict(about or {})
+        self.dem = dem
         self.scene_token = schema.token("scene", name, seed)
         self.agents: tuple[str, ...] = ()
         self._cameras: tuple[tuple[str, str], ...] = ()
@@ -233,6 +236,7 @@ class SceneWriter:
                 "agents": list(self.agents),
                 "depth": self.depth,
                 "about": self.about,
+                "dem": self.dem is not None,
                 "stamps_ns": self._stamps,
                 "ids": {self._instances[i]["token"]: i for i in sorted(self._instances)},
                 "annotations": tokens,
@@ -241,6 +245,8 @@ class SceneWriter:
                 "covariances": self._covariances,
             },
         }
+        if self.dem is not None:
+            write_atomically(dem_path(self.root, self.name), self.dem.to_bytes())
         path = fragment_path(self.root, self.name)
         write_atomically(path, gzip.compress(encode_json(fragment), compresslevel=6, mtime=0))
         return path
