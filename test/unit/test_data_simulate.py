@@ -61,6 +61,9 @@ class FakeWorld:
     def layout_map(self) -> None:
         return None
 
+    def dem(self) -> None:
+        return None
+
     def about(self) -> dict[str, str]:
         return {"style": "fake", "weather": "none"}
 

@@ -43,7 +43,7 @@ class Camera(Protocol):
 @dataclass(frozen=True)
 class SideScene:
     """What our side file adds to a scene; velocities (N, 2) m/s and visibility (N, A) belong to `annotations`;
-    about: what kind of world it is.
+    about: what kind of world it is · dem: whether there is an elevation model.
     """
 
     seed: int | None
@@ -54,6 +54,7 @@ class SideScene:
     velocities: NDArray[np.float64]
     visibility: NDArray[np.float64]
     about: dict[str, str] = field(default_factory=dict)
+    dem: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _side_scene(scene: dict[str, Any]) -> SideScene:
         _array(scene["velocities"], len(annotations), 2),
         _array(scene["visibility"], len(annotations), agents),
         {str(key): str(text) for key, text in scene.get("about", {}).items()},
+        bool(scene.get("dem", False)),
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data import conventions
+from rsdfm_ros.data.dem import Dem, dem_path, read_dem
 from rsdfm_ros.data.description import Description
 from rsdfm_ros.data.errors import MissingFileError, TableError
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
@@ -70,7 +71,8 @@ class SceneInfo:
 @dataclass(frozen=True)
 class Scene:
     """Everything about a scene but its pixels: pictures[k][a] of all cameras of agent a (none where they are missing),
-    objects[k], where the map begins in the right-handed world of the tables (m), and its layout, if there is one.
+    objects[k], where the map begins in the right-handed world of the tables (m), its layout, if there is one, and
+    whether an elevation model is stored.
     """
 
     info: SceneInfo
@@ -79,6 +81,7 @@ class Scene:
     objects: tuple[Objects, ...]
     origin: tuple[float, float, float]
     layout: LayoutSource | None = None
+    dem: bool = False
 
 
 class Dataset:
@@ -114,6 +117,18 @@ class Dataset:
     def origin(self, scene: int) -> tuple[float, float, float]:
         """Where the map of a scene begins, in the right-handed world of the tables (m); z is the ground."""
         return self._scenes[scene].origin
+
+    def dem(self, scene: int) -> Dem | None:
+        """The elevation model of a scene in its map; None where none is stored: flat at z = 0, or unknown.
+
+        Raises :class:`MissingFileError` if it is missing or damaged.
+        """
+        chosen = self._scenes[scene]
+        if not chosen.dem:
+            return None
+        found = read_dem(dem_path(self.path, chosen.info.name))
+        x, y, z = chosen.origin
+        return Dem(found.heights - np.float32(z), found.x0 - x, found.y0 - y, found.cell_m)
 
     def pictures(self, scene: int, k: int) -> tuple[tuple[Picture, ...], ...]:
         """The pictures of frame k by agent, not decoded. IndexError beyond the ends."""
@@ -267,6 +282,7 @@ def _scene(
         tuple(tuple(of_sample) for of_sample in grouped),
         tuple(read_objects(tables, side, n, rows, notes, offset, grouped)),
         (float(offset[0]), float(offset[1]), float(offset[2])),
+        extra is not None and extra.dem,
     )
 
 

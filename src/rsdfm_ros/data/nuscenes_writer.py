@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data import nuscenes_schema as schema
+from rsdfm_ros.data.dem import Dem, dem_path
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes_layout import write_layout
@@ -34,7 +35,7 @@ class SceneWriter:
     root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
     depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a
     mask in the map table · about: what kind of world it is, e.g. its `style` and `weather`; they stand in the scene's
-    description, too.
+    description, too · dem: the ground, None where it is flat.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SceneWriter:
         depth: bool = False,
         layout: LayoutMap | None = None,
         about: Mapping[str, str] | None = None,
+        dem: Dem | None = None,
     ) -> None:
         self.root = Path(root)
         self.name = name
@@ -53,6 +55,7 @@ class SceneWriter:
         self.depth = depth
         self.layout = layout
         self.about = dict(about or {})
+        self.dem = dem
         self.scene_token = schema.token("scene", name, seed)
         self.agents: tuple[str, ...] = ()
         self._cameras: tuple[tuple[str, str], ...] = ()
@@ -240,6 +243,7 @@ class SceneWriter:
                 "agents": list(self.agents),
                 "depth": self.depth,
                 "about": self.about,
+                "dem": self.dem is not None,
                 "stamps_ns": self._stamps,
                 "ids": {self._instances[i]["token"]: i for i in sorted(self._instances)},
                 "annotations": tokens,
@@ -248,6 +252,8 @@ class SceneWriter:
                 "covariances": self._covariances,
             },
         }
+        if self.dem is not None:
+            write_atomically(dem_path(self.root, self.name), self.dem.to_bytes())
         path = fragment_path(self.root, self.name)
         write_atomically(path, gzip.compress(encode_json(fragment), compresslevel=6, mtime=0))
         return path

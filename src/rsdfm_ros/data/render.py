@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.errors import DatasetError, ParameterMismatchError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
@@ -39,6 +40,9 @@ class World(Protocol):
 
     def about(self) -> Mapping[str, str]:
         """What kind of world it is: values for `style`, `weather` and `terrain`, as far as it knows them."""
+
+    def dem(self) -> Dem | None:
+        """The ground in the map; None where it is flat at z = 0."""
 
     def close(self) -> None:
         """Frees the renderer."""
@@ -285,8 +289,15 @@ def _render_scene(
     seed = parameters.seed + n
     with contextlib.closing(make_world(seed, parameters.uavs)) as world:
         name = parameters.scene_name(n)
-        still, about = world.layout_map(), world.about()
-        writer = SceneWriter(root, name, seed=seed, depth=parameters.depth, layout=still, about=about)
+        writer = SceneWriter(
+            root,
+            name,
+            seed=seed,
+            depth=parameters.depth,
+            layout=world.layout_map(),
+            about=world.about(),
+            dem=world.dem(),
+        )
         for k in range(parameters.frames):
             writer.add(world.frame(k, depth=parameters.depth))
             connection.send(("frame", None))

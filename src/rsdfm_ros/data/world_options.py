@@ -12,6 +12,7 @@ from rsdfm_ros.sim.config import (
     HELD_OUT_STYLES,
     MOTIONS,
     STYLES,
+    TERRAINS,
     WEATHERS,
     FlightConfig,
     Range,
@@ -60,6 +61,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("--people", "N[:N]", "people on foot and on bicycles, which are no objects (default 0)"),
     Option("--turn", "DEG[:DEG]", "of the plan against the map's axes (default 0)"),
+    Option("--terrain", "NAME", f"{', '.join(TERRAINS)}, or mixed: by seed (default flat)"),
     Option("--blur", "MS[:MS]", "exposure time of the moving cameras (default 0)"),
     Option("--noise", "X[:X]", "strength of sensor noise, 1 is a small camera's (default 0)"),
     Option("--motion", "NAME", f"how UAVs fly: {' or '.join(MOTIONS)} (default calm)"),
@@ -90,6 +92,7 @@ def parse(args: argparse.Namespace) -> SimConfig:
         vehicles=_range("--vehicles", args.vehicles),
         people=_range("--people", args.people) or usual.people,
         turn_deg=_range("--turn", args.turn) or usual.turn_deg,
+        terrain=args.terrain or usual.terrain,
         blur_ms=_range("--blur", args.blur) or usual.blur_ms,
         noise=_range("--noise", args.noise) or usual.noise,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ MIN_PITCH_RAD, MAX_PITCH_RAD = math.radians(35.0), math.radians(60.0)
 class Flight:
     """One UAV's motion in closed form: it sweeps to and fro on an arc around its point of regard.
 
-    Angles in rad, lengths in m, rates in rad/s; waves are (amplitude, rate, phase).
+    Angles in rad, lengths in m, rates in rad/s; waves are (amplitude, rate, phase). Altitude counts from ground_m, the
+    height of the ground at the point of regard.
     """
 
     pitch_rad: float
@@ -32,6 +33,7 @@ class Flight:
     drift_y: tuple[float, float, float]
     pitching: tuple[float, float, float]
     roll: tuple[float, float, float]
+    ground_m: float = 0.0
 
     def T_map_camera(self, t_s: float) -> NDArray[np.float64]:
         """Pose (4, 4) of the optical frame (z forward, x right, y down) at mission time t_s."""
@@ -40,8 +42,8 @@ class Flight:
         pitch = self.pitch_rad + _wave(self.pitching, t_s)
         z = self.altitude_m + _wave(self.climb, t_s)
         r = z / math.tan(pitch)
-        position = np.array([tx + r * math.cos(azimuth), ty + r * math.sin(azimuth), z])
-        forward = np.array([tx, ty, 0.0]) - position
+        position = np.array([tx + r * math.cos(azimuth), ty + r * math.sin(azimuth), z + self.ground_m])
+        forward = np.array([tx, ty, self.ground_m]) - position
         forward /= np.linalg.norm(forward)
         right = np.cross(forward, [0.0, 0.0, 1.0])
         right /= np.linalg.norm(right)
@@ -87,11 +89,12 @@ def make_flights(
     uavs: int,
     config: FlightConfig | None = None,
     free: Callable[[NDArray[np.float64]], bool] | None = None,
+    ground: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
 ) -> tuple[Flight, ...]:
     """Flights of a mission; the azimuths are spread evenly, with jitter, around the origin.
 
     free: says of positions (N, 3) m whether a UAV may be at all of them; a flight that it refuses is drawn again, and
-    the last of 40 is taken as it is.
+    the last of 40 is taken as it is · ground: its height (...) m at points (..., 2) of the map; None: 0.
     """
     config = config or FlightConfig()
     rng = np.random.default_rng([seed, 3])
@@ -100,6 +103,8 @@ def make_flights(
     for n in range(uavs):
         for _ in range(_TRIES):
             flight = _draw(rng, start + 2 * math.pi * (n + float(rng.uniform(-0.25, 0.25))) / uavs, config)
+            if ground is not None:
+                flight = replace(flight, ground_m=float(ground(np.array(flight.target))))
             if free is None or free(_places(flight)):
                 break
         flights.append(flight)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -36,6 +37,11 @@ class Mesh:
         self.uvs += uvs or [(0.0, 0.0)] * len(points)
         self.faces += [(first, first + i, first + i + 1) for i in range(1, len(points) - 1)]
 
+    def lift(self, first: int, by_m: float) -> None:
+        """Raises all vertices from number `first` on."""
+        if by_m:
+            self.vertices[first:] = [(x, y, z + by_m) for x, y, z in self.vertices[first:]]
+
     def box(self, x0: float, y0: float, z0: float, x1: float, y1: float, z1: float) -> None:
         """Walls and top of an upright box."""
         self.walls(x0, y0, z0, x1, y1, z1)
@@ -54,43 +60,66 @@ class Mesh:
             )
 
 
+Ground = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Heights (...) m of the ground at points (..., 2)."""
+
+
+def _stand(ground: Ground | None, x0: float, y0: float, x1: float, y1: float) -> tuple[float, float]:
+    """Height of the ground in the middle of a rectangle, and how far below that its lowest corner is (with 0.3 m)."""
+    if ground is None:
+        return 0.0, 0.0
+    at = ground(np.array([[0.5 * (x0 + x1), 0.5 * (y0 + y1)], [x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+    return float(at[0]), float(at[0] - at.min()) + 0.3
+
+
 def building_meshes(
-    buildings: tuple[Building, ...], looks: int, roofs: int, seed: int
+    buildings: tuple[Building, ...], looks: int, roofs: int, seed: int, ground: Ground | None = None
 ) -> tuple[list[Mesh], list[Mesh]]:
-    """Walls by facade look and roofs (with parapets and roof-top boxes) by roof look."""
+    """Walls by facade look and roofs (with parapets and roof-top boxes) by roof look; ground: None where it is flat."""
     rng = np.random.default_rng([seed, 6])
     walls, tops = [Mesh() for _ in range(looks)], [Mesh() for _ in range(roofs)]
     for b in buildings:
         x0, y0, x1, y1 = b.footprint
         z = b.height_m
-        walls[b.facade].walls(x0, y0, 0.0, x1, y1, z)
+        lift, sunk = _stand(ground, *b.footprint)
+        starts = [len(m.vertices) for m in (*walls, *tops)]
+        walls[b.facade].walls(x0, y0, -sunk, x1, y1, z)
         top = tops[b.roof]
         if b.form == "gable":
             _gable(b, walls[b.facade], top)
-            continue
-        t = 0.35
-        top.polygon([(x0, y0, z - 0.5), (x1, y0, z - 0.5), (x1, y1, z - 0.5), (x0, y1, z - 0.5)])
-        for r in (
-            (x0, y0, x1, y0 + t),
-            (x0, y1 - t, x1, y1),
-            (x0, y0 + t, x0 + t, y1 - t),
-            (x1 - t, y0 + t, x1, y1 - t),
-        ):
-            top.box(r[0], r[1], z - 0.5, r[2], r[3], z)
-        roomy = min(x1 - x0, y1 - y0) > 5.0
-        for _ in range(int(rng.integers(0, 4)) if roomy else 0):
-            w, d, h = rng.uniform(1.0, 3.5), rng.uniform(1.0, 3.0), rng.uniform(0.6, 1.6)
-            cx, cy = rng.uniform(x0 + 2.2, x1 - 2.2), rng.uniform(y0 + 2.2, y1 - 2.2)
-            other = tops[int(rng.integers(roofs))]
-            other.box(
-                float(cx - w / 2),
-                float(cy - d / 2),
-                z - 0.5,
-                float(cx + w / 2),
-                float(cy + d / 2),
-                z - 0.5 + float(h),
-            )
+        else:
+            _flat_roof(rng, b, top, tops)
+        for mesh, first in zip((*walls, *tops), starts, strict=True):
+            mesh.lift(first, lift)
     return walls, tops
+
+
+def _flat_roof(rng: np.random.Generator, b: Building, top: Mesh, tops: list[Mesh]) -> None:
+    """A roof with a parapet, and boxes on it in the colours of any roof."""
+    x0, y0, x1, y1 = b.footprint
+    z = b.height_m
+    t = 0.35
+    top.polygon([(x0, y0, z - 0.5), (x1, y0, z - 0.5), (x1, y1, z - 0.5), (x0, y1, z - 0.5)])
+    for r in (
+        (x0, y0, x1, y0 + t),
+        (x0, y1 - t, x1, y1),
+        (x0, y0 + t, x0 + t, y1 - t),
+        (x1 - t, y0 + t, x1, y1 - t),
+    ):
+        top.box(r[0], r[1], z - 0.5, r[2], r[3], z)
+    roomy = min(x1 - x0, y1 - y0) > 5.0
+    for _ in range(int(rng.integers(0, 4)) if roomy else 0):
+        w, d, h = rng.uniform(1.0, 3.5), rng.uniform(1.0, 3.0), rng.uniform(0.6, 1.6)
+        cx, cy = rng.uniform(x0 + 2.2, x1 - 2.2), rng.uniform(y0 + 2.2, y1 - 2.2)
+        other = tops[int(rng.integers(len(tops)))]
+        other.box(
+            float(cx - w / 2),
+            float(cy - d / 2),
+            z - 0.5,
+            float(cx + w / 2),
+            float(cy + d / 2),
+            z - 0.5 + float(h),
+        )
 
 
 def _gable(b: Building, wall: Mesh, roof: Mesh) -> None:
@@ -135,10 +164,20 @@ def _gable(b: Building, wall: Mesh, roof: Mesh) -> None:
     face(wall, [at(u1, v0, z), at(u1, v1, z), at(u1, mid, top)], uvs)
 
 
-def clutter_meshes(clutter: tuple[Clutter, ...]) -> dict[str, Mesh]:
-    """Boxes and drums by colour."""
+def _pieces(c: Clutter) -> list[Clutter]:
+    """Something long that stands on the ground in pieces of up to 4 m, which can follow it."""
+    count = 1 if c.drum or c.z_m > 0 else math.ceil(c.length_m / 4.0)
+    step = c.length_m / count
+    shifts = [(n + 0.5) * step - 0.5 * c.length_m for n in range(count)]
+    cos, sin = math.cos(c.yaw), math.sin(c.yaw)
+    return [replace(c, x=c.x + t * cos, y=c.y + t * sin, length_m=step) for t in shifts]
+
+
+def clutter_meshes(clutter: tuple[Clutter, ...], ground: Ground | None = None) -> dict[str, Mesh]:
+    """Boxes and drums by colour; ground: None where it is flat."""
     out: dict[str, Mesh] = {}
-    for c in clutter:
+    pieces = clutter if ground is None else [piece for thing in clutter for piece in _pieces(thing)]
+    for c in pieces:
         mesh = out.setdefault(c.colour, Mesh())
         cos, sin = math.cos(c.yaw), math.sin(c.yaw)
         if c.drum:
@@ -148,22 +187,29 @@ def clutter_meshes(clutter: tuple[Clutter, ...]) -> dict[str, Mesh]:
             half, w = 0.5 * c.length_m, 0.5 * c.width_m
             flat_ring = [(-half, -w), (half, -w), (half, w), (-half, w)]
         base = [(c.x + u * cos - v * sin, c.y + u * sin + v * cos) for u, v in flat_ring]
-        low, high = c.z_m, c.z_m + c.height_m
+        reach, first = 0.5 * (c.width_m if c.drum else c.length_m), len(mesh.vertices)
+        lift, sunk = _stand(ground, c.x - reach, c.y - reach, c.x + reach, c.y + reach)
+        low, high = (-sunk if c.z_m == 0 else c.z_m), c.z_m + c.height_m
         for p, q in pairwise([*base, base[0]]):
             mesh.polygon([(*p, low), (*q, low), (*q, high), (*p, high)])
         mesh.polygon([(*p, high) for p in base])
         if low > 0:
             mesh.polygon([(*p, low) for p in base[::-1]])
+        mesh.lift(first, lift)
     return out
 
 
-def tree_meshes(trees: tuple[Tree, ...], looks: int, seed: int) -> tuple[Mesh, list[Mesh]]:
-    """Trunks, and crowns by look: rings of jittered points."""
+def tree_meshes(
+    trees: tuple[Tree, ...], looks: int, seed: int, ground: Ground | None = None
+) -> tuple[Mesh, list[Mesh]]:
+    """Trunks, and crowns by look: rings of jittered points; ground: None where it is flat."""
     rng = np.random.default_rng([seed, 7])
     trunks, crowns = Mesh(), [Mesh() for _ in range(looks)]
     for t in trees:
         base = 0.3 * t.height_m
-        trunks.box(t.x - 0.15, t.y - 0.15, 0.0, t.x + 0.15, t.y + 0.15, base + 0.6)
+        lift, sunk = _stand(ground, t.x - 0.3, t.y - 0.3, t.x + 0.3, t.y + 0.3)
+        first_trunk, first_crown = len(trunks.vertices), len(crowns[t.look].vertices)
+        trunks.box(t.x - 0.15, t.y - 0.15, -sunk, t.x + 0.15, t.y + 0.15, base + 0.6)
         sides, rings = 7, ((0.0, 0.45), (0.3, 0.95), (0.62, 0.85), (0.88, 0.42))
         if t.form == "conifer":
             base, rings = 0.12 * t.height_m, ((0.0, 1.0), (0.35, 0.7), (0.7, 0.35), (0.95, 0.06))
@@ -193,6 +239,8 @@ def tree_meshes(trees: tuple[Tree, ...], looks: int, seed: int) -> tuple[Mesh, l
         for k in range(sides):
             mesh.polygon([levels[-1][k], levels[-1][(k + 1) % sides], apex])
         mesh.polygon(levels[0][::-1])
+        trunks.lift(first_trunk, lift)
+        mesh.lift(first_crown, lift)
     return trunks, crowns
 
 

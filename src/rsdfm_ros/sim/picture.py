@@ -15,6 +15,7 @@ from rsdfm_ros.sim.population import Population
 from rsdfm_ros.sim.renderer import Raw
 from rsdfm_ros.sim.scene import Scene
 from rsdfm_ros.sim.sensor import motion_blur, noise
+from rsdfm_ros.sim.terrain import Terrain
 from rsdfm_ros.sim.weather import Car, Shot, Weather
 
 
@@ -30,9 +31,18 @@ class Lens:
 class Pictures:
     """Makes the pictures of a mission; with clear weather, no exposure and no noise it leaves them alone."""
 
-    def __init__(self, draw: Draw, layout: Layout, population: Population, scene: Scene, seed: int) -> None:
+    def __init__(
+        self,
+        draw: Draw,
+        layout: Layout,
+        population: Population,
+        scene: Scene,
+        seed: int,
+        terrain: Terrain | None = None,
+    ) -> None:
         self._draw, self._population, self._scene, self._seed = draw, population, scene, seed
-        self._weather = Weather(draw.weather, layout, seed)
+        self._terrain = terrain
+        self._weather = Weather(draw.weather, layout, seed, None if terrain is None else terrain.height)
         c, s = math.cos(draw.turn_rad), math.sin(draw.turn_rad)
         self._T_plan_map = np.eye(4)
         self._T_plan_map[:2, :2] = [[c, s], [-s, c]]
@@ -69,7 +79,10 @@ class Pictures:
         points = np.stack([x, y, raw.depth], -1) @ T[:3, :3].T.astype(np.float32) + T[:3, 3].astype(
             np.float32
         )
-        return Shot(raw.image, raw.depth, points, points[..., 2], raw.geom, lens.K, T)
+        height = (
+            points[..., 2] if self._terrain is None else points[..., 2] - self._terrain.heights_of(points)
+        )
+        return Shot(raw.image, raw.depth, points, height, raw.geom, lens.K, T)
 
     def _cars(self, k: int) -> list[Car]:
         p = self._population

@@ -14,9 +14,10 @@ from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
 from rsdfm_ros.sim.facades import FACADE_PX
 from rsdfm_ros.sim.ground import GROUND_PX, Image, paint_ground
 from rsdfm_ros.sim.looks import BARK, CLUTTER_COLOURS, FACADES, ROOFS, TREES, Looks, draw_looks
-from rsdfm_ros.sim.meshes import Mesh, building_meshes, clutter_meshes, flat, tree_meshes
+from rsdfm_ros.sim.meshes import Ground, Mesh, building_meshes, clutter_meshes, flat, tree_meshes
 from rsdfm_ros.sim.people import Person, body
 from rsdfm_ros.sim.plan import Layout
+from rsdfm_ros.sim.terrain import Terrain
 from rsdfm_ros.sim.vehicles import HEADLIGHT, REAR_LIGHT, Part, VehicleSpec, parts
 from rsdfm_ros.sim.weather import light_of
 
@@ -59,6 +60,7 @@ def build_scene(
     people: tuple[Person, ...] = (),
     turn_rad: float = 0.0,
     sky: bool = False,
+    terrain: Terrain | None = None,
 ) -> Scene:
     """Compiles the world of a seed, with a camera for every agent that vertical_fovs_rad names.
 
@@ -77,8 +79,8 @@ def build_scene(
     if sky:
         _sky(spec)
     _light(spec, looks)
-    _ground(spec, layout, seed)
-    _static(spec, layout, seed, looks)
+    _ground(spec, layout, seed, terrain)
+    _static(spec, layout, seed, looks, None if terrain is None else terrain.height)
     names = _vehicles(spec, vehicles)
     walkers = _people(spec, people)
     for agent, fov in vertical_fovs_rad.items():
@@ -155,15 +157,19 @@ def _geom(parent: mujoco.MjsBody, kind: mujoco.mjtGeom, **more: object) -> None:
     parent.add_geom(type=kind, contype=0, conaffinity=0, **more)
 
 
-def _ground(spec: mujoco.MjSpec, layout: Layout, seed: int) -> None:
+def _ground(spec: mujoco.MjSpec, layout: Layout, seed: int, terrain: Terrain | None) -> None:
     image, land = paint_ground(layout, seed)
     assert image.shape == (GROUND_PX, GROUND_PX, 3)
     _texture(spec, "ground", image)  # row 0 of a plane's texture is its north edge
+    rgba = [c / 255 for c in land] + [1.0]
+    spec.add_material(name="land", specular=0.0, shininess=0.0, rgba=rgba)
+    if terrain is not None:
+        for name, mesh in zip(("ground", "land"), terrain.meshes(), strict=True):
+            _mesh(spec, name, mesh, name)
+        return
     plane = mujoco.mjtGeom.mjGEOM_PLANE
     e = PAINTED_EXTENT_M
     _geom(_plan(spec), plane, size=[e, e, 10], material="ground")
-    rgba = [c / 255 for c in land] + [1.0]
-    spec.add_material(name="land", specular=0.0, shininess=0.0, rgba=rgba)
     _geom(spec.worldbody, plane, size=[600, 600, 50], pos=[0, 0, -0.3], material="land")
 
 
@@ -176,9 +182,9 @@ def _mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh, material: str) -> None:
     _geom(_plan(spec), mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=material)
 
 
-def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, looks: Looks) -> None:
+def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, looks: Looks, ground: Ground | None) -> None:
     """Buildings and trees."""
-    walls, roofs = building_meshes(layout.buildings, FACADES, ROOFS, seed)
+    walls, roofs = building_meshes(layout.buildings, FACADES, ROOFS, seed, ground)
     for n, (mesh, facade) in enumerate(zip(walls, looks.facades, strict=True)):
         assert facade.shape[0] == FACADE_PX
         _texture(spec, f"facade{n}", facade)
@@ -186,13 +192,13 @@ def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, looks: Looks) -> Non
     for n, (mesh, tone) in enumerate(zip(roofs, looks.roofs, strict=True)):
         spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
         _mesh(spec, f"roofs{n}", mesh, f"roof{n}")
-    trunks, crowns = tree_meshes(layout.trees, TREES, seed)
+    trunks, crowns = tree_meshes(layout.trees, TREES, seed, ground)
     spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[*BARK, 1])
     _mesh(spec, "trunks", trunks, "bark")
     for n, (mesh, green) in enumerate(zip(crowns, looks.leaves, strict=True)):
         spec.add_material(name=f"leaves{n}", specular=0.0, shininess=0.0, rgba=[*green, 1.0])
         _mesh(spec, f"crowns{n}", mesh, f"leaves{n}")
-    for name, mesh in clutter_meshes(layout.clutter).items():
+    for name, mesh in clutter_meshes(layout.clutter, ground).items():
         rgba = [*CLUTTER_COLOURS[name], 1.0]
         spec.add_material(name=f"clutter-{name}", specular=0.0, shininess=0.0, rgba=rgba)
         _mesh(spec, f"clutter-{name}", mesh, f"clutter-{name}")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.sim.looks import Looks
+from rsdfm_ros.sim.meshes import Ground
 from rsdfm_ros.sim.plan import Layout
 
 MAP_HALF_M, MAP_CELL_M = 140.0, 0.5
@@ -87,7 +88,7 @@ class Car:
 class Weather:
     """What a weather does to pictures; a pure function of seed and frame."""
 
-    def __init__(self, name: str, layout: Layout, seed: int) -> None:
+    def __init__(self, name: str, layout: Layout, seed: int, ground: Ground | None = None) -> None:
         self.name = name
         rng = np.random.default_rng([seed, 22])
         self._hash = int(rng.integers(1 << 30))
@@ -100,6 +101,8 @@ class Weather:
             warm = np.array([1.0, 0.78, 0.46] if rng.random() < 0.5 else [0.92, 0.97, 1.0], np.float32)
             self._lamp_colour = warm
             self._lamps = np.array(layout.lamps, np.float64).reshape(-1, 2)
+            below = np.zeros(len(self._lamps)) if ground is None else ground(self._lamps)
+            self._heads = np.column_stack([self._lamps, below + _LAMP_M])
             self._static = _lamp_map(self._lamps) * float(rng.uniform(0.55, 0.95))
             self._dark = float(rng.uniform(0.13, 0.24)) * np.array([0.85, 0.92, 1.15], np.float32)
             self._lit_windows = float(rng.uniform(0.1, 0.35))
@@ -178,8 +181,7 @@ class Weather:
 
     def _lamp_heads(self, shine: Float, shot: Shot) -> None:
         """The lamps themselves, where nothing hides them."""
-        points = np.column_stack([self._lamps, np.full(len(self._lamps), _LAMP_M)])
-        p = (points - shot.T_plan_camera[:3, 3]) @ shot.T_plan_camera[:3, :3]
+        p = (self._heads - shot.T_plan_camera[:3, 3]) @ shot.T_plan_camera[:3, :3]
         p = p[p[:, 2] > 5.0]
         u = np.floor(shot.K[0, 0] * p[:, 0] / p[:, 2] + shot.K[0, 2]).astype(int)
         v = np.floor(shot.K[1, 1] * p[:, 1] / p[:, 2] + shot.K[1, 2]).astype(int)

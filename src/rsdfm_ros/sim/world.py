@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.sim.config import Camera, FlightConfig, SimConfig, draw_cameras
@@ -26,6 +27,7 @@ from rsdfm_ros.sim.renderer import Raw, Renderer
 from rsdfm_ros.sim.scene import build_scene
 from rsdfm_ros.sim.styles import make_plan
 from rsdfm_ros.sim.styles.kit import lit, walks
+from rsdfm_ros.sim.terrain import Terrain, make_terrain
 from rsdfm_ros.sim.truth import box_corners, silhouette_areas, visibility
 
 MAX_UAVS = 8
@@ -52,6 +54,7 @@ class World:
         self.draw: Draw = draw_world(seed, self.config.world)
         turn = self.draw.turn_rad
         self._layout = make_plan(seed, self.draw.style)
+        self._terrain = make_terrain(seed, self.draw.terrain)
         if self.draw.weather == "night":
             self._layout = lit(self._layout)
         self._population = populate(self._layout, seed, self.config, self.draw.vehicles).turned(turn)
@@ -59,14 +62,17 @@ class World:
         self._people = draw_people(ways, self.draw.people, seed)
         self.cameras: tuple[Camera, ...] = draw_cameras(seed, uavs, self.config)
         flight, standard = self.config.flight, self.config.flight == FlightConfig()
-        free = None if standard else partial(_clear_of_buildings, self._layout, turn)
-        self._flights = make_flights(seed, uavs, flight, free)
+        free = None if standard else partial(_clear_of_buildings, self._layout, turn, self._terrain)
+        self._flights = make_flights(
+            seed, uavs, flight, free, None if self._terrain is None else self._ground
+        )
         fovs = dict(zip(self.agents, (c.vertical_fov_rad for c in self.cameras), strict=True))
         self._scene = build_scene(
             self._layout, self._population.specs, fovs, seed, self.config, weather=self.draw.weather,
             people=self._people, turn_rad=turn, sky=_sees_horizon(self.config, fovs.values()),
+            terrain=self._terrain,
         )  # fmt: skip
-        self._pictures = Pictures(self.draw, self._layout, self._population, self._scene, seed)
+        self._pictures = Pictures(self.draw, self._layout, self._population, self._scene, seed, self._terrain)
         self._data = mujoco.MjData(self._scene.model)
         self._renderer: Renderer | None = None
         self._sizes = np.array([v.size for v in self._population.specs]).reshape(-1, 3)
@@ -89,6 +95,10 @@ class World:
     def about(self) -> dict[str, str]:
         """Style, weather and terrain of this world, by these names."""
         return self.draw.words
+
+    def dem(self) -> Dem | None:
+        """The ground in the map frame; None where it is flat at z = 0."""
+        return None if self._terrain is None else self._terrain.dem(self.draw.turn_rad)
 
     def layout(self) -> Layout:
         """Streets, buildings, trees and parking places, in the frame of the plan (draw.turn_rad)."""
@@ -181,7 +191,7 @@ class World:
         near = np.abs(p.poses[k, :, :2]).max(1) <= self.config.label_extent_m
         index = np.flatnonzero((p.ids[k] > 0) & near)
         sizes, pose = self._sizes[index], p.poses[k, index]
-        centres = np.column_stack([pose[:, :2], 0.5 * sizes[:, 2]])
+        centres = np.column_stack([pose[:, :2], self._underside(k)[index] + 0.5 * sizes[:, 2]])
         yaws = (pose[:, 2] + math.pi) % (2 * math.pi) - math.pi
         shares = np.zeros((len(index), len(self.agents)))
         return Objects(
@@ -192,7 +202,7 @@ class World:
         """Puts vehicles and cameras where they are at frame k."""
         p, d, s = self._population, self._data, self._scene
         here = p.ids[k] > 0
-        xyz = np.column_stack([p.poses[k, :, :2], np.zeros(len(here))])
+        xyz = np.column_stack([p.poses[k, :, :2], self._underside(k)])
         d.mocap_pos[s.vehicle_mocap] = np.where(here[:, None], xyz, _AWAY)
         half = 0.5 * p.poses[k, :, 2]
         d.mocap_quat[s.vehicle_mocap] = np.column_stack([np.cos(half), 0 * half, 0 * half, np.sin(half)])
@@ -206,11 +216,26 @@ class World:
         mujoco.mj_comPos(s.model, d)
         mujoco.mj_camlight(s.model, d)
 
+    def _ground(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Height (...) m of the ground at points (..., 2) of the map."""
+        if self._terrain is None:
+            return np.zeros(np.shape(xy)[:-1])
+        c, s = math.cos(self.draw.turn_rad), math.sin(self.draw.turn_rad)
+        return self._terrain.height(xy @ np.array([[c, -s], [s, c]]))
+
+    def _underside(self, k: int) -> NDArray[np.float64]:
+        """Height (V,) m at which every vehicle stands upright: the mean of the ground below its axles."""
+        if self._terrain is None:
+            return np.zeros(len(self._population.specs))
+        pose = self._population.poses[k]
+        reach = 0.3 * self._sizes[:, :1] * np.column_stack([np.cos(pose[:, 2]), np.sin(pose[:, 2])])
+        return 0.5 * (self._ground(pose[:, :2] + reach) + self._ground(pose[:, :2] - reach))
+
     def _move_people(self, k: int) -> None:
         at = poses(self._people, k / self.config.frame_rate_hz)
         c, s = math.cos(self.draw.turn_rad), math.sin(self.draw.turn_rad)
         xy = at[:, :2] @ np.array([[c, s], [-s, c]])
-        self._data.mocap_pos[self._scene.people_mocap] = np.column_stack([xy, np.zeros(len(xy))])
+        self._data.mocap_pos[self._scene.people_mocap] = np.column_stack([xy, self._ground(xy)])
         half = 0.5 * (at[:, 2] + self.draw.turn_rad)
         quats = np.column_stack([np.cos(half), 0 * half, 0 * half, np.sin(half)])
         self._data.mocap_quat[self._scene.people_mocap] = quats
@@ -237,11 +262,14 @@ def _sees_horizon(config: SimConfig, vertical_fovs_rad: Iterable[float]) -> bool
     return math.degrees(max(vertical_fovs_rad)) / 2 + 8.0 > flattest
 
 
-def _clear_of_buildings(layout: Layout, turn_rad: float, positions: NDArray[np.float64]) -> bool:
+def _clear_of_buildings(
+    layout: Layout, turn_rad: float, terrain: Terrain | None, positions: NDArray[np.float64]
+) -> bool:
     """Whether positions (N, 3) m keep some metres from every building and tree of a plan that is turned."""
     c, s = math.cos(turn_rad), math.sin(turn_rad)
     x, y, z = positions.T
     x, y = c * x + s * y, c * y - s * x
+    z = z if terrain is None else z - terrain.height(np.column_stack([x, y]))
     for b in layout.buildings:
         x0, y0, x1, y1 = b.footprint
         near = (
