@@ -30,9 +30,9 @@ class BudgetConfig:
     target_bytes_per_frame: mean of the serialised bytes per frame. burst_frames: how much may be saved up, in frames
     of the target. max_factor: no frame is planned above this multiple of the target. smoothing: weight of the newest
     measurement. low_share: most of the target that the low band may take. small_below_bytes, small_coarseness: below
-    that target the latents of the low and of the high band are rounded to multiples of so many steps. message_bytes: what each band costs before its first
-    tile or cell. first_bytes_per_cell, first_bytes_per_tile, first_fixed_bytes: assumed before anything was measured;
-    the last one is what a frame costs besides its high band.
+    that target the latents of the low and of the high band are rounded to multiples of so many steps. message_bytes:
+    what each band costs before its first tile or cell. first_bytes_per_cell, first_bytes_per_tile, first_fixed_bytes:
+    assumed before anything was measured; the last one is what a frame costs besides its high band.
     """
 
     target_bytes_per_frame: int = 18_000
@@ -58,8 +58,8 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the next frame may carry: `cells` of the high band, in at most `tiles` tiles, with the latents of the low and
-    of the high band rounded to multiples of `coarseness`."""
+    """What the next frame may carry: `cells` of the high band, in at most `tiles` tiles, with the latents of the low
+    and of the high band rounded to multiples of `coarseness`."""
 
     cells: int
     tiles: int
@@ -138,8 +138,8 @@ def fitted(frame: FeatureFrame, plan: Plan) -> FeatureFrame:
 
 
 def coarsened(frame: FeatureFrame, factors: tuple[int, int]) -> FeatureFrame:
-    """The frame with the latents of the low and of the high band rounded to multiples of so many steps, which the scales
-    say; itself for (1, 1)."""
+    """The frame with the latents of the low and of the high band rounded to multiples of so many steps, which the
+    scales say; itself for (1, 1)."""
     low, high = factors
     if factors == (1, 1):
         return frame
