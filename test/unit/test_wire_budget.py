@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire_frames import feature_frame, same
 
-from rsdfm_ros.wire.budget import MESSAGE_OVERHEAD_BYTES, BudgetConfig, BudgetController, trim
+from rsdfm_ros.wire.budget import (
+    MESSAGE_OVERHEAD_BYTES,
+    BudgetConfig,
+    BudgetController,
+    Plan,
+    coarsened,
+    fitted,
+    trim,
+)
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
 
 HEADER_BYTES = MESSAGE_OVERHEAD_BYTES + 100
@@ -80,7 +88,12 @@ def test_an_overdrawn_frame_is_paid_back() -> None:
 def test_a_small_budget_leaves_bytes_for_cells() -> None:
     plan = BudgetController(2_500).plan()
     assert plan.cells > 0 and 0 < plan.tiles < 30
-    assert BudgetController(18_000).plan().tiles >= 64  # all tiles of the shipped model's map
+    assert plan.coarseness == (2, 3)
+    usual = BudgetController(18_000).plan()
+    assert usual.tiles >= 64 and usual.coarseness == (
+        1,
+        1,
+    )  # all tiles of the shipped model's map, as they are
 
 
 def test_never_more_cells_than_there_are() -> None:
@@ -127,7 +140,21 @@ def test_trimming_keeps_the_tiles_with_the_most_cells_as_they_are(seed: int, til
         assert kept is frame
 
 
-def test_a_trimmed_frame_travels() -> None:
-    frame = trim(feature_frame(1), 3)
+@given(seed=st.integers(0, 50), low=st.integers(1, 4), high=st.integers(1, 6))
+def test_coarser_latents_are_off_by_half_a_step_at_most(seed: int, low: int, high: int) -> None:
+    frame = feature_frame(seed)
+    coarse = coarsened(frame, (low, high)).validate()
+    for band, factor, axes in (("low", low, (-1, 1, 1)), ("high", high, (-1,))):
+        scale = getattr(coarse, f"{band}_scale")
+        np.testing.assert_allclose(scale, factor * getattr(frame, f"{band}_scale"), rtol=1e-6)
+        before = getattr(frame, band) * getattr(frame, f"{band}_scale").reshape(axes)
+        after = getattr(coarse, band) * scale.reshape(axes)
+        assert (np.abs(after - before) <= 0.5001 * scale.reshape(axes)).all()
+    assert (coarse is frame) == (low == high == 1)
+
+
+def test_a_fitted_frame_travels() -> None:
+    frame = fitted(feature_frame(1), Plan(cells=200, tiles=3, coarseness=(2, 3)))
+    assert len(frame.tiles) == 3
     again = assemble([decode_packet(p) for p in encode_frame(frame)])
     assert same(again, frame)

@@ -3,7 +3,8 @@
 The bucket fills by the target each frame and holds at most one extra frame's worth, so that a frame with little to
 say lends its bytes to the next. What tiles and cells cost is predicted from what they cost lately; a wrong prediction
 is paid back in the following frames, so the mean stays on target. At small targets the low band of all tiles would
-leave nothing for cells: it may take a share of the target, and tiles beyond are not sent (`trim`).
+leave nothing for cells: it may take a share of the target, and tiles beyond are not sent; and latents are rounded to
+coarser steps, because more cells tell more than finer ones (`fitted`).
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ class BudgetConfig:
 
     target_bytes_per_frame: mean of the serialised bytes per frame. burst_frames: how much may be saved up, in frames
     of the target. max_factor: no frame is planned above this multiple of the target. smoothing: weight of the newest
-    measurement. low_share: most of the target that the low band may take. message_bytes: what each band costs before
-    its first tile or cell. first_bytes_per_cell, first_bytes_per_tile, first_fixed_bytes: assumed before anything was
-    measured; the last one is what a frame costs besides its high band.
+    measurement. low_share: most of the target that the low band may take. small_below_bytes, small_coarseness: below
+    that target the latents of the low and of the high band are rounded to multiples of so many steps. message_bytes:
+    what each band costs before its first tile or cell. first_bytes_per_cell, first_bytes_per_tile, first_fixed_bytes:
+    assumed before anything was measured; the last one is what a frame costs besides its high band.
     """
 
     target_bytes_per_frame: int = 18_000
@@ -38,6 +40,8 @@ class BudgetConfig:
     max_factor: float = 1.5
     smoothing: float = 0.3
     low_share: float = 0.4
+    small_below_bytes: int = 15_000
+    small_coarseness: tuple[int, int] = (2, 3)
     message_bytes: float = MESSAGE_OVERHEAD_BYTES + 100.0
     first_bytes_per_cell: float = 11.0
     first_bytes_per_tile: float = 60.0
@@ -54,10 +58,12 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the next frame may carry: `cells` of the high band, in at most `tiles` tiles."""
+    """What the next frame may carry: `cells` of the high band, in at most `tiles` tiles, with the latents of the low
+    and of the high band rounded to multiples of `coarseness`."""
 
     cells: int
     tiles: int
+    coarseness: tuple[int, int] = (1, 1)
 
 
 class BudgetController:
@@ -91,6 +97,7 @@ class BudgetController:
         return Plan(
             cells=max(0, int(affordable / (self._bytes_per_cell or c.first_bytes_per_cell))),
             tiles=max(1, int(low_room / (self._bytes_per_tile or c.first_bytes_per_tile))),
+            coarseness=c.small_coarseness if c.target_bytes_per_frame < c.small_below_bytes else (1, 1),
         )
 
     def cells(self, most: int | None = None) -> int:
@@ -123,6 +130,26 @@ class BudgetController:
 
     def _smoothed(self, known: float | None, value: float) -> float:
         return value if known is None else known + self.config.smoothing * (value - known)
+
+
+def fitted(frame: FeatureFrame, plan: Plan) -> FeatureFrame:
+    """The frame trimmed and coarsened as planned; its cells are those that the plan allowed."""
+    return coarsened(trim(frame, plan.tiles), plan.coarseness)
+
+
+def coarsened(frame: FeatureFrame, factors: tuple[int, int]) -> FeatureFrame:
+    """The frame with the latents of the low and of the high band rounded to multiples of so many steps, which the
+    scales say; itself for (1, 1)."""
+    low, high = factors
+    if factors == (1, 1):
+        return frame
+    return replace(
+        frame,
+        low=np.round(frame.low / low).astype(np.int8),
+        low_scale=frame.low_scale * np.float32(low),
+        high=np.round(frame.high / high).astype(np.int8),
+        high_scale=frame.high_scale * np.float32(high),
+    )
 
 
 def trim(frame: FeatureFrame, tiles: int) -> FeatureFrame:

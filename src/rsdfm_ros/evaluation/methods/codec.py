@@ -27,7 +27,7 @@ from rsdfm_ros.model.perception import AgentBev
 from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
 from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, decode_boxes, encode_boxes, side_boxes
-from rsdfm_ros.wire.budget import BudgetController, trim
+from rsdfm_ros.wire.budget import BudgetController, fitted
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.header import MAGIC, Band
@@ -56,7 +56,7 @@ class RsdfmPlain(FeatureMethod):
     def send(self, step: Step, sender: int) -> Sent | None:
         budget = self._budgets.setdefault(sender, BudgetController(self.budget_bytes))
         plan = budget.plan()
-        frame = trim(self.compress(step, sender, plan.cells), plan.tiles)
+        frame = fitted(self.compress(step, sender, plan.cells), plan)
         packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
         sent = send_features(self.perception, step, sender, packets)
         low = sum(len(p) for p in packets if band(p) is Band.LOW)
