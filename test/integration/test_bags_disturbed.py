@@ -55,12 +55,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def disturbed_bag(folder: Path, stagger_ns: int) -> Path:
-    """Three UAVs with noisy poses whose covariances say so, of which the second and third expose so much later than the
-    first. The first two fly side by side and see the same, the third one sees something else."""
+    """Three UAVs with noisy poses whose covariances say so, each of which exposes so much later than the one before.
+    The first two fly side by side and see the same, the third one sees something else."""
     K, T, _ = camera(1, 0)
     with BagWriter(folder) as writer:
         for k in range(FRAMES):
-            for n, group in enumerate([AGENTS] if not stagger_ns else [AGENTS[:1], AGENTS[1:]]):
+            for n, group in enumerate([(a,) for a in AGENTS] if stagger_ns else [AGENTS]):
                 views = []
                 for agent in group:
                     number = AGENTS.index(agent)
@@ -129,13 +129,13 @@ def played(
     return got, packets
 
 
-@pytest.mark.parametrize("stagger_ns", [0, STEP_NS // 2], ids=["together", "late"])
+@pytest.mark.parametrize("stagger_ns", [0, STEP_NS // 4], ids=["together", "late"])
 def test_online_equals_offline_with_noisy_poses_and_late_features(
     tmp_path: Path, model: Path, stagger_ns: int
 ) -> None:
     bag = disturbed_bag(tmp_path / "bag", stagger_ns)
     expected = offline(bag, model)
-    wait_s = 1.0 if stagger_ns else 60.0  # late ones are waited for once
+    wait_s = 0.05 if stagger_ns else 60.0  # who exposes at other times is waited for in vain, and once
     got, packets = played(bag, model, wait_s)
     for topic, answers in got.items():
         assert len(answers) == FRAMES, topic
@@ -165,8 +165,8 @@ def assert_disturbed(answers: dict[tuple[str, int], UavAnswer], *, late: bool) -
     left_out = Counter(why for a in answers.values() for why in a.left_out.values())
     believed = sum(len(a.contributors) - 1 for a in answers.values())
     assert corrected >= 2 and left_out["contradicts"] >= 2 and believed >= 2, (corrected, left_out, believed)
-    ages = {age for (uav, _), a in answers.items() if uav == "uav1" for age in a.ages_s[1:]}
-    assert ages == ({STEP_NS / 2e9} if late else {0.0})
+    ages = [age for a in answers.values() for age in a.ages_s[1:]]
+    assert all((age > 0) == late for age in ages)
 
 
 def _percent(answer: UavAnswer) -> np.ndarray:

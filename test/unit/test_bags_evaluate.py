@@ -25,6 +25,8 @@ from rsdfm_ros.evaluation.bag_evaluate import evaluate_bag, load_perception
 from rsdfm_ros.evaluation.bytes import feature_message
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.wire.inbox import FRAMES_KEPT
+from rsdfm_ros.wire.packet import encode_frame
 
 CONFIG = Path(__file__).parents[2] / "config" / "bags"
 FRAMES = 4
@@ -158,6 +160,33 @@ def test_recorded_packets_replace_the_computed_ones(
     assert sum(recorded["packets_refused"].values()) == 1
     assert recorded["agents"]["uav2"]["peers_fused_mean"] == 0.0  # nothing usable came over the radio
     assert recorded["agents"]["uav1"]["bytes_per_frame"] == len(broken) / FRAMES
+
+
+def test_packets_that_the_radio_lost_are_counted_and_the_rest_is_fused(
+    tmp_path: Path, bag: Path, perception: Perception
+) -> None:
+    number = 6  # an inbox gives a picture up when the fifth one after it comes
+    with BagWriter(tmp_path / "bag") as writer:
+        for k in range(number):
+            write_frames(writer, [shifted(frame(k))], AGENTS)
+            view, stamp_ns = frame(k).views[0], START_NS + k * STEP_NS
+            bev = perception.perceive(view.image, view.K, view.T_map_camera, view.covariance)
+            packets = encode_frame(perception.compress(bev, 100), fingerprint=perception.fingerprint)
+            raw = feature_message(
+                packets[0],
+                agent="uav1",
+                stamp_ns=stamp_ns,
+                frame=k,
+                index=0,
+                count=len(packets) + 1,
+                fingerprint=perception.fingerprint,
+                T_map_camera=view.T_map_camera,
+                covariance=view.covariance,
+            )
+            writer.write("/uav1/bev/features", "rsdfm_ros/msg/FeaturePacket", stamp_ns, raw)
+    recorded = evaluated(tmp_path / "bag", perception, options=EngineOptions(recorded_features=True))
+    assert recorded["agents"]["uav2"]["peers_fused_mean"] == 1.0 and not recorded["packets_refused"]
+    assert recorded["protocol"]["packets_lost"] == (number - FRAMES_KEPT) * len(packets) >= 2
 
 
 def test_a_foreign_bag_is_read_through_its_map(
