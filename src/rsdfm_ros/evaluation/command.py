@@ -162,6 +162,7 @@ def make_protocol(
         segmentation_threshold=thresholds.segmentation,
         detection_threshold=thresholds.detection,
         disturbance=disturbance,
+        cell_size_m=perception.output_window.cell_size,
     )
 
 
