@@ -172,6 +172,7 @@ def make_protocol(
         detection_threshold=thresholds.detection,
         disturbance=disturbance,
         world=changes(simulated_as(scenes[0].dataset.path)),
+        cell_size_m=perception.output_window.cell_size,
     )
 
 

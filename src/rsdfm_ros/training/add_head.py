@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -97,7 +98,8 @@ def train_head(
     narrow = RSDFM(dataclasses.replace(model.config, window_tiles=config.window_tiles))
     narrow.load_state_dict(model.state_dict())
     narrow = narrow.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    samples = HeadSamples(args.out, dataset, narrow.config, narrow.head(name), config)
+    share = float(np.prod(config.window_tiles[2:]) / np.prod(model.config.window_tiles[2:]))
+    samples = HeadSamples(args.out, dataset, narrow.config, narrow.head(name), config, share)
     with command._bar() as bar:
         task = bar.add_task("features", losses="")
         samples.fill(narrow, device, lambda n, total: bar.update(task, completed=n, total=total))

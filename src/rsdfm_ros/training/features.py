@@ -61,12 +61,20 @@ class HeadSamples:
 
     Sample n is a pure function of the seed and n: a scene, an instant, an ego with some peers, and a world turned,
     mirrored and shifted at random. Heads that look back get the last `history` maps, others the present one.
+
+    model: of the window trained on · share: how much of the whole window that is.
     """
 
     def __init__(
-        self, folder: Path, dataset: Dataset, model: ModelConfig, head: Head, config: TrainingConfig
+        self,
+        folder: Path,
+        dataset: Dataset,
+        model: ModelConfig,
+        head: Head,
+        config: TrainingConfig,
+        share: float = 1.0,
     ) -> None:
-        self.dataset, self.model, self.head, self.config = dataset, model, head, config
+        self.dataset, self.model, self.head, self.config, self.share = dataset, model, head, config, share
         self.length = model.history if head.temporal else 1
         self.shape = (config.head_samples, self.length, model.channels, *model.window.shape)
         self._path, self._done_path = folder / "head_features.f16", folder / "head_features.done"
@@ -83,8 +91,7 @@ class HeadSamples:
         info = self.dataset.scenes[scene]
         agents = rng.permutation(len(info.agents))[: agent_count(rng, c, len(info.agents))]
         motion = random_motion(rng, c.translate_m)
-        share = np.prod(c.window_tiles[2:]) / 64.0  # the range is meant for 8 × 8 tiles
-        cells = round(float(np.exp(rng.uniform(np.log(c.cells_min), np.log(c.cells_max))) * share))
+        cells = round(float(np.exp(rng.uniform(np.log(c.cells_min), np.log(c.cells_max)))) * self.share)
         return scene, int(rng.integers(info.frames)), [int(a) for a in agents], motion, cells
 
     def truth(self, n: int) -> Truth:
