@@ -88,7 +88,7 @@ def test_an_overdrawn_frame_is_paid_back() -> None:
 def test_a_small_budget_leaves_bytes_for_cells() -> None:
     plan = BudgetController(2_500).plan()
     assert plan.cells > 0 and 0 < plan.tiles < 30
-    assert plan.coarseness == (2, 3)
+    assert plan.coarseness == (3, 4)
     usual = BudgetController(18_000).plan()
     assert usual.tiles >= 64 and usual.coarseness == (
         1,

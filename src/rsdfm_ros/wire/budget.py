@@ -41,7 +41,7 @@ class BudgetConfig:
     smoothing: float = 0.3
     low_share: float = 0.4
     small_below_bytes: int = 15_000
-    small_coarseness: tuple[int, int] = (2, 3)
+    small_coarseness: tuple[int, int] = (3, 4)
     message_bytes: float = MESSAGE_OVERHEAD_BYTES + 100.0
     first_bytes_per_cell: float = 11.0
     first_bytes_per_tile: float = 60.0

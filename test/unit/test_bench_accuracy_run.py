@@ -1,0 +1,75 @@
+"""The sections of the accuracy benchmark measure what they should, on painted scenes with an untrained model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
+from benchmarks.accuracy.bench import Bench, Case, Sizes
+from benchmarks.accuracy.section import Section, Store
+from painted import AREAS, UAVS, PaintedScene, tiny_perception
+
+from rsdfm_ros.evaluation.runner import Settings
+
+
+class Scene(PaintedScene):
+    """A painted scene that can be closed."""
+
+    uavs = UAVS
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class PaintedBench(Bench):
+    """The benchmark on a painted scene."""
+
+    def __init__(self) -> None:
+        self.model, self.sizes = Path("tiny"), Sizes(1, 8, 1, 8, 2)
+        self.perception = tiny_perception()
+
+    def standard_scenes(self) -> list[Scene]:  # type: ignore[override]
+        return [Scene()]
+
+    part_scenes = missions = standard_scenes  # type: ignore[assignment]
+
+    def settings(self, case: Case, egos: int) -> Settings:
+        return dataclasses.replace(super().settings(case, egos), areas=AREAS)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
+    """With fewer cases than on the page."""
+    monkeypatch.setattr(standard, "GROUPS", (("single", "late"), ("single", "rsdfm", "dhd-25")))
+    monkeypatch.setattr(rates, "BUDGETS", (1_500, 6_000))
+    monkeypatch.setattr(rates, "METHODS", ("rsdfm", "dhd"))
+    monkeypatch.setattr(budget, "BUDGETS", (1_500,))
+    monkeypatch.setattr(entropy, "CELLS", (20, 60))
+    monkeypatch.setattr(disturbances, "METHODS", ("single", "rsdfm"))
+    few = {"loss": {"1": Case(("single", "rsdfm"), disturb="loss=1")}}
+    monkeypatch.setattr(disturbances, "AXES", few)
+    rows = {"single": {"iou_long": 0.5}, "rsdfm": {"iou_long": 0.6}}
+    monkeypatch.setattr(disturbances, "_fleet", lambda *a: rows)  # these simulate scenes
+    monkeypatch.setattr(disturbances, "_altitudes", lambda *a: {"30": rows})
+    return PaintedBench()
+
+
+@pytest.mark.parametrize(
+    "section",
+    [standard.SECTION, rates.SECTION, entropy.SECTION, budget.SECTION, disturbances.SECTION],
+    ids=lambda s: s.name,
+)
+def test_a_section_measures_what_it_shows(section: Section, bench: PaintedBench, tmp_path: Path) -> None:
+    store = Store(tmp_path / "results.json", {"weights_sha256": "0"})
+    section.run(bench, store)
+    assert store.units and "|---" in section.tables(store.units)
+    section.figures(store.units, tmp_path)
+    if section is disturbances.SECTION:  # nothing arrives: no collaboration, no harm
+        assert disturbances.gain(store.units["loss"]["1"]) == 0.0
+    if section is rates.SECTION:
+        assert store.units["6000"]["dhd"]["bytes_per_frame"] > store.units["1500"]["dhd"]["bytes_per_frame"]
+    if section is budget.SECTION:
+        sent = store.units["seed 7"]["rsdfm"]["1500"]
+        assert [len(frames) for frames in sent] == [PaintedScene.frames] * UAVS
