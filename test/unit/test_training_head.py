@@ -111,6 +111,15 @@ def test_what_cannot_be_trained_is_refused_with_a_cure(
         train(config_path, tmp_path / "out", *words)
 
 
+@pytest.mark.usefixtures("flat")
+def test_a_head_is_not_trained_by_several_processes(
+    config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RsdfmError, match="without torchrun"):
+        train(config_path, tmp_path / "out", "--head", "layout", "--freeze-trunk", "--init", "x")
+
+
 def test_a_data_set_without_layouts_is_named(
     config_path: Path, donor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

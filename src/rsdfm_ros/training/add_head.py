@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,8 @@ def _checked(args: argparse.Namespace) -> str:
             "--head trains on a frozen trunk: add --freeze-trunk; to train it together with the trunk, name it under "
             "`heads:` of the model configuration instead"
         )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RsdfmError("--head trains in one process, which is enough for it: start it without torchrun")
     if args.init is None:
         raise RsdfmError("--head needs the model whose trunk it learns on: add --init MODEL")
     return name
