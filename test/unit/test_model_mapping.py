@@ -56,6 +56,12 @@ def test_the_absolute_lift_does_not_know_the_ground() -> None:
     assert cells_of(T, GroundPlane(), config).shape[1] == 3
 
 
+def test_half_precision_of_the_network_is_not_that_of_the_geometry() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = cells_of(oblique_camera())
+    assert torch.equal(mixed, cells_of(oblique_camera()))
+
+
 def test_large_map_coordinates_lose_no_precision() -> None:
     T = oblique_camera()
     moved = T.copy()

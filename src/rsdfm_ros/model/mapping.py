@@ -44,7 +44,9 @@ def lift_cells(
     v = (torch.arange(h // stride, device=device, dtype=torch.float32) + 0.5) * stride
     vv, uu = torch.meshgrid(v, u, indexing="ij")
     pixels = torch.stack([uu.reshape(-1), vv.reshape(-1), torch.ones_like(uu).reshape(-1)])
-    rays = (T_map_camera[:, :3, :3] @ torch.linalg.inv(K)).to(torch.float32) @ pixels  # (V, 3, N)
+    # Never in bfloat16, which autocast would choose: its three digits moved cells by half a metre and more.
+    with torch.autocast(device.type, enabled=False):
+        rays = (T_map_camera[:, :3, :3] @ torch.linalg.inv(K)).to(torch.float32) @ pixels  # (V, 3, N)
     # Shift into the window in double precision: map coordinates may be large.
     origin = torch.tensor([window.i0, window.j0], device=device, dtype=torch.float64) * window.cell_size
     start = (T_map_camera[:, :2, 3] - origin).to(torch.float32) / window.cell_size
@@ -69,7 +71,7 @@ def _bin_depths(
             yield torch.full_like(rays[:, 0], bin_m if bin_m <= config.max_depth_m else torch.nan)
         return
     normal = torch.tensor(plane.normal, device=rays.device, dtype=torch.float32)
-    descent = -(normal @ rays)
+    descent = -(normal[:, None] * rays).sum(dim=1)
     centre = T_map_camera[:, :3, 3]
     height = (centre @ normal.double() - plane.offset).to(torch.float32)[:, None]  # (V, 1)
     ground = height / descent
