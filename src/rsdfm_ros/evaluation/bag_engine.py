@@ -28,6 +28,7 @@ from rsdfm_ros.evaluation.bytes import FRAME_ID, feature_message
 from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.evaluation.task_messages import percent_of, published_boxes, published_tracks
+from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.model.history import History
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.wire.budget import BudgetConfig, BudgetController
@@ -78,6 +79,7 @@ class Engine:
     def __init__(
         self, perception: Perception, sensors: Sensors, options: EngineOptions, pool: ThreadPoolExecutor
     ) -> None:
+        perception = perception.on_ground(GroundPlane(offset=options.ground_height_m))
         self.perception, self.sensors, self.options = perception, sensors, options
         self.rejects: Counter[str] = Counter()
         self.packets_lost = 0
@@ -129,12 +131,11 @@ class Engine:
             return ()
 
     def _encode(self, name: str, views: Sequence[CameraView], stamp_ns: int) -> tuple[AgentBev, Sent]:
-        model, height = self.perception, self.options.ground_height_m
+        model = self.perception
         # torch wants memory that it could write to; a picture may be a view of the message's bytes.
         pictures = [np.require(v.image, requirements="W") for v in views]
         bevs = [
-            model.perceive(p, v.K, v.T_map_camera, v.covariance, height)
-            for p, v in zip(pictures, views, strict=True)
+            model.perceive(p, v.K, v.T_map_camera, v.covariance) for p, v in zip(pictures, views, strict=True)
         ]
         bev = model.combine(bevs)
         uav = self._uavs[name]

@@ -21,6 +21,7 @@ from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.convert_features import fused_to_message
 from rsdfm_ros.nodes.diagnostics import Status, peer_status
+from rsdfm_ros.nodes.ground_source import GroundSource
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.listening import FEATURES, Listening
@@ -66,6 +67,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         )
         self._newest_ns: int | None = None
         self._inbox: Inbox | None = None
+        self._ground: GroundSource | None = None
         self._expected = Expected()
         self._fused: Any = None
         self._contributors: Any = None
@@ -98,6 +100,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             )
 
     def configure(self) -> None:
+        self._ground = GroundSource(self) if self.own_from_topic else None
         self._contributors = self.create_publisher(Image, "bev/contributors", qos.outputs())
         self._fused = self.create_publisher(FusedBev, "bev/fused", qos.fused())
 
@@ -112,7 +115,8 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._make_inbox()
         self._listening = Listening(self, self._lock, self._on_packet, self._waiting.check, self._forget)
         self._listening.look()
-        if self.own_from_topic:
+        if self._ground is not None:
+            self._ground.subscribe()
             self.expect(FEATURES, "own features")
 
     def deactivate(self) -> None:
@@ -134,6 +138,8 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._listening.look()
 
     def clear(self) -> None:
+        if self._ground is not None:
+            self._ground.clear()
         with self._lock:
             self._waiting.stop()
             if self._inbox is not None:
@@ -223,8 +229,9 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             model = self._model
             frame = self._inbox.newest(self.agent, stamp_ns, 0.0) if self._inbox is not None else None
         if frame is not None and model is not None:
-            own = self._decode(frame, model)
-            self.take_own(OwnFeatures(stamp_ns, frame.first.frame, own, arrived_s, model.region))
+            ground = self._ground.known(stamp_ns) if self._ground is not None else model.ground
+            own = self._decode(frame, model.on_ground(ground))
+            self.take_own(OwnFeatures(stamp_ns, frame.first.frame, own, arrived_s, model.region, ground))
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -255,6 +262,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             return
         # The maps of one fusion lie on the region that the own picture was mapped to.
         model = model if own.region is None else model.at(own.region)
+        model = model if own.ground is None else model.on_ground(own.ground)
         start = monotonic()
         maps, ages = self._peer_maps(own.stamp_ns, model)
         decoded = monotonic()
@@ -269,6 +277,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             ages_s=(0.0, *ages.values()),
             arrived_s=own.arrived_s,
             region=model.region,
+            ground=own.ground,
         )
         self.health.fused(ages)
         stages = {"decode": decoded - start, "fuse": monotonic() - decoded}

@@ -17,6 +17,7 @@ from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.camera_inputs import CameraInputs, input_config
 from rsdfm_ros.nodes.convert_features import packets_to_messages
 from rsdfm_ros.nodes.diagnostics import features_status
+from rsdfm_ros.nodes.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.handover import OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.model import SharedModel, at_region, check_region
@@ -52,11 +53,13 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def check(self, settings: EncoderSettings) -> None:
         check_region(settings.region_m, self._model)
         input_config(settings, self.agent)
+        fixed_ground(settings)
 
     def configure(self) -> None:
         s = self.settings
         self.budget = BudgetController(s.budget_bytes)
         self._inputs = CameraInputs(self, self.agent, self._take)
+        self._ground = GroundSource(self, takes_range=True)
         self._path = self.create_publisher(Path, "path", qos.outputs())
         self._track = CameraTrack(s.frame_id)
         profile = qos.features(
@@ -69,6 +72,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self._model = at_region(self._model, self.settings.region_m)
         assert self._inputs is not None
         self._inputs.subscribe()
+        self._ground.subscribe()
         self.ready = True
 
     def deactivate(self) -> None:
@@ -88,6 +92,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def clear(self) -> None:
         if self._inputs is not None:
             self._inputs.clear()
+            self._ground.clear()
             self._track.clear()
 
     def _take(self, matched: Matched) -> None:
@@ -104,8 +109,13 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         if not views:
             return
         decoded = monotonic()
-        ground = self.settings.ground_height_m
-        maps = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance, ground) for v in views]
+        ground = self._ground.ground(matched.stamp_ns, views[0].T_map_camera[:3, 3])
+        if ground is None:
+            age_s = self.settings.ground_max_age_s
+            self.reject("ground_unknown", f"no height of the ground within {age_s} s of a picture")
+            return
+        model = model.on_ground(ground)
+        maps = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance) for v in views]
         bev = model.combine(maps)
         perceived = monotonic()
         self._send(model, bev, matched.stamp_ns, frame, views[0])
@@ -118,7 +128,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             "compress": monotonic() - perceived,
         }
         self.publish_processing_time(matched.stamp_ns, stages, matched.arrived_s)
-        own = OwnFeatures(matched.stamp_ns, frame, bev, matched.arrived_s, model.region)
+        own = OwnFeatures(matched.stamp_ns, frame, bev, matched.arrived_s, model.region, ground)
         for listener in self.listeners:
             listener(own)
 

@@ -9,20 +9,21 @@ from typing import Any
 @dataclass(frozen=True)
 class OwnFeatures:
     """A picture mapped to bird's-eye view. bev: AgentBev · arrived_s: steady clock when the picture arrived · region:
-    Window that the map lies on, None for the model's own."""
+    Window that the map lies on, None for the model's own · ground: Ground that it was mapped on, None: not known."""
 
     stamp_ns: int
     frame: int
     bev: Any
     arrived_s: float
     region: Any = None
+    ground: Any = None
 
 
 @dataclass(frozen=True)
 class Fused:
     """Own and peers' features at one instant. collaborative, single: FusedMap with and without peers ·
-    contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region: as in OwnFeatures · shared:
-    what one head leaves for the next one, so that nothing is computed twice."""
+    contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region, ground: as in OwnFeatures ·
+    shared: what one head leaves for the next one, so that nothing is computed twice."""
 
     stamp_ns: int
     frame: int
@@ -32,4 +33,5 @@ class Fused:
     ages_s: tuple[float, ...]
     arrived_s: float
     region: Any = None
+    ground: Any = None
     shared: dict[str, Any] = field(default_factory=dict)
