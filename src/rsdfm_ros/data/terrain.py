@@ -14,8 +14,6 @@ import numpy as np
 from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.geometry.height_grid import MAX_NODES, GroundError, HeightGrid
 
-FOLDER = "terrain"
-"""Where a dataset keeps the grids of its scenes, as <scene name>.npz."""
 _NUMBERS = ("x0", "y0", "cell_m")
 _HEADER_BYTES = 4096
 
@@ -56,7 +54,7 @@ def scene_ground(dataset: Dataset, scene: int) -> HeightGrid | None:
 
     Raises: GroundError for a damaged file.
     """
-    path = dataset.path / FOLDER / f"{dataset.scenes[scene].name}.npz"
+    path = dataset.path / "maps" / f"{dataset.scenes[scene].name}_dem.npz"
     return load_height_grid(path) if path.is_file() else None
 
 

@@ -18,6 +18,7 @@ from rsdfm_ros.evaluation.methods import METHODS, Method
 from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area
 from rsdfm_ros.evaluation.protocol import scored_frames
 from rsdfm_ros.evaluation.step import SoloHistory, Step, mirrored
+from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.perception import Perception
 
@@ -32,6 +33,9 @@ class SceneSource(Protocol):
     @property
     def frames(self) -> int:
         """How many frames there are."""
+
+    def ground(self) -> Ground | None:
+        """The ground of the scene, where it is not that of the model."""
 
     def load(self, k: int) -> WorldFrame:
         """Frame k with pictures."""
@@ -90,7 +94,9 @@ def evaluate_scene(
     on_frame: Callable[[], None] = lambda: None,
     watch: Watch | None = None,
 ) -> dict[str, MethodScore]:
-    """Figures of every method over one scene; `on_frame` is called after each frame."""
+    """Figures of every method over one scene, on its terrain if it has one; `on_frame` is called after each frame."""
+    terrain = scene.ground()
+    perception = perception if terrain is None else perception.on_ground(terrain)
     methods = make_methods(perception, settings)
     disturbance = settings.disturbance
     senders = _Senders(perception, settings, pool, methods)

@@ -101,16 +101,11 @@ class Perception(Exchange):
         K (3, 3) belongs to the picture as given; it is resized, and K with it, to the model's input. ground_height_m:
         level ground at that height instead of `ground`.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise RsdfmError(f"expected an RGB image (H, W, 3) of uint8, got {image.shape} {image.dtype}")
-        size = (self.config.image_height, self.config.image_width)
-        scaled = scaled_intrinsics(K, (image.shape[0], image.shape[1]), size)
-        if image.shape[:2] != size:
-            image = np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
+        pictures, scaled = self._resized(image, K)
         pose, ground = np.asarray(T_map_camera, np.float64), self._ground(ground_height_m)
         with torch.autocast(**self._autocast):
             maps, visible, _ = self.model.map_views(
-                normalise_images(torch.from_numpy(image[None]).to(self.device)),
+                pictures,
                 torch.from_numpy(scaled[None]).to(self.device),
                 torch.from_numpy(pose[None].copy()).to(self.device),
                 ground=ground,
@@ -118,6 +113,27 @@ class Perception(Exchange):
             )
         sigma = self._sigma(pose, covariance, ground)
         return AgentBev(maps[0].float(), visible[0, 0], sigma)
+
+    @torch.inference_mode()
+    def bins_of(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability (h, w, D + 1) of every bin of the lift, and of "nothing", at every pixel of the encoder's output,
+        which is ENCODER_STRIDE times smaller than the model's input."""
+        pictures, _ = self._resized(image, np.eye(3))
+        with torch.autocast(**self._autocast):
+            _, logits = self.model.encoder(pictures)
+        return np.asarray(torch.softmax(logits[0].float(), dim=0).permute(1, 2, 0).cpu().numpy())
+
+    def _resized(
+        self, image: NDArray[np.uint8], K: NDArray[np.float64]
+    ) -> tuple[Tensor, NDArray[np.float64]]:
+        """A picture as the encoder wants it, and the intrinsics that then belong to it."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise RsdfmError(f"expected an RGB image (H, W, 3) of uint8, got {image.shape} {image.dtype}")
+        size = (self.config.image_height, self.config.image_width)
+        scaled = scaled_intrinsics(K, (image.shape[0], image.shape[1]), size)
+        if image.shape[:2] != size:
+            image = np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
+        return normalise_images(torch.from_numpy(image[None]).to(self.device)), scaled
 
     @torch.inference_mode()
     def combine(self, views: Sequence[AgentBev]) -> AgentBev:
