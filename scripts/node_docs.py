@@ -73,7 +73,11 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"cameras": ["front"]},
         {"pose_type": "pose"},
         {"pose_type": "odometry"},
+        {"ground_model": "topic"},
+        {"ground_model": "range"},
     ),
+    "collaboration_node": ({"ground_model": "topic"},),
+    "detection_head_node": ({"ground_model": "topic"},),
 }
 COMMON = ("/diagnostics", "debug/processing_time")
 """What every node publishes; said once."""

@@ -12,6 +12,7 @@ from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene
+from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.perception import Perception
@@ -41,6 +42,9 @@ class PaintedScene:
 
     number = 7
     frames = 8
+
+    def ground(self) -> Ground | None:
+        return None
 
     def load(self, k: int, shift: int = 0) -> WorldFrame:
         K = np.array([[44.0, 0.0, 32.0], [0.0, 44.0, 32.0], [0.0, 0.0, 1.0]])

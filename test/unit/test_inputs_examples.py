@@ -95,8 +95,7 @@ def test_the_page_names_every_encoding_pose_type_reason_and_parameter() -> None:
     for reason in reasons:
         assert f"`{reason}`" in PAGE, reason
     for field in dataclasses.fields(InputSettings):
-        if field.name != "ground_height_m":
-            assert f"`{field.name}" in PAGE, field.name
+        assert f"`{field.name}" in PAGE, field.name
 
 
 def test_the_settings_of_the_node_are_those_of_the_inputs() -> None:

@@ -52,7 +52,7 @@ def test_usage_lists_the_topics_that_the_running_node_has(executable: str) -> No
     docs = documented()[executable]
     # The pages about composed and optional things name a topic where it is made for the first time.
     extra = {"camera/image_raw/compressed", "<camera>/image_raw", "<camera>/camera_info", "/tf", "/tf_static"}
-    extra |= {"single/detections_3d"}
+    extra |= {"single/detections_3d", "ground/height", "ground/range"}
     if executable == "uav_node":
         extra |= {"bev/features"}
     assert docs["out"] <= published and docs["in"] <= subscribed

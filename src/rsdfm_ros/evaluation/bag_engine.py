@@ -26,13 +26,14 @@ from rsdfm_ros.evaluation.bag_sender import Sender, Sent
 from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.evaluation.task_messages import percent_of, published_boxes, published_tracks
+from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.history import History
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.model.solo import Solo, SoloHistory
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.inbox import Envelope, Inbox, InboxLimits, PeerFrame, features_of, reason_of
+from rsdfm_ros.wire.inbox import Envelope, Inbox, InboxLimits, PeerFrame, reason_of, recalled_features
 from rsdfm_ros.wire.packet import Expected
 
 
@@ -66,6 +67,7 @@ class _Own:
 class _Decoded:
     """A peer's frame, decoded at most once however many receive it."""
 
+    before: PeerFrame | None
     lock: threading.Lock = field(default_factory=threading.Lock)
     bev: AgentBev | None = None
     error: WireError | None = None
@@ -77,6 +79,7 @@ class Engine:
     def __init__(
         self, perception: Perception, sensors: Sensors, options: EngineOptions, pool: ThreadPoolExecutor
     ) -> None:
+        perception = perception.on_ground(GroundPlane(offset=options.ground_height_m))
         self.perception, self.sensors, self.options = perception, sensors, options
         self.rejects: Counter[str] = Counter()
         self.packets_lost = 0
@@ -118,7 +121,8 @@ class Engine:
         frames = {n: self._peers(n, instant.stamp_ns) for n in names}
         for found in frames.values():
             for _, frame in found:
-                decoded.setdefault(id(frame), _Decoded())
+                if id(frame) not in decoded:
+                    decoded[id(frame)] = _Decoded(self._inbox.before(frame, self.options.max_age_s))
 
         def answer(name: str) -> UavAnswer:
             size, packets = sizes.get(name, (0, 0))
@@ -136,12 +140,11 @@ class Engine:
             return ()
 
     def _encode(self, name: str, views: Sequence[CameraView], stamp_ns: int) -> tuple[_Own, Sent]:
-        model, height = self.perception, self.options.ground_height_m
+        model = self.perception
         # torch wants memory that it could write to; a picture may be a view of the message's bytes.
         pictures = [np.require(v.image, requirements="W") for v in views]
         bevs = [
-            model.perceive(p, v.K, v.T_map_camera, v.covariance, height)
-            for p, v in zip(pictures, views, strict=True)
+            model.perceive(p, v.K, v.T_map_camera, v.covariance) for p, v in zip(pictures, views, strict=True)
         ]
         bev = model.combine(bevs)
         uav, first = self._uavs[name], views[0]
@@ -187,13 +190,17 @@ class Engine:
                 raise shared.error
             if shared.bev is None:
                 try:
-                    features = features_of(frame, self._expected)
+                    found = recalled_features(frame, shared.before, self._expected)
                 except WireError as error:
                     shared.error = error
                     raise
-                first, height = frame.first, self.options.ground_height_m
+                first = frame.first
                 shared.bev = self.perception.decompress(
-                    features, first.T_map_camera, first.covariance, height
+                    found.frame,
+                    first.T_map_camera,
+                    first.covariance,
+                    stale=found.stale,
+                    stale_s=found.stale_s,
                 )
             return shared.bev
 
@@ -220,8 +227,9 @@ class Engine:
             age_s = (stamp_ns - first.stamp_ns) / 1e9
             views.append(View(bev, first.T_map_camera, first.covariance, frame.boxes, age_s, peer))
         uav.sender.peers_late = any(v.age_s > 0 for v in views)
-        height = self.options.ground_height_m
-        ready = prepare(own.view, views, model.window, self._care, own.solo.boxes, ground_height_m=height)
+        ready = prepare(
+            own.view, views, model.window, self._care, own.solo.boxes, ground_height_m=model.level_m
+        )
         ages = {v.name: v.age_s for v in ready.peers}
         together = model.fuse(ready.own.bev, [v.bev for v in ready.peers], list(ages.values()))
         fused = FusedPair(stamp_ns, together, own.solo.fused())

@@ -13,7 +13,7 @@ from rsdfm_ros.evaluation.bytes import FRAME_ID, feature_message
 from rsdfm_ros.model.perception import AgentBev, Perception
 from rsdfm_ros.model.solo import Solo
 from rsdfm_ros.wire.boxes import boxes_within, encode_boxes
-from rsdfm_ros.wire.budget import BudgetConfig, BudgetController
+from rsdfm_ros.wire.budget import BudgetConfig, BudgetController, fitted
 from rsdfm_ros.wire.header import Band, band_of
 from rsdfm_ros.wire.inbox import Envelope
 from rsdfm_ros.wire.packet import encode_frame
@@ -40,16 +40,15 @@ class Sender:
         """The packets of a picture. view: the one whose pose travels."""
         model, frame = self._perception, self._frame
         self._frame += 1
-        features = model.compress(bev, self._budget.cells())
+        plan = self._budget.plan()
+        features = fitted(model.compress(bev, plan.cells), plan)
         packets = encode_frame(features, self._options.max_packet_bytes, fingerprint=model.fingerprint)
-        high = [band_of(p) is Band.HIGH for p in packets]
+        kinds = [int(band_of(p) is Band.HIGH) for p in packets]
         boxes = solo.boxes() if packets and self._sends_boxes(view) else None
         if boxes is not None:
-            packets, high = (
-                [*packets, encode_boxes(boxes, boxes_within(self._options.budget_bytes))],
-                [*high, False],
-            )
-        envelopes, sizes = [], [0, 0]
+            packets = [*packets, encode_boxes(boxes, boxes_within(self._options.budget_bytes))]
+            kinds = [*kinds, 2]
+        envelopes, sizes = [], [0, 0, 0]
         for index, payload in enumerate(packets):
             raw = feature_message(
                 payload,
@@ -62,9 +61,11 @@ class Sender:
                 T_map_camera=view.T_map_camera,
                 covariance=view.covariance,
             )
-            sizes[high[index]] += len(raw)
+            sizes[kinds[index]] += len(raw)
             envelopes.append((self._envelope(raw), payload))
-        self._budget.sent(*sizes, len(features.high_cell))
+        low, high, other = sizes
+        tiles, cells = len(features.tiles), len(features.high_cell)
+        self._budget.sent(low, high, cells, tiles=tiles, other_bytes=other)
         return Sent(tuple(envelopes), sum(sizes))
 
     def _sends_boxes(self, view: CameraView) -> bool:

@@ -102,6 +102,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="instead: the spread of results (--json) of models that differ in their seed only, as a table",
     )
+    parser.add_argument(
+        "--mapping",
+        action="store_true",
+        help="judge the mapping instead: heights of pixels and places of objects' pixels against recorded depth "
+        "(--data simulated with --depth, or scenes rendered now), with the true height and with --fixed-height",
+    )
+    parser.add_argument(
+        "--fixed-height",
+        type=float,
+        default=50.0,
+        metavar="M",
+        help="with --mapping: the camera height that is believed for comparison (default %(default)s)",
+    )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
     parser.add_argument(
         "--calibrate",
@@ -127,6 +140,10 @@ def run(args: argparse.Namespace) -> int:
         from rsdfm_ros.evaluation.sweep_command import run_sweeps
 
         return run_sweeps(args, methods)
+    if args.mapping:
+        from rsdfm_ros.evaluation.mapping_command import run_mapping
+
+        return run_mapping(args)
     if args.plot is not None:
         raise RsdfmError("--plot draws sweeps: give --sweep too")
     perception = Perception.load(args.model, choose_device(args.device))

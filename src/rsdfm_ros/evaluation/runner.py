@@ -24,6 +24,7 @@ from rsdfm_ros.evaluation.metrics import MAIN_AREA, MetricAccumulator, Result, f
 from rsdfm_ros.evaluation.protocol import scored_frames
 from rsdfm_ros.evaluation.sights import Sights
 from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.heads.registry import needs_of
 from rsdfm_ros.model.perception import Perception
@@ -40,6 +41,9 @@ class SceneSource(Protocol):
     @property
     def frames(self) -> int:
         """How many frames there are."""
+
+    def ground(self) -> Ground | None:
+        """The ground of the scene, where it is not that of the model."""
 
     def load(self, k: int) -> WorldFrame:
         """Frame k with pictures."""
@@ -129,7 +133,7 @@ def evaluate_scene(
     on_frame: Callable[[], None] = lambda: None,
     watch: Watch | None = None,
 ) -> dict[str, MethodScore]:
-    """Figures of every method over one scene; `on_frame` is called after each frame."""
+    """Figures of every method over one scene, on its terrain if it has one; `on_frame` is called after each frame."""
     return evaluate_cases(perception, scene, [settings], pool, on_frame, watch)[0]
 
 
@@ -145,6 +149,8 @@ def evaluate_cases(
 
     Pictures are read and encoded once for all cases in which the UAVs believe in the same poses.
     """
+    terrain = scene.ground()
+    perception = perception if terrain is None else perception.on_ground(terrain)
     sights = Sights(perception, scene, pool)
     runs = [_Run(perception, scene, settings, pool, sights) for settings in cases]
     scored = scored_frames(scene.frames)

@@ -13,10 +13,12 @@ from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
 from rsdfm_ros.data.render import PARAMETERS_FILE, read_parameters
+from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.record import from_record
 
@@ -43,6 +45,10 @@ class DatasetScene:
         """The seed of the scene, or its place in the dataset."""
         seed = self.dataset.scenes[self.place].seed
         return self.place if seed is None else seed
+
+    def ground(self) -> HeightGrid | None:
+        """The terrain of the scene; None where the ground is the plane z = 0."""
+        return scene_ground(self.dataset, self.place)
 
     def load(self, k: int) -> WorldFrame:
         """Frame k with the pictures of the agents in use."""

@@ -1,9 +1,13 @@
-"""The ground prior: from a viewing ray to points at known heights above the local ground plane.
+"""The ground prior: from a viewing ray to points at known heights above the ground.
 
 algorithm: for a ray a (per unit of depth), a camera centre C and the plane n·X = c,
     H   = n·C − c            camera height over the ground
     d_g = −H / (n·a)         depth at which the ray meets the ground
     d_k = d_g (1 − h_k / H)  depth at which it is at height h_k: "relative depth" (RS-DFM, arXiv 2406.07032)
+Over terrain (height_grid.py), d_k is where the ray first comes down to h_k above it.
+
+A ground model is a plane or a grid of heights. Both know the ground below a position (`elevation`, `normals`) and the
+height of points above it (`height`): along the normal for a plane, vertically for a grid, the same where it is level.
 """
 
 from __future__ import annotations
@@ -13,7 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rsdfm_ros.geometry.height_grid import GroundError, HeightGrid, meet_terrain
+
 Array = NDArray[np.float64]
+
+LEAST_UPRIGHT = 0.5
+"""Smallest z of a plane's unit normal: beyond 60° it is no ground to fly over."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +36,39 @@ class GroundPlane:
         """Signed height (...) in metres of points (..., 3) above the plane."""
         return np.asarray(np.asarray(points, dtype=np.float64) @ np.asarray(self.normal) - self.offset)
 
+    def elevation(self, xy: ArrayLike) -> Array:
+        """z (...) in metres of the plane at map positions (..., 2)."""
+        across = np.asarray(xy, dtype=np.float64) @ np.asarray(self.normal[:2])
+        return np.asarray((self.offset - across) / self.normal[2])
+
+    def normals(self, xy: ArrayLike) -> Array:
+        """The normal (..., 3) at map positions (..., 2): everywhere the same."""
+        return np.broadcast_to(np.asarray(self.normal), (*np.shape(xy)[:-1], 3))
+
+
+Ground = GroundPlane | HeightGrid
+"""A ground model."""
+
+
+def sloped_plane(normal: tuple[float, float, float], height_m: float) -> GroundPlane:
+    """The plane with a normal of any length that passes the map's z axis at `height_m`. Raises: GroundError."""
+    n = np.asarray(normal, dtype=np.float64)
+    length = float(np.linalg.norm(n))
+    if not (np.isfinite(length) and length > 0 and n[2] / length >= LEAST_UPRIGHT):
+        raise GroundError(
+            f"the normal of the ground must point up, at most 60° off the vertical, got {tuple(map(float, n))}"
+        )
+    if not np.isfinite(height_m):
+        raise GroundError(f"the height of the ground must be finite, got {height_m}")
+    n /= length
+    return GroundPlane((float(n[0]), float(n[1]), float(n[2])), float(n[2] * height_m))
+
 
 def points_at_heights(
     rays: ArrayLike,
     centre: ArrayLike,
     heights: ArrayLike,
-    plane: GroundPlane,
+    ground: Ground,
     *,
     max_depth_m: float = 300.0,
     horizon_margin: float = 0.02,
@@ -45,8 +81,13 @@ def points_at_heights(
     a = np.asarray(rays, dtype=np.float64)
     C = np.asarray(centre, dtype=np.float64)
     h = np.asarray(heights, dtype=np.float64)
-    H = float(plane.height(C))
-    descent = -(a @ np.asarray(plane.normal))
+    if isinstance(ground, HeightGrid):
+        depth = meet_terrain(a, C, h, ground, max_depth_m, horizon_margin)
+        valid = np.isfinite(depth)
+        depth = np.where(valid, depth, 0.0)
+        return C + depth[..., None] * a[..., None, :], valid
+    H = float(ground.height(C))
+    descent = -(a @ np.asarray(ground.normal))
     below = descent > horizon_margin
     ground_depth = H / np.where(below, descent, 1.0)
     valid = (below & (ground_depth <= max_depth_m) & (H > 0))[..., None] & (h < H)
@@ -54,13 +95,22 @@ def points_at_heights(
     return C + depth[..., None] * a[..., None, :], valid
 
 
-def ground_shift(points: ArrayLike, centre: ArrayLike) -> Array:
+def surface(ground: Ground, xy: ArrayLike) -> tuple[Array, Array]:
+    """Points (..., 3) on the ground at map positions (..., 2), and the unit normals (..., 3) there."""
+    position = np.asarray(xy, dtype=np.float64)
+    points = np.concatenate([position, ground.elevation(position)[..., None]], axis=-1)
+    return points, ground.normals(position)
+
+
+def ground_shift(points: ArrayLike, centre: ArrayLike, normals: ArrayLike = (0.0, 0.0, 1.0)) -> Array:
     """How ground points move when the pose of the camera that sees them does: J (..., 2, 6) at points (..., 3).
 
     First order: with r = X − C, a rotation δθ about the map axes and a shift δC move the point at which the ray
-    meets the ground by δX = δC + δθ×r − r (δC + δθ×r)_z / r_z, so δX_xy = J (δC, δθ).
+    meets the ground, whose normal (..., 3) there is n, by δX = s − r (n·s)/(n·r) with s = δC + δθ×r, so δX_xy =
+    J (δC, δθ).
     """
     r = np.asarray(points, dtype=np.float64) - np.asarray(centre, dtype=np.float64)
+    n = np.asarray(normals, dtype=np.float64)
     zero, one = np.zeros(r.shape[:-1]), np.ones(r.shape[:-1])
     x, y, z = r[..., 0], r[..., 1], r[..., 2]
     # Rows: the three components of δC + δθ×r as linear functions of (δC, δθ).
@@ -72,19 +122,24 @@ def ground_shift(points: ArrayLike, centre: ArrayLike) -> Array:
         ],
         axis=-2,
     )
-    slope = r[..., :2] / np.where(np.abs(z) < 1e-6, -1e-6, z)[..., None]
-    return np.asarray(moved[..., :2, :] - slope[..., :, None] * moved[..., 2:, :])
+    # A ray that glances off or leaves the slope that it sees cannot be: the least that still looks down at it.
+    towards = np.minimum((r * n).sum(axis=-1), -1e-6)
+    slope = r[..., :2] / towards[..., None]
+    along = np.einsum("...a,...ab->...b", np.broadcast_to(n, r.shape), moved)
+    return np.asarray(moved[..., :2, :] - slope[..., :, None] * along[..., None, :])
 
 
-def position_sigma(points: ArrayLike, centre: ArrayLike, covariance: ArrayLike) -> Array:
+def position_sigma(
+    points: ArrayLike, centre: ArrayLike, covariance: ArrayLike, normals: ArrayLike = (0.0, 0.0, 1.0)
+) -> Array:
     """Standard deviation (...) in metres of ground points (..., 3) seen from a camera with pose covariance (6, 6).
 
     The root of the trace of the 2 × 2 covariance of :func:`ground_shift`. At 50 m height and 45°, 1° of pitch gives
-    1.75 m and 1 m of altitude gives 1.0 m.
+    1.75 m and 1 m of altitude gives 1.0 m. normals (..., 3): of the ground at the points.
     """
     cov = np.asarray(covariance, dtype=np.float64)
     if not cov.any():
         return np.zeros(np.shape(points)[:-1])
-    J = ground_shift(points, centre)
+    J = ground_shift(points, centre, normals)
     variance = np.einsum("...ia,ab,...ib->...", J, cov, J)
     return np.asarray(np.sqrt(np.maximum(variance, 0.0)))

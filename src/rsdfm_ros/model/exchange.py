@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.geometry.ground import position_sigma
+from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surface
 from rsdfm_ros.geometry.lattice import TILE_CELLS
 from rsdfm_ros.model.compression import LOW_BLOCK, top_cells
 from rsdfm_ros.model.device import autocast_arguments
@@ -42,6 +42,7 @@ class Exchange:
         self.manifest = manifest or {}
         self.config = model.config
         self.window = self.region = model.config.window
+        self.ground: Ground = GroundPlane()
         self.output_window = model.config.output_window
         self.thresholds = DEFAULT_THRESHOLDS | dict(self.manifest.get("thresholds", {}))
         self._tiles = self.window.tiles()
@@ -119,7 +120,7 @@ class Exchange:
         frame: FeatureFrame,
         T_map_camera: NDArray[np.float64],
         covariance: NDArray[np.float64] | None = None,
-        ground_height_m: float = 0.0,
+        ground_height_m: float | None = None,
         *,
         stale: NDArray[np.bool_] | None = None,
         stale_s: float = 0.0,
@@ -165,7 +166,7 @@ class Exchange:
                 torch.from_numpy(sent[None, None]).to(self.device),
                 seen[None, None],
             )
-        sigma = self._sigma(np.asarray(T_map_camera, np.float64), covariance, ground_height_m)
+        sigma = self._sigma(np.asarray(T_map_camera, np.float64), covariance, self._ground(ground_height_m))
         lag_s = None
         if stale is not None and stale.any():
             lag = np.zeros(self.window.shape, np.float32)
@@ -189,7 +190,7 @@ class Exchange:
         frame: DenseFrame,
         T_map_camera: NDArray[np.float64],
         covariance: NDArray[np.float64] | None = None,
-        ground_height_m: float = 0.0,
+        ground_height_m: float | None = None,
     ) -> AgentBev:
         """The map of a received dense frame; tiles outside the region are left out."""
         features = np.zeros((*self.window.shape, self.config.channels), np.float32)
@@ -203,17 +204,26 @@ class Exchange:
         return AgentBev(
             torch.from_numpy(np.ascontiguousarray(features.transpose(2, 0, 1))).to(self.device),
             torch.from_numpy(visible).to(self.device),
-            self._sigma(np.asarray(T_map_camera, np.float64), covariance, ground_height_m),
+            self._sigma(np.asarray(T_map_camera, np.float64), covariance, self._ground(ground_height_m)),
         )
 
+    @property
+    def level_m(self) -> float:
+        """Height of the ground in the middle of the region: what a correction of poses takes for level ground."""
+        x0, y0, x1, y1 = self.region.bounds
+        return float(self.ground.elevation(np.array([0.5 * (x0 + x1), 0.5 * (y0 + y1)])))
+
+    def _ground(self, height_m: float | None) -> Ground:
+        return self.ground if height_m is None else GroundPlane(offset=height_m)
+
     def _sigma(
-        self, pose: NDArray[np.float64], covariance: NDArray[np.float64] | None, ground_height_m: float
+        self, pose: NDArray[np.float64], covariance: NDArray[np.float64] | None, ground: Ground
     ) -> Tensor:
+        """Position uncertainty (H, W) in metres of the cells, at their height and slope of the ground."""
         if covariance is None or not np.any(covariance):
             return torch.zeros(self.window.shape, device=self.device)
-        xy = self.window.centres()
-        ground = np.concatenate([xy, np.full_like(xy[..., :1], ground_height_m)], axis=-1)
-        sigma = position_sigma(ground, pose[:3, 3], covariance).clip(0.0, MAX_SIGMA_M)
+        points, normals = surface(ground, self.window.centres())
+        sigma = position_sigma(points, pose[:3, 3], covariance, normals).clip(0.0, MAX_SIGMA_M)
         return torch.from_numpy(sigma.astype(np.float32)).to(self.device)
 
     def _places(

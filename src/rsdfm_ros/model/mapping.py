@@ -17,9 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rsdfm_ros.geometry.ground import GroundPlane
+from rsdfm_ros.geometry.ground import Ground
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.terrain import terrain_depths
 
 _HORIZON_MARGIN = 0.02
 
@@ -30,7 +32,7 @@ def lift_cells(
     stride: int,
     K: Tensor,
     T_map_camera: Tensor,
-    plane: GroundPlane,
+    ground: Ground,
     window: Window,
 ) -> Tensor:
     """Flat cell index (V, N, D) int32 in `window` of every pixel and bin; ni·nj stands for "nowhere".
@@ -54,7 +56,7 @@ def lift_cells(
     nowhere = float(window.ni * window.nj)
     cells = torch.empty((*rays.shape[::2], len(config.bins)), device=device, dtype=torch.int32)
     # One bin at a time: every step then works on arrays that stay in the cache. NaN is inside of nothing.
-    for k, depth in enumerate(_bin_depths(config, rays, T_map_camera, plane)):
+    for k, depth in enumerate(_bin_depths(config, rays, T_map_camera, ground)):
         i = (depth * step[:, 0]).add_(start[:, :1]).floor_()
         j = (depth * step[:, 1]).add_(start[:, 1:]).floor_()
         inside = (i >= 0).logical_and_(i < window.ni).logical_and_(j >= 0).logical_and_(j < window.nj)
@@ -62,23 +64,26 @@ def lift_cells(
     return cells
 
 
-def _bin_depths(
-    config: ModelConfig, rays: Tensor, T_map_camera: Tensor, plane: GroundPlane
-) -> Iterator[Tensor]:
+def _bin_depths(config: ModelConfig, rays: Tensor, T_map_camera: Tensor, ground: Ground) -> Iterator[Tensor]:
     """Depth (V, N) along the rays (V, 3, N) of one bin after the other; NaN where there is none."""
     if config.lift == "absolute":
         for bin_m in config.bins:
             yield torch.full_like(rays[:, 0], bin_m if bin_m <= config.max_depth_m else torch.nan)
         return
-    normal = torch.tensor(plane.normal, device=rays.device, dtype=torch.float32)
+    if isinstance(ground, HeightGrid):
+        yield from terrain_depths(
+            ground, rays, T_map_camera, config.bins, config.max_depth_m, _HORIZON_MARGIN
+        )
+        return
+    normal = torch.tensor(ground.normal, device=rays.device, dtype=torch.float32)
     descent = -(normal[:, None] * rays).sum(dim=1)
     centre = T_map_camera[:, :3, 3]
-    height = (centre @ normal.double() - plane.offset).to(torch.float32)[:, None]  # (V, 1)
-    ground = height / descent
-    reached = (descent > _HORIZON_MARGIN) & (height > 0) & (ground <= config.max_depth_m)
-    ground = ground.where(reached, torch.nan)
+    height = (centre @ normal.double() - ground.offset).to(torch.float32)[:, None]  # (V, 1)
+    to_ground = height / descent
+    reached = (descent > _HORIZON_MARGIN) & (height > 0) & (to_ground <= config.max_depth_m)
+    to_ground = to_ground.where(reached, torch.nan)
     for bin_m in config.bins:
-        yield ground * (1.0 - bin_m / height).where(bin_m < height, torch.nan)
+        yield to_ground * (1.0 - bin_m / height).where(bin_m < height, torch.nan)
 
 
 class _SparseLift(torch.autograd.Function):

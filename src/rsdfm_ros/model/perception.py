@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.camera import scaled_intrinsics
-from rsdfm_ros.geometry.ground import GroundPlane
+from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import normalise_images
@@ -73,6 +73,14 @@ class Perception(Exchange):
         other._tiles = other.window.tiles()
         return other
 
+    def on_ground(self, ground: Ground) -> Perception:
+        """The same weights over another ground, on which maps are made and boxes stand; the default is z = 0."""
+        if ground is self.ground:
+            return self
+        other = copy.copy(self)
+        other.ground = ground
+        return other
+
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Perception:
         """The same weights with some of the thresholds replaced."""
         other = copy.copy(self)
@@ -86,29 +94,46 @@ class Perception(Exchange):
         K: NDArray[np.float64],
         T_map_camera: NDArray[np.float64],
         covariance: NDArray[np.float64] | None = None,
-        ground_height_m: float = 0.0,
+        ground_height_m: float | None = None,
     ) -> AgentBev:
         """Encoder and mapping: an RGB picture (H, W, 3) with intrinsics and pose → the agent's map.
 
-        K (3, 3) belongs to the picture as given; it is resized, and K with it, to the model's input.
+        K (3, 3) belongs to the picture as given; it is resized, and K with it, to the model's input. ground_height_m:
+        level ground at that height instead of `ground`.
         """
+        pictures, scaled = self._resized(image, K)
+        pose, ground = np.asarray(T_map_camera, np.float64), self._ground(ground_height_m)
+        with torch.autocast(**self._autocast):
+            maps, visible, _ = self.model.map_views(
+                pictures,
+                torch.from_numpy(scaled[None]).to(self.device),
+                torch.from_numpy(pose[None].copy()).to(self.device),
+                ground=ground,
+                window=self.window,
+            )
+        sigma = self._sigma(pose, covariance, ground)
+        return AgentBev(maps[0].float(), visible[0, 0], sigma)
+
+    @torch.inference_mode()
+    def bins_of(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability (h, w, D + 1) of every bin of the lift, and of "nothing", at every pixel of the encoder's output,
+        which is ENCODER_STRIDE times smaller than the model's input."""
+        pictures, _ = self._resized(image, np.eye(3))
+        with torch.autocast(**self._autocast):
+            _, logits = self.model.encoder(pictures)
+        return np.asarray(torch.softmax(logits[0].float(), dim=0).permute(1, 2, 0).cpu().numpy())
+
+    def _resized(
+        self, image: NDArray[np.uint8], K: NDArray[np.float64]
+    ) -> tuple[Tensor, NDArray[np.float64]]:
+        """A picture as the encoder wants it, and the intrinsics that then belong to it."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise RsdfmError(f"expected an RGB image (H, W, 3) of uint8, got {image.shape} {image.dtype}")
         size = (self.config.image_height, self.config.image_width)
         scaled = scaled_intrinsics(K, (image.shape[0], image.shape[1]), size)
         if image.shape[:2] != size:
             image = np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
-        pose = np.asarray(T_map_camera, np.float64)
-        with torch.autocast(**self._autocast):
-            maps, visible, _ = self.model.map_views(
-                normalise_images(torch.from_numpy(image[None]).to(self.device)),
-                torch.from_numpy(scaled[None]).to(self.device),
-                torch.from_numpy(pose[None].copy()).to(self.device),
-                plane=GroundPlane(offset=ground_height_m),
-                window=self.window,
-            )
-        sigma = self._sigma(pose, covariance, ground_height_m)
-        return AgentBev(maps[0].float(), visible[0, 0], sigma)
+        return normalise_images(torch.from_numpy(image[None]).to(self.device)), scaled
 
     @torch.inference_mode()
     def combine(self, views: Sequence[AgentBev]) -> AgentBev:
@@ -169,11 +194,17 @@ class Perception(Exchange):
 
     @torch.inference_mode()
     def detect(self, history: Sequence[FusedMap]) -> Detections:
-        """3D boxes from a history of fused maps, newest last."""
+        """3D boxes in the map frame from a history of fused maps, newest last.
+
+        The network knows heights above the ground; the ground's own height at the middle of a box is added to its z.
+        """
         head = self._head("detection")
         assert isinstance(head, DetectionHead)
         threshold, window = self.thresholds["detection"], self.window
         found = head.decode(self._outputs(head, history), threshold=threshold, window=window)
+        on_ground = found.centres.copy()
+        on_ground[:, 2] += self.ground.elevation(on_ground[:, :2])
+        found = replace(found, centres=on_ground)
         return found if self.region == window else crop_detections(found, self.region)
 
     @torch.inference_mode()

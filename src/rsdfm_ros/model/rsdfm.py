@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsdfm_ros.geometry.ground import GroundPlane
+from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.compression import Compression
 from rsdfm_ros.model.config import ModelConfig
@@ -49,7 +49,7 @@ class RSDFM(nn.Module):
         K: Tensor,
         T_map_camera: Tensor,
         *,
-        plane: GroundPlane = GroundPlane(),
+        ground: Ground = GroundPlane(),
         window: Window | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Stages 1 and 2: views → BEV maps on the lattice.
@@ -61,7 +61,7 @@ class RSDFM(nn.Module):
         fine = (window or cfg.window).refined(cfg.subcells)
         features, logits = self.encoder(images)
         size = (int(images.shape[2]), int(images.shape[3]))
-        cells = lift_cells(cfg, size, ENCODER_STRIDE, K, T_map_camera, plane, fine)
+        cells = lift_cells(cfg, size, ENCODER_STRIDE, K, T_map_camera, ground, fine)
         alpha = torch.softmax(logits.float(), dim=1)[:, :-1].flatten(2).transpose(1, 2)  # (V, N, D)
         lifted = lift(features.permute(0, 2, 3, 1).flatten(1, 2), alpha, cells, fine)
         visible = seen_cells(lifted[..., -1].detach(), cfg.subcells, VISIBLE_MASS)[:, None]

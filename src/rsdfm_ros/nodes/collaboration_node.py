@@ -22,6 +22,7 @@ from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.convert_features import fused_to_message
 from rsdfm_ros.nodes.diagnostics import Status, peer_status
+from rsdfm_ros.nodes.ground_source import GroundSource
 from rsdfm_ros.nodes.handover import Fused, OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.interaction import PeerMap, fuse, interaction_status, note, own_features, prepared
@@ -36,7 +37,7 @@ from rsdfm_ros.nodes.settings import CollaborationSettings
 from rsdfm_ros.nodes.waiting import Waiting
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.inbox import Inbox, InboxLimits, PeerFrame, Refused, features_of, reason_of
+from rsdfm_ros.wire.inbox import Inbox, InboxLimits, PeerFrame, Refused, reason_of, recalled_features
 from rsdfm_ros.wire.packet import Expected
 
 MAX_MESSAGE_BYTES = 80_000
@@ -71,6 +72,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._newest_ns: int | None = None
         self._inbox: Inbox | None = None
         self._solo: SoloHistory | None = None
+        self._ground: GroundSource | None = None
         self._expected = Expected()
         self._fused: Any = None
         self._contributors: Any = None
@@ -105,6 +107,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             )
 
     def configure(self) -> None:
+        self._ground = GroundSource(self) if self.own_from_topic else None
         self._contributors = self.create_publisher(Image, "bev/contributors", qos.outputs())
         self._fused = self.create_publisher(FusedBev, "bev/fused", qos.fused())
 
@@ -120,7 +123,8 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._make_inbox()
         self._listening = Listening(self, self._lock, self._on_packet, self._waiting.check, self._forget)
         self._listening.look()
-        if self.own_from_topic:
+        if self._ground is not None:
+            self._ground.subscribe()
             self.expect(FEATURES, "own features")
 
     def deactivate(self) -> None:
@@ -145,6 +149,8 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._listening.look()
 
     def clear(self) -> None:
+        if self._ground is not None:
+            self._ground.clear()
         with self._lock:
             self._waiting.stop()
             if self._inbox is not None:
@@ -239,9 +245,10 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         history = self._solo
         if frame is None or model is None or history is None:
             return
-        height_m = self.settings.ground_height_m
-        bev = self._decode(frame, model, height_m)
-        self.take_own(own_features(frame, bev, model, history, arrived_s=arrived_s, ground_height_m=height_m))
+        ground = self._ground.known(stamp_ns) if self._ground is not None else model.ground
+        model = model.on_ground(ground)
+        bev = self._decode(frame, model)
+        self.take_own(own_features(frame, bev, model, history, arrived_s=arrived_s))
 
     # --- waiting --------------------------------------------------------------------------------------------------
 
@@ -272,6 +279,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             return
         # The maps of one fusion lie on the region that the own picture was mapped to.
         model = model if own.region is None else model.at(own.region)
+        model = model if own.ground is None else model.on_ground(own.ground)
         start = monotonic()
         peers = self._peer_maps(own, model)
         decoded = monotonic()
@@ -291,6 +299,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             arrived_s=own.arrived_s,
             region=model.region,
             solo=own.solo,
+            ground=own.ground,
         )
         self.health.fused(ages)
         stages = {"decode": decoded - start, "prepare": agreed - decoded, "fuse": monotonic() - agreed}
@@ -306,13 +315,12 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             if inbox is None:
                 return []
             listened = {p.name: p for p in self.peers}
-            found = [(n, inbox.newest(n, own.stamp_ns, max_age_s)) for n in inbox.peers if n in listened]
+            newest = [(n, inbox.newest(n, own.stamp_ns, max_age_s)) for n in inbox.peers if n in listened]
+            found = [(n, f, inbox.before(f, max_age_s)) for n, f in newest if f is not None]
         maps: list[PeerMap] = []
-        for name, frame in found:
-            if frame is None:
-                continue
+        for name, frame, before in found:
             try:
-                bev = self._decode(frame, model, own.ground_height_m)
+                bev = self._decode(frame, model, before)
                 maps.append(PeerMap(name, frame, bev, (own.stamp_ns - frame.first.stamp_ns) / 1e9))
             except WireError as error:
                 self._refuse(error, listened[name], own=False)
@@ -326,9 +334,12 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             dominant = fused.collaborative.dominant.cpu().numpy()[model.window.crop(model.region)]
             self.send(self._contributors, contributors_to_message(dominant, fused.stamp_ns, s.frame_id))
 
-    def _decode(self, frame: PeerFrame, model: Any, ground_height_m: float) -> Any:
-        features = features_of(frame, self._expected)
-        return model.decompress(features, frame.first.T_map_camera, frame.first.covariance, ground_height_m)
+    def _decode(self, frame: PeerFrame, model: Any, before: PeerFrame | None = None) -> Any:
+        found, first = recalled_features(frame, before, self._expected), frame.first
+        self.health.count("tiles_recalled", int(found.stale.sum()))
+        return model.decompress(
+            found.frame, first.T_map_camera, first.covariance, stale=found.stale, stale_s=found.stale_s
+        )
 
 
 def _deserialised(raw: bytes, name: str) -> FeaturePacket:

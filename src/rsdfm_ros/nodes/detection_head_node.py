@@ -13,10 +13,12 @@ from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.msg import ObjectArray
 from rsdfm_ros.nodes.base import run
 from rsdfm_ros.nodes.convert_tasks import boxes_to_message
+from rsdfm_ros.nodes.ground_source import GroundSource
 from rsdfm_ros.nodes.handover import Fused
 from rsdfm_ros.nodes.head_node import COLLABORATIVE, HeadNode
 from rsdfm_ros.nodes.markers import MarkerSet, box_markers
 from rsdfm_ros.nodes.optional import optional_module
+from rsdfm_ros.nodes.settings import DetectionHeadSettings
 from rsdfm_ros.nodes.vision import detections_from_objects
 
 
@@ -24,6 +26,7 @@ class DetectionHeadNode(HeadNode):
     """Publishes detections, as our own type and as vision_msgs, and markers of those that the model is sure of."""
 
     task = "detection"
+    settings_type = DetectionHeadSettings
 
     def configure(self) -> None:
         s = self.settings
@@ -31,7 +34,18 @@ class DetectionHeadNode(HeadNode):
             "vision_msgs.msg", s.publish_detections_3d, "publish_detections_3d"
         )
         self._markers = MarkerSet(s.frame_id)
+        self._ground = GroundSource(self) if self.fused_from_topic else None
         super().configure()
+
+    def activate(self) -> None:
+        super().activate()
+        if self._ground is not None:
+            self._ground.subscribe()
+
+    def clear(self) -> None:
+        super().clear()
+        if self._ground is not None:
+            self._ground.clear()
 
     def advertise(self, prefix: str) -> None:
         self.output(ObjectArray, f"{prefix}detections")
@@ -41,6 +55,10 @@ class DetectionHeadNode(HeadNode):
             self.output(MarkerArray, "markers")
 
     def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
+        ground = fused.ground
+        if ground is None and self._ground is not None:
+            ground = self._ground.known(fused.stamp_ns)
+        model = model if ground is None else model.on_ground(ground)
         alone = self._found_alone(prefix, maps, fused, model)
         found = model.detect(maps) if alone is None else alone
         boxes = Boxes(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)

@@ -18,6 +18,7 @@ from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.camera_inputs import CameraInputs, input_config
 from rsdfm_ros.nodes.convert_features import packets_to_messages
 from rsdfm_ros.nodes.diagnostics import features_status
+from rsdfm_ros.nodes.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.handover import OwnFeatures
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.model import SharedModel, at_region, check_region
@@ -26,7 +27,7 @@ from rsdfm_ros.nodes.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.settings import EncoderSettings
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.boxes import boxes_within, encode_boxes
-from rsdfm_ros.wire.budget import BudgetController
+from rsdfm_ros.wire.budget import BudgetController, fitted
 from rsdfm_ros.wire.header import Band, band_of
 from rsdfm_ros.wire.packet import encode_frame
 
@@ -57,11 +58,13 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def check(self, settings: EncoderSettings) -> None:
         check_region(settings.region_m, self._model)
         input_config(settings, self.agent)
+        fixed_ground(settings)
 
     def configure(self) -> None:
         s = self.settings
         self.budget = BudgetController(s.budget_bytes)
         self._inputs = CameraInputs(self, self.agent, self._take)
+        self._ground = GroundSource(self, takes_range=True)
         self._path = self.create_publisher(Path, "path", qos.outputs())
         self._track = CameraTrack(s.frame_id)
         profile = qos.features(
@@ -75,6 +78,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self._solo = SoloHistory(self._model.config.history, self.settings.max_gap_s)
         assert self._inputs is not None
         self._inputs.subscribe()
+        self._ground.subscribe()
         self.ready = True
 
     def deactivate(self) -> None:
@@ -98,6 +102,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self._solo.clear()
         if self._inputs is not None:
             self._inputs.clear()
+            self._ground.clear()
             self._track.clear()
 
     def _take(self, matched: Matched) -> None:
@@ -114,8 +119,13 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         if not views:
             return
         decoded = monotonic()
-        ground = self.settings.ground_height_m
-        maps = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance, ground) for v in views]
+        ground = self._ground.ground(matched.stamp_ns, views[0].T_map_camera[:3, 3])
+        if ground is None:
+            age_s = self.settings.ground_max_age_s
+            self.reject("ground_unknown", f"no height of the ground within {age_s} s of a picture")
+            return
+        model = model.on_ground(ground)
+        maps = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance) for v in views]
         bev = model.combine(maps)
         perceived = monotonic()
         first, solo = views[0], history.add(model, matched.stamp_ns, bev)
@@ -138,7 +148,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             first.T_map_camera,
             first.covariance,
             solo,
-            ground_height_m=ground,
+            ground=ground,
         )
         for listener in self.listeners:
             listener(own)
@@ -149,7 +159,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         first: the view whose pose and covariance travel; receivers use them for the accuracy of positions on the
         ground, which hardly differs among the cameras of one UAV.
         """
-        features = model.compress(bev, self.budget.cells())
+        plan = self.budget.plan()
+        features = fitted(model.compress(bev, plan.cells), plan)
         packets = encode_frame(features, self.settings.max_packet_bytes, fingerprint=model.fingerprint)
         boxes = bool(packets) and self._sends_boxes(model, first)
         envelope: dict[str, Any] = {
@@ -162,7 +173,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             "covariance": first.covariance,
             "count": len(packets) + boxes,
         }
-        low = high = 0
+        low = high = other = 0
         for packet, message in zip(packets, packets_to_messages(packets, **envelope), strict=True):
             size = self._publish(message)
             if band_of(packet) is Band.LOW:
@@ -173,11 +184,12 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         if found is not None:
             payload = encode_boxes(found, boxes_within(self.settings.budget_bytes))
             (message,) = packets_to_messages([payload], first=len(packets), **envelope)
-            low += self._publish(message)
+            other = self._publish(message)
             self.health.count("boxes_sent")
-        self.budget.sent(low, high, len(features.high_cell))
-        self.health.frame_bytes = low + high
-        self.health.count("bytes_sent", low + high)
+        tiles, cells = len(features.tiles), len(features.high_cell)
+        self.budget.sent(low, high, cells, tiles=tiles, other_bytes=other)
+        self.health.frame_bytes = low + high + other
+        self.health.count("bytes_sent", low + high + other)
         self.health.count("packets_sent", len(packets) + boxes)
 
     def _sends_boxes(self, model: Any, first: CameraView) -> bool:

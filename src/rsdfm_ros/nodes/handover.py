@@ -11,7 +11,7 @@ class OwnFeatures:
     """A picture mapped to bird's-eye view. bev: AgentBev · arrived_s: steady clock when the picture arrived · region:
     Window that the map lies on, None for the model's own · T_map_camera (4, 4), covariance (6, 6): the pose it was made
     with · solo: Solo, what the UAV makes of it alone · boxes: those that were sent with it, None: ask solo ·
-    ground_height_m: of the ground it was mapped onto."""
+    ground: Ground that it was mapped on, None: not known."""
 
     stamp_ns: int
     frame: int
@@ -22,13 +22,14 @@ class OwnFeatures:
     covariance: Any = None
     solo: Any = None
     boxes: Any = None
-    ground_height_m: float = 0.0
+    ground: Any = None
 
 
 @dataclass(frozen=True)
 class Fused:
     """Own and peers' features at one instant. collaborative, single: FusedMap with and without peers ·
-    contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region, solo: as in OwnFeatures ·
+    contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region, solo, ground: as in
+    OwnFeatures ·
     shared: what one head leaves for the next one, so that nothing is computed twice."""
 
     stamp_ns: int
@@ -40,4 +41,5 @@ class Fused:
     arrived_s: float
     region: Any = None
     solo: Any = None
+    ground: Any = None
     shared: dict[str, Any] = field(default_factory=dict)

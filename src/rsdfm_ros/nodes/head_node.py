@@ -36,6 +36,7 @@ class HeadNode(PipelineNode[HeadSettings]):
     calls `answer` in the worker with every Fused."""
 
     task: ClassVar[str] = ""
+    settings_type: ClassVar[type[HeadSettings]] = HeadSettings
     slots = (ANSWER,)
 
     def __init__(
@@ -47,7 +48,7 @@ class HeadNode(PipelineNode[HeadSettings]):
         fused_from_topic: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(f"{self.task}_head_node", HeadSettings, model, worker, health, **options)
+        super().__init__(f"{self.task}_head_node", self.settings_type, model, worker, health, **options)
         self.fused_from_topic = fused_from_topic
         self._history: History[Fused] | None = None
         self._tuned: tuple[HeadSettings, Any] | None = None

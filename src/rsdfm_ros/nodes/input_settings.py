@@ -83,6 +83,3 @@ class InputSettings:
     max_speed_mps: float = setting(
         60.0, "a pose that implies a higher speed is refused, m/s; 0: every pose is taken", low=0.0, high=1e4
     )
-    ground_height_m: float = setting(
-        0.0, "height of the ground plane in the lattice frame, m", low=-1e4, high=1e4
-    )

@@ -49,7 +49,7 @@ def prepared(
         model.window,
         care_of(settings, model.thresholds),
         lambda: own.solo.boxes() if own.boxes is None else own.boxes,
-        ground_height_m=own.ground_height_m,
+        ground_height_m=model.level_m,
     )
 
 
@@ -70,9 +70,9 @@ def fuse(ready: Prepared, own: OwnFeatures, model: Any, *, with_dominant: bool) 
 
 
 def own_features(
-    frame: PeerFrame, bev: Any, model: Any, history: SoloHistory, *, arrived_s: float, ground_height_m: float
+    frame: PeerFrame, bev: Any, model: Any, history: SoloHistory, *, arrived_s: float
 ) -> OwnFeatures:
-    """Own features that came as packets, as from a peer. bev: AgentBev of the frame, on the region of `model`."""
+    """Own features that came as packets, as from a peer. bev: AgentBev of it, on the region and ground of `model`."""
     first = frame.first
     return OwnFeatures(
         first.stamp_ns,
@@ -84,7 +84,7 @@ def own_features(
         first.covariance,
         history.add(model, first.stamp_ns, bev),
         frame.boxes,
-        ground_height_m,
+        model.ground,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.nodes.ground_settings import GroundSettings
 from rsdfm_ros.nodes.input_settings import InputSettings
 from rsdfm_ros.nodes.optional import OPTIONAL
 from rsdfm_ros.nodes.parameters import setting
@@ -66,7 +67,7 @@ class PipelineSettings(NodeSettings):
 
 
 @dataclass(frozen=True)
-class EncoderSettings(InputSettings, PipelineSettings):
+class EncoderSettings(InputSettings, GroundSettings, PipelineSettings):
     """encoder_node: pictures to bird's-eye-view features and packets."""
 
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
@@ -90,7 +91,7 @@ class EncoderSettings(InputSettings, PipelineSettings):
 
 
 @dataclass(frozen=True)
-class CollaborationSettings(PipelineSettings):
+class CollaborationSettings(GroundSettings, PipelineSettings):
     """collaboration_node: own and peers' features to fused maps."""
 
     features_reliability: str = setting("best_effort", _FEATURES, choices=RELIABILITY)
@@ -181,6 +182,11 @@ class HeadSettings(PipelineSettings):
     trajectory_probability: float = setting(
         -1.0, f"the same for the coming steps; {_OWN}", low=-1.0, high=1.0, dynamic=True
     )
+
+
+@dataclass(frozen=True)
+class DetectionHeadSettings(GroundSettings, HeadSettings):
+    """detection_head_node: boxes stand on the ground."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "<camera>/camera_info": "Its intrinsics.",
         "pose": "Pose of the camera, or with the parameter `extrinsics` of the body that carries it, in the map frame "
         "(ENU, m); its type is chosen by `pose_type`. Interpolated to the stamps of the pictures.",
+        "ground/height": "Height of the ground under the UAV (point.z in the map frame, m; x and y are not used): "
+        "taken where `ground_model` says topic, published by encoder_node for every picture where it says range.",
+        "ground/range": "Height of the camera above the ground under it, m (`ground_model` range).",
         # --- between UAVs ---
         "bev/features": "Compressed bird's-eye-view features of one picture, some packets per picture; every UAV "
         "publishes its own and subscribes to those of all others.",

@@ -17,6 +17,7 @@ NODES = "rsdfm_ros.nodes"
 WIDTH = 100
 
 _SENSORS = ("camera/image_raw", "camera/image_raw/compressed", "camera/camera_info")
+_GROUND = ("ground/height", "ground/range")
 _CAMERAS = ("<camera>/image_raw", "<camera>/camera_info")
 _MASKS = ("instance_mask", "occupancy")
 _VISION = ("detections_3d", "single/detections_3d")
@@ -24,10 +25,13 @@ _SINGLE = ("single/detections", "single/instance_mask", "single/occupancy", "sin
 _ANSWERS = ("detections", *_MASKS, "trajectories", "future_masks", *_SINGLE, "single/future_masks")
 TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
-        "encoder_node": ((*_SENSORS, *_CAMERAS, "pose", "/tf", "/tf_static"), ("bev/features", "path")),
-        "collaboration_node": (("bev/features",), ("bev/fused", "bev/contributors")),
+        "encoder_node": (
+            (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "/tf", "/tf_static"),
+            ("bev/features", "path", "ground/height"),
+        ),
+        "collaboration_node": (("bev/features", "ground/height"), ("bev/fused", "bev/contributors")),
         "detection_head_node": (
-            ("bev/fused",),
+            ("bev/fused", "ground/height"),
             ("detections", *_VISION, "markers", "single/detections"),
         ),
         "segmentation_head_node": (
@@ -39,9 +43,17 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
             ("trajectories", "paths", "future_masks", "single/trajectories", "single/future_masks"),
         ),
         "uav_node": (
-            (*_SENSORS, *_CAMERAS, "pose", "bev/features", "/tf", "/tf_static"),
+            (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "bev/features", "/tf", "/tf_static"),
             (
-                *("bev/features", "bev/fused", "bev/contributors", "status", "path", *_ANSWERS),
+                *(
+                    "bev/features",
+                    "bev/fused",
+                    "bev/contributors",
+                    "status",
+                    "path",
+                    "ground/height",
+                    *_ANSWERS,
+                ),
                 *(*_VISION, "markers", "paths", "debug/bev_image", "/tf_static"),
             ),
         ),

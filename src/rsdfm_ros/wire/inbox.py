@@ -14,6 +14,7 @@ from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
+from rsdfm_ros.wire.recall import Recalled, recall
 
 FRAMES_KEPT = 4
 """Pictures kept per peer: the one in use, the one arriving, and two that are ahead of us."""
@@ -168,6 +169,14 @@ class Inbox:
         ]
         return frames[max(good)] if good else None
 
+    def before(self, frame: PeerFrame, max_age_s: float) -> PeerFrame | None:
+        """The picture of the same peer in which to look up what is missing of `frame`: the usable one before it, not
+        older than it by max_age_s; None if nothing is missing.
+        """
+        if frame.complete:
+            return None
+        return self.newest(frame.first.agent, frame.first.stamp_ns - 1, max_age_s)
+
     def _give_up(self, frame: PeerFrame) -> None:
         missing = frame.first.count - len(frame.indices)
         if missing:
@@ -181,6 +190,14 @@ def features_of(frame: PeerFrame, expected: Expected) -> FeatureFrame:
         low_channels=expected.low_channels or 0,
         high_channels=expected.high_channels or 0,
     )
+
+
+def recalled_features(frame: PeerFrame, before: PeerFrame | None, expected: Expected) -> Recalled:
+    """The frame of the packets that arrived, made up for by those of the picture before; WireError as `features_of`."""
+    now = features_of(frame, expected)
+    if before is None:
+        return recall(now, None, 0.0)
+    return recall(now, features_of(before, expected), (frame.first.stamp_ns - before.first.stamp_ns) / 1e9)
 
 
 def reason_of(error: WireError) -> str:

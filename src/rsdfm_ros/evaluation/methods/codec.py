@@ -149,7 +149,8 @@ class Rsdfm(RsdfmPlain):
             return side_boxes(boxes)
 
         care = Care(resemblance=self.perception.thresholds["resemblance"])
-        ready = prepare(own, peers, self.perception.window, care, mine)
+        model = self.perception
+        ready = prepare(own, peers, model.window, care, mine, ground_height_m=model.level_m)
         return ready.own, list(ready.peers)
 
 

@@ -1,0 +1,134 @@
+"""`rsdfm evaluate --mapping`: figures of the mapping stage alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.data.terrain import scene_ground
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.command import write_json
+from rsdfm_ros.evaluation.mapping import FixedHeight, MappingScore, mapping_scores
+from rsdfm_ros.evaluation.metrics import Result
+from rsdfm_ros.evaluation.progress import frame_bar
+from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.scenes import refuse_training_data
+from rsdfm_ros.evaluation.table import format_value
+from rsdfm_ros.geometry.ground import Ground, GroundPlane
+from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.sim.config import SimConfig
+
+STRIDE = 4
+"""Every fourth frame is judged: those between look much alike."""
+COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("height MAE m", "height_mae_m", ".3f"),
+    ("position m", "position_error_m", ".2f"),
+    ("median m", "position_median_m", ".2f"),
+    ("90 % m", "position_p90_m", ".2f"),
+    ("mapped", "object_pixels_mapped", ".3f"),
+)
+
+
+def run_mapping(args: argparse.Namespace) -> int:
+    """Runs `rsdfm evaluate --mapping`."""
+    if not 1.0 <= args.fixed_height <= 1000.0:
+        raise RsdfmError(f"--fixed-height {args.fixed_height}: expected 1 to 1000 m")
+    perception = Perception.load(args.model, choose_device(args.device))
+    torch.set_num_threads(1)
+    scores: dict[str, MappingScore] = {}
+    names: list[str] = []
+    frames = 0
+    with frame_bar() as bar:
+        task = bar.add_task("frames", total=None)
+        for name, ground, scene in _scenes(args, perception):
+            names.append(name)
+            compared = variants(perception.on_ground(ground), args.fixed_height)
+            for frame in scene:
+                for variant, score in mapping_scores(compared, [frame], ground).items():
+                    scores.setdefault(variant, MappingScore()).merge(score)
+                frames += 1
+                bar.advance(task)
+    results = {variant: score.result() for variant, score in scores.items()}
+    print_mapping(results, Console())
+    if args.json is not None:
+        protocol = {
+            "model": str(args.model),
+            "model_fingerprint": f"{perception.fingerprint:016x}",
+            "data": str(args.data) if args.data is not None else "simulated",
+            "scenes": names,
+            "frames": frames,
+            "stride": STRIDE,
+            "uavs": args.uavs,
+            "fixed_height_m": args.fixed_height,
+        }
+        write_json(args.json, {"protocol": protocol, "mapping": results})
+        print(f"results written to {args.json}", file=sys.stderr)
+    return 0
+
+
+def variants(perception: Perception, fixed_height_m: float) -> dict[str, Perception]:
+    """What is compared: a model with the true height and with a fixed one; one without heights is only itself."""
+    if perception.config.lift == "absolute":
+        return {"absolute depth": perception}
+    return {"true height": perception, "fixed height": FixedHeight.of(perception, fixed_height_m)}
+
+
+def print_mapping(results: dict[str, Result], console: Console) -> None:
+    """One row per variant."""
+    table = Table()
+    table.add_column("")
+    for heading, _, _ in COLUMNS:
+        table.add_column(heading, justify="right")
+    for name, row in results.items():
+        table.add_row(name, *(format_value(row[key], kind) for _, key, kind in COLUMNS))
+    console.print(table)
+    console.print(
+        "Height: of pixels that show what belongs on the map. Position: distance on the map between the mean place of "
+        "a pixel of an object and the true one. Mapped: share of these pixels that come to lie on the map at all.",
+        highlight=False,
+    )
+
+
+def _scenes(
+    args: argparse.Namespace, perception: Perception
+) -> Iterator[tuple[str, Ground, Iterator[WorldFrame]]]:
+    """Name, ground and frames with depth of every scene that the options ask for."""
+    level = GroundPlane()
+    if args.data is not None:
+        dataset = open_dataset(args.data)
+        places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
+        refuse_training_data(perception.manifest, [dataset.scenes[p].seed for p in places])
+        for place in places:
+            info = dataset.scenes[place]
+            if not info.depth:
+                raise RsdfmError(f"{info.name} in {args.data} has no depth: simulate with --depth")
+            agents = range(min(args.uavs, len(info.agents)))
+            length = info.frames if args.frames is None else min(args.frames, info.frames)
+            steps = range(0, length, STRIDE)
+            frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
+            yield info.name, scene_ground(dataset, place) or level, frames
+        return
+    first = TEST_SEEDS_FROM if args.seed is None else args.seed
+    seeds = range(first, first + (args.scenes or 8))
+    refuse_training_data(perception.manifest, list(seeds))
+    for seed in seeds:
+        steps = range(0, args.frames or 40, STRIDE)
+        yield f"seed {seed}", level, rendered(seed, args.uavs, SimConfig(), steps)
+
+
+def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> Iterator[WorldFrame]:
+    """Frames of a simulated mission with depth."""
+    from rsdfm_ros.sim.world import World
+
+    with World(seed, uavs, config) as world:
+        for k in frames:
+            yield world.frame(k, depth=True)
