@@ -131,6 +131,7 @@ class TrajectoryHead(Head):
         forward = mean_shift(present, shift)
         positions = follow_flow(present, probability, flow, forward, here, threshold=threshold)
         ids = move_instances(present, positions, here)
+        ids[1:] *= likely(ids[1:], probability, len(present.centres), threshold)
         return Prediction(ids, np.arange(1, len(present.centres) + 1), positions, present.scores)
 
 
@@ -187,6 +188,18 @@ def follow_flow(
             there = cells > 0
             positions[there, k + 1, axis] = 0.5 * (positions[there, k + 1, axis] + mean[there])
     return positions
+
+
+def likely(
+    ids: NDArray[np.int32], probability: NDArray[np.float32], count: int, threshold: float
+) -> NDArray[np.bool_]:
+    """Where (n, H, W) there is an object of which some cell reaches the foreground probability at that step: the
+    others have left.
+    """
+    best = np.zeros((len(ids), count + 1), np.float32)
+    for k in range(len(ids)):
+        np.maximum.at(best[k], ids[k].ravel(), probability[k].ravel())
+    return np.take_along_axis(best, ids.reshape(len(ids), -1), axis=1).reshape(ids.shape) > threshold
 
 
 def move_instances(present: InstanceMap, positions: NDArray[np.float64], window: Window) -> NDArray[np.int32]:
