@@ -15,8 +15,11 @@ from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.data.render import PARAMETERS_FILE
 from rsdfm_ros.data.simulate import add_arguments, run
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation import command, scenes
+from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.scenes import open_scenes, simulated_as
+from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import ConfigError, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.record import changes, from_record, to_record
@@ -192,3 +195,41 @@ def test_a_dataset_says_how_it_was_simulated_and_evaluation_renders_it_alike(tmp
     with pytest.raises(RsdfmError, match="simulated otherwise"):
         plain.before(stored, 0.1)
     plain.close()
+
+
+def test_evaluation_simulates_the_world_that_is_asked_for_and_says_so(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "CACHE", tmp_path)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    words = [
+        "--scenes",
+        "1",
+        "--uavs",
+        "1",
+        "--frames",
+        "8",
+        "--size",
+        "64x48",
+        "--style",
+        "oldtown",
+        "--weather",
+        "night",
+    ]
+    args = parser.parse_args(words)
+    found, source = command.find_scenes(args)
+    folder = tmp_path / "eval-seed9000-uavs1-frames8-size64x48-styleoldtown-weathernight"
+    assert source == "simulated" and found[0].dataset.path == folder
+    assert simulated_as(folder) == world_options.parse(args)
+    protocol = command.make_protocol(args, Perception.load(root / "models" / "nano"), found, source, Disturbance())
+    written = json.loads(json.dumps(protocol.to_dict()))
+    assert written["world"] == {
+        "width_px": 64,
+        "height_px": 48,
+        "world": {"style": "oldtown", "weather": "night"},
+    }
+    assert (written["styles"], written["weathers"], written["terrains"]) == (["oldtown"], ["night"], ["flat"])
+    args.data = folder
+    with pytest.raises(RsdfmError, match="--size is for scenes simulated now"):
+        command.find_scenes(args)
