@@ -15,9 +15,12 @@ from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.data.render import PARAMETERS_FILE
 from rsdfm_ros.data.simulate import add_arguments, run
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation import command, scenes
+from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.scenes import open_scenes, simulated_as
-from rsdfm_ros.sim.config import ConfigError, FlightConfig, SimConfig, draw_cameras
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.sim.config import ConfigError, FlightConfig, SimConfig, WorldConfig, draw_cameras
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.record import changes, from_record, to_record
 from rsdfm_ros.sim.world import CLEARANCE_M, World
@@ -106,17 +109,18 @@ def test_points_of_regard_spread_as_far_as_asked() -> None:
     assert 40 < reach(50) <= 50 and reach(0) == 0
 
 
-def test_low_flights_keep_clear_of_buildings() -> None:
-    low = SimConfig(width_px=64, height_px=36, max_frames=120, flight=FlightConfig(altitude_m=(15, 20)))
-    for seed in (0, 1):
-        world = World(seed, 3, low)
-        for k in range(0, 120, 3):
-            for T in world.poses(k):
-                x, y, z = T[:3, 3]
-                for b in world.layout().buildings:
-                    dx = max(b.footprint[0] - x, x - b.footprint[2], 0.0)
-                    dy = max(b.footprint[1] - y, y - b.footprint[3], 0.0)
-                    assert z > b.height_m or math.hypot(dx, dy) >= CLEARANCE_M - 1.5
+@pytest.mark.parametrize("style", ["block", "oldtown"])
+def test_low_flights_keep_clear_of_buildings(style: str) -> None:
+    flight = FlightConfig(altitude_m=(19, 21))
+    low = SimConfig(width_px=64, height_px=36, max_frames=120, flight=flight, world=WorldConfig(style=style))
+    world = World(1, 3, low)
+    for k in range(0, 120, 3):
+        for T in world.poses(k):
+            x, y, z = T[:3, 3]
+            for b in world.layout().buildings:
+                dx = max(b.footprint[0] - x, x - b.footprint[2], 0.0)
+                dy = max(b.footprint[1] - y, y - b.footprint[3], 0.0)
+                assert z > b.top_m or math.hypot(dx, dy) >= CLEARANCE_M - 0.1
 
 
 def test_every_camera_draws_its_own_field_of_view() -> None:
@@ -192,3 +196,43 @@ def test_a_dataset_says_how_it_was_simulated_and_evaluation_renders_it_alike(tmp
     with pytest.raises(RsdfmError, match="simulated otherwise"):
         plain.before(stored, 0.1)
     plain.close()
+
+
+def test_evaluation_simulates_the_world_that_is_asked_for_and_says_so(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "CACHE", tmp_path)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    words = [
+        "--scenes",
+        "1",
+        "--uavs",
+        "1",
+        "--frames",
+        "8",
+        "--size",
+        "64x48",
+        "--style",
+        "oldtown",
+        "--weather",
+        "night",
+    ]
+    args = parser.parse_args(words)
+    found, source = command.find_scenes(args)
+    folder = tmp_path / "eval-seed9000-uavs1-frames8-size64x48-styleoldtown-weathernight"
+    assert source == "simulated" and found[0].dataset.path == folder
+    assert simulated_as(folder) == world_options.parse(args)
+    protocol = command.make_protocol(
+        args, Perception.load(root / "models" / "nano"), found, source, Disturbance()
+    )
+    written = json.loads(json.dumps(protocol.to_dict()))
+    assert written["world"] == {
+        "width_px": 64,
+        "height_px": 48,
+        "world": {"style": "oldtown", "weather": "night"},
+    }
+    assert (written["styles"], written["weathers"], written["terrains"]) == (["oldtown"], ["night"], ["flat"])
+    args.data = folder
+    with pytest.raises(RsdfmError, match="--size is for scenes simulated now"):
+        command.find_scenes(args)

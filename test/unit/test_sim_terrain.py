@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
+from rsdfm_ros.data.check import check
 from rsdfm_ros.data.dem import Dem, dem_path, read_dem
 from rsdfm_ros.data.errors import MissingFileError
 from rsdfm_ros.data.frame import WorldFrame
@@ -159,11 +160,13 @@ def test_a_dataset_keeps_the_elevation_model(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.heights, expected.heights)
     assert (found.x0, found.y0, found.cell_m) == (expected.x0, expected.y0, expected.cell_m)
     assert dataset.scenes[0].terrain == "steps"
+    assert not any("over the ground" in str(problem) for problem in check(tmp_path / "d").problems)
     path = dem_path(tmp_path / "d", "scene-00005")
     assert path.read_bytes() == expected.to_bytes(), "the same grid, the same bytes"
     path.write_bytes(b"PK nonsense")
     with pytest.raises(MissingFileError, match="elevation model"):
         dataset.dem(0)
+    assert any("elevation model" in str(problem) for problem in check(tmp_path / "d").problems)
     path.write_bytes(Dem(np.full((3, 3), np.nan, np.float32), 0, 0, 1).to_bytes())
     with pytest.raises(MissingFileError, match="finite grid"):
         read_dem(path)

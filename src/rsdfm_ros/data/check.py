@@ -115,6 +115,11 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
     low, unseen, sizes, floating = [], [], [], []
     for s, info in enumerate(dataset.scenes):
         seen = total = 0
+        try:
+            dem = dataset.dem(s)
+        except MissingFileError as error:
+            yield Problem(str(error.path), error.problem)
+            continue
         for k in range(info.frames):
             objects = dataset.objects(s, k)
             pictures = [p for of in dataset.pictures(s, k) for p in of]
@@ -131,6 +136,7 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
             seen, total = seen + int(inside.sum()), total + len(objects)
             if len(objects):
                 bottoms = objects.centres[:, 2] - objects.sizes[:, 2] / 2
+                bottoms -= 0.0 if dem is None else dem.height(objects.centres[:, :2])
                 sizes.append(float(np.median(objects.sizes[:, 0] / objects.sizes[:, 1])))
                 if abs(float(np.median(bottoms))) > 1.0:
                     floating.append((info.name, float(np.median(bottoms))))

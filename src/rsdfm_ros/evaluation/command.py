@@ -175,11 +175,12 @@ def make_protocol(
     seeds = _seeds(scenes)
     refuse_training_data(perception.manifest, seeds)
     thresholds = Thresholds.of(perception)
+    infos = [s.dataset.scenes[s.place] for s in scenes]
     return Protocol(
         model=str(args.model),
         model_fingerprint=f"{perception.fingerprint:016x}",
         data=source,
-        scenes=tuple(s.dataset.scenes[s.place].name for s in scenes),
+        scenes=tuple(info.name for info in infos),
         seeds=seeds,
         uavs=args.uavs,
         egos=args.uavs if args.egos is None else min(args.egos, args.uavs),
@@ -190,6 +191,9 @@ def make_protocol(
         disturbance=disturbance,
         world=changes(simulated_as(scenes[0].dataset.path)),
         cell_size_m=perception.output_window.cell_size,
+        styles=tuple(info.style for info in infos),
+        weathers=tuple(info.weather for info in infos),
+        terrains=tuple(info.terrain for info in infos),
     )
 
 

@@ -28,6 +28,7 @@ class Protocol:
     """What is evaluated and how. Frames from HISTORY − 1 to the last one with all futures are scored.
 
     world: what the simulated scenes have that is not the default (rsdfm_ros.sim.record), {} for the standard world.
+    styles, weathers, terrains: of every scene, "" where they are not noted.
     """
 
     model: str
@@ -46,6 +47,9 @@ class Protocol:
     long_half_extent_m: float = 50.0
     short_half_extent_m: float = 25.0
     world: Mapping[str, Any] = field(default_factory=dict)
+    styles: tuple[str, ...] = ()
+    weathers: tuple[str, ...] = ()
+    terrains: tuple[str, ...] = ()
 
     @property
     def areas(self) -> dict[str, Window]:

@@ -81,7 +81,8 @@ _MANNERS = {
         (6.0, 14.0), (0.5, 1.5), (1.0, 5.0), (0.1, 0.4), 6.0, (0.1, 0.4), 3.0, (0.1, 0.4), (2, 8)
     ),
 }
-_TRIES = 40
+_ARCS = (*[1.0] * 20, *[0.3] * 40, *[0.05] * 140)
+"""Share of its arc that a flight sweeps in each attempt to find one that is free: in the end it nearly hovers."""
 
 
 def make_flights(
@@ -93,16 +94,18 @@ def make_flights(
 ) -> tuple[Flight, ...]:
     """Flights of a mission; the azimuths are spread evenly, with jitter, around the origin.
 
-    free: says of positions (N, 3) m whether a UAV may be at all of them; a flight that it refuses is drawn again, and
-    the last of 40 is taken as it is · ground: its height (...) m at points (..., 2) of the map; None: 0.
+    free: says of positions (N, 3) m whether a UAV may be at all of them; a flight that it refuses is drawn again, on
+    shorter arcs in the end; the last of 200 is taken as it is · ground: its height (...) m at points (..., 2) of the
+    map; None: 0.
     """
     config = config or FlightConfig()
     rng = np.random.default_rng([seed, 3])
     start = rng.uniform(0, 2 * math.pi)
     flights = []
     for n in range(uavs):
-        for _ in range(_TRIES):
+        for arc in _ARCS:
             flight = _draw(rng, start + 2 * math.pi * (n + float(rng.uniform(-0.25, 0.25))) / uavs, config)
+            flight = replace(flight, sweep=(arc * flight.sweep[0], *flight.sweep[1:]))
             if ground is not None:
                 flight = replace(flight, ground_m=float(ground(np.array(flight.target))))
             if free is None or free(_places(flight)):
