@@ -100,7 +100,9 @@ def test_methods_that_exchange_boxes_need_a_detector() -> None:
 def test_ids_over_time_and_distances_are_among_the_figures() -> None:
     found, _ = run_scene(tiny_perception())
     row = found["rsdfm"].result()
-    assert {"idf1", "ids_kept", "id_changes_per_track", "breaks_per_track", "occlusions"} <= set(row)
+    assert {"idf1", "ids_kept", "id_changes_per_track", "breaks_per_track", "occlusions", "losses"} <= set(
+        row
+    )
     assert {"ap_0_30m", "ap_30_60m"} <= set(row)
     assert found["single"].areas.keys() == AREAS.keys() and UAVS > 1
 

@@ -9,7 +9,9 @@ the number of frames in which assigned ids are matched, IDTP, is greatest (Rista
 `id_changes_per_track`: how often a true object is matched to another id than the last time · `breaks_per_track`: how
 often it is lost and found again while it is there · `ids_kept`: of the occlusions of 1 to 3 s (no UAV in use sees a
 tenth of the object; before and after one does), those after which the object has the id of before; an object that is
-not found again within two frames counts as not kept, one that was not found in the last frame before does not count.
+not found again within two frames counts as not kept, one that was not found in the last frame before does not count ·
+`ids_kept_after_loss`: of the times when an object was not found for 1 to 3 s, for whatever reason, those after which
+it has the id of before.
 """
 
 from __future__ import annotations
@@ -29,6 +31,20 @@ OCCLUDED_FRAMES = (2, 6)
 FOUND_WITHIN = 2
 """Frames after an occlusion in which the object must be found again."""
 
+COUNTS = (
+    "true",
+    "predicted",
+    "idtp",
+    "tracks",
+    "changes",
+    "breaks",
+    "occlusions",
+    "kept",
+    "losses",
+    "kept_after_loss",
+)
+"""What is added up over scenes."""
+
 Sight = tuple[int, bool, int]
 """Frame, seen by a UAV in use, predicted id (0: not found)."""
 
@@ -45,6 +61,8 @@ class IdentityScore:
     breaks: int = 0
     occlusions: int = 0
     kept: int = 0
+    losses: int = 0
+    kept_after_loss: int = 0
     _last: dict[int, int] = field(default_factory=dict)
     _overlap: Counter[tuple[int, int]] = field(default_factory=Counter)
     _story: dict[int, list[Sight]] = field(default_factory=dict)
@@ -110,6 +128,10 @@ class IdentityScore:
         for (a, before), (b, after) in pairwise(found):
             self.changes += before != after
             self.breaks += b > a + 1
+            together = story[b][0] - story[a][0] == b - a  # it was in the area all the time
+            if together and OCCLUDED_FRAMES[0] <= b - a - 1 <= OCCLUDED_FRAMES[1]:
+                self.losses += 1
+                self.kept_after_loss += before == after
         hidden = 0
         for n, (frame, visible, _) in enumerate(story):
             if n and frame != story[n - 1][0] + 1:  # it left the area in between
@@ -128,7 +150,7 @@ class IdentityScore:
         """Add what another accumulator counted; both are closed first."""
         self.close()
         other.close()
-        for name in ("true", "predicted", "idtp", "tracks", "changes", "breaks", "occlusions", "kept"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def result(self) -> dict[str, float | None]:
@@ -141,4 +163,6 @@ class IdentityScore:
             "breaks_per_track": self.breaks / self.tracks if self.tracks else None,
             "ids_kept": self.kept / self.occlusions if self.occlusions else None,
             "occlusions": float(self.occlusions),
+            "ids_kept_after_loss": self.kept_after_loss / self.losses if self.losses else None,
+            "losses": float(self.losses),
         }
