@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import encoder_bench
+from encoder_bench import START_NS, Bench, camera_pose, same
 from geometry_msgs.msg import PointStamped
 from sensor_msgs.msg import Range
 
@@ -23,6 +26,8 @@ from rsdfm_ros.nodes.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.settings import EncoderSettings
 
+#: Fixtures of this file too.
+bench, encoder_context = encoder_bench.bench, encoder_bench.encoder_context
 S = 1_000_000_000
 CAMERA = np.array([5.0, 6.0, 70.0])
 
@@ -142,3 +147,35 @@ def test_a_height_that_cannot_be_is_refused_and_counted(model: str, message: Any
     (take,) = node.takes.values()
     take(message)
     assert node.rejected == {reason: 1} and ground.ground(S, CAMERA) is None
+
+
+def test_an_encoder_maps_onto_the_height_that_it_is_told_and_waits_for_none(
+    bench: Callable[..., Bench],
+) -> None:
+    raised = camera_pose()
+    raised[2, 3] += 25.0
+    usual = bench().start()
+    usual.info()
+    usual.pose()
+    usual.image()
+    expected = usual.answered(1)
+
+    told = bench(ground_model="topic").start()
+    told.info()
+    told.pose(T=raised)
+    told.image()
+    told.refused("ground_unknown")
+    told.publish("ground/height", height(25.0, START_NS / S))
+    told.until(lambda: told.node.health.counts["ground_heights"] == 1, "the height is taken")
+    told.pose(1, T=raised)
+    told.image(1)
+    assert same(told.answered(1), expected)
+    assert told.own[0].ground == GroundPlane(offset=25.0)
+
+    measured = bench(ground_model="range").start()
+    measured.info()
+    measured.publish("ground/range", distance(float(raised[2, 3]) - 25.0, START_NS / S))
+    measured.until(lambda: measured.node.health.counts["ground_heights"] == 1, "the range is taken")
+    measured.pose(T=raised)
+    measured.image()
+    assert same(measured.answered(1), expected)

@@ -18,6 +18,7 @@ from rsdfm_ros.nodes.base import monotonic, run, wanted
 from rsdfm_ros.nodes.camera_inputs import CameraInputs, input_config
 from rsdfm_ros.nodes.convert_features import packets_to_messages
 from rsdfm_ros.nodes.diagnostics import features_status
+from rsdfm_ros.nodes.ground_settings import PLANE
 from rsdfm_ros.nodes.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.handover import OwnFeatures
 from rsdfm_ros.nodes.health import Health
@@ -58,7 +59,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def check(self, settings: EncoderSettings) -> None:
         check_region(settings.region_m, self._model)
         input_config(settings, self.agent)
-        fixed_ground(settings)
+        if settings.ground_model == PLANE:  # a grid is read once, when the node is configured
+            fixed_ground(settings)
 
     def configure(self) -> None:
         s = self.settings
