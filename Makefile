@@ -35,6 +35,7 @@ bench: setup     ## times of every stage, then accuracy and bytes of every metho
 	@./rsdfm evaluate --model models/nano --json out/bench/evaluate.json
 
 bench-accuracy: setup ## every table and figure of docs/benchmarks.md; resumable (ONLY=section, SCENES=n, QUICK=1)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c requirements/constraints.txt -r requirements/bench.txt
 	@scripts/with_ros $(BIN)/python -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --scenes ,$(SCENES)) $(if $(QUICK),--quick)
 
 demo: setup      ## the main job: four simulated UAVs over real DDS; results in out/demo/

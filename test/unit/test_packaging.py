@@ -84,7 +84,9 @@ def _named_in(path: Path) -> set[str]:
 def test_requirements_name_every_package_that_the_code_imports(root: Path) -> None:
     folder = root / "requirements"
     core = _named_in(folder / "core.txt")
-    everything = core.union(*(_named_in(folder / f"{name}.txt") for name in ("ros", "dev", "nodeps", "view")))
+    everything = core.union(
+        *(_named_in(folder / f"{name}.txt") for name in ("ros", "dev", "nodeps", "view", "bench"))
+    )
 
     def needed(*folders: str) -> set[str]:
         names = {name for name in _third_party(_sources(root, *folders)) if not _ROS_PACKAGE.fullmatch(name)}
@@ -97,7 +99,7 @@ def test_requirements_name_every_package_that_the_code_imports(root: Path) -> No
 
 def test_every_requirement_is_pinned(root: Path) -> None:
     pins = _named_in(root / "requirements" / "constraints.txt")
-    for name in ("core", "ros", "dev", "nodeps", "view"):
+    for name in ("core", "ros", "dev", "nodeps", "view", "bench"):
         assert _named_in(root / "requirements" / f"{name}.txt") <= pins
 
 
