@@ -18,6 +18,7 @@ from rsdfm_ros.data.add_layout import add_layout
 from rsdfm_ros.data.errors import DatasetError, MissingFileError, TableError
 from rsdfm_ros.data.layout_map import LAYOUT_CLASSES, LayoutMap, layout_of_rectangles
 from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.sim.config import WorldConfig
 from rsdfm_ros.sim.layout import make_layout
 from rsdfm_ros.sim.layout_map import layout_map, layout_of_seed
 
@@ -108,6 +109,18 @@ def test_the_command_adds_the_layouts_of_the_simulator(
     found = open_dataset(out).layout(1)
     assert found is not None
     np.testing.assert_array_equal(found.bits, layout_of_seed(101).bits)
+
+
+def test_a_world_of_any_style_has_its_own_layout_turned_with_it() -> None:
+    config = WorldConfig(style="oldtown", turn_deg=(30.0, 30.0))
+    turned, straight = layout_of_seed(5, config), layout_of_seed(5, WorldConfig(style="oldtown"))
+    rng = np.random.default_rng(0)
+    plan = rng.uniform(-60, 60, (4000, 2))
+    c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
+    there, _ = turned.at(plan @ np.array([[c, s], [-s, c]]), LAYOUT_CLASSES)
+    here, _ = straight.at(plan, LAYOUT_CLASSES)
+    assert (there == here).mean() > 0.98 and here.any(axis=1).all()
+    assert not np.array_equal(straight.bits, layout_of_seed(5).bits)
 
 
 def test_the_layout_of_a_world_is_its_roads_and_buildings() -> None:

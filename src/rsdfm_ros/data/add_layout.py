@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rsdfm_ros.data.errors import DatasetError
 from rsdfm_ros.data.layout_map import LayoutMap
@@ -17,18 +18,19 @@ COPIED = ("scenes", PARAMETERS_FILE)
 LINKED = ("samples", "depth")
 
 
-def simulated_layout(seed: int) -> LayoutMap:
-    """The layout of a world of the built-in simulator."""
+def simulated_layout(seed: int, record: Mapping[str, Any]) -> LayoutMap:
+    """The layout of a world of the built-in simulator. record: its configuration, as the data set holds it."""
     from rsdfm_ros.sim.layout_map import layout_of_seed
+    from rsdfm_ros.sim.record import from_record
 
-    return layout_of_seed(seed)
+    return layout_of_seed(seed, from_record(record).world)
 
 
 def add_layout(
     root: Path,
     out: Path | None = None,
     *,
-    layout_of: Callable[[int], LayoutMap] = simulated_layout,
+    layout_of: Callable[[int, Mapping[str, Any]], LayoutMap] = simulated_layout,
     progress: Callable[[int, int], None] = lambda n, total: None,
 ) -> int:
     """Writes the layout of every scene that has none; returns how many that were.
@@ -48,7 +50,7 @@ def add_layout(
         _link(root, out)
         target = out
     with locked(target):
-        added = 0
+        added, known = 0, read_parameters(target)
         for n, path in enumerate(fragments):
             fragment = read_fragment(path)
             scene, log = fragment["tables"]["scene"][0], fragment["tables"]["log"][0]
@@ -56,13 +58,12 @@ def add_layout(
             if side.get("seed") is None:
                 raise DatasetError(path, "has no seed: not a simulated scene", "leave it out")
             if not fragment["tables"].get("map"):
-                layout = layout_of(int(side["seed"]))
+                layout = layout_of(int(side["seed"]), known.get("camera", {}))
                 fragment["tables"]["map"] = [write_layout(target, scene["name"], log["token"], layout)]
                 packed = gzip.compress(encode_json(fragment), compresslevel=6, mtime=0)
                 write_atomically(fragment_path(target, scene["name"]), packed)
                 added += 1
             progress(n + 1, len(fragments))
-        known = read_parameters(target)
         merge(target, parameters={key: known[key] for key in ("seed", "uavs", "frames") if key in known})
     return added
 

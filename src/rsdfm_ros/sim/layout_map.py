@@ -8,9 +8,10 @@ import numpy as np
 
 from rsdfm_ros.data.layout_map import LayoutMap, layout_of_rectangles
 from rsdfm_ros.geometry.rotations import rotation_vector, transform
-from rsdfm_ros.sim.config import PAINTED_EXTENT_M
-from rsdfm_ros.sim.layout import make_layout
+from rsdfm_ros.sim.config import PAINTED_EXTENT_M, WorldConfig
+from rsdfm_ros.sim.draw import draw_world
 from rsdfm_ros.sim.plan import Layout
+from rsdfm_ros.sim.styles import make_plan
 
 
 def layout_map(layout: Layout, turn_rad: float = 0.0) -> LayoutMap:
@@ -33,6 +34,7 @@ def layout_map(layout: Layout, turn_rad: float = 0.0) -> LayoutMap:
     return replace(plan, bits=bits.astype(np.uint8))
 
 
-def layout_of_seed(seed: int) -> LayoutMap:
-    """The layout of the world of a seed, without making that world."""
-    return layout_map(make_layout(seed))
+def layout_of_seed(seed: int, world: WorldConfig | None = None) -> LayoutMap:
+    """The layout of the world of a seed, without making that world. world: None for the standard one."""
+    draw = draw_world(seed, world or WorldConfig())
+    return layout_map(make_plan(seed, draw.style), draw.turn_rad)
