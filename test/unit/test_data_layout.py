@@ -23,7 +23,7 @@ from rsdfm_ros.sim.layout import make_layout
 from rsdfm_ros.sim.layout_map import layout_map, layout_of_seed
 
 
-def small(seed: int = 0) -> LayoutMap:
+def small(seed: int = 0, record: object = None) -> LayoutMap:
     """Something that is alike under no turn and no mirror."""
     return layout_of_rectangles({"road": [(-8, -1, 8, 1 + seed % 3)], "building": [(2, 1, 5, 7)]}, 8.0, 0.5)
 
