@@ -42,7 +42,7 @@ from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.sim.config import FlightConfig, SimConfig
+from rsdfm_ros.sim.config import FlightConfig, SimConfig, WorldConfig
 
 METHODS = ("single", "dense")
 MAPPING_STRIDE = 3
@@ -87,6 +87,9 @@ AXES: dict[str, Axis] = {
         "horizontal field of view (°)",
         tuple((f"{v:g}", SimConfig(horizontal_fov_rad=math.radians(v))) for v in (50, 62.5, 75, 87.5, 100)),
     ),
+    "terrain": Axis(
+        "terrain", tuple((t, SimConfig(world=WorldConfig(terrain=t))) for t in ("flat", "slope", "steps"))
+    ),
     "size": Axis(
         "picture (px)",
         tuple(
@@ -108,13 +111,18 @@ class RenderedScene:
     frames: int
 
     @cached_property
+    def _rendered(self) -> tuple[Ground, list[WorldFrame]]:
+        ground, frames = rendered(self.number, self.uavs, self.config, range(self.frames))
+        return ground, list(frames)
+
+    @property
     def pictures(self) -> list[WorldFrame]:
         """All frames, with depth."""
-        return list(rendered(self.number, self.uavs, self.config, range(self.frames)))
+        return self._rendered[1]
 
     def ground(self) -> Ground | None:
-        """Level, at z = 0."""
-        return None
+        """The true ground."""
+        return self._rendered[0]
 
     def load(self, k: int) -> WorldFrame:
         """Frame k."""
@@ -140,8 +148,8 @@ def evaluate_point(
             scores: dict[str, MethodScore] = {}
             mapping = MappingScore()
             for scene in scenes:
-                frames = scene.pictures[::MAPPING_STRIDE]
-                mapping.merge(mapping_scores({name: perception}, frames, GroundPlane())[name])
+                frames, ground = scene.pictures[::MAPPING_STRIDE], scene.ground() or GroundPlane()
+                mapping.merge(mapping_scores({name: perception.on_ground(ground)}, frames, ground)[name])
                 for method, score in evaluate_scene(perception, scene, settings, pool).items():
                     if method in scores:
                         scores[method].merge(score)

@@ -13,6 +13,7 @@ from painted import tiny_perception
 from test_geometry_alignment import camera
 from test_model_agreement import WINDOW, bev_of, boxes_at, smooth, views
 
+from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.agreement import View, agreed, believable, to_present
 from rsdfm_ros.model.maps import AgentBev
@@ -112,7 +113,7 @@ def test_ground_at_another_height_is_corrected_just_the_same(height: float) -> N
         WINDOW,
         CARE,
         lambda: own.boxes,
-        ground_height_m=height,
+        ground=GroundPlane(offset=height),
     )
     for name, correction in low.corrections.items():
         np.testing.assert_allclose(high.corrections[name].delta, correction.delta, atol=1e-7)

@@ -227,9 +227,7 @@ class Engine:
             age_s = (stamp_ns - first.stamp_ns) / 1e9
             views.append(View(bev, first.T_map_camera, first.covariance, frame.boxes, age_s, peer))
         uav.sender.peers_late = any(v.age_s > 0 for v in views)
-        ready = prepare(
-            own.view, views, model.window, self._care, own.solo.boxes, ground_height_m=model.level_m
-        )
+        ready = prepare(own.view, views, model.window, self._care, own.solo.boxes, ground=model.ground)
         ages = {v.name: v.age_s for v in ready.peers}
         together = model.fuse(ready.own.bev, [v.bev for v in ready.peers], list(ages.values()))
         fused = FusedPair(stamp_ns, together, own.solo.fused())

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from rsdfm_ros.data import world_options
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.data.terrain import scene_ground
@@ -23,6 +24,7 @@ from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.evaluation.table import format_value
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig
@@ -104,6 +106,10 @@ def _scenes(
     """Name, ground and frames with depth of every scene that the options ask for."""
     level = GroundPlane()
     if args.data is not None:
+        if options := world_options.words(args):
+            raise RsdfmError(
+                f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
+            )
         dataset = open_dataset(args.data)
         places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
         refuse_training_data(perception.manifest, [dataset.scenes[p].seed for p in places])
@@ -120,15 +126,24 @@ def _scenes(
     first = TEST_SEEDS_FROM if args.seed is None else args.seed
     seeds = range(first, first + (args.scenes or 8))
     refuse_training_data(perception.manifest, list(seeds))
+    config = world_options.parse(args)
     for seed in seeds:
         steps = range(0, args.frames or 40, STRIDE)
-        yield f"seed {seed}", level, rendered(seed, args.uavs, SimConfig(), steps)
+        ground, frames = rendered(seed, args.uavs, config, steps)
+        yield f"seed {seed}", ground, frames
 
 
-def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> Iterator[WorldFrame]:
-    """Frames of a simulated mission with depth."""
+def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Ground, Iterator[WorldFrame]]:
+    """The ground and frames with depth of a simulated mission; the last frame frees the renderer."""
     from rsdfm_ros.sim.world import World
 
-    with World(seed, uavs, config) as world:
-        for k in frames:
-            yield world.frame(k, depth=True)
+    world = World(seed, uavs, config)
+    dem = world.dem()
+    ground = GroundPlane() if dem is None else HeightGrid(dem.heights, dem.x0, dem.y0, dem.cell_m)
+
+    def pictures() -> Iterator[WorldFrame]:
+        with world:
+            for k in frames:
+                yield world.frame(k, depth=True)
+
+    return ground, pictures()

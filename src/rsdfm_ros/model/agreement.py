@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.alignment import DEFAULT, AlignmentConfig, Correction, Sighting, align
-from rsdfm_ros.geometry.ground import position_sigma
+from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surface
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.exchange import MAX_SIGMA_M
 from rsdfm_ros.model.maps import AgentBev
@@ -70,7 +70,7 @@ def agreed(
     peers: Sequence[View],
     window: Window,
     *,
-    ground_height_m: float = 0.0,
+    ground: Ground = GroundPlane(),
     config: AlignmentConfig = DEFAULT,
 ) -> tuple[View, list[View], list[Correction]]:
     """All views as made with the most probable poses, given the objects that agents have in common; with the
@@ -81,12 +81,10 @@ def agreed(
     corrections = [Correction(np.zeros(6), v.covariance) for v in views]
     if not any(v.covariance.any() for v in views):
         return own, list(peers), corrections
-    for n, correction in zip(
-        known, align([_sighting(views[n], ground_height_m) for n in known], config), strict=True
-    ):
+    for n, correction in zip(known, align([_sighting(views[n], ground) for n in known], config), strict=True):
         corrections[n] = correction
         if correction.matches:
-            views[n] = corrected(views[n], correction, window, ground_height_m)
+            views[n] = corrected(views[n], correction, window, ground)
     return views[0], [v for v in views[1:] if not hopeless(v.bev)], corrections
 
 
@@ -100,13 +98,12 @@ HOPELESS_SIGMA_M = 4.0
 """Mean position uncertainty of the seen cells beyond which a peer's map is not fused."""
 
 
-def corrected(view: View, correction: Correction, window: Window, ground_height_m: float = 0.0) -> View:
+def corrected(view: View, correction: Correction, window: Window, ground: Ground = GroundPlane()) -> View:
     """The view as if made with the corrected pose; its position uncertainty is what remains."""
     pose = correction.pose(view.T_map_camera)
-    bev = realigned(view.bev, window, view.T_map_camera, pose, ground_height_m)
-    xy = window.centres()
-    ground = np.concatenate([xy, np.full_like(xy[..., :1], ground_height_m)], axis=-1)
-    sigma = position_sigma(ground, pose[:3, 3], correction.covariance).clip(0.0, MAX_SIGMA_M)
+    bev = realigned(view.bev, window, view.T_map_camera, pose, ground)
+    points, normals = surface(ground, window.centres())
+    sigma = position_sigma(points, pose[:3, 3], correction.covariance, normals).clip(0.0, MAX_SIGMA_M)
     remaining = torch.from_numpy(sigma.astype(np.float32)).to(bev.sigma.device)
     return replace(
         view,
@@ -143,8 +140,9 @@ MIN_COMMON_BLOCKS = 8
 """Seen by both, below which nothing is said about resemblance."""
 
 
-def _sighting(view: View, ground_height_m: float) -> Sighting:
+def _sighting(view: View, ground: Ground) -> Sighting:
     assert view.boxes is not None
     b = view.boxes
-    above_ground = view.T_map_camera[:3, 3] - [0.0, 0.0, ground_height_m]
+    camera = view.T_map_camera[:3, 3]
+    above_ground = camera - [0.0, 0.0, float(ground.elevation(camera[:2]))]
     return Sighting(b.centres, b.sizes, b.scores, above_ground, view.covariance)

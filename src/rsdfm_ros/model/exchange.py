@@ -207,12 +207,6 @@ class Exchange:
             self._sigma(np.asarray(T_map_camera, np.float64), covariance, self._ground(ground_height_m)),
         )
 
-    @property
-    def level_m(self) -> float:
-        """Height of the ground in the middle of the region: what a correction of poses takes for level ground."""
-        x0, y0, x1, y1 = self.region.bounds
-        return float(self.ground.elevation(np.array([0.5 * (x0 + x1), 0.5 * (y0 + y1)])))
-
     def _ground(self, height_m: float | None) -> Ground:
         return self.ground if height_m is None else GroundPlane(offset=height_m)
 

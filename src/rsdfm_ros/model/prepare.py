@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rsdfm_ros.geometry.alignment import Correction
+from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.agreement import View, agreed, believable, to_present
 from rsdfm_ros.wire.boxes import SideBoxes
@@ -47,7 +48,7 @@ def prepare(
     care: Care,
     own_boxes: Callable[[], SideBoxes | None],
     *,
-    ground_height_m: float = 0.0,
+    ground: Ground = GroundPlane(),
 ) -> Prepared:
     """The ego's view and those of its peers, ready to be fused at the ego's time.
 
@@ -61,9 +62,7 @@ def prepare(
     views, left_out, corrections = list(peers), dict[str, str](), dict[str, Correction]()
     if care.correct and any(v.covariance.any() for v in (own, *views)):
         named = [own.name, *(v.name for v in views)]
-        own, placed, found = agreed(
-            replace(own, boxes=own_boxes()), views, window, ground_height_m=ground_height_m
-        )
+        own, placed, found = agreed(replace(own, boxes=own_boxes()), views, window, ground=ground)
         corrections = {name: c for name, c in zip(named, found, strict=True) if c.matches}
         left_out |= _missing(views, placed, MISPLACED)
         views = placed

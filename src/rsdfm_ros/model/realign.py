@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.perception import AgentBev
 
@@ -24,16 +25,17 @@ MIN_SHIFT_CELLS = 0.25
 
 
 def source_points(
-    window: Window, T_believed: Array, T_corrected: Array, ground_height_m: float = 0.0
+    window: Window, T_believed: Array, T_corrected: Array, ground: Ground = GroundPlane()
 ) -> Array:
     """Where (H, W, 2) in metres the content of every cell lies in a map made with the believed pose.
 
-    Exact for points at CONTENT_HEIGHT_M above the ground: the pixel that sees the cell's centre from the corrected pose
-    is followed from the believed one. NaN where the corrected camera does not look down at the cell.
+    Exact for points at CONTENT_HEIGHT_M above level ground, and nearly so on terrain: the pixel that sees the cell's
+    centre from the corrected pose is followed from the believed one. NaN where the corrected camera does not look down
+    at the cell.
     """
-    z = ground_height_m + CONTENT_HEIGHT_M
     xy = window.centres()
-    points = np.concatenate([xy, np.full_like(xy[..., :1], z)], axis=-1)
+    z = ground.elevation(xy) + CONTENT_HEIGHT_M
+    points = np.concatenate([xy, z[..., None]], axis=-1)
     turn = T_believed[:3, :3] @ T_corrected[:3, :3].T
     rays = (points - T_corrected[:3, 3]) @ turn.T
     steep = rays[..., 2] < -1e-3 * np.linalg.norm(rays, axis=-1)
@@ -62,11 +64,11 @@ def resampled(bev: AgentBev, window: Window, sources: Array) -> AgentBev:
 
 
 def realigned(
-    bev: AgentBev, window: Window, T_believed: Array, T_corrected: Array, ground_height_m: float = 0.0
+    bev: AgentBev, window: Window, T_believed: Array, T_corrected: Array, ground: Ground = GroundPlane()
 ) -> AgentBev:
     """The map as if it had been made with the corrected pose; the very same map if nothing it sees moves by
     MIN_SHIFT_CELLS."""
-    sources = source_points(window, T_believed, T_corrected, ground_height_m)
+    sources = source_points(window, T_believed, T_corrected, ground)
     shift = np.linalg.norm(sources - window.centres(), axis=-1)[bev.visible.cpu().numpy()]
     if np.nan_to_num(shift, nan=np.inf).max(initial=0.0) < MIN_SHIFT_CELLS * window.cell_size:
         return bev

@@ -49,7 +49,7 @@ def prepared(
         model.window,
         care_of(settings, model.thresholds),
         lambda: own.solo.boxes() if own.boxes is None else own.boxes,
-        ground_height_m=model.level_m,
+        ground=model.ground,
     )
 
 

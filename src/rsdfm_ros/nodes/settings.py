@@ -120,12 +120,6 @@ class CollaborationSettings(GroundSettings, PipelineSettings):
     resemblance: float = setting(
         -1.0, f"correlation from which maps resemble each other; {_OWN}", low=-1.0, high=1.0, dynamic=True
     )
-    ground_height_m: float = setting(
-        0.0,
-        "height of the ground plane in the lattice frame, m; in uav_node that of encoder_node counts",
-        low=-1e4,
-        high=1e4,
-    )
     max_peers: int = setting(16, "peers listened to at most", low=0, high=64, dynamic=True)
     peers: tuple[str, ...] = setting(
         (),

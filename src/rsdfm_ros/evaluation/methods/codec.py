@@ -150,7 +150,7 @@ class Rsdfm(RsdfmPlain):
 
         care = Care(resemblance=self.perception.thresholds["resemblance"])
         model = self.perception
-        ready = prepare(own, peers, model.window, care, mine, ground_height_m=model.level_m)
+        ready = prepare(own, peers, model.window, care, mine, ground=model.ground)
         return ready.own, list(ready.peers)
 
 
