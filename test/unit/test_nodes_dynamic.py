@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
+from geometry_msgs.msg import PointStamped
 from node_flight import Flight, lively_model, stamp_of
 from ros_world import RosWorld, facts, level
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FusedBev, ObjectArray, ProcessingTime
@@ -20,6 +21,7 @@ from sensor_msgs.msg import Image
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.nodes import qos, settings
 from rsdfm_ros.nodes.collaboration_node import CollaborationNode
+from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.encoder_node import EncoderNode
 from rsdfm_ros.nodes.segmentation_head_node import SegmentationHeadNode
@@ -108,6 +110,25 @@ def test_the_encoder_maps_the_region_and_sends_its_tiles(flight: Flight, model: 
     assert node.settings.region_m == tuple(bounds)
     assert flight.world.set(node, region_m=[]) == [""]
     assert encode(flight, node, 2) > 0, "back at home"
+
+
+@shows("ground_max_age_s")
+def test_a_picture_is_mapped_on_a_height_as_old_as_is_set(flight: Flight, model: Path) -> None:
+    node = up(flight, EncoderNode, model, ground_model="topic", ground_max_age_s=0.2)
+    flight.sensors()
+    told = flight.publisher(PointStamped, "/uav1/ground/height", qos.sensor("reliable"))
+    flight.world.until(
+        lambda: flight.heard("/uav1/camera/image_raw", "/uav1/ground/height"), "the encoder listens"
+    )
+    height = PointStamped()
+    height.header.stamp, height.header.frame_id = time_of(stamp_of(0)), "map"
+    told.publish(height)
+    flight.world.until(lambda: node.health.counts["ground_heights"] == 1, "the height is taken")
+    encode(flight, node, 0)
+    flight.show(1)
+    flight.world.until(lambda: node.health.rejects["ground_unknown"] == 1, "half a second is too old")
+    assert flight.world.set(node, ground_max_age_s=1.5) == [""]
+    encode(flight, node, 2)
 
 
 @shows("input_timeout_s")
