@@ -112,6 +112,7 @@ class Flight:
         offset_m: tuple[float, float] = (0.0, 0.0),
         cells: int = 100,
         boxes: SideBoxes | None = None,
+        max_packet_bytes: int = 16_384,
     ) -> list[FeaturePacket]:
         """What a UAV sends for a frame, with these boxes beside it."""
         assert self.perception is not None
@@ -119,7 +120,7 @@ class Flight:
         T = pose_of(int(agent[3:]), frame, offset_m)
         bev = self.perception.perceive(picture(int(agent[3:]), frame), K, T, covariance)
         packets = encode_frame(
-            self.perception.compress(bev, cells), 16_384, fingerprint=self.perception.fingerprint
+            self.perception.compress(bev, cells), max_packet_bytes, fingerprint=self.perception.fingerprint
         )
         return packets_to_messages(
             packets if boxes is None else [*packets, encode_boxes(boxes)],

@@ -223,7 +223,7 @@ def test_train_runs_on_a_public_set(
     train_command.add_arguments(parser)
     data = str(request.getfixturevalue(name))
     options = ["--data", data, "--out", str(tmp_path), "--config", str(config_path), "--device", "cpu"]
-    assert train_command.run(parser.parse_args([*options, "--threads", "2"])) == 0
+    assert train_command.run(parser.parse_args([*options, "--threads", "1"])) == 0
     assert Perception.load(tmp_path / "model").config.name == "tiny"
     assert "no depth" in capsys.readouterr().out
 

@@ -74,7 +74,7 @@ def test_a_lost_tile_is_unknown_and_the_rest_is_untouched(
     perception: Perception, bevs: list[AgentBev]
 ) -> None:
     frame = perception.compress(bevs[0], 300)
-    packets = encode_frame(frame, max_packet_bytes=700)
+    packets = encode_frame(frame, max_packet_bytes=400)
     assert len(packets) > 3
     partial = assemble([decode_packet(p) for p in packets[1:]])
     whole = perception.decompress(frame, view(0)[1])
@@ -82,6 +82,37 @@ def test_a_lost_tile_is_unknown_and_the_rest_is_untouched(
     assert some.visible.sum() < whole.visible.sum()
     assert not (some.visible & ~whole.visible).any()
     assert torch.isfinite(some.features).all()
+
+
+def test_recalled_tiles_are_as_old_as_their_picture_and_weigh_like_it(
+    perception: Perception, bevs: list[AgentBev]
+) -> None:
+    frame, T = perception.compress(bevs[1], 300), view(1)[1]
+    fresh = perception.decompress(frame, T)
+    stale = np.arange(len(frame.tiles)) % 2 == 0
+    part = perception.decompress(frame, T, stale=stale, stale_s=0.5)
+    assert fresh.lag_s is None and part.lag_s is not None
+    assert torch.equal(part.features, fresh.features)
+    expected = torch.zeros(CONFIG.window.shape)
+    for i, j in (frame.tiles[stale] * 16 - [CONFIG.window.i0, CONFIG.window.j0]).tolist():
+        expected[i : i + 16, j : j + 16] = 0.5
+    assert torch.equal(part.lag_s, expected)
+
+    weights: list[torch.Tensor] = []
+    hook = perception.model.interaction.register_forward_hook(lambda *call: weights.append(call[-1][1]))
+    now, mixed, older = (
+        perception.fuse(bevs[0], [peer], [age]) for peer, age in ((fresh, 0.25), (part, 0.25), (fresh, 0.75))
+    )
+    hook.remove()
+    late, shared = part.lag_s > 0, bevs[0].visible & fresh.visible
+    assert (shared & late).any() and (shared & ~late).any()
+    torch.testing.assert_close(weights[1][:, 0, ~late], weights[0][:, 0, ~late])
+    torch.testing.assert_close(weights[1][:, 0, late], weights[2][:, 0, late])
+    assert not torch.allclose(weights[1][:, 0, shared & late], weights[0][:, 0, shared & late], rtol=1e-3)
+    assert not torch.equal(mixed.features, now.features) and not torch.equal(mixed.features, older.features)
+
+    whole = perception.decompress(frame, T, stale=np.ones_like(stale), stale_s=0.5)
+    assert torch.equal(perception.fuse(bevs[0], [whole], [0.25]).features, older.features)
 
 
 def test_dense_frames_carry_the_map_in_half_precision(perception: Perception, bevs: list[AgentBev]) -> None:

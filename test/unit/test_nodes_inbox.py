@@ -17,6 +17,7 @@ from rsdfm_ros.wire.inbox import (
     checked_pose,
     features_of,
     reason_of,
+    recalled_features,
 )
 from rsdfm_ros.wire.packet import Expected, encode_frame
 
@@ -57,6 +58,36 @@ def test_a_picture_with_lost_packets_is_used_with_the_tiles_that_arrived() -> No
     fill(box, skip=(0,))
     assert not box.complete("uav2", 10 * S)
     assert 0 < len(features_of(box.newest("uav2", 10 * S, 0.0), EXPECTED).tiles) < len(FRAME.tiles)
+
+
+def test_what_is_lost_of_a_picture_is_recalled_from_the_one_before_and_said_to_be_older() -> None:
+    box = inbox()
+    fill(box, 10 * S)
+    fill(box, 10 * S + S // 2, skip=(0,))
+    now = box.newest("uav2", 11 * S, 1.0)
+    before = box.before(now, 1.0)
+    assert before.first.stamp_ns == 10 * S
+    recalled = recalled_features(now, before, EXPECTED)
+    arrived = features_of(now, EXPECTED)
+    assert same(recalled.frame, FRAME) and recalled.stale_s == 0.5
+    stale = {tuple(t) for t in recalled.frame.tiles[recalled.stale].tolist()}
+    lost = {tuple(t) for t in FRAME.tiles.tolist()} - {tuple(t) for t in arrived.tiles.tolist()}
+    assert lost and lost <= stale and len(stale) < len(FRAME.tiles)
+    alone = recalled_features(now, None, EXPECTED)
+    assert same(alone.frame, arrived) and not alone.stale.any()
+
+
+def test_nothing_is_looked_up_for_a_whole_picture_nor_in_one_that_is_too_old_or_of_another() -> None:
+    box = inbox()
+    fill(box, 10 * S)
+    fill(box, 11 * S)
+    fill(box, 11 * S, agent="uav3", skip=(0,))
+    assert box.before(box.newest("uav2", 11 * S, 1.0), 9.0) is None
+    assert box.before(box.newest("uav3", 11 * S, 1.0), 9.0) is None, "it sent nothing before"
+    fill(box, 12 * S, skip=(0,))
+    partial = box.newest("uav2", 12 * S, 1.0)
+    assert box.before(partial, 1.0).first.stamp_ns == 11 * S
+    assert box.before(partial, 0.9) is None
 
 
 def test_the_newest_picture_not_in_the_future_and_not_too_old_is_used() -> None:

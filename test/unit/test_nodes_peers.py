@@ -209,6 +209,38 @@ def test_what_is_no_message_at_all_is_refused(flight: Flight, model: Path) -> No
     assert node.health.rejects["over_limit"] == 1 and node.health.counts["errors"] == 0
 
 
+def test_what_a_lost_packet_took_away_is_fused_from_the_picture_before_as_older(
+    flight: Flight, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = hearing(flight, model, "uav1", "uav2", correct_poses=False, move_peers=False)
+    world, decode = flight.world, node._decode
+    world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
+    decoded: list[tuple[str, Any]] = []
+
+    def spied(frame: Any, *rest: Any) -> Any:
+        bev = decode(frame, *rest)
+        decoded.append((frame.first.agent, bev))
+        return bev
+
+    monkeypatch.setattr(node, "_decode", spied)
+    peer, recalled = node._listening.peer("uav2"), []
+    for frame, lost in ((0, False), (1, True), (2, False)):
+        packets = flight.packets(frame, "uav2", max_packet_bytes=300)
+        assert len(packets) > 2
+        arriving, so_far = packets[lost:], peer.packets
+        for message in arriving:
+            flight.features("uav2").publish(message)
+        world.until(lambda: peer.packets - so_far == len(arriving), "the packets come")  # noqa: B023
+        flight.send(frame, "uav1")
+        world.until(lambda: node.health.counts["frames"] > frame, f"frame {frame} is fused")  # noqa: B023
+        recalled.append(node.health.counts["tiles_recalled"])
+    assert recalled[0] == 0 < recalled[1] == recalled[2] < len(flight.perception.window.tiles())
+    maps = [bev for agent, bev in decoded if agent == "uav2"]
+    assert maps[0].lag_s is None and maps[2].lag_s is None
+    assert int((maps[1].lag_s > 0).sum()) == recalled[1] * 256
+    assert maps[1].lag_s.max() == 0.5 and (maps[1].visible & (maps[1].lag_s > 0)).any()
+
+
 def test_a_peer_that_leaves_is_forgotten_at_once_and_heard_again_when_it_is_back(
     flight: Flight, model: Path
 ) -> None:

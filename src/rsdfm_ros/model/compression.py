@@ -120,6 +120,6 @@ class Compression(nn.Module):
         latents = self.encode(bev, visible)
         sent = top_cells(latents.score, visible, count)
         q = torch.sigmoid(latents.score)
-        gate = 1.0 + q - q.detach()
+        gate = 1.0 + (q - q.detach())  # exactly 1 in value, in half precision too
         high = latents.high * latents.high_step * gate
         return self.decode(latents.low * latents.low_step, high, sent, visible), latents, sent

@@ -6,7 +6,7 @@ before are worth much more than nothing. The map says which of its tiles are old
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,12 @@ def recall(now: FeatureFrame, before: FeatureFrame | None, gap_s: float) -> Reca
     """`now`, of which not all packets arrived, made up for by `before`, which is gap_s older.
 
     Taken from `before` are the tiles that `now` lacks, and those of which it has lost the high band: `before` has cells
-    there and `now` has none. Frames with different scales do not mix: then `now` stays as it is.
+    there and `now` has none. Every picture has scales of its own: what is taken is rounded to those of `now`, or keeps
+    its own in a band of which nothing arrived.
     """
     if before is None or len(before.tiles) == 0 or not _alike(now, before):
         return Recalled(now, np.zeros(len(now.tiles), bool))
+    before = _in_scales_of(now, before)
     here, there = _keys(now.tiles), _keys(before.tiles)
     now_full, was_full = _full(now), _full(before)
     wanted = ~np.isin(there, here) | (was_full & ~np.isin(there, here[now_full]))
@@ -60,15 +62,28 @@ def recall(now: FeatureFrame, before: FeatureFrame | None, gap_s: float) -> Reca
 
 
 def _alike(now: FeatureFrame, before: FeatureFrame) -> bool:
-    """Whether the latents of both mean the same; a band of which nothing arrived has none."""
-    low = len(now.tiles) == 0 or np.array_equal(now.low_scale, before.low_scale)
-    high = len(now.high) == 0 or len(before.high) == 0 or np.array_equal(now.high_scale, before.high_scale)
-    return (
-        low
-        and high
-        and now.high.shape[1:] == before.high.shape[1:]
-        and now.low.shape[1:] == before.low.shape[1:]
-    )
+    """Whether both have the same channels."""
+    return now.high.shape[1:] == before.high.shape[1:] and now.low.shape[1:] == before.low.shape[1:]
+
+
+def _in_scales_of(now: FeatureFrame, before: FeatureFrame) -> FeatureFrame:
+    """`before` with the scales of every band of which `now` has anything."""
+    low, high = before.low, before.high
+    low_scale, high_scale = before.low_scale, before.high_scale
+    if len(now.tiles):
+        low, low_scale = _rescaled(low, low_scale, now.low_scale), now.low_scale
+    if len(now.high):
+        high, high_scale = _rescaled(high, high_scale, now.high_scale), now.high_scale
+    return replace(before, low=low, low_scale=low_scale, high=high, high_scale=high_scale)
+
+
+def _rescaled(
+    latents: NDArray[np.int8], was: NDArray[np.float32], scale: NDArray[np.float32]
+) -> NDArray[np.int8]:
+    """Latents (n, C, …) of scale `was` (C,) to the nearest integer in ±127 of another scale (C,)."""
+    ratio = np.minimum(was.astype(np.float64) / scale, 127.0)  # senders choose scales: 0 · ∞ is no number
+    columns = ratio.reshape(-1, *(1,) * (latents.ndim - 2))
+    return np.clip(np.rint(latents * columns), -127, 127).astype(np.int8)
 
 
 def _full(frame: FeatureFrame) -> NDArray[np.bool_]:
