@@ -34,9 +34,9 @@ bench: setup     ## times of every stage, then accuracy and bytes of every metho
 	@scripts/with_ros $(BIN)/python -m benchmarks --json out/bench/stages.json
 	@./rsdfm evaluate --model models/nano --json out/bench/evaluate.json
 
-bench-accuracy: setup ## every table and figure of docs/benchmarks.md; resumable (ONLY=section, SCENES=n, QUICK=1)
+bench-accuracy: setup ## every table and figure of docs/benchmarks.md; resumable (ONLY=section, QUICK=1, OPTIONS=…)
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c requirements/constraints.txt -r requirements/bench.txt
-	@scripts/with_ros $(BIN)/python -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --scenes ,$(SCENES)) $(if $(QUICK),--quick)
+	@scripts/with_ros $(BIN)/python -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --scenes ,$(SCENES)) $(if $(QUICK),--quick) $(OPTIONS)
 
 demo: setup      ## the main job: four simulated UAVs over real DDS; results in out/demo/
 	@./rsdfm demo

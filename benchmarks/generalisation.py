@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rsdfm_ros.data.frame import Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.command import write_json
 from rsdfm_ros.evaluation.disturb import Disturbance
@@ -131,6 +132,10 @@ class RenderedScene:
     def objects(self, k: int) -> Objects:
         """The objects of frame k."""
         return self.pictures[k].objects
+
+    def layout(self) -> LayoutMap | None:
+        """Not asked for: this study is about vehicles."""
+        return None
 
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
         """Refused: nothing is delayed here."""
@@ -257,7 +262,7 @@ def draw(content: dict[str, Any], path: Path) -> None:
     panels[0][0].legend(frameon=False, fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context({"svg.hashsalt": "rsdfm", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(path, metadata={"Date": None, "Creator": None} if path.suffix == ".svg" else None)
 
 
 def main() -> int:

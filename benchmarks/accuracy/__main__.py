@@ -1,6 +1,8 @@
 """Accuracy of the shipped model on everything that docs/benchmarks.md reports; goes on where an earlier run ended.
 
 python -m benchmarks.accuracy [--only SECTION] [--scenes N] [--quick] [--model models/nano]
+
+Sections may be measured side by side, each with --only and --no-page; --page-only then writes the page.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.accuracy.bench import QUICK, Bench, Sizes
@@ -25,13 +26,29 @@ OUT = Path("out/bench/accuracy")
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    names = [s.name for s in SECTIONS]
+    names = [s.name for s in SECTIONS if not s.shows]
     parser.add_argument("--only", action="append", choices=names, metavar="SECTION", help=", ".join(names))
     parser.add_argument(
         "--model", type=Path, default=Path("models/nano"), help="model folder (default %(default)s)"
     )
     parser.add_argument(
-        "--scenes", type=int, metavar="N", help="at most so many scenes (default: 8, 4 of many cases)"
+        "--layout-model",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="model folder with a layout head, for the section layout; may be repeated",
+    )
+    parser.add_argument(
+        "--lift-models",
+        type=Path,
+        nargs=2,
+        default=[],
+        metavar=("RELATIVE", "ABSOLUTE"),
+        help="folders of two models that differ in their lift alone, for the section carrying",
+    )
+    parser.add_argument(
+        "--scenes", type=int, metavar="N", help="at most so many scenes (default: 8, 2 of most sections)"
     )
     parser.add_argument(
         "--quick", action="store_true", help="one short scene, some minutes: to try, not to believe"
@@ -40,9 +57,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--page", type=Path, help=f"page to write to (default {PAGE}; with --quick a copy in --out)"
     )
-    parser.add_argument(
+    page = parser.add_mutually_exclusive_group()
+    page.add_argument(
         "--page-only", action="store_true", help="measure nothing: write the page from what is there"
     )
+    page.add_argument("--no-page", action="store_true", help="measure, and leave the page as it is")
     return parser.parse_args(argv)
 
 
@@ -53,7 +72,7 @@ def write_page(page: Path, template: Path, sections: Sequence[Section], out: Pat
     if unknown:
         raise BenchError(f"{template} has places for {', '.join(sorted(unknown))}, which no section writes")
     for section in sections:
-        path = out / f"{section.name}.json"
+        path = out / f"{section.source}.json"
         results = read_json(path) if path.exists() else None
         shown = NOT_YET if not results else section_text(section, results, page.parent / "images", page)
         text = between(text, section.name, shown)
@@ -70,10 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not args.page_only:
             sizes = QUICK if args.quick else Sizes()
-            bench = Bench(args.model, sizes if args.scenes is None else sizes.at_most(args.scenes))
+            sizes = sizes if args.scenes is None else sizes.at_most(args.scenes)
+            bench = Bench(args.model, sizes, args.layout_model, args.lift_models)
             for section in SECTIONS:
-                if args.only is None or section.name in args.only:
+                if not section.shows and (args.only is None or section.name in args.only):
                     measure(bench, section, out)
+        if args.no_page:
+            return 0
         write_page(page, PAGE, SECTIONS, out)
     except RsdfmError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -95,7 +117,7 @@ def measure(bench: Bench, section: Section, out: Path) -> None:
     store = Store(out / f"{section.name}.json", bench.common())
     section.run(bench, store)
     store.write()
-    print(f"  {time.monotonic() - start:.0f} s with {asdict(bench.sizes)}", file=sys.stderr)
+    print(f"  {time.monotonic() - start:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

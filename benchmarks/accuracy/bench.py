@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+import fcntl
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.section import BenchError
+from rsdfm_ros.data import world_options
 from rsdfm_ros.evaluation.command import evaluate_together, results_of
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.runner import Settings
-from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, refuse_training_data, simulated
+from rsdfm_ros.evaluation.scenes import (
+    CACHE,
+    DatasetScene,
+    open_scenes,
+    refuse_training_data,
+    simulated,
+)
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
 
@@ -29,31 +38,43 @@ Rows = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: the standard split of `scenes` × `frames`, and for sections with many cases
-    `part_scenes` × `part_frames` of it with `part_egos` of the UAVs scored."""
+    """How much is measured: the standard split of `scenes` × `frames`; for sections with many cases, `part_scenes` ×
+    `part_frames` of it with `part_egos` of the UAVs scored; in other worlds `world_…`; in the study of how far the
+    mapping carries `study_…`; and `mission_scenes` of the standard split in full length."""
 
     scenes: int = 8
     frames: int = 40
-    part_scenes: int = 4
+    part_scenes: int = 2
     part_frames: int = 16
     part_egos: int = 2
+    world_scenes: int = 2
+    world_frames: int = 12
+    world_egos: int = 2
+    study_scenes: int = 2
+    study_frames: int = 9
+    study_egos: int = 2
+    mission_scenes: int = 2
 
     def __post_init__(self) -> None:
         fewest = HISTORY + FUTURE_STEPS
-        if (
-            min(self.scenes, self.part_scenes, self.part_egos) < 1
-            or min(self.frames, self.part_frames) < fewest
-        ):
+        sizes = dataclasses.asdict(self)
+        frames = [n for name, n in sizes.items() if name.endswith("frames")]
+        if min(sizes.values()) < 1 or min(frames) < fewest:
             raise BenchError(f"a benchmark needs scenes and UAVs, and {fewest} frames or more, got {self}")
+        if self.part_frames > self.frames or max(self.part_scenes, self.mission_scenes) > self.scenes:
+            raise BenchError(f"a part of the standard split cannot be larger than all of it, got {self}")
 
     def at_most(self, scenes: int) -> Sizes:
         """The same with no more than so many scenes."""
-        return dataclasses.replace(
-            self, scenes=min(self.scenes, scenes), part_scenes=min(self.part_scenes, scenes)
-        )
+        counts = {n: v for n, v in dataclasses.asdict(self).items() if n.endswith("scenes")}
+        return dataclasses.replace(self, **{name: min(count, scenes) for name, count in counts.items()})
 
 
-QUICK = Sizes(scenes=1, frames=12, part_scenes=1, part_frames=12, part_egos=1)
+QUICK = Sizes(
+    **dict.fromkeys(("scenes", "part_scenes", "world_scenes", "study_scenes", "mission_scenes"), 1),
+    **dict.fromkeys(("part_egos", "world_egos", "study_egos"), 1),
+    **{"frames": 12, "part_frames": 12, "world_frames": 8, "study_frames": 7},
+)
 """For trying: figures of a few frames mean little."""
 
 
@@ -67,10 +88,16 @@ class Case:
 
 
 class Bench:
-    """The model on the scenes of the test split."""
+    """The model on the scenes of the test split, and models beside it that some sections compare.
 
-    def __init__(self, model: Path, sizes: Sizes) -> None:
+    layouts: folders of models with a layout head · lifts: of two models that differ in their lift alone, or none.
+    """
+
+    def __init__(
+        self, model: Path, sizes: Sizes, layouts: Sequence[Path] = (), lifts: Sequence[Path] = ()
+    ) -> None:
         self.model, self.sizes = model, sizes
+        self.layouts, self.lifts = tuple(layouts), tuple(lifts)
         self.perception = Perception.load(model)
 
     @property
@@ -81,7 +108,7 @@ class Bench:
     def common(self) -> dict[str, Any]:
         """What all results of a run share; a file of results is of one such."""
         return {
-            "model": str(self.model),
+            "model": self.model.name if self.model.is_absolute() else self.model.as_posix(),
             "weights_sha256": self.weights,
             "first_seed": TEST_SEEDS_FROM,
             **dataclasses.asdict(self.sizes),
@@ -89,20 +116,43 @@ class Bench:
 
     def standard_scenes(self) -> list[DatasetScene]:
         """The standard split."""
-        return self.scenes(self.sizes.scenes, self.sizes.frames)
+        return self.open(self.standard(), self.sizes.scenes, self.sizes.frames, UAVS)
 
-    def part_scenes(self) -> list[DatasetScene]:
+    def part_scenes(self, uavs: int = UAVS) -> list[DatasetScene]:
         """The part of the standard split that sections with many cases use: the first frames of its first scenes."""
-        scenes = simulated(TEST_SEEDS_FROM, self.sizes.scenes, UAVS, self.sizes.frames)
-        return self.open(scenes, self.sizes.part_scenes, self.sizes.part_frames, UAVS)
+        return self.open(self.standard(), self.sizes.part_scenes, self.sizes.part_frames, uavs)
 
     def missions(self) -> list[DatasetScene]:
-        """The first two scenes of the standard split in full length."""
-        return self.standard_scenes()[:2]
+        """The first scenes of the standard split in full length."""
+        return self.standard_scenes()[: self.sizes.mission_scenes]
 
-    def scenes(self, count: int, frames: int, uavs: int = UAVS) -> list[DatasetScene]:
-        """Simulated test scenes, kept in out/data as those of `rsdfm evaluate`."""
-        return self.open(simulated(TEST_SEEDS_FROM, count, uavs, frames), count, frames, uavs)
+    def standard(self) -> Path:
+        """The folder of the standard split."""
+        return self.made(lambda: simulated(TEST_SEEDS_FROM, self.sizes.scenes, UAVS, self.sizes.frames))
+
+    def fleet(self, uavs: int) -> list[DatasetScene]:
+        """The seeds of `part_scenes` flown by another number of UAVs."""
+        sizes = self.sizes
+        if uavs == UAVS:
+            return self.part_scenes()
+        folder = self.made(lambda: simulated(TEST_SEEDS_FROM, sizes.part_scenes, uavs, sizes.part_frames))
+        return self.open(folder, sizes.part_scenes, sizes.part_frames, uavs)
+
+    def world(self, *options: str) -> list[DatasetScene]:
+        """Test scenes of another world, in the words of `rsdfm simulate` (`--style`, `rural`)."""
+        parser = argparse.ArgumentParser()
+        world_options.add_arguments(parser)
+        sizes, world = self.sizes, parser.parse_args(options)
+        count, frames = sizes.world_scenes, sizes.world_frames
+        folder = self.made(lambda: simulated(TEST_SEEDS_FROM, count, UAVS, frames, world))
+        return self.open(folder, count, frames, UAVS)
+
+    def made(self, make: Callable[[], Path]) -> Path:
+        """The folder that `make` simulates scenes into; of several benchmarks side by side, one at a time does so."""
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with (CACHE / ".benchmark.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return make()
 
     def open(self, folder: Path, count: int, frames: int, uavs: int) -> list[DatasetScene]:
         """Test scenes of a folder. Raises: LeakageError if the model was trained on them."""
@@ -116,19 +166,24 @@ class Bench:
         cases: Mapping[str, Case],
         title: str,
         egos: int | None = None,
+        perception: Perception | None = None,
     ) -> dict[str, Rows]:
-        """The figures of every case by method, all evaluated in one pass; `egos` UAVs are scored, all by default."""
+        """The figures of every case by method, all evaluated in one pass; `egos` UAVs are scored, all by default.
+
+        perception: another model than that of the benchmark.
+        """
+        perception = perception or self.perception
         uavs = scenes[0].uavs
-        settings = [self.settings(case, min(egos or uavs, uavs)) for case in cases.values()]
-        scores = evaluate_together(self.perception, scenes, settings, title)
+        settings = [settings_of(perception, case, min(egos or uavs, uavs)) for case in cases.values()]
+        scores = evaluate_together(perception, scenes, settings, title)
         return {
             name: {row["method"]: row for row in results_of(score)}
             for name, score in zip(cases, scores, strict=True)
         }
 
-    def settings(self, case: Case, egos: int) -> Settings:
-        """What the runner needs of a case."""
-        areas = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
-        disturbance: Disturbance = parse_disturbance(case.disturb)
-        thresholds = Thresholds.of(self.perception)
-        return Settings(case.methods, egos, case.budget_bytes, thresholds, disturbance, areas)
+
+def settings_of(perception: Perception, case: Case, egos: int) -> Settings:
+    """What the runner needs of a case."""
+    areas = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
+    disturbance: Disturbance = parse_disturbance(case.disturb)
+    return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, areas)

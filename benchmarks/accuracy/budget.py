@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.accuracy import drawing
-from benchmarks.accuracy.bench import Bench, Case
+from benchmarks.accuracy.bench import Bench, Case, settings_of
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
 from rsdfm_ros.evaluation.methods import METHODS
+from rsdfm_ros.evaluation.progress import frame_bar
+from rsdfm_ros.evaluation.runner import worker_count
 from rsdfm_ros.evaluation.scenes import DatasetScene
 from rsdfm_ros.evaluation.step import SoloHistory, Step
 
@@ -31,7 +36,7 @@ def run(bench: Bench, store: Store) -> None:
 
 def _sent(bench: Bench, scene: DatasetScene) -> dict[str, Any]:
     """Bytes by method, budget and UAV, of every frame; nothing is received."""
-    settings = bench.settings(Case(()), 1)
+    settings = settings_of(bench.perception, Case(()), 1)
     senders = {
         (name, budget): METHODS[name].make(bench.perception, settings.thresholds, budget)
         for name in METHOD_NAMES
@@ -39,14 +44,19 @@ def _sent(bench: Bench, scene: DatasetScene) -> dict[str, Any]:
     }
     solo = SoloHistory()
     found: dict[tuple[str, int], list[list[int]]] = {key: [[] for _ in range(scene.uavs)] for key in senders}
-    for k in range(scene.frames):
-        frame, disturbance = scene.load(k), settings.disturbance
-        step = Step(bench.perception, settings.thresholds, frame, scene.number, disturbance, solo)
-        for agent in range(scene.uavs):
-            step.encode(agent)
-            for key, sender in senders.items():
-                sent = sender.send(step, agent)
-                found[key][agent].append(0 if sent is None else sent.message_bytes)
+
+    def fly(step: Step, agent: int) -> None:
+        step.encode(agent)
+        for key, sender in senders.items():
+            sent = sender.send(step, agent)
+            found[key][agent].append(0 if sent is None else sent.message_bytes)
+
+    torch.set_num_threads(1)  # several UAVs side by side instead
+    with frame_bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+        for k in bar.track(range(scene.frames), description=f"seed {scene.number}"):
+            frame, disturbance = scene.load(k), settings.disturbance
+            step = Step(bench.perception, settings.thresholds, frame, scene.number, disturbance, solo)
+            list(pool.map(partial(fly, step), range(scene.uavs)))
     return {name: {str(b): found[name, b] for b in BUDGETS} for name in METHOD_NAMES}
 
 
@@ -103,4 +113,4 @@ def bars(content: Content) -> Sequence[Bar]:
     return (Bar("bytes of a mission off the budget, worst of all", worst, 0.05, False),)
 
 
-SECTION = Section("budget", "The byte budget over a mission", run, tables, figures, bars, part=False)
+SECTION = Section("budget", "The byte budget over a mission", run, tables, figures, bars, sizes="mission")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,28 @@ from benchmarks.accuracy.bench import Bench, Case
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
 
-METHODS = ("single", "late", "rsdfm", "rsdfm-plain", "rsdfm-boxes")
+METHODS = ("single", "late", "rsdfm", "rsdfm-plain")
+ALIKE = METHODS[:-1]
+"""Where `rsdfm-plain` does the same as `rsdfm`."""
 OURS = "rsdfm"
 KEY = "iou_long"
 
 NONE = "none"
+NOISES = (("0.2", "0.2"), ("0.5", "0.5"), ("1", "1"), ("2.5", "5"))
 AXES: dict[str, dict[str, Case]] = {
-    "loss": {v: Case(METHODS, disturb=f"loss={v}") for v in ("0.01", "0.05", "0.1", "0.2", "0.5", "1")},
+    NONE: {NONE: Case(METHODS)},
+    "loss": {v: Case(ALIKE, disturb=f"loss={v}") for v in ("0.01", "0.05", "0.1", "0.2", "0.5", "1")},
     "latency": {v: Case(METHODS, disturb=f"latency_ms={v}") for v in ("100", "200", "400", "800")},
+    "attackers": {v: Case(METHODS, disturb=f"attackers={v}") for v in ("1", "2")},
+    "silent": {v: Case(ALIKE, disturb=f"drop_uavs={v}") for v in ("1", "2", "3")},
     "staggered": {
         v: Case(METHODS, disturb=f"latency_ms={v},staggered=1") for v in ("100", "200", "400", "800")
     },
-    "pose": {
-        f"{m}/{d}": Case(METHODS, disturb=f"pose_sigma_m={m},pose_sigma_deg={d}")
-        for m, d in (("0.2", "0.2"), ("0.5", "0.5"), ("1", "1"), ("2.5", "5"))
-    },
-    "bias": {
-        f"{m}/{d}": Case(METHODS, disturb=f"pose_bias_m={m},pose_bias_deg={d}")
-        for m, d in (("0.2", "0.2"), ("0.5", "0.5"), ("1", "1"), ("2.5", "5"))
-    },
-    "attackers": {v: Case(METHODS, disturb=f"attackers={v}") for v in ("1", "2")},
-    "silent": {v: Case(METHODS, disturb=f"drop_uavs={v}") for v in ("1", "2", "3")},
-    "budget": {v: Case(METHODS, int(v)) for v in ("2000", "5000", "10000", "25000", "50000")},
+    "pose": {f"{m}/{d}": Case(METHODS, disturb=f"pose_sigma_m={m},pose_sigma_deg={d}") for m, d in NOISES},
+    "bias": {f"{m}/{d}": Case(METHODS, disturb=f"pose_bias_m={m},pose_bias_deg={d}") for m, d in NOISES},
 }
+PASSES = ((NONE, "loss", "latency", "attackers", "silent"), ("staggered",), ("pose",), ("bias",))
+"""Axes that are evaluated together, because the UAVs see the same."""
 TITLES = {
     "loss": "lost messages (share)",
     "latency": "latency, cameras together (ms)",
@@ -43,7 +43,6 @@ TITLES = {
     "bias": "pose bias per UAV (m/deg)",
     "attackers": "attackers among 3 peers",
     "silent": "silent peers of 3",
-    "budget": "byte budget per frame and UAV",
     "uavs": "UAVs",
     "altitude": "altitude (m)",
 }
@@ -52,31 +51,37 @@ MIXED = "mixed"
 
 
 def run(bench: Bench, store: Store) -> None:
-    """One unit per axis; cases with the same believed poses share what the UAVs see."""
-    sizes = bench.sizes
-    scenes, egos = bench.part_scenes(), sizes.part_egos
-    store.unit(NONE, lambda: bench.evaluate(scenes, {NONE: Case(METHODS)}, NONE, egos))
-    for axis, cases in AXES.items():
-        store.unit(axis, lambda c=cases, a=axis: bench.evaluate(scenes, c, a, egos))
+    """One unit per axis."""
+    for names in PASSES:
+        store.units_of(names, lambda n=names: _together(bench, n))
     store.unit("uavs", lambda: {str(n): _fleet(bench, n) for n in FLEETS})
     store.unit("altitude", lambda: _altitudes(bench))
 
 
+def _together(bench: Bench, axes: Sequence[str]) -> dict[str, Any]:
+    """Several axes in one pass over the scenes."""
+    cases = {(axis, point): case for axis in axes for point, case in AXES[axis].items()}
+    named = {f"{axis} {point}": case for (axis, point), case in cases.items()}
+    found = bench.evaluate(bench.part_scenes(), named, ", ".join(axes), bench.sizes.part_egos)
+    out: dict[str, Any] = {axis: {} for axis in axes}
+    for axis, point in cases:
+        out[axis][point] = found[f"{axis} {point}"]
+    return out
+
+
 def _fleet(bench: Bench, uavs: int) -> dict[str, Any]:
-    scenes = bench.scenes(bench.sizes.part_scenes, bench.sizes.part_frames, uavs)
     title = f"{uavs} UAVs"
-    return bench.evaluate(scenes, {title: Case(METHODS)}, title, bench.sizes.part_egos)[title]
+    return bench.evaluate(bench.fleet(uavs), {title: Case(ALIKE)}, title, bench.sizes.part_egos)[title]
 
 
 def _altitudes(bench: Bench) -> dict[str, Any]:
     out: dict[str, Any] = {}
+    sizes = bench.sizes
     for altitude in altitudes.ALTITUDES_M:
-        folder = altitudes.simulated_at(altitude, bench.sizes.part_scenes, bench.sizes.part_frames)
-        scenes = bench.open(folder, bench.sizes.part_scenes, bench.sizes.part_frames, altitudes.UAVS)
+        folder = bench.made(partial(altitudes.simulated_at, altitude, sizes.part_scenes, sizes.part_frames))
+        scenes = bench.open(folder, sizes.part_scenes, sizes.part_frames, altitudes.UAVS)
         title = f"{altitude} m"
-        out[str(altitude)] = bench.evaluate(scenes, {title: Case(METHODS)}, title, bench.sizes.part_egos)[
-            title
-        ]
+        out[str(altitude)] = bench.evaluate(scenes, {title: Case(ALIKE)}, title, bench.sizes.part_egos)[title]
     return out
 
 
@@ -85,12 +90,13 @@ def points(content: Content, axis: str) -> dict[str, Mapping[str, Any]]:
     found = dict(content.get(axis, {}))
     none = content.get(NONE, {}).get(NONE)
     if none and axis in ("loss", "latency", "staggered", "attackers", "silent"):
-        return {"0": none, **found}
-    if none and axis in ("pose", "bias"):
-        return {"0/0": none, **found}
-    if none and axis == "altitude":
-        return {**found, MIXED: none}
-    return found
+        found = {"0": none, **found}
+    elif none and axis in ("pose", "bias"):
+        found = {"0/0": none, **found}
+    elif none and axis == "altitude":
+        found = {**found, MIXED: none}
+    shown = {m for rows in content.get(axis, {}).values() for m in rows}
+    return {point: {m: row for m, row in rows.items() if m in shown} for point, rows in found.items()}
 
 
 def gain(rows: Mapping[str, Any], method: str = OURS) -> float | None:
@@ -106,7 +112,7 @@ def tables(content: Content) -> str:
         found = points(content, axis)
         if not found:
             continue
-        others = METHODS[1:]
+        others = [m for m in METHODS[1:] if any(m in rows for rows in found.values())]
         lines = [
             [point, number(rows["single"][KEY]), *(_marked(gain(rows, m)) for m in others)]
             for point, rows in found.items()

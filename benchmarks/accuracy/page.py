@@ -41,11 +41,13 @@ def section_text(section: Section, results: Mapping[str, Any], images: Path, pag
 
 def provenance(section: Section, common: Mapping[str, Any]) -> str:
     """How the figures of a section can be made again."""
-    seed, kind = common["first_seed"], "part_" if section.part else ""
-    egos = f", {common['part_egos']} UAVs of each as ego" if section.part else ""
+    seed, kind = common["first_seed"], f"{section.sizes}_" if section.sizes else ""
+    scenes, frames = common[f"{kind}scenes"], common.get(f"{kind}frames", common["frames"])
+    egos = common.get(f"{kind}egos")
+    as_ego = "" if egos is None else f", {egos} UAV{'s' * (egos > 1)} of each as ego"
     return (
-        f"`make bench-accuracy ONLY={section.name}` · {common['model']}, weights {common['weights_sha256'][:8]}… · "
-        f"seeds {_span(seed, common[kind + 'scenes'])}, {common[kind + 'frames']} frames each{egos}"
+        f"`make bench-accuracy ONLY={section.source}` · {common['model']}, weights {common['weights_sha256'][:8]}… · "
+        f"seed{'s' * (scenes > 1)} {_span(seed, scenes)}, {frames} frames each{as_ego}"
     )
 
 

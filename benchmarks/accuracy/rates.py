@@ -10,7 +10,7 @@ from benchmarks.accuracy.bench import Bench, Case, Rows
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
 
-BUDGETS = (2_000, 2_500, 5_000, 10_000, 18_000, 25_000, 50_000)
+BUDGETS = (2_000, 2_500, 5_000, 10_000, 25_000, 50_000)
 METHODS = ("rsdfm", "rsdfm-boxes", "rsdfm-ondemand", "where2comm", "dhd")
 REFERENCES = ("single", "late", "dense")
 """Methods without a budget."""
@@ -19,13 +19,20 @@ OURS = ("rsdfm", "rsdfm-boxes")
 NEAR_DENSE, SMALL = "10000", "2500"
 
 
+PASSES = (("none", "2000", "2500", "5000"), ("10000", "25000", "50000"))
+"""What is evaluated together; `none` are the methods without a budget."""
+
+
 def run(bench: Bench, store: Store) -> None:
     """One unit per budget, and one of what has none."""
-    scenes, egos = bench.part_scenes(), bench.sizes.part_egos
     cases = {"none": Case(REFERENCES), **{str(b): Case(METHODS, b) for b in BUDGETS}}
-    for name, case in cases.items():
-        title = "references" if name == "none" else f"budget {name}"
-        store.unit(name, lambda n=name, c=case, t=title: bench.evaluate(scenes, {n: c}, t, egos)[n])
+    for names in PASSES:
+        chosen = {name: cases[name] for name in names}
+        title = ", ".join(names) + " bytes"
+        store.units_of(
+            names,
+            lambda c=chosen, t=title: bench.evaluate(bench.part_scenes(), c, t, bench.sizes.part_egos),
+        )
 
 
 def budgets(content: Content) -> list[str]:
@@ -73,12 +80,12 @@ def figures(content: Content, folder: Path) -> Mapping[str, str]:
 
 
 def bars(content: Content) -> Sequence[Bar]:
-    """Near dense at 10 kB, and late reached at 2.5 kB."""
-    dense, late = (content.get("none", {}).get(m, {}) for m in ("dense", "late"))
+    """Near dense at 10 kB, late reached at 2.5 kB, and no harm at any budget."""
+    single, dense, late = (content.get("none", {}).get(m, {}) for m in ("single", "dense", "late"))
     out = []
     for method in OURS:
-        at_ten = content.get(NEAR_DENSE, {}).get(method, {})
-        at_small = content.get(SMALL, {}).get(method, {})
+        rows = {budget: content[budget].get(method, {}) for budget in budgets(content)}
+        at_ten, at_small = rows.get(NEAR_DENSE, {}), rows.get(SMALL, {})
         for name, key in (("IoU", "iou_long"), ("VPQ", "vpq_long")):
             out.append(
                 Bar(f"`{method}` at 10 kB: {name} less than `dense`", _less(dense, at_ten, key), 0.02, False)
@@ -86,6 +93,10 @@ def bars(content: Content) -> Sequence[Bar]:
         out.append(
             Bar(f"`{method}` at 2.5 kB: IoU less than `late`", _less(late, at_small, "iou_long"), 0.0, False)
         )
+        harm = [_less(single, row, "iou_long") for row in rows.values()]
+        worst = max((h for h in harm if h is not None), default=None)
+        least = None if worst is None else -worst
+        out.append(Bar(f"`{method}`: smallest gain over `single` at any budget", least, drawing.HARM))
     return out
 
 

@@ -39,13 +39,18 @@ class Bar:
         return self.measured >= self.asked if self.at_least else self.measured <= self.asked
 
 
+def nothing(bench: Bench, store: Store) -> None:
+    """What a section measures that shows the results of another."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One part of the page.
 
     run: computes what the store does not hold yet, unit by unit · tables: the Markdown of the results · figures: draws
-    pictures into a folder and returns their captions by file name · bars: what the results have to clear · part: it is
-    measured on a part of the standard split.
+    pictures into a folder and returns their captions by file name · bars: what the results have to clear · sizes: which
+    of bench.Sizes it is measured with, by the beginning of their names ("" for the standard split, part, world, study,
+    mission) · shows: the section whose results it shows, if it measures none itself.
     """
 
     name: str
@@ -54,7 +59,13 @@ class Section:
     tables: Callable[[Content], str]
     figures: Callable[[Content, Path], Mapping[str, str]] = lambda content, folder: {}
     bars: Callable[[Content], Sequence[Bar]] = lambda content: ()
-    part: bool = True
+    sizes: str = "part"
+    shows: str = ""
+
+    @property
+    def source(self) -> str:
+        """The name of the section that measures what is shown."""
+        return self.shows or self.name
 
 
 class Store:
@@ -79,6 +90,12 @@ class Store:
             self.units[name] = json.loads(json.dumps(compute(), allow_nan=False))
             self.write()
         return self.units[name]
+
+    def units_of(self, names: Sequence[str], compute: Callable[[], Mapping[str, Any]]) -> None:
+        """Several units that are computed together, unless the file holds them all."""
+        if not set(names) <= set(self.units):
+            self.units |= json.loads(json.dumps(dict(compute()), allow_nan=False))
+            self.write()
 
     def write(self) -> None:
         """Write the file in one step."""

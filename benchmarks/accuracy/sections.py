@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
+from benchmarks.accuracy import (
+    budget,
+    carrying,
+    disturbances,
+    entropy,
+    layout,
+    methods,
+    rates,
+    standard,
+    styles,
+    tasks,
+    terrain,
+)
 from benchmarks.accuracy.section import Section
 
 SECTIONS: tuple[Section, ...] = (
     standard.SECTION,
+    tasks.SECTION,
+    methods.SECTION,
     rates.SECTION,
     entropy.SECTION,
     budget.SECTION,
     disturbances.SECTION,
+    carrying.SECTION,
+    terrain.SECTION,
+    styles.SECTION,
+    layout.SECTION,
 )

@@ -1,4 +1,4 @@
-"""The standard split: every method, undisturbed."""
+"""The standard split: the main methods undisturbed, every UAV as ego in turn."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
 from rsdfm_ros.evaluation.methods import METHODS
 
-GROUPS = (
-    ("single", "late", "dense", "rsdfm"),
-    ("single", "rsdfm-boxes", "rsdfm-ondemand", "where2comm", "dhd"),
-    ("single", "dense-mean", "dense-max", "dhd-25", "low-only", "high-only"),
-)
-"""What is evaluated together: an interruption costs at most one of these."""
+MAIN = ("single", "late", "dense", "rsdfm")
+UNIT = "standard split"
 
 FIGURES = (
     ("IoU ±50 m", "iou_long", 3),
@@ -30,16 +26,13 @@ FIGURES = (
 
 
 def run(bench: Bench, store: Store) -> None:
-    """One unit per group of methods."""
-    scenes = bench.standard_scenes()
-    for n, methods in enumerate(GROUPS):
-        title = f"standard split {n + 1}/{len(GROUPS)}"
-        store.unit(title, lambda m=methods, t=title: bench.evaluate(scenes, {"all": Case(m)}, t)["all"])
+    """One unit: all is evaluated in one pass."""
+    store.unit(UNIT, lambda: bench.evaluate(bench.standard_scenes(), {UNIT: Case(MAIN)}, UNIT)[UNIT])
 
 
 def rows(content: Content) -> Rows:
-    """All methods of all groups, in the order of METHODS."""
-    found = {name: row for group in content.values() for name, row in group.items()}
+    """All methods of all units, in the order of METHODS."""
+    found = {name: row for unit in content.values() for name, row in unit.items()}
     return {name: found[name] for name in METHODS if name in found}
 
 
@@ -64,4 +57,4 @@ def bars(content: Content) -> Sequence[Bar]:
     )
 
 
-SECTION = Section("standard", "Standard test split", run, tables, bars=bars, part=False)
+SECTION = Section("standard", "Standard test split", run, tables, bars=bars, sizes="")

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.accuracy import altitudes, budget, disturbances, drawing, entropy, rates, standard
+from benchmarks import generalisation
+from benchmarks.accuracy import (
+    altitudes,
+    budget,
+    carrying,
+    disturbances,
+    drawing,
+    entropy,
+    methods,
+    rates,
+    standard,
+    styles,
+    tasks,
+    terrain,
+)
 from benchmarks.accuracy.__main__ import write_page
 from benchmarks.accuracy.bench import QUICK, Sizes
 from benchmarks.accuracy.page import NOT_YET, bars_table, between, number, places, provenance, table
@@ -16,6 +32,8 @@ from benchmarks.accuracy.section import Bar, BenchError, Section, Store
 from benchmarks.accuracy.sections import SECTIONS
 
 from rsdfm_ros.evaluation.methods import METHODS
+from rsdfm_ros.geometry.ground import GroundPlane
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.flight import make_flights
 
 COMMON = {
@@ -27,6 +45,13 @@ COMMON = {
     "part_scenes": 2,
     "part_frames": 16,
     "part_egos": 2,
+    "world_scenes": 1,
+    "world_frames": 12,
+    "world_egos": 1,
+    "study_scenes": 2,
+    "study_frames": 9,
+    "study_egos": 2,
+    "mission_scenes": 2,
 }
 
 
@@ -38,9 +63,28 @@ def row(iou: float | None, size: float | None = 18_000.0, **more: float) -> dict
 
 def fill(name: str) -> dict[str, Any]:
     """Made-up results of a section."""
-    if name == "standard":
+    if name in ("standard", "tasks"):
+        return {"all": {m: row(0.5 + 0.01 * i) for i, m in enumerate(standard.MAIN)}}
+    if name == "methods":
+        return {"all": {m: row(0.5 + 0.01 * i) for i, m in enumerate(methods.NAMES)}}
+    if name == "styles":
+        return {world: {m: row(0.6) for m in styles.METHODS} for world in styles.WORLDS}
+    if name == "terrain":
+        rows = {"rows": {m: row(0.6) for m in terrain.METHODS}, "mapping": {"position_error_m": 0.8}}
+        return {"flat": {terrain.DEM: rows}, "slope": {terrain.DEM: rows, terrain.PLANE: rows}}
+    if name == "layout":
+        shown = {m: row(0.6) | {"layout_road_iou": 0.7} for m in ("single", "dense", "rsdfm")}
+        return {"01234567": {"model": "nano", "how": "head on a frozen trunk", "rows": shown}}
+    if name == "carrying":
+        figures = {key: 0.5 for _, key, _ in generalisation.FIGURES}
         return {
-            str(n): {m: row(0.5 + 0.01 * i) for i, m in enumerate(g)} for n, g in enumerate(standard.GROUPS)
+            f"{prefix} {axis} {value}".strip(): {
+                f"{prefix or 'true'} height": figures,
+                "fixed height": figures,
+            }
+            for prefix in ("", carrying.LIFTS)
+            for axis, values in carrying.POINTS.items()
+            for value in values
         }
     if name == "rates":
         none = {"single": row(0.5, None), "late": row(0.7, 1_100.0), "dense": row(0.8, 500_000.0)}
@@ -62,7 +106,10 @@ def fill(name: str) -> dict[str, Any]:
     point = {m: row(0.5 if m == "single" else 0.7) for m in disturbances.METHODS}
     return {
         "none": {"none": point},
-        **{axis: dict.fromkeys(cases, point) for axis, cases in disturbances.AXES.items()},
+        **{
+            axis: {p: {m: point[m] for m in case.methods} for p, case in cases.items()}
+            for axis, cases in disturbances.AXES.items()
+        },
         "uavs": {"1": point, "2": point},
         "altitude": {"30": point, "80": point},
     }
@@ -110,7 +157,7 @@ def test_every_section_renders_what_it_measured_and_says_so_when_it_did_not(
 ) -> None:
     units = fill(section.name)
     text = section.tables(units)
-    assert text.count("|") > 10 and "None" not in text and "nan" not in text
+    assert text.count("|") > 10 and "None" not in text and not re.search(r"\bnan\b", text)
     for name in section.figures(units, tmp_path):
         first = (tmp_path / name).read_bytes()
         assert b"<svg" in first and len(first) < 150_000
@@ -123,14 +170,15 @@ def test_every_section_renders_what_it_measured_and_says_so_when_it_did_not(
 def test_the_page_has_a_place_for_every_section_and_shows_its_results(root: Path, tmp_path: Path) -> None:
     page, template = tmp_path / "page.md", root / "docs" / "benchmarks.md"
     (tmp_path / "out").mkdir()
-    for section in SECTIONS[:2]:
+    for section in (standard.SECTION, rates.SECTION):
         store = Store(tmp_path / "out" / f"{section.name}.json", COMMON)
         store.units = fill(section.name)
         store.write()
     write_page(page, template, SECTIONS, tmp_path / "out")
     text = page.read_text()
     assert "weights 01234567…" in text and "images/bench_rates.svg" in text
-    assert text.count(NOT_YET) == len(SECTIONS) - 2
+    assert text.count(NOT_YET) == len(SECTIONS) - 3
+    assert "Ids over time" in text
     assert "| `rsdfm`, IoU ±50 m (standard) | ≥ 0.820 | 0.530 | **missed** |" in text
     assert (tmp_path / "images" / "bench_rates.svg").is_file()
     write_page(page, page, SECTIONS, tmp_path / "out")
@@ -177,9 +225,56 @@ def test_shares_of_the_gain_are_those_of_the_undisturbed_one() -> None:
     assert next(v for k, v in bars.items() if "smallest step" in k) == pytest.approx(-0.01)
 
 
-def test_every_method_is_on_the_standard_split_or_in_the_grid() -> None:
-    shown = {m for group in standard.GROUPS for m in group} | set(disturbances.METHODS)
-    assert shown == set(METHODS)
+def test_every_method_is_somewhere_on_the_page() -> None:
+    assert set(methods.NAMES) | set(disturbances.METHODS) == set(METHODS)
+    assert set(standard.MAIN) <= set(methods.NAMES)
+
+
+def test_passes_hold_every_case_once() -> None:
+    assert sorted(a for names in disturbances.PASSES for a in names) == sorted(disturbances.AXES)
+    assert sorted(n for names in rates.PASSES for n in names) == sorted(["none", *map(str, rates.BUDGETS)])
+    for axis, values in carrying.POINTS.items():
+        assert set(values) <= dict(generalisation.AXES[axis].points).keys()
+
+
+def test_units_of_one_pass_are_kept_together(tmp_path: Path) -> None:
+    store, calls = Store(tmp_path / "a.json", COMMON), []
+
+    def compute() -> dict[str, int]:
+        calls.append(1)
+        return {"a": 1, "b": 2}
+
+    store.units_of(("a", "b"), compute)
+    again = Store(tmp_path / "a.json", COMMON)
+    again.units_of(("a", "b"), compute)
+    assert again.units == {"a": 1, "b": 2} and len(calls) == 1
+
+
+def test_other_lifts_are_not_mixed_with(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a.json", COMMON)
+    carrying._same(store, {"relative": SimpleNamespace(fingerprint=1)})
+    carrying._same(store, {"relative": SimpleNamespace(fingerprint=1)})
+    with pytest.raises(BenchError, match="other --lift-models"):
+        carrying._same(store, {"relative": SimpleNamespace(fingerprint=2)})
+
+
+def test_the_plane_that_is_believed_lies_at_the_mean_height_of_the_middle() -> None:
+    axis = np.arange(-200.0, 201.0, 2.0)
+    heights = np.broadcast_to(3.0 + 0.05 * axis[:, None], (len(axis), len(axis))).astype(np.float32)
+    plane = terrain.level(HeightGrid(heights, -200.0, -200.0, 2.0))
+    assert plane.normal == (0.0, 0.0, 1.0) and plane.offset == pytest.approx(3.0, abs=1e-4)
+    assert terrain.level(None) == GroundPlane()
+
+
+def test_sections_without_models_say_what_they_would_need() -> None:
+    sentence = next(s for s in SECTIONS if s.name == "layout").tables({})
+    assert "--layout-model" in sentence
+    assert "--lift-models" in carrying.tables({})
+
+
+def test_yaw_errors_are_shown_in_degrees() -> None:
+    units = {"all": {"rsdfm": row(0.5) | {"yaw_error_rad": 0.1}}}
+    assert "| 5.7 |" in tasks.tables(units)
 
 
 def test_deviations_from_the_budget_are_those_of_the_worst_mission() -> None:
@@ -206,7 +301,10 @@ def test_flights_at_one_altitude_look_at_the_same_places() -> None:
 
 
 def test_sizes_that_leave_nothing_to_score_are_refused() -> None:
-    assert Sizes().at_most(2) == Sizes(scenes=2, part_scenes=2)
+    small = Sizes().at_most(1)
+    assert small.scenes == small.part_scenes == small.study_scenes == 1 and small.frames == Sizes().frames
+    with pytest.raises(BenchError, match="part of the standard split"):
+        Sizes(scenes=1)
     assert QUICK.frames < Sizes().frames
     with pytest.raises(BenchError, match="7 frames"):
         Sizes(frames=6)
@@ -221,6 +319,9 @@ def test_small_things_of_the_page() -> None:
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n|---|---:|\n| 1 | 2 |"
     assert "seeds 9000 to 9001, 16 frames each, 2 UAVs of each as ego" in provenance(rates.SECTION, COMMON)
     assert provenance(standard.SECTION, COMMON).endswith("seeds 9000 to 9007, 40 frames each")
+    assert provenance(budget.SECTION, COMMON).endswith("seeds 9000 to 9001, 40 frames each")
+    assert provenance(terrain.SECTION, COMMON).endswith("seed 9000, 12 frames each, 1 UAV of each as ego")
+    assert "ONLY=standard" in provenance(tasks.SECTION, COMMON)
 
 
 def test_a_panel_of_numbers_and_one_of_names_can_be_drawn(tmp_path: Path) -> None:
