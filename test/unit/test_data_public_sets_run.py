@@ -110,7 +110,18 @@ def test_a_uav_without_pictures_sees_nothing_and_sends_nothing(uav3d: Path, mode
 def evaluate(data: Path, model: Path, uavs: int, out: Path) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     evaluate_command.add_arguments(parser)
-    options = ["--data", str(data), "--model", str(model), "--uavs", str(uavs), "--json", str(out)]
+    options = [
+        "--data",
+        str(data),
+        "--model",
+        str(model),
+        "--uavs",
+        str(uavs),
+        "--egos",
+        "2",
+        "--json",
+        str(out),
+    ]
     assert evaluate_command.run(parser.parse_args([*options, "--methods", "single,late,dense,rsdfm"])) == 0
     return dict(json.loads(out.read_text()))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -87,6 +89,15 @@ def test_whole_cells_move_exactly_and_half_cells_average() -> None:
     torch.testing.assert_close(
         half.features[:, :-1], 0.5 * (features[:, :-1] + features[:, 1:]), atol=1e-4, rtol=0
     )
+
+
+def test_the_age_of_recalled_cells_moves_with_them() -> None:
+    visible = torch.rand(WINDOW.shape, generator=torch.Generator().manual_seed(2)) > 0.2
+    lag_s = torch.zeros(WINDOW.shape)
+    lag_s[16:32, :16] = 0.5
+    bev = replace(bev_of(smooth(1), visible), lag_s=lag_s)
+    moved = resampled(bev, WINDOW, WINDOW.centres() - [3.0, -2.0])
+    assert moved.lag_s is not None and torch.equal(moved.lag_s[3:, :-2], lag_s[:-3, 2:])
 
 
 def test_a_correction_too_small_to_matter_leaves_the_map_untouched() -> None:

@@ -60,7 +60,10 @@ def resampled(bev: AgentBev, window: Window, sources: Array) -> AgentBev:
     mass = sampled[-1]
     visible = mass > 0.5
     features = sampled[:-1] / mass.clamp_min(0.5) * visible
-    return replace(bev, features=features, visible=visible)
+    lag_s = bev.lag_s
+    if lag_s is not None:  # what was recalled stays as old as it is
+        lag_s = F.grid_sample(lag_s[None, None], grid, mode="nearest", align_corners=False)[0, 0]
+    return replace(bev, features=features, visible=visible, lag_s=lag_s)
 
 
 def realigned(
