@@ -61,7 +61,8 @@ class Sizes:
         frames = [n for name, n in sizes.items() if name.endswith("frames")]
         if min(sizes.values()) < 1 or min(frames) < fewest:
             raise BenchError(f"a benchmark needs scenes and UAVs, and {fewest} frames or more, got {self}")
-        if self.part_frames > self.frames or max(self.part_scenes, self.mission_scenes) > self.scenes:
+        parts = (self.part_scenes, self.world_scenes, self.mission_scenes)
+        if max(self.part_frames, self.world_frames) > self.frames or max(parts) > self.scenes:
             raise BenchError(f"a part of the standard split cannot be larger than all of it, got {self}")
 
     def at_most(self, scenes: int) -> Sizes:
@@ -144,6 +145,8 @@ class Bench:
         world_options.add_arguments(parser)
         sizes, world = self.sizes, parser.parse_args(options)
         count, frames = sizes.world_scenes, sizes.world_frames
+        if not options:
+            return self.open(self.standard(), count, frames, UAVS)
         folder = self.made(lambda: simulated(TEST_SEEDS_FROM, count, UAVS, frames, world))
         return self.open(folder, count, frames, UAVS)
 
