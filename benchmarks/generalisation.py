@@ -110,8 +110,16 @@ class RenderedScene:
 
     @cached_property
     def pictures(self) -> list[WorldFrame]:
-        """All frames, with depth."""
-        return list(rendered(self.number, self.uavs, self.config, range(self.frames)))
+        """All frames that are looked at, with depth: those after the last scored one are only looked forward to."""
+        return list(rendered(self.number, self.uavs, self.config, range(scored_frames(self.frames).stop)))
+
+    @cached_property
+    def _later(self) -> list[Objects]:
+        """The objects of the frames after those."""
+        from rsdfm_ros.sim.world import World
+
+        with World(self.number, self.uavs, self.config) as world:
+            return [world.objects(k) for k in range(scored_frames(self.frames).stop, self.frames)]
 
     def ground(self) -> Ground | None:
         """Level, at z = 0."""
@@ -123,7 +131,8 @@ class RenderedScene:
 
     def objects(self, k: int) -> Objects:
         """The objects of frame k."""
-        return self.pictures[k].objects
+        shown = len(self.pictures)
+        return self.pictures[k].objects if k < shown else self._later[k - shown]
 
     def layout(self) -> LayoutMap | None:
         """Not asked for: this study is about vehicles."""
