@@ -113,13 +113,21 @@ class RenderedScene:
 
     @cached_property
     def _rendered(self) -> tuple[Ground, list[WorldFrame]]:
-        ground, frames = rendered(self.number, self.uavs, self.config, range(self.frames))
+        ground, frames = rendered(self.number, self.uavs, self.config, range(scored_frames(self.frames).stop))
         return ground, list(frames)
 
     @property
     def pictures(self) -> list[WorldFrame]:
-        """All frames, with depth."""
+        """All frames that are looked at, with depth: those after the last scored one are only looked forward to."""
         return self._rendered[1]
+
+    @cached_property
+    def _later(self) -> list[Objects]:
+        """The objects of the frames after those."""
+        from rsdfm_ros.sim.world import World
+
+        with World(self.number, self.uavs, self.config) as world:
+            return [world.objects(k) for k in range(scored_frames(self.frames).stop, self.frames)]
 
     def ground(self) -> Ground | None:
         """The true ground."""
@@ -131,7 +139,8 @@ class RenderedScene:
 
     def objects(self, k: int) -> Objects:
         """The objects of frame k."""
-        return self.pictures[k].objects
+        shown = len(self.pictures)
+        return self.pictures[k].objects if k < shown else self._later[k - shown]
 
     def layout(self) -> LayoutMap | None:
         """Not asked for: this study is about vehicles."""

@@ -51,6 +51,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--scenes", type=int, metavar="N", help="at most so many scenes (default: 8, 2 of most sections)"
     )
     parser.add_argument(
+        "--sizes",
+        default="",
+        metavar="NAME=N,…",
+        help="other sizes than the defaults, e.g. part_egos=4 (names in benchmarks/accuracy/bench.py)",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="one short scene, some minutes: to try, not to believe"
     )
     parser.add_argument("--out", type=Path, help=f"folder of the results (default {OUT}, {OUT}-quick)")
@@ -88,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     page = args.page or (out / PAGE.name if args.quick else PAGE)
     try:
         if not args.page_only:
-            sizes = QUICK if args.quick else Sizes()
+            sizes = (QUICK if args.quick else Sizes()).changed(args.sizes)
             sizes = sizes if args.scenes is None else sizes.at_most(args.scenes)
             bench = Bench(args.model, sizes, args.layout_model, args.lift_models)
             for section in SECTIONS:

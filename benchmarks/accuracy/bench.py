@@ -46,10 +46,10 @@ class Sizes:
     frames: int = 40
     part_scenes: int = 2
     part_frames: int = 16
-    part_egos: int = 2
+    part_egos: int = 1
     world_scenes: int = 2
     world_frames: int = 12
-    world_egos: int = 2
+    world_egos: int = 1
     study_scenes: int = 2
     study_frames: int = 9
     study_egos: int = 2
@@ -61,8 +61,20 @@ class Sizes:
         frames = [n for name, n in sizes.items() if name.endswith("frames")]
         if min(sizes.values()) < 1 or min(frames) < fewest:
             raise BenchError(f"a benchmark needs scenes and UAVs, and {fewest} frames or more, got {self}")
-        if self.part_frames > self.frames or max(self.part_scenes, self.mission_scenes) > self.scenes:
+        parts = (self.part_scenes, self.world_scenes, self.mission_scenes)
+        if max(self.part_frames, self.world_frames) > self.frames or max(parts) > self.scenes:
             raise BenchError(f"a part of the standard split cannot be larger than all of it, got {self}")
+
+    def changed(self, text: str) -> Sizes:
+        """The same with NAME=N,… in it. Raises: BenchError."""
+        changes: dict[str, int] = {}
+        for part in filter(None, text.split(",")):
+            name, _, value = part.partition("=")
+            if name not in dataclasses.asdict(self) or not value.isdecimal():
+                known = ", ".join(dataclasses.asdict(self))
+                raise BenchError(f"--sizes {part}: expected NAME=N with a name of {known}")
+            changes[name] = int(value)
+        return dataclasses.replace(self, **changes)
 
     def at_most(self, scenes: int) -> Sizes:
         """The same with no more than so many scenes."""
@@ -144,6 +156,8 @@ class Bench:
         world_options.add_arguments(parser)
         sizes, world = self.sizes, parser.parse_args(options)
         count, frames = sizes.world_scenes, sizes.world_frames
+        if not options:
+            return self.open(self.standard(), count, frames, UAVS)
         folder = self.made(lambda: simulated(TEST_SEEDS_FROM, count, UAVS, frames, world))
         return self.open(folder, count, frames, UAVS)
 

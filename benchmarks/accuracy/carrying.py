@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import BenchError, Content, Section, Store
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.sim.config import SimConfig
 
 POINTS: dict[str, tuple[str, ...]] = {
     "altitude": ("20", "45", "80", "100", "20–100"),
@@ -51,18 +54,21 @@ def compare(bench: Bench, store: Store, folders: Sequence[Path], prefix: str) ->
     models = generalisation.compared(folders, FIXED_HEIGHT_M, seeds)
     if prefix:
         _same(store, models)
+    known: dict[SimConfig, dict[str, Any]] = {}  # several axes pass through the standard world
+
+    def measured(config: SimConfig) -> dict[str, Any]:
+        if config not in known:
+            scenes = [generalisation.RenderedScene(s, UAVS, config, sizes.study_frames) for s in seeds]
+            known[config] = generalisation.evaluate_point(models, scenes, sizes.study_egos)
+        return known[config]
+
     for axis, values in POINTS.items():
         configs = dict(generalisation.AXES[axis].points)
         for value in values:
-
-            def measure(value: str = value, configs: Mapping[str, Any] = configs) -> dict[str, Any]:
-                scenes = [
-                    generalisation.RenderedScene(seed, UAVS, configs[value], sizes.study_frames)
-                    for seed in seeds
-                ]
-                return generalisation.evaluate_point(models, scenes, sizes.study_egos)
-
-            store.unit(f"{prefix} {axis} {value}".strip(), measure)
+            name = f"{prefix} {axis} {value}".strip()
+            if name not in store.units:
+                print(f"  {name}", file=sys.stderr)
+            store.unit(name, partial(measured, configs[value]))
 
 
 def _same(store: Store, models: Mapping[str, Perception]) -> None:

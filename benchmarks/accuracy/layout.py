@@ -33,26 +33,18 @@ def run(bench: Bench, store: Store) -> None:
         if "layout" not in needs_of(perception.plug_ins):
             raise BenchError(f"--layout-model {folder}: the model has no layout head: expected one that has")
         name = str(perception.manifest["weights_sha256"])[:8]
-        store.unit(name, lambda f=folder, p=perception: _evaluate(bench, f, p))
+        store.unit(name, lambda p=perception: _evaluate(bench, p))
 
 
-def _evaluate(bench: Bench, folder: Path, perception: Perception) -> dict[str, Any]:
+def _evaluate(bench: Bench, perception: Perception) -> dict[str, Any]:
     scenes = bench.part_scenes()
     refuse_training_data(perception.manifest, [scene.number for scene in scenes])
     scenes = _with_layout(bench, scenes)
     title = "layout"
     rows = bench.evaluate(scenes, {title: Case(METHODS)}, title, bench.sizes.part_egos, perception)[title]
-    manifest = perception.manifest
-    added = manifest.get("added_heads", {})
+    added = perception.manifest.get("added_heads")
     how = "head on a frozen trunk" if added else "trained as a whole"
-    about = added.get("layout", manifest.get("training", {}))
-    return {
-        "model": perception.config.name,
-        "how": how,
-        "seconds": about.get("seconds"),
-        "steps": about.get("steps"),
-        "rows": rows,
-    }
+    return {"model": perception.config.name, "how": how, "rows": rows}
 
 
 def _with_layout(bench: Bench, scenes: list[DatasetScene]) -> list[DatasetScene]:

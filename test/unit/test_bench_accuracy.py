@@ -306,6 +306,10 @@ def test_sizes_that_leave_nothing_to_score_are_refused() -> None:
     with pytest.raises(BenchError, match="part of the standard split"):
         Sizes(scenes=1)
     assert QUICK.frames < Sizes().frames
+    assert Sizes().changed("part_egos=4,frames=30") == Sizes(part_egos=4, frames=30)
+    for wrong in ("egos=2", "part_egos=two", "part_egos"):
+        with pytest.raises(BenchError, match="expected NAME=N"):
+            Sizes().changed(wrong)
     with pytest.raises(BenchError, match="7 frames"):
         Sizes(frames=6)
 
