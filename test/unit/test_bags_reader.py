@@ -15,6 +15,15 @@ import zstandard
 from bag_data import AGENTS, make_bag, only_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mcap_by_hand import (
+    channel_records,
+    chunk_record,
+    header_record,
+    message_record,
+    open_bag_anyway,
+    record,
+    text,
+)
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -276,9 +285,9 @@ def test_chunks_are_opened_only_when_their_time_has_come() -> None:
         return Stream(start, 100, messages)
 
     seen = []
-    for _, _, record in merge([stream(s) for s in (20, 0, 10, 5)], 10_000, lambda: None):
-        assert all(start <= record.log_ns for start in opened)
-        seen.append(record.log_ns)
+    for _, _, found in merge([stream(s) for s in (20, 0, 10, 5)], 10_000, lambda: None):
+        assert all(start <= found.log_ns for start in opened)
+        seen.append(found.log_ns)
     assert seen == sorted(seen) and len(seen) == 40 and opened == [0, 5, 10, 20]
 
 
@@ -396,42 +405,3 @@ def survives(path: Path) -> None:
             with contextlib.suppress(MessageError):
                 bag.decode(message)
         json.dumps(bag_info(bag, default_map()), allow_nan=False)
-
-
-# --- MCAP by hand -----------------------------------------------------------------------------------------------------
-
-
-def record(opcode: int, content: bytes) -> bytes:
-    return rec.HEAD.pack(opcode, len(content)) + content
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<I", len(value.encode())) + value.encode()
-
-
-def header_record() -> bytes:
-    return record(rec.HEADER, text("ros2") + text("test"))
-
-
-def channel_records(kind: str = "geometry_msgs/msg/Point", definition: str = "") -> bytes:
-    schema = struct.pack("<H", 1) + text(kind) + text("ros2msg") + text(definition)
-    channel = struct.pack("<HH", 0, 1) + text("/topic") + text("cdr") + struct.pack("<I", 0)
-    return record(rec.SCHEMA, schema) + record(rec.CHANNEL, channel)
-
-
-def message_record(channel: int, log_ns: int, raw: bytes) -> bytes:
-    return record(rec.MESSAGE, struct.pack("<HIQQ", channel, 0, log_ns, log_ns) + raw)
-
-
-def chunk_record(messages: list[bytes], crc: int = 0) -> bytes:
-    data = b"".join(messages)
-    head = struct.pack("<QQQI", 0, 2**62, len(data), crc) + text("") + struct.pack("<Q", len(data))
-    return record(rec.CHUNK, head + data)
-
-
-def open_bag_anyway(path: Path) -> Bag:
-    """A bag of which nothing can be read, without the refusal."""
-    from rsdfm_ros.data.bags.bag import USUAL
-    from rsdfm_ros.data.bags.files import find_files
-
-    return Bag(path, find_files(path), USUAL)
