@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import generalisation
+from benchmarks.accuracy import drawing
 from benchmarks.accuracy.bench import UAVS, Bench
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import BenchError, Content, Section, Store
@@ -36,6 +37,8 @@ FIGURES = (
     ("position m", "position_error_m", 2),
     ("height m", "height_mae_m", 2),
 )
+
+DRAWN = {"iou_long": "IoU, UAVs together", "position_error_m": "position error (m)"}
 
 
 def run(bench: Bench, store: Store) -> None:
@@ -120,21 +123,36 @@ def _table(axis: str, rows_by_value: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def figures(content: Content, folder: Path) -> Mapping[str, str]:
-    """A panel per figure and axis."""
+    """IoU and position error, a panel per axis."""
     found = {}
     for prefix, name, caption in (
         (
             "",
             "bench_carrying.svg",
-            "Accuracy and errors of the mapping over altitude, pitch, field of view, size",
+            "IoU and position error over altitude, pitch, field of view, picture size",
         ),
-        (LIFTS, "bench_lifts.svg", "The same of relative and absolute lifts"),
+        (LIFTS, "bench_lifts.svg", "The same of a relative and an absolute lift"),
     ):
-        axes = {axis: points(content, axis, prefix) for axis in POINTS}
-        if any(axes.values()):
-            generalisation.draw({"axes": axes}, folder / name)
+        axes = {axis: rows for axis in POINTS if (rows := points(content, axis, prefix))}
+        if axes:
+            panels = [_panel(axis, rows, key) for key in DRAWN for axis, rows in axes.items()]
+            drawing.write(panels, folder / name, per_row=len(axes))
             found[name] = caption
     return found
+
+
+def _panel(axis: str, rows_by_value: Mapping[str, Mapping[str, Any]], key: str) -> drawing.Panel:
+    variants = list(next(iter(rows_by_value.values())))
+    lines = {
+        variant: [
+            (float(n), value)
+            for n, rows in enumerate(rows_by_value.values())
+            if (value := rows[variant][key]) is not None
+        ]
+        for variant in variants
+    }
+    label = generalisation.AXES[axis].label
+    return drawing.Panel(label, DRAWN[key], lines, ticks=list(rows_by_value), from_zero=True)
 
 
 SECTION = Section("carrying", "How far the mapping carries", run, tables, figures, sizes="study")

@@ -24,7 +24,7 @@ class Panel:
     """One diagram: points (x, y) by line, and horizontal levels by name.
 
     ticks: names of the places 0, 1, … where x is no number · log: a logarithmic x axis · harm: shade what lies below
-    HARM.
+    HARM · from_zero: the y axis begins at zero.
     """
 
     x: str
@@ -34,11 +34,12 @@ class Panel:
     ticks: Sequence[str] = ()
     log: bool = False
     harm: bool = False
+    from_zero: bool = False
 
 
-def write(panels: Sequence[Panel], path: Path) -> None:
+def write(panels: Sequence[Panel], path: Path, per_row: int = PER_ROW) -> None:
     """Draws the panels side by side; the same panels give the same bytes."""
-    columns = min(PER_ROW, len(panels))
+    columns = min(per_row, len(panels))
     rows = math.ceil(len(panels) / columns)
     with matplotlib.rc_context({"svg.hashsalt": "rsdfm", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(3.7 * columns, 2.7 * rows), layout="constrained")
@@ -57,6 +58,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.plot(xs, ys, marker="o", markersize=3, linewidth=1.3, color=LINES[n % len(LINES)], label=name)
     for (name, level), style in zip(panel.levels.items(), ("--", ":", "-.", (0, (1, 3))), strict=False):
         axes.axhline(level, color="0.35", linewidth=0.9, linestyle=style, label=name)
+    if panel.from_zero:
+        axes.set_ylim(bottom=0.0)
     if panel.harm:
         axes.axhline(0.0, color="0.4", linewidth=0.8)
         axes.axhspan(min(axes.get_ylim()[0], HARM), HARM, color="#dc2626", alpha=0.08, linewidth=0)

@@ -49,6 +49,11 @@ def tables(content: Content) -> str:
             for method in METHODS
         ]
         out.append(table([title, *(f"{int(b) / 1000:g} kB" for b in budgets(content))], lines))
+    lines = [
+        [f"`{method}`", *(_kilobytes(content[b].get(method, {})) for b in budgets(content))]
+        for method in METHODS
+    ]
+    out.append(table(["sent, kB/frame", *(f"{int(b) / 1000:g} kB" for b in budgets(content))], lines))
     reference = content.get("none", {})
     lines = [
         [f"`{m}`", number(r["iou_long"]), number(r["vpq_long"]), number(r["map"]), _kilobytes(r)]
@@ -106,7 +111,7 @@ def _less(reference: Mapping[str, float], row: Mapping[str, float], key: str) ->
 
 
 def _kilobytes(row: Mapping[str, float | None]) -> str:
-    size = row["bytes_per_frame"]
+    size = row.get("bytes_per_frame")
     return number(None if size is None else size / 1000, 1)
 
 
