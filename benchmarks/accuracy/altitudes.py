@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data import simulate
+from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.scenes import CACHE
 from rsdfm_ros.sim.flight import Flight, make_flights
@@ -58,6 +60,18 @@ class WorldAt:
     def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
         """The k-th frame."""
         return self._world.frame(k, poses=self.poses(k), depth=depth, ids=ids)
+
+    def layout_map(self) -> LayoutMap:
+        """Roads and buildings."""
+        return self._world.layout_map()
+
+    def about(self) -> Mapping[str, str]:
+        """Style, weather and terrain."""
+        return self._world.about()
+
+    def dem(self) -> Dem | None:
+        """None: the ground is flat."""
+        return self._world.dem()
 
     def close(self) -> None:
         """Free the renderer."""

@@ -31,6 +31,7 @@ from benchmarks.accuracy.page import NOT_YET, bars_table, between, number, place
 from benchmarks.accuracy.section import Bar, BenchError, Section, Store
 from benchmarks.accuracy.sections import SECTIONS
 
+from rsdfm_ros.data import render
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.height_grid import HeightGrid
@@ -298,6 +299,11 @@ def test_flights_at_one_altitude_look_at_the_same_places() -> None:
         assert abs(T[2, 3] - 50.0) < 2.0
         ground = T[:3, 3] - T[:3, 2] * T[2, 3] / T[2, 2]
         np.testing.assert_allclose(ground[:2], after.target, atol=4.0)
+
+
+def test_worlds_at_an_altitude_have_all_that_a_data_set_is_written_from() -> None:
+    needed = {name for name in vars(render.World) if not name.startswith("_")}
+    assert "frame" in needed and needed <= set(dir(altitudes.WorldAt))
 
 
 def test_sizes_that_leave_nothing_to_score_are_refused() -> None:
