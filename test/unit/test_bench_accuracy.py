@@ -215,6 +215,13 @@ def test_harm_is_found_wherever_it_is_and_printed_bold() -> None:
     assert "**−0.006**" in disturbances.tables(units)
 
 
+def test_axes_that_are_not_measured_yet_are_left_out() -> None:
+    units = {name: unit for name, unit in fill("disturbances").items() if name in ("none", "loss")}
+    assert disturbances.points(units, "altitude") == {} and disturbances.points(units, "pose") == {}
+    assert list(disturbances.points(units, "loss")) == ["0", *disturbances.AXES["loss"]]
+    assert disturbances.tables(units).count("`single`") == 2
+
+
 def test_shares_of_the_gain_are_those_of_the_undisturbed_one() -> None:
     units = fill("disturbances")
     noisy = {"single": row(0.3), "rsdfm": row(0.45)}
