@@ -339,6 +339,8 @@ def test_small_things_of_the_page() -> None:
     assert provenance(budget.SECTION, COMMON).endswith("seeds 9000 to 9001, 40 frames each")
     assert provenance(terrain.SECTION, COMMON).endswith("seed 9000, 12 frames each, 1 UAV of each as ego")
     assert "ONLY=standard" in provenance(tasks.SECTION, COMMON)
+    assert provenance(entropy.SECTION, COMMON).endswith("seeds 9000 to 9001, 16 frames each")
+    assert number(-0.0001) == "0.000"
 
 
 def test_a_panel_of_numbers_and_one_of_names_can_be_drawn(tmp_path: Path) -> None:
