@@ -88,6 +88,8 @@ def _altitudes(bench: Bench) -> dict[str, Any]:
 def points(content: Content, axis: str) -> dict[str, Mapping[str, Any]]:
     """Rows by method of every point of an axis, the undisturbed one with it."""
     found = dict(content.get(axis, {}))
+    if not found:
+        return {}
     none = content.get(NONE, {}).get(NONE)
     if none and axis in ("loss", "latency", "staggered", "attackers", "silent"):
         found = {"0": none, **found}

@@ -140,4 +140,4 @@ def _index_share(sizes: dict[str, float]) -> str:
     return number(100 * saved / sizes["zstd 1"], 1) + " %"
 
 
-SECTION = Section("entropy", "Entropy coding", run, tables)
+SECTION = Section("entropy", "Entropy coding", run, tables, scored=False)

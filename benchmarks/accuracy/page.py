@@ -43,7 +43,7 @@ def provenance(section: Section, common: Mapping[str, Any]) -> str:
     """How the figures of a section can be made again."""
     seed, kind = common["first_seed"], f"{section.sizes}_" if section.sizes else ""
     scenes, frames = common[f"{kind}scenes"], common.get(f"{kind}frames", common["frames"])
-    egos = common.get(f"{kind}egos")
+    egos = common.get(f"{kind}egos") if section.scored else None
     as_ego = "" if egos is None else f", {egos} UAV{'s' * (egos > 1)} of each as ego"
     return (
         f"`make bench-accuracy ONLY={section.source}` · {common['model']}, weights {common['weights_sha256'][:8]}… · "
@@ -56,9 +56,9 @@ def bars_table(bars: Sequence[tuple[str, Bar]]) -> str:
     lines = ["| bar | asked | measured | |", "|---|---|---|---|"]
     for name, bar in bars:
         sign = "≥" if bar.at_least else "≤"
-        measured = "–" if bar.measured is None else f"{bar.measured:.{bar.digits}f}"
+        asked, measured = number(bar.asked, bar.digits), number(bar.measured, bar.digits)
         verdict = {True: "met", False: "**missed**", None: "not measured"}[bar.met]
-        lines.append(f"| {bar.what} ({name}) | {sign} {bar.asked:.{bar.digits}f} | {measured} | {verdict} |")
+        lines.append(f"| {bar.what} ({name}) | {sign} {asked} | {measured} | {verdict} |")
     return "\n".join(lines)
 
 
@@ -72,6 +72,7 @@ def number(value: float | None, digits: int = 3, sign: bool = False) -> str:
     """A figure; a dash where it is undefined."""
     if value is None:
         return "–"
+    value = round(value, digits) + 0.0  # no negative zero
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
 

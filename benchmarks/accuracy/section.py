@@ -50,7 +50,7 @@ class Section:
     run: computes what the store does not hold yet, unit by unit · tables: the Markdown of the results · figures: draws
     pictures into a folder and returns their captions by file name · bars: what the results have to clear · sizes: which
     of bench.Sizes it is measured with, by the beginning of their names ("" for the standard split, part, world, study,
-    mission) · shows: the section whose results it shows, if it measures none itself.
+    mission) · shows: the section whose results it shows, if it measures none itself · scored: UAVs answer.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Section:
     bars: Callable[[Content], Sequence[Bar]] = lambda content: ()
     sizes: str = "part"
     shows: str = ""
+    scored: bool = True
 
     @property
     def source(self) -> str:

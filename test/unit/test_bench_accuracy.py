@@ -215,6 +215,13 @@ def test_harm_is_found_wherever_it_is_and_printed_bold() -> None:
     assert "**−0.006**" in disturbances.tables(units)
 
 
+def test_axes_that_are_not_measured_yet_are_left_out() -> None:
+    units = {name: unit for name, unit in fill("disturbances").items() if name in ("none", "loss")}
+    assert disturbances.points(units, "altitude") == {} and disturbances.points(units, "pose") == {}
+    assert list(disturbances.points(units, "loss")) == ["0", *disturbances.AXES["loss"]]
+    assert disturbances.tables(units).count("`single`") == 2
+
+
 def test_shares_of_the_gain_are_those_of_the_undisturbed_one() -> None:
     units = fill("disturbances")
     noisy = {"single": row(0.3), "rsdfm": row(0.45)}
@@ -332,6 +339,8 @@ def test_small_things_of_the_page() -> None:
     assert provenance(budget.SECTION, COMMON).endswith("seeds 9000 to 9001, 40 frames each")
     assert provenance(terrain.SECTION, COMMON).endswith("seed 9000, 12 frames each, 1 UAV of each as ego")
     assert "ONLY=standard" in provenance(tasks.SECTION, COMMON)
+    assert provenance(entropy.SECTION, COMMON).endswith("seeds 9000 to 9001, 16 frames each")
+    assert number(-0.0001) == "0.000"
 
 
 def test_a_panel_of_numbers_and_one_of_names_can_be_drawn(tmp_path: Path) -> None:
