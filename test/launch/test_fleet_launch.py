@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = 101 + os.getpid() % 100
 LEASE_S = 2.0
 WAIT_S = 90.0
+END_S = 60.0  # from Ctrl-C to a harder signal: the default is short for a busy machine
 KILLED = "uav2"
 SETTINGS = (
     "world.first_answer_timeout_s=60.0",
@@ -57,6 +58,7 @@ def generate_test_description(composed: str) -> tuple[LaunchDescription, dict]:
         "composed": composed,
         "when_lost": "continue",
         "domain": str(DOMAIN),
+        "sigterm_timeout_s": str(END_S),
         "set": " ".join(SETTINGS),
     }
     source = PythonLaunchDescriptionSource(str(ROOT / "launch/fleet.launch.py"))

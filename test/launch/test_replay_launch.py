@@ -27,6 +27,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = 101 + (os.getpid() + 50) % 100
 WAIT_S = 120.0
+END_S = 60.0  # from Ctrl-C to a harder signal: the default is short for a busy machine
 FRAMES = 4
 SETTINGS = (
     "world.first_answer_timeout_s=60.0",
@@ -49,6 +50,7 @@ def generate_test_description() -> tuple[LaunchDescription, dict]:
         "description": str(ROOT / "config/fleet/demo.yaml"),
         "model": f"random:{ROOT / 'test/integration/tiny.yaml'}",
         "domain": str(DOMAIN),
+        "sigterm_timeout_s": str(END_S),
         "set": " ".join(SETTINGS),
     }
     source = PythonLaunchDescriptionSource(str(ROOT / "launch/replay.launch.py"))
