@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import OUTPUTS, START_NS, STEP_NS, camera, lively_model, picture, uav_spec
+from harness import OUTPUTS, START_NS, STEP_NS, uav_spec
 from rclpy.parameter import Parameter
 from ros_world import RosWorld
 from rsdfm_ros.msg import FeaturePacket
@@ -19,7 +20,7 @@ from rsdfm_ros.data.bags.frames import write_frames
 from rsdfm_ros.data.bags.sensors import Sensors
 from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.data.bags.writer import BagWriter
-from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.evaluation.bag_answers import EngineOptions, UavAnswer
 from rsdfm_ros.evaluation.bag_engine import Engine
@@ -29,14 +30,15 @@ from rsdfm_ros.evaluation.task_messages import boxes_from_message, masks_from_me
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.replay_node import ReplayNode
 from rsdfm_ros.nodes.uav_node import Uav
+from rsdfm_ros.sim.world import World
 from rsdfm_ros.wire.boxes import carries_boxes
 
 AGENTS = ("uav1", "uav2")
 FRAMES = 4
 BUDGET = 12_000
 NOISE = Disturbance(pose_sigma_m=0.3, pose_sigma_deg=0.3, seed=1)
-RESEMBLANCE = 0.049
-"""What untrained weights make of two pictures resembles by 0.03 to 0.09: this doubts some and believes others."""
+FALSE_FROM = 2
+"""From this frame on the second UAV sends what is false: its picture left to right."""
 NOTHING = Objects(
     ids=np.zeros(0, np.int64),
     classes=np.zeros(0, np.int64),
@@ -49,25 +51,36 @@ NOTHING = Objects(
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the others use, but not that trustful."""
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny", resemblance=RESEMBLANCE)
+def model() -> Path:
+    """The shipped one: untrained weights find no objects that two UAVs have in common."""
+    return Path(__file__).parents[2] / "models" / "nano"
 
 
-def disturbed_bag(folder: Path, stagger_ns: int) -> Path:
-    """Two UAVs that fly side by side and see the same, with noisy poses whose covariances say so; the second one
-    exposes so much later than the first."""
-    K, T, _ = camera(1, 0)
-    with BagWriter(folder) as writer:
+@pytest.fixture(scope="module")
+def seen() -> list[WorldFrame]:
+    """What two UAVs see of a simulated scene, with noisy poses whose covariances say so."""
+    frames = []
+    with World(9000, uavs=len(AGENTS)) as world:
         for k in range(FRAMES):
-            for n, group in enumerate([(a,) for a in AGENTS] if stagger_ns else [AGENTS]):
-                views = []
-                for agent in group:
-                    number = AGENTS.index(agent)
-                    pose, covariance = NOISE.noisy_pose(T, np.zeros((6, 6)), scene=0, frame=k, agent=number)
-                    views.append(CameraView(agent, picture(0, 0), K, pose, covariance))
-                at_ns = START_NS + k * STEP_NS + n * stagger_ns
-                write_frames(writer, [WorldFrame(k, at_ns, tuple(views), NOTHING)], AGENTS)
+            views = []
+            for n, view in enumerate(world.frame(k).views):
+                pose, covariance = NOISE.noisy_pose(
+                    view.T_map_camera, np.zeros((6, 6)), scene=0, frame=k, agent=n
+                )
+                image = np.ascontiguousarray(view.image[:, ::-1]) if n and k >= FALSE_FROM else view.image
+                views.append(replace(view, image=image, T_map_camera=pose, covariance=covariance))
+            frames.append(WorldFrame(k, START_NS + k * STEP_NS, tuple(views), NOTHING))
+    return frames
+
+
+def disturbed_bag(folder: Path, seen: list[WorldFrame], stagger_ns: int) -> Path:
+    """A bag of what was seen, in which the second UAV exposes so much later than the first."""
+    with BagWriter(folder) as writer:
+        for frame in seen:
+            groups = [(view,) for view in frame.views] if stagger_ns else [frame.views]
+            for n, views in enumerate(groups):
+                at_ns = frame.stamp_ns + n * stagger_ns
+                write_frames(writer, [WorldFrame(frame.index, at_ns, views, NOTHING)], AGENTS)
     return folder
 
 
@@ -132,9 +145,9 @@ def played(
 
 @pytest.mark.parametrize("stagger_ns", [0, STEP_NS // 2], ids=["together", "late"])
 def test_online_equals_offline_with_noisy_poses_and_late_features(
-    tmp_path: Path, model: Path, stagger_ns: int
+    tmp_path: Path, model: Path, seen: list[WorldFrame], stagger_ns: int
 ) -> None:
-    bag = disturbed_bag(tmp_path / "bag", stagger_ns)
+    bag = disturbed_bag(tmp_path / "bag", seen, stagger_ns)
     expected = offline(bag, model)
     wait_s = 0.05 if stagger_ns else 60.0  # who exposes at other times is waited for in vain, and once
     got, packets = played(bag, model, wait_s)
