@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,9 +78,16 @@ def launch(
     environment: dict[str, str], *arguments: str, timeout_s: float = 240.0
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", RUN, str(ROOT / "launch/gazebo.launch.py"), *arguments]
-    return subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s
-    )
+    with subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            out, errors = process.communicate(timeout=timeout_s)
+        finally:  # a launch that hangs takes its nodes with it; one that has ended leaves no group
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 @pytest.mark.timeout(280)
