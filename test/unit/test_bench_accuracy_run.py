@@ -27,7 +27,7 @@ class PaintedBench(Bench):
     """The benchmark on a painted scene."""
 
     def __init__(self) -> None:
-        self.model, self.sizes = Path("tiny"), Sizes(1, 8, 1, 8, 2)
+        self.model, self.sizes = Path("tiny"), Sizes(1, 8, 1, 8, 2, 1, 8, mission_scenes=1)
         self.perception = tiny_perception()
 
     def standard_scenes(self) -> list[Scene]:  # type: ignore[override]
@@ -42,7 +42,7 @@ class PaintedBench(Bench):
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
     """With fewer cases than on the page."""
-    monkeypatch.setattr(standard, "GROUPS", (("single", "late"), ("single", "rsdfm", "dhd-25")))
+    monkeypatch.setattr(standard, "MAIN", ("single", "late", "rsdfm"))
     monkeypatch.setattr(rates, "BUDGETS", (1_500, 6_000))
     monkeypatch.setattr(rates, "METHODS", ("rsdfm", "dhd"))
     monkeypatch.setattr(budget, "BUDGETS", (1_500,))

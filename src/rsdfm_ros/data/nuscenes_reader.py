@@ -282,7 +282,7 @@ def _scene(
         tuple(tuple(of_sample) for of_sample in grouped),
         tuple(read_objects(tables, side, n, rows, notes, offset, grouped)),
         (float(offset[0]), float(offset[1]), float(offset[2])),
-        extra is not None and extra.dem,
+        dem=extra is not None and extra.dem,
     )
 
 
