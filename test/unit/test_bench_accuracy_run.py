@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
+from benchmarks.accuracy import budget, entropy
 from benchmarks.accuracy.bench import Bench, Case, Sizes
 from benchmarks.accuracy.section import Section, Store
 from painted import AREAS, UAVS, PaintedScene, tiny_perception
@@ -42,23 +42,14 @@ class PaintedBench(Bench):
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
     """With fewer cases than on the page."""
-    monkeypatch.setattr(standard, "MAIN", ("single", "late", "rsdfm"))
-    monkeypatch.setattr(rates, "BUDGETS", (1_500, 6_000))
-    monkeypatch.setattr(rates, "METHODS", ("rsdfm", "dhd"))
     monkeypatch.setattr(budget, "BUDGETS", (1_500,))
     monkeypatch.setattr(entropy, "CELLS", (20, 60))
-    monkeypatch.setattr(disturbances, "METHODS", ("single", "rsdfm"))
-    few = {"loss": {"1": Case(("single", "rsdfm"), disturb="loss=1")}}
-    monkeypatch.setattr(disturbances, "AXES", few)
-    rows = {"single": {"iou_long": 0.5}, "rsdfm": {"iou_long": 0.6}}
-    monkeypatch.setattr(disturbances, "_fleet", lambda *a: rows)  # these simulate scenes
-    monkeypatch.setattr(disturbances, "_altitudes", lambda *a: {"30": rows})
     return PaintedBench()
 
 
 @pytest.mark.parametrize(
     "section",
-    [standard.SECTION, rates.SECTION, entropy.SECTION, budget.SECTION, disturbances.SECTION],
+    [entropy.SECTION, budget.SECTION],
     ids=lambda s: s.name,
 )
 def test_a_section_measures_what_it_shows(section: Section, bench: PaintedBench, tmp_path: Path) -> None:
@@ -66,10 +57,6 @@ def test_a_section_measures_what_it_shows(section: Section, bench: PaintedBench,
     section.run(bench, store)
     assert store.units and "|---" in section.tables(store.units)
     section.figures(store.units, tmp_path)
-    if section is disturbances.SECTION:  # nothing arrives: no collaboration, no harm
-        assert disturbances.gain(store.units["loss"]["1"]) == 0.0
-    if section is rates.SECTION:
-        assert store.units["6000"]["dhd"]["bytes_per_frame"] > store.units["1500"]["dhd"]["bytes_per_frame"]
     if section is budget.SECTION:
         sent = store.units["seed 7"]["rsdfm"]["1500"]
         assert [len(frames) for frames in sent] == [PaintedScene.frames] * UAVS
