@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +24,7 @@ from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.evaluation.bag_answers import EngineOptions, UavAnswer
 from rsdfm_ros.evaluation.bag_engine import Engine
 from rsdfm_ros.evaluation.bag_evaluate import load_perception
@@ -30,7 +33,6 @@ from rsdfm_ros.evaluation.task_messages import boxes_from_message, masks_from_me
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.replay_node import ReplayNode
 from rsdfm_ros.nodes.uav_node import Uav
-from rsdfm_ros.sim.world import World
 from rsdfm_ros.wire.boxes import carries_boxes
 
 AGENTS = ("uav1", "uav2")
@@ -57,19 +59,25 @@ def model() -> Path:
 
 
 @pytest.fixture(scope="module")
-def seen() -> list[WorldFrame]:
-    """What two UAVs see of a simulated scene, with noisy poses whose covariances say so."""
-    frames = []
-    with World(9000, uavs=len(AGENTS)) as world:
-        for k in range(FRAMES):
-            views = []
-            for n, view in enumerate(world.frame(k).views):
-                pose, covariance = NOISE.noisy_pose(
-                    view.T_map_camera, np.zeros((6, 6)), scene=0, frame=k, agent=n
-                )
-                image = np.ascontiguousarray(view.image[:, ::-1]) if n and k >= FALSE_FROM else view.image
-                views.append(replace(view, image=image, T_map_camera=pose, covariance=covariance))
-            frames.append(WorldFrame(k, START_NS + k * STEP_NS, tuple(views), NOTHING))
+def seen(tmp_path_factory: pytest.TempPathFactory) -> list[WorldFrame]:
+    """What two UAVs see of a simulated scene, with noisy poses whose covariances say so.
+
+    Rendered by other processes: a renderer may change how the floating-point unit of its own rounds.
+    """
+    data = tmp_path_factory.mktemp("data") / "scene"
+    command = [sys.executable, "-m", "rsdfm_ros.cli", "simulate", "--out", str(data), "--seed", "9000"]
+    command += ["--uavs", str(len(AGENTS)), "--frames", str(FRAMES), "--jobs", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+    dataset, frames = open_dataset(data), []
+    for k in range(FRAMES):
+        views = []
+        for n, view in enumerate(dataset.load(0, k).views):
+            pose, covariance = NOISE.noisy_pose(
+                view.T_map_camera, np.zeros((6, 6)), scene=0, frame=k, agent=n
+            )
+            image = np.ascontiguousarray(view.image[:, ::-1]) if n and k >= FALSE_FROM else view.image
+            views.append(replace(view, image=image, T_map_camera=pose, covariance=covariance))
+        frames.append(WorldFrame(k, START_NS + k * STEP_NS, tuple(views), NOTHING))
     return frames
 
 

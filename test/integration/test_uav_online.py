@@ -15,7 +15,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.model.solo import SoloHistory
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
-from rsdfm_ros.wire.budget import BudgetController
+from rsdfm_ros.wire.budget import BudgetController, fitted
 from rsdfm_ros.wire.packet import assemble, decode_packet
 
 AGENTS = ["uav1", "uav2"]
@@ -130,7 +130,8 @@ def test_the_packets_are_those_that_the_codec_makes_within_the_budget(
         K, T, covariance = camera(1, frame)
         bev = perception.perceive(picture(1, frame), K, believed(T), covariance)
         if frame == 0:
-            sent = perception.compress(bev, budget.cells())
+            plan = budget.plan()
+            sent = fitted(perception.compress(bev, plan.cells), plan)
             got = assemble(unpacked(messages)[0])
             np.testing.assert_array_equal(got.low, sent.low)
             np.testing.assert_array_equal(got.high, sent.high)
