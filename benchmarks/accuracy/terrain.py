@@ -80,7 +80,7 @@ def _mapping(bench: Bench, scenes: Sequence[DatasetScene]) -> dict[str, Any]:
             PLANE: bench.perception.on_ground(level(scene.ground())),
         }
         config = simulated_as(scene.dataset.path)
-        frames = rendered(scene.number, UAVS, config, range(0, scene.frames, STRIDE))
+        _, frames = rendered(scene.number, UAVS, config, range(0, scene.frames, STRIDE))
         for belief, score in mapping_scores(compared, frames, truth).items():
             scores[belief].merge(score)
     return {belief: score.result() for belief, score in scores.items()}
