@@ -54,11 +54,17 @@ def test_visuals_come_when_somebody_looks_and_fit_the_answers(
             shown.append(world.fly(frame))
             frame += 1
         last = world.fly(frame)
-        world.until(lambda: all(_stamp(m[-1]) == last for m in got.values()), "all of the last frame came")
-        here = {name: messages[-1] for name, messages in got.items()}
-        answers = {
-            name: world.got[f"/uav1/{name}"][last] for name in ("trajectories", "instance_mask", "occupancy")
+        results = {
+            name: world.got[f"/uav1/{name}"] for name in ("trajectories", "instance_mask", "occupancy")
         }
+        world.until(
+            lambda: (
+                all(_stamp(m[-1]) == last for m in got.values()) and all(last in m for m in results.values())
+            ),
+            "all of the last frame came",
+        )
+        here = {name: messages[-1] for name, messages in got.items()}
+        answers = {name: messages[last] for name, messages in results.items()}
         assert all(_stamp(m) > first for messages in got.values() for m in messages)
     tracks = task_messages.tracks_from_message(answers["trajectories"])
     lines = {m.id: m for m in here["paths"].markers if m.ns == "paths" and m.action == Marker.ADD}
