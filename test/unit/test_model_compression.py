@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 
-from rsdfm_ros.model.compression import Compression, quantise, top_cells
+from rsdfm_ros.model.compression import Compression, _bits, quantise, top_cells, worth
 from rsdfm_ros.model.config import ModelConfig
 
 CONFIG = ModelConfig("test", channels=16, low_channels=4, high_channels=8, window_tiles=(0, 0, 2, 2))
@@ -59,32 +61,75 @@ def test_the_score_learns_from_what_is_behind_it(
     codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
     maps, visible = bev
-    decoded, _, sent = codec.simulate(maps, visible, 200)
-    ((decoded - maps) ** 2).mean().backward()
+    simulated = codec.simulate(maps, visible, 200)
+    ((simulated.decoded - maps) ** 2).mean().backward()
     for parameter in codec.score.parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0
-    assert sent.any()
+    assert simulated.sent.any()
 
 
 def test_every_part_of_the_codec_has_a_gradient(
     codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    decoded, _, _ = codec.simulate(*bev, 200)
+    decoded = codec.simulate(*bev, 200).decoded
     (decoded * torch.randn_like(decoded)).sum().backward()
     missing = [n for n, p in codec.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert missing == []
 
 
 def test_the_gate_changes_no_value(codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]) -> None:
-    decoded, latents, sent = codec.simulate(*bev, 150)
-    plain = codec.decode(latents.low * latents.low_step, latents.high * latents.high_step, sent, bev[1])
-    assert torch.allclose(decoded, plain, atol=1e-5)
+    simulated, latents = codec.simulate(*bev, 150), codec.encode(*bev)
+    high = latents.high * latents.high_step
+    plain = codec.decode(latents.low * latents.low_step, high, simulated.sent, bev[1])
+    assert torch.allclose(simulated.decoded, plain, atol=1e-5)
+
+
+def test_without_the_low_band_only_tiles_with_a_sent_cell_are_told(
+    codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    maps, visible = bev
+    got = codec.simulate(maps, visible, 5, low=False, coarseness=(3, 4))
+    for v in range(len(maps)):
+        for i in range(0, maps.shape[2], 16):
+            for j in range(0, maps.shape[3], 16):
+                tile = (v, 0, slice(i, i + 16), slice(j, j + 16))
+                expected = visible[tile] & bool(got.sent[tile].any())
+                assert torch.equal(got.told[tile], expected)
+    assert got.told.any() and not torch.equal(got.told, visible)
+    latents = codec.encode(maps, visible, low=False)
+    coarse = (latents.high / 4).round() * 4 * latents.high_step
+    plain = codec.decode(torch.zeros_like(latents.low), coarse, got.sent, got.told)
+    assert torch.allclose(got.decoded, plain, atol=1e-5)
+
+
+def test_the_bits_of_training_follow_the_entropy_of_rounded_laplace_latents(codec: Compression) -> None:
+    rng = np.random.default_rng(0)
+    estimates, truths = [], []
+    for scale in (0.3, 0.6, 1.2, 2.5, 5.0):
+        z = np.round(rng.laplace(scale=scale, size=(1, 16, 64, 64)))
+        _, counts = np.unique(z, return_counts=True)
+        truths.append(float(scipy.stats.entropy(counts, base=2)))
+        everywhere = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+        estimates.append(float(_bits(torch.from_numpy(z), everywhere)))
+    np.testing.assert_allclose(estimates, truths, atol=0.3)
+
+
+def test_even_cells_of_the_checkerboard_go_first_and_no_cell_is_lost() -> None:
+    score = torch.full((1, 1, 16, 16), 4.0)
+    visible = torch.ones_like(score, dtype=torch.bool)
+    even = (torch.arange(16)[:, None] + torch.arange(16)) % 2 == 0
+    assert torch.equal(top_cells(worth(score), visible, 128)[0, 0], even)
+    assert top_cells(worth(score), visible, 256).all()
+    score[..., 3, 4] = 9.0  # odd, but worth no more than its neighbours twice over
+    assert not top_cells(worth(score), visible, 128)[0, 0, 3, 4]
+    score[..., even] = -2.0
+    assert top_cells(worth(score), visible, 1)[0, 0, 3, 4]
 
 
 def test_nothing_appears_where_the_sender_saw_nothing(
     codec: Compression, bev: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    decoded, _, _ = codec.simulate(*bev, 300)
+    decoded = codec.simulate(*bev, 300).decoded
     assert decoded[~bev[1].expand_as(decoded)].abs().max() == 0
 
 
@@ -119,8 +164,9 @@ def test_more_cells_reconstruct_better_after_a_few_steps_of_training(
     optimiser = torch.optim.Adam(codec.parameters(), 0.02)
     for _ in range(60):
         optimiser.zero_grad()
-        ((codec.simulate(maps, visible, 400)[0] - maps) ** 2).mean().backward()
+        ((codec.simulate(maps, visible, 400).decoded - maps) ** 2).mean().backward()
         optimiser.step()
     with torch.no_grad():
-        errors = [((codec.simulate(maps, visible, n)[0] - maps) ** 2).mean().item() for n in (0, 100, 400)]
+        decoded = [codec.simulate(maps, visible, n).decoded for n in (0, 100, 400)]
+        errors = [((d - maps) ** 2).mean().item() for d in decoded]
     assert errors[0] > errors[1] > errors[2]

@@ -62,12 +62,12 @@ def test_what_travels_decodes_to_what_training_simulates(
     received = assemble([decode_packet(p) for p in encode_frame(frame)])
     decoded = perception.decompress(received, view(0)[1])
     with torch.no_grad(), torch.autocast(**autocast_arguments(perception.device)):
-        simulated, _, sent = perception.model.compression.simulate(
+        simulated = perception.model.compression.simulate(
             bevs[0].features[None].clone(), bevs[0].visible[None, None].clone(), 200
         )
-    assert len(frame.high) == sent.sum() == 200
+    assert len(frame.high) == simulated.sent.sum() == 200
     assert torch.equal(decoded.visible, bevs[0].visible)
-    assert torch.allclose(decoded.features, simulated[0].float(), atol=1e-3)
+    assert torch.allclose(decoded.features, simulated.decoded[0].float(), atol=1e-3)
 
 
 def test_a_lost_tile_is_unknown_and_the_rest_is_untouched(

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_data import FlatWorld, K
 
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.geometry.rotations import is_rigid
 from rsdfm_ros.model.config import ModelConfig, load_model_config, model_config_from_dict
@@ -24,7 +25,7 @@ from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import ModelStoreError, save_model, warm_start
 from rsdfm_ros.training import command
 from rsdfm_ros.training.augment import WorldMotion, perturb_pose
-from rsdfm_ros.training.codec import CodecObjective
+from rsdfm_ros.training.codec import CodecObjective, draw_habit
 from rsdfm_ros.training.config import TrainingConfig, TrainingConfigError, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, learning_rate, prefetch
 from rsdfm_ros.training.objective import TrunkObjective, collate, height_distribution, lift_target
@@ -221,7 +222,10 @@ def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:
     assert isinstance(objective, torch.nn.Module)
 
 
-def test_the_codec_stage_brings_the_received_map_closer_and_changes_nothing_else(config_path: Path) -> None:
+@pytest.mark.parametrize("habit", [(True, (1, 1)), (False, (3, 4))], ids=["whole", "sparse"])
+def test_the_codec_stage_brings_the_received_map_closer_and_changes_nothing_else(
+    config_path: Path, habit: tuple[bool, tuple[int, int]]
+) -> None:
     torch.manual_seed(0)
     model = RSDFM(load_model_config(config_path))
     before = {k: v.clone() for k, v in model.state_dict().items() if not k.startswith("compression")}
@@ -233,12 +237,22 @@ def test_the_codec_stage_brings_the_received_map_closer_and_changes_nothing_else
     history = []
     for _ in range(25):
         optimiser.zero_grad()
-        total, parts = objective(batch, 100)
+        total, parts = objective(batch, 100, *habit)
         total.backward()
         optimiser.step()
         history.append(float(parts["distillation"]))
     assert np.mean(history[-3:]) < 0.8 * history[0]
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in before.items())
+
+
+def test_few_cells_travel_without_the_low_band_and_coarsely_more_often_than_many() -> None:
+    rng = np.random.default_rng(0)
+    low, coarse = [], []
+    for cells in (100, 1000, 3000):
+        habits = [draw_habit(rng, cells) for _ in range(400)]
+        low.append(np.mean([with_low for with_low, _ in habits]))
+        coarse.append(np.mean([factors != (1, 1) for _, factors in habits]))
+    assert 0.1 < low[0] < low[1] < low[2] == 1.0 and 0.9 > coarse[0] > coarse[1] > coarse[2] > 0.0
 
 
 def arguments(config: Path, out: Path, **changes: object) -> argparse.Namespace:
@@ -265,6 +279,24 @@ def test_a_run_makes_a_model_that_loads(
     assert training["stages"]["codec"]["steps"] == 2
     assert command.run(arguments(config_path, out)) == 0  # finished: nothing is trained again
     assert Perception.load(out / "model").fingerprint == perception.fingerprint
+
+
+def test_stages_that_are_left_out_leave_the_weights_of_the_first_model(
+    config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    with pytest.raises(RsdfmError, match="--init"):
+        command.run(arguments(config_path, tmp_path / "none", stages=["codec"]))
+    command.run(arguments(config_path, tmp_path / "first"))
+    first = tmp_path / "first" / "model"
+    command.run(arguments(config_path, tmp_path / "next", stages=["codec"], init=first))
+    old, new = (Perception.load(f) for f in (first, tmp_path / "next" / "model"))
+    assert list(new.manifest["training"]["stages"]) == ["codec"]
+    before, after = old.model.state_dict(), new.model.state_dict()
+    changed = {
+        name.partition(".")[0] for name, value in after.items() if not torch.equal(value, before[name])
+    }
+    assert changed == {"compression"}
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(

@@ -10,12 +10,14 @@ is 1 in value and passes the gradient of every loss behind it to the score.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rsdfm_ros.geometry.lattice import TILE_CELLS
 from rsdfm_ros.model.config import ModelConfig
 
 #: Side of the block that one low-band latent stands for, in feature cells; half a tile.
@@ -35,6 +37,20 @@ class Latents:
     high: Tensor
     high_step: Tensor
     score: Tensor
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What receivers make of maps: decoded (V, C, H, W) · told (V, 1, H, W) bool: the visible cells that they know of ·
+    sent (V, 1, H, W) bool: cells whose high band travelled · score (V, 1, H, W) logits of q · bits: about the mean cost
+    of a high latent.
+    """
+
+    decoded: Tensor
+    told: Tensor
+    sent: Tensor
+    score: Tensor
+    bits: Tensor
 
 
 def quantise(x: Tensor, levels: int, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -59,6 +75,20 @@ def top_cells(score: Tensor, allowed: Tensor, count: int) -> Tensor:
     if count:
         mask.scatter_(1, flat.topk(count, dim=1).indices, True)
     return mask.view_as(score) & allowed
+
+
+#: How much less than its score the odd cells of the checkerboard are worth: receivers fill them in from their
+#: neighbours, so that at small budgets the even ones reach twice as far. Measured on validation scenes at 300 cells:
+#: 0.02 of IoU.
+_ODD_WORTH = 0.5
+
+
+def worth(score: Tensor) -> Tensor:
+    """By what cells are chosen, (V, 1, H, W) in [0, 1]: q of the logits `score`, less on odd cells."""
+    h, w = score.shape[-2:]
+    i, j = torch.arange(h, device=score.device)[:, None], torch.arange(w, device=score.device)
+    odd = (i + j) % 2 == 1
+    return torch.sigmoid(score.float()) * torch.where(odd, _ODD_WORTH, 1.0)
 
 
 class Compression(nn.Module):
@@ -115,11 +145,53 @@ class Compression(nn.Module):
         spread = F.conv2d(spread, columns, padding=(0, self.radius), groups=channels + 1)
         return torch.where(sent, x, spread[:, :-1] / spread[:, -1:].clamp_min(1.0))
 
-    def simulate(self, bev: Tensor, visible: Tensor, count: int) -> tuple[Tensor, Latents, Tensor]:
-        """Encode and decode as in operation, differentiably: B̂, the latents and the mask of sent cells."""
-        latents = self.encode(bev, visible)
-        sent = top_cells(latents.score, visible, count)
+    def simulate(
+        self,
+        bev: Tensor,
+        visible: Tensor,
+        count: int,
+        *,
+        low: bool = True,
+        coarseness: tuple[int, int] = (1, 1),
+    ) -> Simulated:
+        """Encode and decode as in operation, differentiably.
+
+        bev (V, C, H, W), visible (V, 1, H, W) bool, count: cells sent of each map. low: whether the low band travels;
+        without it only tiles with a sent cell do. coarseness: latents of the low and of the high band are rounded to
+        multiples of so many steps (wire.budget.coarsened).
+        """
+        latents = self.encode(bev, visible, low=low)
+        sent = top_cells(worth(latents.score), visible, count)
         q = torch.sigmoid(latents.score)
         gate = 1.0 + (q - q.detach())  # exactly 1 in value, in half precision too
-        high = latents.high * latents.high_step * gate
-        return self.decode(latents.low * latents.low_step, high, sent, visible), latents, sent
+        coarse, fine = (
+            _coarser(z, by) for z, by in zip((latents.low, latents.high), coarseness, strict=True)
+        )
+        told = visible if low else visible & _tiles_with(sent)
+        decoded = self.decode(
+            coarse * latents.low_step * coarseness[0],
+            fine * latents.high_step * (gate * coarseness[1]),
+            sent,
+            told,
+        )
+        return Simulated(decoded, told, sent, latents.score, _bits(fine, sent))
+
+
+def _coarser(z: Tensor, by: int) -> Tensor:
+    """Integers z in units of `by`, rounded; straight-through gradient."""
+    scaled = z / by
+    return scaled + (scaled.round() - scaled).detach()
+
+
+def _tiles_with(sent: Tensor) -> Tensor:
+    """Mask (V, 1, H, W) of the tiles that hold a sent cell."""
+    whole = F.max_pool2d(sent.float(), TILE_CELLS)
+    return F.interpolate(whole, scale_factor=float(TILE_CELLS), mode="nearest") > 0
+
+
+def _bits(z: Tensor, sent: Tensor) -> Tensor:
+    """About how many bits a latent of z (V, C, H, W) costs where sent: the entropy of a rounded Laplace distribution
+    with the mean magnitude of its map and channel, log2(1 + 2e·E|z|); mean over maps and channels."""
+    mass = sent.to(z.dtype)
+    mean = (z.abs() * mass).sum(dim=(2, 3)) / mass.sum(dim=(2, 3)).clamp_min(1.0)
+    return torch.log2(1.0 + 2.0 * math.e * mean).mean()

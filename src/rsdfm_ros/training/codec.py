@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,8 +14,19 @@ from rsdfm_ros.training.objective import Batch, peer_places, relative_error, sco
 #: How much more a cell at an object counts than one of the background.
 _FOREGROUND_WEIGHT = 10.0
 
-#: Weights of the losses: error of the task features, of the fused map, of the peers' maps, and of the score.
-_WEIGHTS = {"features": 1.0, "distillation": 0.3, "reconstruction": 0.3, "score": 0.5}
+#: Weights of the losses: error of the task features, of the fused map, of the peers' maps, of the score, and bits.
+_WEIGHTS = {"features": 1.0, "distillation": 0.3, "reconstruction": 0.3, "score": 0.5, "rate": 0.03}
+
+#: Up to so many cells: how often the low band travels and how often latents are coarsened (see wire.budget).
+_HABITS = ((600, 0.2, 0.8), (1500, 0.8, 0.5), (1 << 31, 1.0, 0.1))
+_COARSENESS = (3, 4)
+
+
+def draw_habit(rng: np.random.Generator, cells: int) -> tuple[bool, tuple[int, int]]:
+    """How `cells` cells per map travel, as small and large budgets have it: with the low band or without, and the
+    coarseness of both bands."""
+    low, coarse = next((low, coarse) for most, low, coarse in _HABITS if cells <= most)
+    return bool(rng.random() < low), _COARSENESS if rng.random() < coarse else (1, 1)
 
 
 class CodecObjective(nn.Module):
@@ -33,8 +45,11 @@ class CodecObjective(nn.Module):
         self.model.compression.train(mode)
         return self
 
-    def forward(self, batch: Batch, cells: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total loss and its parts when the peers send `cells` high-band cells each."""
+    def forward(
+        self, batch: Batch, cells: int, low: bool, coarseness: tuple[int, int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total loss and its parts when the peers send `cells` high-band cells each, with or without the low band, and
+        latents rounded to multiples of `coarseness` steps."""
         model = self.model
         with torch.no_grad():
             maps, visible, _ = model.map_views(normalise_images(batch.images), batch.K, batch.T_map_camera)
@@ -42,22 +57,27 @@ class CodecObjective(nn.Module):
         sample_of = [b for b, count in enumerate(batch.counts) for _ in range(count)]
         near = F.max_pool2d(batch.foreground, 3, 1, 1)
         weight = 1.0 + (_FOREGROUND_WEIGHT - 1.0) * near
-        hat, latents, _ = model.compression.simulate(maps[peers], visible[peers], cells)
+        simulated = model.compression.simulate(
+            maps[peers], visible[peers], cells, low=low, coarseness=coarseness
+        )
+        hat, told = simulated.decoded, simulated.told
         owners = [sample_of[p] for p in peers]
         parts = {
-            "reconstruction": relative_error(hat, maps[peers], visible[peers] * weight[owners]),
-            "score": score_loss(latents.score, near[owners], visible[peers]),
+            "reconstruction": relative_error(hat, maps[peers], told * weight[owners]),
+            "score": score_loss(simulated.score, near[owners], visible[peers]),
+            "rate": simulated.bits,
         }
-        received = maps.clone()
-        received[peers] = hat.to(maps.dtype)
-        sent, whole, seen, start = [], [], [], 0
+        received, known = maps.clone(), visible.clone()
+        received[peers], known[peers] = hat.to(maps.dtype), told
+        sent, heard, whole, seen, start = [], [], [], [], 0
         for count in batch.counts:
             part = slice(start, start + count)
-            args = (visible[part], batch.ages_s[part], batch.sigma[part])
-            fused, anybody, _ = model.fuse(received[part], *args)
+            ages_s, sigma = batch.ages_s[part], batch.sigma[part]
+            fused, known_here, _ = model.fuse(received[part], known[part], ages_s, sigma)
             with torch.no_grad():
-                reference, _, _ = model.fuse(maps[part], *args)
+                reference, anybody, _ = model.fuse(maps[part], visible[part], ages_s, sigma)
             sent.append(fused)
+            heard.append(known_here)
             whole.append(reference)
             seen.append(anybody)
             start += count
@@ -65,6 +85,7 @@ class CodecObjective(nn.Module):
         parts["distillation"] = relative_error(fused, reference, anybody * weight)
         with torch.no_grad():
             target = model.neck(reference, anybody)
-        parts["features"] = relative_error(model.neck(fused, anybody), target, anybody * weight)
-        total = torch.stack([_WEIGHTS[name] * value for name, value in parts.items()]).sum()
+        parts["features"] = relative_error(model.neck(fused, torch.cat(heard)), target, anybody * weight)
+        counted = [name for name in parts if name != "rate" or coarseness != (1, 1)]  # large budgets have bits enough
+        total = torch.stack([_WEIGHTS[name] * parts[name] for name in counted]).sum()
         return total, {k: v.detach() for k, v in parts.items()}

@@ -24,12 +24,14 @@ from rsdfm_ros.model.device import autocast_arguments, choose_device
 from rsdfm_ros.model.heads.registry import import_plugins, plug_ins
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import read_manifest, save_model, warm_start
-from rsdfm_ros.training.codec import CodecObjective
+from rsdfm_ros.training.codec import CodecObjective, draw_habit
 from rsdfm_ros.training.config import TrainingConfig, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch, run_stage
 from rsdfm_ros.training.objective import Batch, TrunkObjective, collate
 from rsdfm_ros.training.samples import TrunkSampler
 from rsdfm_ros.training.temporal import FeatureCache, TemporalObjective, TemporalSampler, temporal_heads
+
+STAGES = ("trunk", "temporal", "codec")
 
 TRUNK_LOSSES = (
     "detection.heat",
@@ -83,6 +85,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE",
         help="import a module that registers a head; may be repeated",
     )
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        choices=STAGES,
+        default=list(STAGES),
+        metavar="STAGE",
+        help=f"which stages to run, of {', '.join(STAGES)} (default: all); the others leave the weights of --init",
+    )
     parser.add_argument("--temporal-minutes", type=float, help="time limit of the temporal stage")
     parser.add_argument("--codec-minutes", type=float, help="time limit of the codec stage")
     parser.add_argument("--seed", type=int, help="overrides the seed of the configuration")
@@ -99,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
     if args.steps is not None:
         changed = {"head_steps" if args.head else "steps": args.steps}
         config = dataclasses.replace(config, **changed)
+    if args.init is None and set(args.stages) != set(STAGES):
+        raise RsdfmError("--stages leaves weights as they are: --init MODEL says which")
     datasets = [open_dataset(path) for path in args.data]
     for path, one in zip(args.data, datasets, strict=True):
         if not any(s.frames for s in one.scenes):
@@ -126,11 +138,13 @@ def run(args: argparse.Namespace) -> int:
         print(f"starting from {args.init}; new tensors: {', '.join(fresh) or 'none'}")
     trained = trained.to(device, memory_format=torch.channels_last)
     try:
-        times = {"trunk": _train_trunk(trained, dataset, config, args, device, rank, world)}
+        times: dict[str, Any] = {}
+        if "trunk" in args.stages:
+            times["trunk"] = _train_trunk(trained, dataset, config, args, device, rank, world)
         if rank == 0:
-            if config.temporal_steps and temporal_heads(trained):
+            if "temporal" in args.stages and config.temporal_steps and temporal_heads(trained):
                 times["temporal"] = _train_temporal(trained, dataset, config, args, device)
-            if config.codec_steps:
+            if "codec" in args.stages and config.codec_steps:
                 times["codec"] = _tune_codec(trained, dataset, config, args, device)
             final = RSDFM(model_config)
             final.load_state_dict(trained.state_dict())
@@ -195,13 +209,15 @@ def _train_trunk(
         first = index * config.batch_frames
         return collate([sampler[first + n] for n in range(config.batch_frames)], model, heads)
 
+    share = _share(config, args)
+
     def step(batch: Batch, progress: float) -> dict[str, float]:
         rng = np.random.default_rng([config.seed, 6, clock.step])  # the same on every rank
         # What torch draws depends on the step alone too, so that a resumed run equals one in a single go.
         torch.manual_seed(int(np.random.default_rng([config.seed, 10, clock.step, rank]).integers(1 << 62)))
         cells = 0
         if progress >= config.codec_from and rng.random() < config.codec_share:
-            cells = _draw_cells(rng, config, args)
+            cells = round(config.draw_cells(rng) * share)
         tile_drop = config.tile_drop if rng.random() < config.tile_drop_share else 0.0
         with torch.autocast(**autocast_arguments(device)):
             total, parts = wrapped(batch.to(device), cells, tile_drop)
@@ -258,16 +274,18 @@ def _tune_codec(
     calm = dataclasses.replace(
         config, agents_weights=agents, pose_noise_share=0.0, delay_share=0.0, seed=config.seed + 1
     )
-    sampler = TrunkSampler(dataset, model.config, calm)
+    sampler, share = TrunkSampler(dataset, model.config, calm), _share(config, args)
 
     def make(index: int) -> Batch:
         first = index * config.batch_frames
         return collate([sampler[first + n] for n in range(config.batch_frames)], model, [])
 
     def step(batch: Batch, progress: float) -> dict[str, float]:
-        cells = _draw_cells(np.random.default_rng([config.seed, 7, clock.step]), config, args)
+        rng = np.random.default_rng([config.seed, 7, clock.step])
+        cells = config.draw_cells(rng)
+        low, coarseness = draw_habit(rng, cells)
         with torch.autocast(**autocast_arguments(device)):
-            total, parts = objective(batch.to(device), cells)
+            total, parts = objective(batch.to(device), round(cells * share), low, coarseness)
         _descend(total, objective, optimiser)
         return {"total": float(total.detach()), **{k: float(v) for k, v in parts.items()}}
 
@@ -278,10 +296,9 @@ def _tune_codec(
     return _times(clock, config.batch_frames)
 
 
-def _draw_cells(rng: np.random.Generator, config: TrainingConfig, args: argparse.Namespace) -> int:
-    """High-band cells to send: log-uniform in the configured range, for the share of the window trained on."""
-    share = np.prod(config.window_tiles[2:]) / np.prod(load_model_config(args.config).window_tiles[2:])
-    return round(float(np.exp(rng.uniform(np.log(config.cells_min), np.log(config.cells_max))) * share))
+def _share(config: TrainingConfig, args: argparse.Namespace) -> float:
+    """The window trained on as a share of the whole."""
+    return float(np.prod(config.window_tiles[2:]) / np.prod(load_model_config(args.config).window_tiles[2:]))
 
 
 def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from rsdfm_ros.errors import RsdfmError
@@ -74,6 +75,10 @@ class TrainingConfig:
             raise TrainingConfigError("agents_weights must be non-negative and not all zero")
         if not 0 < self.cells_min <= self.cells_max:
             raise TrainingConfigError("cells_min and cells_max must satisfy 0 < cells_min ≤ cells_max")
+
+    def draw_cells(self, rng: np.random.Generator) -> int:
+        """High-band cells to send: log-uniform in the configured range, for the model's whole window."""
+        return round(float(np.exp(rng.uniform(np.log(self.cells_min), np.log(self.cells_max)))))
 
 
 def load_training_config(path: str | Path) -> TrainingConfig:

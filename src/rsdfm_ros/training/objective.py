@@ -191,16 +191,16 @@ class TrunkObjective(nn.Module):
     def _compress(
         self, maps: Tensor, visible: Tensor, batch: Batch, peers: list[int], cells: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        hat, latents, _ = self.model.compression.simulate(maps[peers], visible[peers], cells)
+        simulated = self.model.compression.simulate(maps[peers], visible[peers], cells)
         sample_of = [b for b, count in enumerate(batch.counts) for _ in range(count)]
         foreground = batch.foreground[[sample_of[p] for p in peers]]
         foreground = F.max_pool2d(foreground, 3, 1, 1)
         parts = {
-            "reconstruction": relative_error(hat, maps[peers].detach(), visible[peers]),
-            "score": score_loss(latents.score, foreground, visible[peers]),
+            "reconstruction": relative_error(simulated.decoded, maps[peers].detach(), visible[peers]),
+            "score": score_loss(simulated.score, foreground, visible[peers]),
         }
         merged = maps.clone()
-        merged[peers] = hat.to(maps.dtype)
+        merged[peers] = simulated.decoded.to(maps.dtype)
         return merged, parts
 
 

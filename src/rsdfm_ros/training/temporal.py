@@ -113,7 +113,7 @@ class FeatureCache:
             )
             own = max(1, len(frame.views_of(frame.agents[0])))  # views of the ego do not travel
             if len(frame.views) > own:
-                hat, _, _ = model.compression.simulate(maps[own:], visible[own:], _CELLS)
+                hat = model.compression.simulate(maps[own:], visible[own:], _CELLS).decoded
                 maps = torch.cat([maps[:own], hat.to(maps.dtype)])
             zeros = torch.zeros(len(frame.views), 1, *maps.shape[2:], device=device)
             fused, seen, _ = model.fuse(maps, visible, torch.zeros(len(frame.views), device=device), zeros)
