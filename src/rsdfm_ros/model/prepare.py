@@ -23,7 +23,7 @@ class Care:
     move: bool = True
     correct: bool = True
     doubt: bool = True
-    resemblance: float = 0.15
+    resemblance: float = 0.18
 
     @property
     def needs_boxes(self) -> bool:
