@@ -242,7 +242,7 @@ def test_views_that_agree_on_objects_only_resemble_each_other_and_false_ones_do_
 @pytest.mark.parametrize("count", [100, 300])
 def test_of_a_map_of_few_cells_these_are_compared(count: int) -> None:
     cars = scattered(np.random.default_rng(count), 24)
-    own, peer = from_one_side(cars, 20), few_cells(from_one_side(cars, 30, walls=0.15), count)
+    own, peer = from_one_side(cars, 20), few_cells(from_one_side(cars, 30, walls=0.2), count)
     honest, false = resemblance(own, peer), resemblance(own, bev_of(peer.features.flip(2)))
     assert honest is not None and honest > ENOUGH
     assert false is not None and false < ENOUGH
