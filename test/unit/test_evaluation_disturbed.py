@@ -20,6 +20,7 @@ from rsdfm_ros.evaluation.messages import Air, Sent
 from rsdfm_ros.evaluation.methods.codec import Rsdfm
 from rsdfm_ros.evaluation.runner import MethodScore, evaluate_scene
 from rsdfm_ros.evaluation.step import Step, mirrored
+from rsdfm_ros.model import resemblance
 from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.world import World
@@ -112,7 +113,10 @@ def test_without_peers_nothing_is_corrected(perception: Perception) -> None:
             np.testing.assert_array_equal(answer, watcher.answers["single", ego, frame])
 
 
-def test_peers_that_do_not_resemble_are_left_out_and_the_ego_is_on_its_own(perception: Perception) -> None:
+def test_peers_that_do_not_resemble_are_left_out_and_the_ego_is_on_its_own(
+    perception: Perception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resemblance, "COMMON_BLOCKS", 4)  # the painted scene is small
     strict = perception.with_thresholds({"resemblance": 1.01})
     _, watcher = _run(strict, "attackers=2")
     for ego in range(UAVS):

@@ -21,7 +21,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.prepare import CONTRADICTS, MISPLACED, Care, prepare
 from rsdfm_ros.model.solo import SoloHistory
 
-CARE = Care(resemblance=0.4)
+CARE = Care()
 NOTHING = Care(move=False, correct=False, doubt=False)
 
 
@@ -42,7 +42,7 @@ def test_it_is_the_three_steps_one_after_the_other() -> None:
     ready = prepare(own, peers, WINDOW, CARE, lambda: own.boxes)
     moved = [to_present(p, WINDOW) for p in peers]
     mine, others, corrections = agreed(own, moved, WINDOW)
-    believed = believable(mine, others, 0.4)
+    believed = believable(mine, others, CARE.resemblance)
     assert same(ready.own, mine) and len(ready.peers) == len(believed)
     assert all(same(a, b) for a, b in zip(ready.peers, believed, strict=True))
     for name, correction in zip("abc", corrections, strict=True):
@@ -62,7 +62,7 @@ def test_what_is_switched_off_is_not_done_and_boxes_are_not_asked_for() -> None:
     assert not ready.corrections and not ready.left_out
     only_moved = prepare(own, [old], WINDOW, replace(NOTHING, move=True), unwanted)
     assert same(only_moved.peers[0], to_present(old, WINDOW)) and not same(only_moved.peers[0], old)
-    only_doubted = prepare(own, [old, false], WINDOW, Care(False, False, True, 0.4), unwanted)
+    only_doubted = prepare(own, [old, false], WINDOW, Care(False, False, True), unwanted)
     assert only_doubted.left_out == {"d": CONTRADICTS}
     corrected = prepare(own, [old], WINDOW, Care(False, True, False), lambda: own.boxes)
     assert set(corrected.corrections) == {"a", "b"} and not same(corrected.own, own)

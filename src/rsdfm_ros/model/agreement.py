@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.alignment import DEFAULT, AlignmentConfig, Correction, Sighting, align
@@ -19,6 +18,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.exchange import MAX_SIGMA_M
 from rsdfm_ros.model.maps import AgentBev
 from rsdfm_ros.model.realign import carried_along, realigned
+from rsdfm_ros.model.resemblance import Outline
 from rsdfm_ros.wire.boxes import SideBoxes
 
 Array = NDArray[np.float64]
@@ -114,30 +114,18 @@ def corrected(view: View, correction: Correction, window: Window, ground: Ground
 
 
 def resemblance(a: AgentBev, b: AgentBev) -> float | None:
-    """Correlation in [-1, 1] of two maps over the blocks of cells that both see; None for too few of them to tell.
-
-    All agents share one encoder, so two honest maps of a place resemble each other whatever the viewpoint, and maps of
-    different places do not. Means over blocks forgive small shifts.
-    """
-    common = F.avg_pool2d((a.visible & b.visible)[None].float(), RESEMBLANCE_BLOCK)[0] > 0.99
-    if int(common.sum()) < MIN_COMMON_BLOCKS:
-        return None
-    x, y = (F.avg_pool2d(m.features[None], RESEMBLANCE_BLOCK)[0][:, common] for m in (a, b))
-    x, y = (v - v.mean(dim=1, keepdim=True) for v in (x, y))
-    return float((x * y).sum() / (x.norm() * y.norm()).clamp_min(1e-9))
+    """How much better two maps fit where they are than shifted elsewhere, in [-1, 1] (Outline.resemblance)."""
+    return Outline.of(a).resemblance(Outline.of(b))
 
 
 def believable(own: View, peers: Sequence[View], at_least: float) -> list[View]:
-    """The peers whose maps resemble the ego's own by `at_least` where both see, or that see other places: the rest is
-    false, or misplaced beyond use."""
-    judged = [(p, resemblance(own.bev, p.bev)) for p in peers]
+    """The peers whose maps resemble the ego's own by `at_least`, or that tell of other places: the rest is false, or
+    misplaced beyond use. Everybody at -1."""
+    if at_least <= -1.0:
+        return list(peers)
+    outline = Outline.of(own.bev)
+    judged = [(p, outline.resemblance(Outline.of(p.bev))) for p in peers]
     return [p for p, value in judged if value is None or value >= at_least]
-
-
-RESEMBLANCE_BLOCK = 4
-"""Side in cells of the blocks that are compared."""
-MIN_COMMON_BLOCKS = 8
-"""Seen by both, below which nothing is said about resemblance."""
 
 
 def _sighting(view: View, ground: Ground) -> Sighting:

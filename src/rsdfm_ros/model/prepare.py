@@ -18,12 +18,12 @@ MISPLACED, CONTRADICTS = "misplaced", "contradicts"
 @dataclass(frozen=True)
 class Care:
     """What is done: carry what moves on to the present, correct poses by common boxes, leave out peers whose maps do
-    not resemble the ego's. resemblance: correlation from which they do."""
+    not resemble the ego's. resemblance: from which they do."""
 
     move: bool = True
     correct: bool = True
     doubt: bool = True
-    resemblance: float = 0.4
+    resemblance: float = 0.18
 
     @property
     def needs_boxes(self) -> bool:

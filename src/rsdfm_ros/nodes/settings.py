@@ -115,10 +115,16 @@ class CollaborationSettings(GroundSettings, PipelineSettings):
         True, "correct uncertain poses by the objects that UAVs have in common", dynamic=True
     )
     doubt_peers: bool = setting(
-        True, "do not fuse peers whose maps do not resemble the UAV's own where both see", dynamic=True
+        True,
+        "do not fuse peers whose maps do not resemble the UAV's own where both tell something",
+        dynamic=True,
     )
     resemblance: float = setting(
-        -1.0, f"correlation from which maps resemble each other; {_OWN}", low=-1.0, high=1.0, dynamic=True
+        -1.0,
+        f"excess of the correlation over that elsewhere from which maps resemble each other; {_OWN}",
+        low=-1.0,
+        high=1.0,
+        dynamic=True,
     )
     max_peers: int = setting(16, "peers listened to at most", low=0, high=64, dynamic=True)
     peers: tuple[str, ...] = setting(
