@@ -169,16 +169,37 @@ def test_online_equals_offline_with_noisy_poses_and_late_features(
             where = (agent, (stamp - START_NS) / 1e9, variant)
             boxes, tracks = boxes_from_message(here["detections"]), tracks_from_message(here["trajectories"])
             assert ours.boxes is not None and ours.tracks is not None
-            for name in ("scores", "classes", "centres", "sizes", "yaws", "velocities"):
+            for name in ("scores", "classes", "centres", "sizes", "yaws", "velocities", "ids"):
                 assert np.array_equal(getattr(boxes, name), getattr(ours.boxes, name)), (*where, name)
             assert np.array_equal(masks_from_message(here["instance_mask"], window)[0], ours.mask), where
             assert np.array_equal(masks_from_message(here["future_masks"], window), ours.future), where
             assert np.array_equal(tracks.positions, ours.tracks.positions), where
+            assert np.array_equal(tracks.ids, ours.tracks.ids), where
         sent = packets[agent, stamp]
         assert sum(carries_boxes(bytes(p.payload)) for p in sent) == 1 and len(sent) == answer.packets
+    assert_ids_last(expected)
     assert_disturbed(expected, late=bool(stagger_ns))
     plain = offline(bag, model, send_boxes="never", move_peers=False, correct_poses=False, doubt_peers=False)
     assert any(not np.array_equal(_percent(plain[k]), _percent(expected[k])) for k in expected)
+
+
+def assert_ids_last(answers: dict[tuple[str, int], UavAnswer]) -> None:
+    """An object has the same id in all outputs of an instant, and in the next one."""
+    kept = together = objects = 0
+    for agent in AGENTS:
+        before: set[int] = set()
+        for _, answer in sorted((s, a) for (name, s), a in answers.items() if name == agent):
+            ours = answer.answers["collaborative"]
+            assert ours.boxes is not None and ours.boxes.ids is not None and ours.tracks is not None
+            assert ours.mask is not None and ours.future is not None
+            named = ours.boxes.ids[ours.boxes.ids > 0].tolist()
+            assert len(set(named)) == len(named) and len(set(ours.tracks.ids)) == len(ours.tracks.ids)
+            assert set(np.unique(ours.mask[ours.mask > 0])) == set(ours.tracks.ids.tolist())
+            assert np.array_equal(ours.future[0], ours.mask)
+            together += len(set(named) & set(ours.tracks.ids.tolist()))
+            kept, objects = kept + len(set(named) & before), objects + len(named)
+            before = set(named)
+    assert together >= 0.7 * objects and kept >= 0.5 * objects, (together, kept, objects)
 
 
 def assert_disturbed(answers: dict[tuple[str, int], UavAnswer], *, late: bool) -> None:

@@ -292,11 +292,12 @@ def test_offline_answers_are_rounded_as_messages_round_them() -> None:
         rng.random((9, 3)) + 1,
         rng.uniform(-np.pi, np.pi, 9),
         rng.normal(size=(9, 2)),
+        rng.permutation(9),
     )
     message = boxes_to_message(boxes, agent="uav1", frame=1, ns=1, frame_id="map", contributors=["uav1"])
     arrived = deserialize_message(serialize_message(message), ObjectArray)
     there, here = boxes_from_message(arrived), published_boxes(boxes)
-    for name in ("classes", "scores", "centres", "sizes", "yaws", "velocities"):
+    for name in ("classes", "scores", "centres", "sizes", "yaws", "velocities", "ids"):
         assert np.array_equal(getattr(there, name), getattr(here, name)), name
     tracks = Tracks(np.arange(1, 5), rng.normal(size=(4, HORIZON, 2)), rng.random(4))
     raw = serialize_message(tracks_to_message(tracks, agent="uav1", frame=1, ns=1, frame_id="map"))

@@ -32,6 +32,7 @@ from rsdfm_ros.model.history import History
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.model.solo import Solo, SoloHistory
+from rsdfm_ros.model.tracking import Identities, with_ids
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.inbox import Envelope, Inbox, InboxLimits, PeerFrame, reason_of, recalled_features
 from rsdfm_ros.wire.packet import Expected
@@ -53,6 +54,7 @@ class _Uav:
     sender: Sender
     history: History[FusedPair]
     solo: SoloHistory
+    identities: Identities = field(default_factory=Identities)
 
 
 @dataclass(frozen=True)
@@ -235,8 +237,8 @@ class Engine:
         return UavAnswer(
             uav=name,
             answers={
-                COLLABORATIVE: self._heads([f.collaborative for f in history]),
-                SINGLE: self._heads([f.single for f in history]),
+                COLLABORATIVE: self._heads(uav, COLLABORATIVE, stamp_ns, [f.collaborative for f in history]),
+                SINGLE: self._heads(uav, SINGLE, stamp_ns, [f.single for f in history]),
             },
             visible={
                 COLLABORATIVE: self._visible(fused.collaborative),
@@ -250,18 +252,28 @@ class Engine:
             left_out=ready.left_out,
         )
 
-    def _heads(self, maps: Sequence[FusedMap]) -> Answer:
-        model = self.perception
-        instances = model.segment(maps)
-        motion = model.predict(maps, instances)
+    def _heads(self, uav: _Uav, variant: str, stamp_ns: int, maps: Sequence[FusedMap]) -> Answer:
+        model, identities, when = (
+            self.perception,
+            uav.identities,
+            (variant, stamp_ns, self.options.id_memory_s),
+        )
         found = model.detect(maps)
-        boxes = Boxes(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)
+        sure = found.scores >= model.thresholds["objects"]
+        named = identities.of_boxes(*when, found.centres, found.velocities, sure)
+        boxes = Boxes(
+            found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities, named
+        )
+        instances = model.segment(maps)
+        mask = with_ids(instances.ids, identities.of_instances(*when, instances.centres))
+        motion = model.predict(maps, instances)
+        ids = identities.of_trajectories(*when, motion.positions)
         return Answer(
-            mask=instances.ids,
+            mask=mask,
             percent=percent_of(instances.probability),
             boxes=published_boxes(boxes),
-            tracks=published_tracks(Tracks(motion.tracks, motion.positions, motion.scores)),
-            future=motion.ids,
+            tracks=published_tracks(Tracks(ids, motion.positions, motion.scores)),
+            future=with_ids(motion.ids, ids),
         )
 
     def _visible(self, fused: FusedMap) -> NDArray[np.bool_]:
