@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -184,22 +185,19 @@ def test_online_equals_offline_with_noisy_poses_and_late_features(
 
 
 def assert_ids_last(answers: dict[tuple[str, int], UavAnswer]) -> None:
-    """An object has the same id in all outputs of an instant, and in the next one."""
-    kept = together = objects = 0
-    for agent in AGENTS:
-        before: set[int] = set()
-        for _, answer in sorted((s, a) for (name, s), a in answers.items() if name == agent):
-            ours = answer.answers["collaborative"]
-            assert ours.boxes is not None and ours.boxes.ids is not None and ours.tracks is not None
-            assert ours.mask is not None and ours.future is not None
-            named = ours.boxes.ids[ours.boxes.ids > 0].tolist()
-            assert len(set(named)) == len(named) and len(set(ours.tracks.ids)) == len(ours.tracks.ids)
-            assert set(np.unique(ours.mask[ours.mask > 0])) == set(ours.tracks.ids.tolist())
-            assert np.array_equal(ours.future[0], ours.mask)
-            together += len(set(named) & set(ours.tracks.ids.tolist()))
-            kept, objects = kept + len(set(named) & before), objects + len(named)
-            before = set(named)
-    assert together >= 0.7 * objects and kept >= 0.5 * objects, (together, kept, objects)
+    """An object has the same id in all outputs of an instant and, until somebody sends what is false, in the next."""
+    named: dict[str, list[set[int]]] = {agent: [] for agent in AGENTS}
+    for (agent, _), answer in sorted(answers.items(), key=lambda item: item[0]):
+        ours = answer.answers["collaborative"]
+        assert ours.boxes is not None and ours.boxes.ids is not None and ours.tracks is not None
+        assert ours.mask is not None and ours.future is not None
+        ids, instances = ours.boxes.ids[ours.boxes.ids > 0].tolist(), ours.tracks.ids.tolist()
+        assert len(set(ids)) == len(ids) and len(set(instances)) == len(instances)
+        assert set(np.unique(ours.mask)) - {0} == set(instances) and np.array_equal(ours.future[0], ours.mask)
+        assert len(set(ids) & set(instances)) >= 0.7 * len(ids) > 0
+        named[agent].append(set(ids))
+    pairs = [(before, ids) for sets in named.values() for before, ids in pairwise(sets[:FALSE_FROM])]
+    assert sum(len(before & ids) for before, ids in pairs) >= 0.5 * sum(len(ids) for _, ids in pairs)
 
 
 def assert_disturbed(answers: dict[tuple[str, int], UavAnswer], *, late: bool) -> None:

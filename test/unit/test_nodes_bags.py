@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.convert_tasks import boxes_to_message, tracks_to_message
 from rsdfm_ros.nodes.message_types import installed_types, message_class
-from rsdfm_ros.nodes.record_node import RecordNode, fitting
+from rsdfm_ros.nodes.record_node import FLEET_TOPICS, RecordNode, fitting
 from rsdfm_ros.nodes.replay_node import ReplayNode
 
 FRAMES = 3
@@ -249,6 +250,13 @@ def test_a_recorder_takes_the_topics_that_were_chosen(world: RosWorld, tmp_path:
         ({"exclude": "*"}, "no regular expression"),
     ],
 )
+def test_what_an_evaluation_needs_is_recorded_and_what_is_for_eyes_is_not() -> None:
+    for topic in ("/uav1/ground/height", "/uav1/ground/range", "/team/uav1/pose", "/ground_truth", "/clock"):
+        assert re.fullmatch(FLEET_TOPICS, topic), topic
+    for topic in ("/uav1/markers", "/uav1/debug/bev_image", "/ground/truth"):
+        assert not re.fullmatch(FLEET_TOPICS, topic), topic
+
+
 def test_a_recorder_that_cannot_be_is_refused(
     world: RosWorld, tmp_path: Path, parameters: dict[str, Any], words: str
 ) -> None:
