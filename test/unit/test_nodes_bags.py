@@ -242,6 +242,13 @@ def test_a_recorder_takes_the_topics_that_were_chosen(world: RosWorld, tmp_path:
         assert set(bag.topics) == {"/uav1/pose"}
 
 
+def test_what_an_evaluation_needs_is_recorded_and_what_is_for_eyes_is_not() -> None:
+    for topic in ("/uav1/ground/height", "/uav1/ground/range", "/team/uav1/pose", "/ground_truth", "/clock"):
+        assert re.fullmatch(FLEET_TOPICS, topic), topic
+    for topic in ("/uav1/markers", "/uav1/debug/bev_image", "/ground/truth"):
+        assert not re.fullmatch(FLEET_TOPICS, topic), topic
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
@@ -250,13 +257,6 @@ def test_a_recorder_takes_the_topics_that_were_chosen(world: RosWorld, tmp_path:
         ({"exclude": "*"}, "no regular expression"),
     ],
 )
-def test_what_an_evaluation_needs_is_recorded_and_what_is_for_eyes_is_not() -> None:
-    for topic in ("/uav1/ground/height", "/uav1/ground/range", "/team/uav1/pose", "/ground_truth", "/clock"):
-        assert re.fullmatch(FLEET_TOPICS, topic), topic
-    for topic in ("/uav1/markers", "/uav1/debug/bev_image", "/ground/truth"):
-        assert not re.fullmatch(FLEET_TOPICS, topic), topic
-
-
 def test_a_recorder_that_cannot_be_is_refused(
     world: RosWorld, tmp_path: Path, parameters: dict[str, Any], words: str
 ) -> None:
