@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -169,16 +170,34 @@ def test_online_equals_offline_with_noisy_poses_and_late_features(
             where = (agent, (stamp - START_NS) / 1e9, variant)
             boxes, tracks = boxes_from_message(here["detections"]), tracks_from_message(here["trajectories"])
             assert ours.boxes is not None and ours.tracks is not None
-            for name in ("scores", "classes", "centres", "sizes", "yaws", "velocities"):
+            for name in ("scores", "classes", "centres", "sizes", "yaws", "velocities", "ids"):
                 assert np.array_equal(getattr(boxes, name), getattr(ours.boxes, name)), (*where, name)
             assert np.array_equal(masks_from_message(here["instance_mask"], window)[0], ours.mask), where
             assert np.array_equal(masks_from_message(here["future_masks"], window), ours.future), where
             assert np.array_equal(tracks.positions, ours.tracks.positions), where
+            assert np.array_equal(tracks.ids, ours.tracks.ids), where
         sent = packets[agent, stamp]
         assert sum(carries_boxes(bytes(p.payload)) for p in sent) == 1 and len(sent) == answer.packets
+    assert_ids_last(expected)
     assert_disturbed(expected, late=bool(stagger_ns))
     plain = offline(bag, model, send_boxes="never", move_peers=False, correct_poses=False, doubt_peers=False)
     assert any(not np.array_equal(_percent(plain[k]), _percent(expected[k])) for k in expected)
+
+
+def assert_ids_last(answers: dict[tuple[str, int], UavAnswer]) -> None:
+    """An object has the same id in all outputs of an instant and, until somebody sends what is false, in the next."""
+    named: dict[str, list[set[int]]] = {agent: [] for agent in AGENTS}
+    for (agent, _), answer in sorted(answers.items(), key=lambda item: item[0]):
+        ours = answer.answers["collaborative"]
+        assert ours.boxes is not None and ours.boxes.ids is not None and ours.tracks is not None
+        assert ours.mask is not None and ours.future is not None
+        ids, instances = ours.boxes.ids[ours.boxes.ids > 0].tolist(), ours.tracks.ids.tolist()
+        assert len(set(ids)) == len(ids) and len(set(instances)) == len(instances)
+        assert set(np.unique(ours.mask)) - {0} == set(instances) and np.array_equal(ours.future[0], ours.mask)
+        assert len(set(ids) & set(instances)) >= 0.7 * len(ids) > 0
+        named[agent].append(set(ids))
+    pairs = [(before, ids) for sets in named.values() for before, ids in pairwise(sets[:FALSE_FROM])]
+    assert sum(len(before & ids) for before, ids in pairs) >= 0.5 * sum(len(ids) for _, ids in pairs)
 
 
 def assert_disturbed(answers: dict[tuple[str, int], UavAnswer], *, late: bool) -> None:

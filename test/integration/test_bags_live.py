@@ -116,6 +116,7 @@ def compare_answers(bag_folder: Path, model: Path) -> None:
                     assert ours.boxes is not None and np.array_equal(boxes.scores, ours.boxes.scores)
                     assert np.array_equal(boxes.centres, ours.boxes.centres)
                     assert np.array_equal(boxes.yaws, ours.boxes.yaws)
+                    assert np.array_equal(boxes.ids, ours.boxes.ids)
                     compared += 1
         assert compared == FRAMES * 2 * 2
 

@@ -14,6 +14,7 @@ from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.model.solo import SoloHistory
+from rsdfm_ros.model.tracking import Identities, with_ids
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.budget import BudgetController, fitted
 from rsdfm_ros.wire.packet import assemble, decode_packet
@@ -55,6 +56,7 @@ class Offline:
     def __init__(self, perception: Perception, world: TestWorld) -> None:
         self.perception = perception
         self.histories: dict[tuple[str, str], list[Any]] = {}
+        self.identities = {agent: Identities() for agent in AGENTS}
         self.alone = {agent: SoloHistory(perception.config.history) for agent in AGENTS}
         self.care = Care(resemblance=perception.thresholds["resemblance"])
 
@@ -79,11 +81,14 @@ class Offline:
             for name in ("detections", "instance_mask", "occupancy", "trajectories", "future_masks")
         }
         window = p.output_window
+        sure, identities = found.scores >= p.thresholds["objects"], self.identities[agent]
+        named = identities.of_boxes(prefix, stamp, 3.5, found.centres, found.velocities, sure)
+        ids = identities.of_trajectories(prefix, stamp, 3.5, motion.positions)
         np.testing.assert_array_equal(
-            task_messages.masks_from_message(here["instance_mask"], window)[0], instances.ids
+            task_messages.masks_from_message(here["instance_mask"], window)[0], with_ids(instances.ids, ids)
         )
         np.testing.assert_array_equal(
-            task_messages.masks_from_message(here["future_masks"], window), motion.ids
+            task_messages.masks_from_message(here["future_masks"], window), with_ids(motion.ids, ids)
         )
         percent = np.floor(np.clip(instances.probability, 0, 1) * 100 + 1e-4)
         np.testing.assert_array_equal(task_messages.percent_from_message(here["occupancy"], window), percent)
@@ -91,8 +96,9 @@ class Offline:
         order = np.argsort(-found.scores, kind="stable")
         np.testing.assert_allclose(boxes.centres, found.centres[order], atol=1e-9)
         np.testing.assert_allclose(boxes.scores, found.scores[order], atol=1e-7)
+        np.testing.assert_array_equal(boxes.ids, named[order])
         tracks = task_messages.tracks_from_message(here["trajectories"])
-        np.testing.assert_array_equal(tracks.ids, motion.tracks)
+        np.testing.assert_array_equal(tracks.ids, ids)
         np.testing.assert_allclose(tracks.positions, motion.positions, atol=1e-9)
         return len(boxes) + int(instances.ids.max())
 

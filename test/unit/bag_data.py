@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.frames import write_frames
+from rsdfm_ros.data.bags.topic_map import POINT
+from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 
@@ -61,6 +65,30 @@ def make_bag(
             writer.flush()  # a chunk per frame: damage then hits some and not all
         for k in range(frames, frames + truth):
             write_frames(writer, [shifted(frame(k, pictures=False))], AGENTS)
+    return folder
+
+
+def with_heights(bag: Path, folder: Path, heights: Mapping[str, Sequence[tuple[float, float]]]) -> Path:
+    """The same bag with heights of the ground on ground/height: by UAV, (s after the first instant, m).
+
+    They are recorded after everything else of their time, as encoder_node tells them.
+    """
+    store = typestore()
+    header, time, point = (
+        store.types[t]
+        for t in ("std_msgs/msg/Header", "builtin_interfaces/msg/Time", "geometry_msgs/msg/Point")
+    )
+    with open_bag(bag) as opened, BagWriter(folder) as writer:
+        records = [(m.log_ns, m.topic, m.type_name, m.raw) for m in opened.messages()]
+        for uav, values in heights.items():
+            for after_s, z in values:
+                ns = START_NS + round(after_s * 1e9)
+                stamp = time(sec=ns // 10**9, nanosec=ns % 10**9)
+                message = store.types[POINT](header(stamp=stamp, frame_id="map"), point(0.0, 0.0, z))
+                raw = bytes(store.serialize_cdr(message, POINT))
+                records.append((ns + 400_000_000, f"/{uav}/ground/height", POINT, raw))
+        for log_ns, topic, kind, raw in sorted(records, key=lambda r: r[0]):
+            writer.write(topic, kind, log_ns, raw)
     return folder
 
 

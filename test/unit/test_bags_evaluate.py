@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from bag_data import AGENTS, START_NS, STEP_NS, TINY, camera_pose, frame, make_bag, only_file, shifted
+from bag_data import (
+    AGENTS,
+    START_NS,
+    STEP_NS,
+    TINY,
+    camera_pose,
+    frame,
+    make_bag,
+    only_file,
+    shifted,
+    with_heights,
+)
 
 from rsdfm_ros.cli import main
 from rsdfm_ros.data.bags.bag import open_bag
@@ -70,6 +82,21 @@ def test_a_bag_with_truth_gives_the_figures_of_evaluate(result: dict[str, Any]) 
     assert result["left_out"] == [] and result["damage"] == [] and result["packets_refused"] == {}
     assert result["missing"] == [f"{a}: no status was recorded, so no latency is known" for a in AGENTS]
     json.dumps(result, allow_nan=False)
+
+
+def test_recorded_heights_of_the_ground_are_what_the_fleet_stands_on(
+    tmp_path: Path, bag: Path, result: dict[str, Any], perception: Perception
+) -> None:
+    told = {uav: [(0.5 * k + 0.02, 3.0) for k in range(FRAMES)] for uav in AGENTS}
+    found = evaluated(with_heights(bag, tmp_path / "told", told), perception)
+    level = evaluated(bag, perception, options=replace(OPTIONS, ground_height_m=3.0))
+    assert found["agents"] == level["agents"] and found["results"] == level["results"]
+    assert found["agreement"] == level["agreement"] and found["results"] != result["results"]
+    # One UAV whose height is told for the first two pictures only: the others are left out.
+    short = evaluated(with_heights(bag, tmp_path / "short", {"uav2": [(-0.4, 3.0)]}), perception)
+    assert [short["agents"][uav]["frames"] for uav in AGENTS] == [FRAMES, 2]
+    (left,) = short["left_out"]
+    assert (left["where"], left["reason"], left["count"]) == ("uav2", "ground_unknown", FRAMES - 2)
 
 
 def test_the_same_numbers_come_twice(bag: Path, result: dict[str, Any], perception: Perception) -> None:

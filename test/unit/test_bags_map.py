@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from bag_data import make_bag
+from bag_data import make_bag, with_heights
 
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError, TopicMapError
@@ -93,6 +94,7 @@ def test_a_recorder_is_told_all_topics_of_a_map() -> None:
     ours, foreign = expression_of(default_map()), expression_of(load_map(CONFIG / "foreign.yaml"))
     for topic in ("/uav7/camera/image_raw", "/uav7/pose", "/uav7/bev/features", "/ground_truth", "/tf"):
         assert re.fullmatch(ours, topic)
+    assert re.fullmatch(ours, "/uav7/ground/height")
     for topic in (
         "/drones/falcon/odometry",
         "/drones/heron/local_position",
@@ -114,10 +116,20 @@ def test_info_says_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
             "pose": True,
             "features": False,
             "status": False,
+            "ground": False,
         }
         other = bag_info(bag, load_map(CONFIG / "foreign.yaml"))
         assert any("pictures of falcon's front: no topic /drones/falcon" in m for m in other["missing"])
         assert any("no accuracy" in m for m in other["missing"])
+
+
+def test_recorded_heights_of_the_ground_are_played_to_the_encoder_that_they_belong_to(tmp_path: Path) -> None:
+    folder = with_heights(make_bag(tmp_path / "bag", 2), tmp_path / "told", {"uav2": [(0, 3.0)]})
+    with open_bag(folder) as bag:
+        assert [bag_info(bag, default_map())["uavs"][n]["ground"] for n in ("uav1", "uav2")] == [False, True]
+        plan = replay_plan(bag, dataclasses.replace(default_map(), ground_height_m=1.0))
+    assert plan.parameters == {"uav1": {"ground_height_m": 1.0}, "uav2": {"ground_model": "topic"}}
+    assert plan.outputs["/uav2/ground/height"].topic == "uav2/ground/height"
 
 
 def test_a_replay_plan_leads_topics_to_the_nodes(tmp_path: Path) -> None:

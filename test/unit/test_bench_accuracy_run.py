@@ -6,12 +6,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from benchmarks.accuracy import budget, entropy
-from benchmarks.accuracy.bench import Bench, Case, Sizes
+from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
+from benchmarks.accuracy.bench import Bench, Case, Sizes, settings_of
 from benchmarks.accuracy.section import Section, Store
 from painted import AREAS, UAVS, PaintedScene, tiny_perception
 
 from rsdfm_ros.evaluation.runner import Settings
+from rsdfm_ros.model.perception import Perception
+
+PAIR = ("single", "rsdfm")
 
 
 class Scene(PaintedScene):
@@ -35,13 +38,26 @@ class PaintedBench(Bench):
 
     part_scenes = missions = standard_scenes  # type: ignore[assignment]
 
-    def settings(self, case: Case, egos: int) -> Settings:
-        return dataclasses.replace(super().settings(case, egos), areas=AREAS)
+
+def small(perception: Perception, case: Case, egos: int) -> Settings:
+    """As the benchmark's settings, with areas that fit the map of the tiny model."""
+    return dataclasses.replace(settings_of(perception, case, egos), areas=AREAS)
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
     """With fewer cases than on the page."""
+    monkeypatch.setattr("benchmarks.accuracy.bench.settings_of", small)
+    monkeypatch.setattr(standard, "MAIN", ("single", "late", "rsdfm"))
+    monkeypatch.setattr(rates, "BUDGETS", (1_500, 6_000))
+    monkeypatch.setattr(rates, "PASSES", (("none", "1500", "6000"),))
+    monkeypatch.setattr(rates, "METHODS", ("rsdfm", "dhd"))
+    monkeypatch.setattr(rates, "REFERENCES", ("single",))
+    monkeypatch.setattr(disturbances, "AXES", {"loss": {"1": Case(PAIR, disturb="loss=1")}})
+    monkeypatch.setattr(disturbances, "PASSES", (("loss",),))
+    rows = {"single": {"iou_long": 0.5}, "rsdfm": {"iou_long": 0.6}}
+    monkeypatch.setattr(disturbances, "_fleet", lambda *_: rows)  # these simulate scenes
+    monkeypatch.setattr(disturbances, "_altitudes", lambda *_: {"30": rows})
     monkeypatch.setattr(budget, "BUDGETS", (1_500,))
     monkeypatch.setattr(entropy, "CELLS", (20, 60))
     return PaintedBench()
@@ -49,7 +65,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
 
 @pytest.mark.parametrize(
     "section",
-    [entropy.SECTION, budget.SECTION],
+    [standard.SECTION, rates.SECTION, disturbances.SECTION, entropy.SECTION, budget.SECTION],
     ids=lambda s: s.name,
 )
 def test_a_section_measures_what_it_shows(section: Section, bench: PaintedBench, tmp_path: Path) -> None:
@@ -57,6 +73,13 @@ def test_a_section_measures_what_it_shows(section: Section, bench: PaintedBench,
     section.run(bench, store)
     assert store.units and "|---" in section.tables(store.units)
     section.figures(store.units, tmp_path)
+    if section is standard.SECTION:
+        assert set(store.units[standard.UNIT]) == {"single", "late", "rsdfm"}
+    if section is rates.SECTION:
+        small, large = (store.units[b]["dhd"]["bytes_per_frame"] for b in ("1500", "6000"))
+        assert 0 < small < large
+    if section is disturbances.SECTION:  # nothing arrives: no collaboration, no harm
+        assert disturbances.gain(store.units["loss"]["1"]) == 0.0
     if section is budget.SECTION:
         sent = store.units["seed 7"]["rsdfm"]["1500"]
         assert [len(frames) for frames in sent] == [PaintedScene.frames] * UAVS

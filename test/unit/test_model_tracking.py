@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.identity import IdentityScore
-from rsdfm_ros.model.tracking import Tracker
+from rsdfm_ros.model.tracking import MAX_ID, Identities, Tracker, TrackerConfig, with_ids
 
 STEP_NS = 500_000_000
 Array = np.ndarray
@@ -68,7 +68,7 @@ def test_a_clock_that_jumps_back_forgets_tracks_but_never_uses_an_id_again() -> 
     assert tracker.update(3 * STEP_NS, here, here).tolist() == [2]
     assert tracker.update(4 * STEP_NS, here, here).tolist() == [2]
     tracker.clear()
-    assert tracker.update(0, here, here).tolist() == [1]
+    assert tracker.update(5 * STEP_NS, here, here).tolist() == [3]
     with pytest.raises(RsdfmError, match="shape"):
         tracker.update(STEP_NS, here, np.zeros((2, 2)))
 
@@ -89,6 +89,74 @@ def test_ids_are_unique_within_a_frame_and_positions_far_apart_keep_them(seed: i
         if k < 6:  # nobody is hidden for longer than tracks live
             for n, i in zip(seen.tolist(), ids.tolist(), strict=True):
                 assert known.setdefault(n, i) == i
+
+
+def test_another_look_at_an_instant_finds_the_same_objects_and_moves_no_track() -> None:
+    tracker = Tracker()
+    boxes, speed = np.array([[0.0, 0.0], [20.0, 0.0]]), np.array([[8.0, 0.0], [0.0, 0.0]])
+    assert tracker.update(0, boxes, speed).tolist() == [1, 2]
+    instances = np.array([[40.0, 0.0], [20.0, 0.9], [1.2, 0.0]])  # the first one has no box
+    assert tracker.update(0, instances).tolist() == [3, 2, 1]
+    assert tracker.update(0, instances, np.array([[6.0, 0.0], [0.0, 0.0], [8.0, 0.0]])).tolist() == [3, 2, 1]
+    # The tracks go on from the boxes, 4 m further; what has no box goes on by what the trajectory says.
+    later = np.array([[2.6, 0.0], [20.0, -1.4], [43.0, 0.0]])
+    assert tracker.update(STEP_NS, later, np.zeros((3, 2))).tolist() == [1, 2, 3]
+
+
+def test_velocities_that_are_not_known_leave_those_of_the_track() -> None:
+    tracker = Tracker()
+    for k in range(2):  # only the first look knows how fast it is
+        tracker.update(k * STEP_NS, np.array([[8.0 * k, 0.0]]), np.array([[16.0, 0.0]]))
+        assert tracker.update(k * STEP_NS, np.array([[8.0 * k, 0.5]])).tolist() == [1]
+
+
+def test_ids_fit_a_mask_and_start_anew_without_those_in_use() -> None:
+    tracker = Tracker(TrackerConfig(coast_s=1.0))
+    parked = np.array([[0.0, 0.0]])
+    assert tracker.update(0, parked, np.zeros((1, 2))).tolist() == [1]
+    seen: list[int] = []
+    for k in range(1, 70):
+        crowd = np.concatenate([parked, 100.0 * k + 1e5 + 10.0 * np.stack([np.arange(1000)] * 2, -1)])
+        ids = tracker.update(k * 10 * STEP_NS if k > 1 else STEP_NS, crowd)
+        seen += ids[1:].tolist()
+        tracker.update(k * 10 * STEP_NS + STEP_NS, parked)
+    assert max(seen) == MAX_ID and min(seen) >= 1 and len(seen) > MAX_ID
+    tracker = Tracker()
+    tracker.update(0, parked)
+    tracker._next = MAX_ID
+    assert tracker.update(0, 50.0 + 50.0 * np.stack([np.arange(3)] * 2, -1)).tolist() == [MAX_ID, 2, 3]
+
+
+def test_box_instance_and_trajectory_of_an_object_have_one_id_in_each_variant() -> None:
+    identities = Identities()
+    for k in range(3):
+        when = ("", k * STEP_NS, 3.5)
+        boxes = np.array([[5.0 * k, 0.0, 0.8], [30.0, 0.0, 0.8], [60.0, 0.0, 0.8]])
+        speeds = np.array([[10.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+        sure = np.array([True, k != 1, False])
+        ids = identities.of_boxes(*when, boxes, speeds, sure)
+        assert ids.tolist() == [1, 2 if k != 1 else 0, 0], "what is not sure is not tracked"
+        instances = np.array([[30.3, 0.2], [5.0 * k + 0.5, 0.0], [60.0, 0.0]])
+        assert identities.of_instances(*when, instances).tolist() == [2, 1, 3]
+        ahead = np.array([0.0, 5.0, 0.0])[:, None] * np.arange(5)
+        positions = instances[:, None] + np.stack([ahead, np.zeros_like(ahead)], axis=-1)
+        assert identities.of_trajectories(*when, positions).tolist() == [2, 1, 3]
+        assert identities.of_instances("single/", k * STEP_NS, 3.5, instances[2:]).tolist() == [1]
+
+
+@pytest.mark.parametrize(("memory_s", "same"), [(0.5, False), (1.5, True)])
+def test_an_unseen_object_keeps_its_id_as_long_as_is_set(memory_s: float, same: bool) -> None:
+    identities, here = Identities(), np.zeros((1, 2))
+    assert identities.of_instances("", 0, memory_s, here).tolist() == [1]
+    assert identities.of_instances("", STEP_NS, memory_s, here[:0]).tolist() == []
+    assert identities.of_instances("", 2 * STEP_NS, memory_s, here).tolist() == [1 if same else 2]
+    identities.clear()
+    assert identities.of_instances("", 2 * STEP_NS, memory_s, here).tolist() == [2 if same else 3]
+
+
+def test_a_map_of_instances_takes_other_ids() -> None:
+    assert with_ids(np.array([[0, 2], [1, 2]], np.int32), np.array([40, 7])).tolist() == [[0, 7], [40, 7]]
+    assert with_ids(np.zeros((2, 2), np.int32), np.zeros(0, np.int64)).tolist() == [[0, 0], [0, 0]]
 
 
 def score(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.convert_tasks import boxes_to_message, tracks_to_message
 from rsdfm_ros.nodes.message_types import installed_types, message_class
-from rsdfm_ros.nodes.record_node import RecordNode, fitting
+from rsdfm_ros.nodes.record_node import FLEET_TOPICS, RecordNode, fitting
 from rsdfm_ros.nodes.replay_node import ReplayNode
 
 FRAMES = 3
@@ -241,6 +242,13 @@ def test_a_recorder_takes_the_topics_that_were_chosen(world: RosWorld, tmp_path:
         assert set(bag.topics) == {"/uav1/pose"}
 
 
+def test_what_an_evaluation_needs_is_recorded_and_what_is_for_eyes_is_not() -> None:
+    for topic in ("/uav1/ground/height", "/uav1/ground/range", "/team/uav1/pose", "/ground_truth", "/clock"):
+        assert re.fullmatch(FLEET_TOPICS, topic), topic
+    for topic in ("/uav1/markers", "/uav1/debug/bev_image", "/ground/truth"):
+        assert not re.fullmatch(FLEET_TOPICS, topic), topic
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
@@ -292,11 +300,12 @@ def test_offline_answers_are_rounded_as_messages_round_them() -> None:
         rng.random((9, 3)) + 1,
         rng.uniform(-np.pi, np.pi, 9),
         rng.normal(size=(9, 2)),
+        rng.permutation(9),
     )
     message = boxes_to_message(boxes, agent="uav1", frame=1, ns=1, frame_id="map", contributors=["uav1"])
     arrived = deserialize_message(serialize_message(message), ObjectArray)
     there, here = boxes_from_message(arrived), published_boxes(boxes)
-    for name in ("classes", "scores", "centres", "sizes", "yaws", "velocities"):
+    for name in ("classes", "scores", "centres", "sizes", "yaws", "velocities", "ids"):
         assert np.array_equal(getattr(there, name), getattr(here, name)), name
     tracks = Tracks(np.arange(1, 5), rng.normal(size=(4, HORIZON, 2)), rng.random(4))
     raw = serialize_message(tracks_to_message(tracks, agent="uav1", frame=1, ns=1, frame_id="map"))

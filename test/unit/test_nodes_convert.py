@@ -35,6 +35,7 @@ def boxes(n: int = 5) -> Boxes:
         sizes=RNG.uniform(1, 10, (n, 3)),
         yaws=RNG.uniform(-np.pi, np.pi, n),
         velocities=RNG.normal(0, 5, (n, 2)),
+        ids=RNG.permutation(n) + 7,
     )
 
 

@@ -64,6 +64,9 @@ class Answers:
         fused, message = self.flight.fused(frame, region)
         self.maps.append(fused)
         self.out.publish(message)
+        return self.answer(frame)
+
+    def answer(self, frame: int) -> Any:
         stamp = stamp_of(frame)
 
         def answer() -> Any:
@@ -94,6 +97,25 @@ def test_the_score_of_objects_decides_what_counts(flight: Flight, model: Path) -
     assert flight.world.set(answers.node, object_score=1.0) == [""]
     answers.ask(1)
     flight.world.until(lambda: answers.node.health.objects == 0, "no box counts")
+
+
+@shows("id_memory_s")
+def test_an_object_that_is_not_seen_keeps_its_id_as_long_as_is_set(flight: Flight, model: Path) -> None:
+    answers = Answers(flight, model, DetectionHeadNode, ObjectArray, "detections", object_score=0.0)
+    _, message = flight.fused(0)
+
+    def ids(frame: int) -> list[int]:
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_of(frame), 10**9)
+        answers.out.publish(message)
+        return [o.id for o in answers.answer(frame).objects]
+
+    first = ids(0)
+    assert len(set(first)) == len(first) > 5 and min(first) > 0
+    assert ids(1) == first and ids(7) == first, "a gap of three seconds"
+    assert flight.world.set(answers.node, id_memory_s=0.4) == [""]
+    assert not set(ids(8)) & set(first)
+    assert flight.world.set(answers.node, object_score=1.0) == [""]
+    assert set(ids(9)) == {0}, "what is no object is not tracked"
 
 
 @shows("segmentation_probability")
@@ -152,7 +174,11 @@ def test_a_head_follows_the_region_of_the_fused_maps(flight: Flight, model: Path
     ids = p.segment(answers.maps[-1:]).ids  # maps of another region are no history
     from rsdfm_ros.evaluation import task_messages
 
-    np.testing.assert_array_equal(task_messages.masks_from_message(part, p.output_window)[0], ids)
+    # The objects of the other maps keep their ids.
+    mask = task_messages.masks_from_message(part, p.output_window)[0]
+    pairs = np.unique(np.stack([mask, ids], axis=-1).reshape(-1, 2), axis=0)
+    assert ids.any() and len(pairs) == len(np.unique(mask)) == len(np.unique(ids))
+    np.testing.assert_array_equal(mask > 0, ids > 0)
     assert answers.node.health.rejects == {}
 
 

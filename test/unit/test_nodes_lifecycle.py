@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import threading
+import types
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from ros_world import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, MODEL, SHUTDOWN,
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
+from rsdfm_ros.nodes import lockstep
 from rsdfm_ros.nodes.base import RsdfmNode
 from rsdfm_ros.nodes.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.detection_head_node import DetectionHeadNode
@@ -33,6 +35,7 @@ from rsdfm_ros.nodes.uav_node import Uav
 PIPELINE = (EncoderNode, CollaborationNode, DetectionHeadNode, SegmentationHeadNode, TrajectoryHeadNode)
 KINDS = [*PIPELINE, SimNode, EvaluatorNode, GazeboFlightNode, GazeboTruthNode]
 STATES = ("unconfigured", "inactive", "active")
+FLY = SimNode._fly
 
 
 @pytest.fixture
@@ -238,6 +241,56 @@ def test_the_simulation_takes_its_uavs_from_the_settings_of_the_configuration(wo
     world.up(node)
     topics = {p.topic_name for p in node.publishers}
     assert "/uav1/alpha/pose" in topics and "/uav1/uav1/pose" not in topics
+
+
+class SlowWorld:
+    """A world that renders until the test lets it go on, and tells what it was asked for."""
+
+    def __init__(self) -> None:
+        self.rendering, self.go_on, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.frames: list[int] = []
+
+    def __enter__(self) -> SlowWorld:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed.set()
+
+    def frame(self, k: int) -> Any:
+        self.frames.append(k)
+        self.rendering.set()
+        assert self.go_on.wait(60.0)
+        return types.SimpleNamespace(stamp_ns=0, index=k, views=(), objects=None)
+
+
+def test_a_simulation_that_is_stopped_while_it_renders_ends_before_anything_is_destroyed(
+    world: RosWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SlowWorld()
+    monkeypatch.setattr(SimNode, "_fly", FLY)
+    monkeypatch.setattr("rsdfm_ros.sim.world.World", lambda *_: slow)
+    monkeypatch.setattr(lockstep, "ENDING_S", 0.01)
+    node = make(world, SimNode, uavs=1)
+    world.up(node)
+    assert slow.rendering.wait(60.0)
+    waiting, alive = threading.Event(), []
+
+    def warning(sentence: str) -> None:
+        alive.append((node.state, any(t.name == "flight" for t in threading.enumerate()), sentence))
+        if len(alive) == 3:
+            waiting.set()
+
+    monkeypatch.setattr(node, "get_logger", lambda: types.SimpleNamespace(warning=warning))
+    stopping = threading.Thread(target=node.stop)
+    stopping.start()
+    assert waiting.wait(60.0) and stopping.is_alive() and not slow.closed.is_set()
+    assert {(state, flying) for state, flying, _ in alive} == {("active", True)}
+    assert "the flight is still finishing" in alive[0][2]
+    assert list(node.publishers), "nothing is destroyed while the thread is alive"
+    slow.go_on.set()
+    stopping.join(60.0)
+    assert not stopping.is_alive() and slow.closed.is_set() and node.state == "finalized"
+    assert slow.frames == [0], "nothing more is rendered"
 
 
 def uav(world: RosWorld, **parameters: Any) -> Uav:

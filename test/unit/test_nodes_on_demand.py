@@ -52,7 +52,7 @@ class Model:
     config = types.SimpleNamespace(history=3, heads=("detection", "segmentation", "trajectory"))
     output_window = WINDOW
     window = region = WINDOW
-    thresholds: ClassVar[dict[str, float]] = {}
+    thresholds: ClassVar[dict[str, float]] = {"objects": 0.3}
 
     def acquire(self) -> Model:
         return self

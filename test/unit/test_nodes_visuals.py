@@ -7,7 +7,7 @@ import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from visualization_msgs.msg import Marker, MarkerArray
 
-from rsdfm_ros.evaluation.frames import Boxes, Tracks, no_boxes
+from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import rotation_vector, transform
 from rsdfm_ros.nodes import pictures
@@ -27,6 +27,7 @@ def boxes(n: int, speed: float = 3.0) -> Boxes:
         sizes=np.tile([4.0, 2.0, 1.5], (n, 1)),
         yaws=rng.uniform(-np.pi, np.pi, n),
         velocities=np.tile([0.0, speed], (n, 1)),
+        ids=np.arange(n) + 5,
     )
 
 
@@ -42,22 +43,22 @@ def named(message: MarkerArray, ns: str, action: int = Marker.ADD) -> dict[int, 
 def test_a_box_is_a_cube_a_heading_a_label_and_the_way_of_the_coming_second() -> None:
     one = Boxes(
         np.array([2]), np.array([0.876]), np.array([[10.0, 20, 1]]), np.array([[8.0, 2, 3]]),
-        np.array([np.pi / 2]), np.array([[0.0, 5.0]]),
+        np.array([np.pi / 2]), np.array([[0.0, 5.0]]), np.array([42]),
     )  # fmt: skip
     message = MarkerSet("map").update(box_markers(one), NS, 5.0)
     assert {m.ns for m in message.markers} == {"boxes/truck", "heading/truck", "velocity", "labels"}
     for marker in message.markers:
         assert marker.header.frame_id == "map" and marker.header.stamp.sec == 12
         assert marker.lifetime.sec == 5 and marker.color.a > 0
-    cube, heading = named(message, "boxes/truck")[0], named(message, "heading/truck")[0]
+    cube, heading = named(message, "boxes/truck")[42], named(message, "heading/truck")[42]
     assert cube.type == Marker.CUBE and (cube.scale.x, cube.scale.y, cube.scale.z) == (8.0, 2.0, 3.0)
     assert cube.pose.orientation.z == pytest.approx(np.sin(np.pi / 4))
     start, end = heading.points
     assert (start.x, start.y) == (10, 20) and end.x == pytest.approx(10) and end.y == pytest.approx(24.8)
     assert start.z == pytest.approx(2.55)  # on the roof
-    arrow = named(message, "velocity")[0]
+    arrow = named(message, "velocity")[42]
     assert arrow.type == Marker.ARROW and (arrow.points[1].x, arrow.points[1].y) == (10, 25)
-    assert named(message, "labels")[0].text == "truck 0.88"
+    assert named(message, "labels")[42].text == "truck #42 0.88"
     back = deserialize_message(serialize_message(message), MarkerArray)
     assert [(m.ns, m.id, m.type, m.points, m.pose) for m in back.markers] == [
         (m.ns, m.id, m.type, m.points, m.pose) for m in message.markers
@@ -66,7 +67,7 @@ def test_a_box_is_a_cube_a_heading_a_label_and_the_way_of_the_coming_second() ->
 
 def test_what_stands_has_no_velocity_arrow_and_nothing_is_nothing() -> None:
     assert not [m for m in box_markers(boxes(5, speed=0.2)) if m.ns == "velocity"]
-    assert box_markers(no_boxes()) == [] and path_markers(tracks()) == []
+    assert box_markers(boxes(0)) == [] and path_markers(tracks()) == []
     assert MarkerSet("map").update([], NS, 1.0).markers == []
 
 

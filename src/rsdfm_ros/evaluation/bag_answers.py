@@ -22,6 +22,7 @@ class EngineOptions:
     max_packet_bytes: int = 16_384
     max_age_s: float = 1.0
     max_gap_s: float = 1.6
+    id_memory_s: float = 3.5
     ground_height_m: float = 0.0
     recorded_features: bool = False
     send_boxes: str = "auto"

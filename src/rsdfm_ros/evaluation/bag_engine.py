@@ -32,6 +32,7 @@ from rsdfm_ros.model.history import History
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.model.solo import Solo, SoloHistory
+from rsdfm_ros.model.tracking import Identities, with_ids
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.inbox import Envelope, Inbox, InboxLimits, PeerFrame, reason_of, recalled_features
 from rsdfm_ros.wire.packet import Expected
@@ -53,12 +54,15 @@ class _Uav:
     sender: Sender
     history: History[FusedPair]
     solo: SoloHistory
+    identities: Identities = field(default_factory=Identities)
 
 
 @dataclass(frozen=True)
 class _Own:
-    """An own picture at an instant: its map with the first camera's pose, and what it is alone."""
+    """An own picture at an instant: the model on the ground below, its map with the first camera's pose, and what it is
+    alone."""
 
+    model: Perception
     view: View
     solo: Solo
 
@@ -107,7 +111,7 @@ class Engine:
         names = sorted(instant.shots)
         views = dict(zip(names, self._pool.map(lambda n: self._views(n, instant), names), strict=True))
         names = [n for n in names if views[n]]
-        encoded = list(self._pool.map(lambda n: self._encode(n, views[n], instant.stamp_ns), names))
+        encoded = list(self._pool.map(lambda n: self._encode(n, views[n], instant), names))
         own = {n: mine for n, (mine, _) in zip(names, encoded, strict=True)}
         sent = {n: s for n, (_, s) in zip(names, encoded, strict=True)}
         if self.options.recorded_features:
@@ -117,16 +121,19 @@ class Engine:
             for name in names:
                 for envelope, payload in sent[name].envelopes:
                     self._put(envelope, payload, instant.stamp_ns)
-        decoded: dict[int, _Decoded] = {}
+        # How sure a map is of its places depends on the receiver's ground: on one ground it is decoded once.
+        decoded: dict[float | None, dict[int, _Decoded]] = {}
         frames = {n: self._peers(n, instant.stamp_ns) for n in names}
-        for found in frames.values():
+        for name, found in frames.items():
+            here = decoded.setdefault(instant.heights.get(name), {})
             for _, frame in found:
-                if id(frame) not in decoded:
-                    decoded[id(frame)] = _Decoded(self._inbox.before(frame, self.options.max_age_s))
+                if id(frame) not in here:
+                    here[id(frame)] = _Decoded(self._inbox.before(frame, self.options.max_age_s))
 
         def answer(name: str) -> UavAnswer:
             size, packets = sizes.get(name, (0, 0))
-            return self._answer(name, own[name], frames[name], decoded, instant.stamp_ns, size, packets)
+            here = decoded[instant.heights.get(name)]
+            return self._answer(name, own[name], frames[name], here, instant.stamp_ns, size, packets)
 
         return list(self._pool.map(answer, names))
 
@@ -139,8 +146,10 @@ class Engine:
             self.sensors.reject(name, error.reason, str(error))
             return ()
 
-    def _encode(self, name: str, views: Sequence[CameraView], stamp_ns: int) -> tuple[_Own, Sent]:
-        model = self.perception
+    def _encode(self, name: str, views: Sequence[CameraView], instant: InstantInputs) -> tuple[_Own, Sent]:
+        model, stamp_ns = self.perception, instant.stamp_ns
+        if name in instant.heights:
+            model = model.on_ground(GroundPlane(offset=instant.heights[name]))
         # torch wants memory that it could write to; a picture may be a view of the message's bytes.
         pictures = [np.require(v.image, requirements="W") for v in views]
         bevs = [
@@ -149,7 +158,7 @@ class Engine:
         bev = model.combine(bevs)
         uav, first = self._uavs[name], views[0]
         solo = uav.solo.add(model, stamp_ns, bev)
-        own = _Own(View(bev, first.T_map_camera, first.covariance, name=name), solo)
+        own = _Own(model, View(bev, first.T_map_camera, first.covariance, name=name), solo)
         return own, uav.sender.send(bev, first, stamp_ns, solo)
 
     # --- what collaboration_node does -----------------------------------------------------------------------------
@@ -184,7 +193,7 @@ class Engine:
                 found.append((peer, frame))
         return found
 
-    def _decode(self, frame: PeerFrame, shared: _Decoded) -> AgentBev:
+    def _decode(self, model: Perception, frame: PeerFrame, shared: _Decoded) -> AgentBev:
         with shared.lock:
             if shared.error is not None:
                 raise shared.error
@@ -195,7 +204,7 @@ class Engine:
                     shared.error = error
                     raise
                 first = frame.first
-                shared.bev = self.perception.decompress(
+                shared.bev = model.decompress(
                     found.frame,
                     first.T_map_camera,
                     first.covariance,
@@ -216,11 +225,11 @@ class Engine:
         sent_bytes: int,
         packets: int,
     ) -> UavAnswer:
-        model, uav = self.perception, self._uavs[name]
+        model, uav = own.model, self._uavs[name]
         views: list[View] = []
         for peer, frame in frames:
             try:
-                bev, first = self._decode(frame, decoded[id(frame)]), frame.first
+                bev, first = self._decode(model, frame, decoded[id(frame)]), frame.first
             except WireError as error:
                 self._reject(error)
                 continue
@@ -235,8 +244,10 @@ class Engine:
         return UavAnswer(
             uav=name,
             answers={
-                COLLABORATIVE: self._heads([f.collaborative for f in history]),
-                SINGLE: self._heads([f.single for f in history]),
+                COLLABORATIVE: self._heads(
+                    model, uav, COLLABORATIVE, stamp_ns, [f.collaborative for f in history]
+                ),
+                SINGLE: self._heads(model, uav, SINGLE, stamp_ns, [f.single for f in history]),
             },
             visible={
                 COLLABORATIVE: self._visible(fused.collaborative),
@@ -250,18 +261,26 @@ class Engine:
             left_out=ready.left_out,
         )
 
-    def _heads(self, maps: Sequence[FusedMap]) -> Answer:
-        model = self.perception
-        instances = model.segment(maps)
-        motion = model.predict(maps, instances)
+    def _heads(
+        self, model: Perception, uav: _Uav, variant: str, stamp_ns: int, maps: Sequence[FusedMap]
+    ) -> Answer:
+        identities, when = uav.identities, (variant, stamp_ns, self.options.id_memory_s)
         found = model.detect(maps)
-        boxes = Boxes(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)
+        sure = found.scores >= model.thresholds["objects"]
+        named = identities.of_boxes(*when, found.centres, found.velocities, sure)
+        boxes = Boxes(
+            found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities, named
+        )
+        instances = model.segment(maps)
+        mask = with_ids(instances.ids, identities.of_instances(*when, instances.centres))
+        motion = model.predict(maps, instances)
+        ids = identities.of_trajectories(*when, motion.positions)
         return Answer(
-            mask=instances.ids,
+            mask=mask,
             percent=percent_of(instances.probability),
             boxes=published_boxes(boxes),
-            tracks=published_tracks(Tracks(motion.tracks, motion.positions, motion.scores)),
-            future=motion.ids,
+            tracks=published_tracks(Tracks(ids, motion.positions, motion.scores)),
+            future=with_ids(motion.ids, ids),
         )
 
     def _visible(self, fused: FusedMap) -> NDArray[np.bool_]:

@@ -62,7 +62,7 @@ class BagEvaluation:
         self.percent = percent
         self.engine = Engine(self.perception, self.sensors, self.options, self.pool)
         self.mission = Mission(self.sensors.uavs, window, percent, wants_future=True)
-        self.agreement = Agreement(window, percent, self.perception.thresholds.get("objects", 0.3))
+        self.agreement = Agreement(window, percent, self.perception.thresholds["objects"])
         self.uavs = {name: _Uav() for name in self.sensors.uavs}
         self.instants = self.truths = self.unjudged = 0
 

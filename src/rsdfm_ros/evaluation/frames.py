@@ -33,7 +33,8 @@ class Boxes:
     """Detected boxes in the ``map`` frame over N detections.
 
     classes (N,) int64 index into CLASSES · scores (N,) in [0, 1] · centres (N, 3) m · sizes (N, 3) m as
-    length, width, height · yaws (N,) rad · velocities (N, 2) m/s.
+    length, width, height · yaws (N,) rad · velocities (N, 2) m/s · ids (N,) over time, 0 for what is not tracked;
+    None where nobody tracks.
     """
 
     classes: NDArray[np.int64]
@@ -42,6 +43,7 @@ class Boxes:
     sizes: NDArray[np.float64]
     yaws: NDArray[np.float64]
     velocities: NDArray[np.float64]
+    ids: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -55,6 +57,7 @@ class Boxes:
             self.sizes[index],
             self.yaws[index],
             self.velocities[index],
+            None if self.ids is None else self.ids[index],
         )
 
 
@@ -98,8 +101,8 @@ def boxes_of_objects(objects: Objects) -> Boxes:
 
 @dataclass(frozen=True)
 class Tracks:
-    """Predicted motion of N objects: ids (N,) as in the instance maps · positions (N, 5, 2) m, present first
-    · scores (N,)."""
+    """Predicted motion of N objects: ids (N,) as in the instance maps of the same answer · positions (N, 5, 2) m,
+    present first · scores (N,)."""
 
     ids: NDArray[np.int64]
     positions: NDArray[np.float64]

@@ -28,7 +28,7 @@ from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.heads.registry import needs_of
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.model.tracking import Tracker
+from rsdfm_ros.model.tracking import Tracker, velocities_along
 
 
 class SceneSource(Protocol):
@@ -89,8 +89,7 @@ class MethodScore:
         if prediction.tracks is None or MAIN_AREA not in self.areas:
             return
         positions, area = prediction.tracks.positions, self.areas[MAIN_AREA].area
-        velocities = (positions[:, 1] - positions[:, 0]) / FRAME_PERIOD_S
-        ids = self.tracker.update(stamp_ns, positions[:, 0], velocities)
+        ids = self.tracker.update(stamp_ns, positions[:, 0], velocities_along(positions))
         mine, theirs = within(positions[:, 0], area), within(truth.objects.centres, area)
         self.identity.add(
             ids[mine],

@@ -25,6 +25,7 @@ def boxes_from_message(message: Any) -> Boxes:
         sizes=_points([o.size for o in items]),
         yaws=_yaws(items),
         velocities=_points([o.velocity for o in items])[:, :2],
+        ids=np.array([o.id for o in items], np.int64),
     )
     _check_boxes(boxes.classes, boxes.scores, boxes.centres, boxes.sizes, boxes.velocities)
     return boxes
@@ -110,6 +111,7 @@ def published_boxes(boxes: Boxes) -> Boxes:
         np.asarray(ordered.sizes, np.float64).reshape(-1, 3),
         np.array(yaws, np.float64),
         np.asarray(ordered.velocities, np.float64).reshape(-1, 2),
+        ordered.ids,
     )
 
 

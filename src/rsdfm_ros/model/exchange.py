@@ -21,7 +21,13 @@ from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 
 #: Position uncertainty is clipped here: beyond it a cell is worthless anyway.
 MAX_SIGMA_M = 5.0
-DEFAULT_THRESHOLDS = {"segmentation": 0.5, "trajectory": 0.5, "detection": 0.05, "resemblance": 0.18}
+DEFAULT_THRESHOLDS = {
+    "segmentation": 0.5,
+    "trajectory": 0.5,
+    "detection": 0.05,
+    "objects": 0.3,
+    "resemblance": 0.18,
+}
 
 
 class Exchange:

@@ -3,19 +3,28 @@
 The heads answer every frame anew, with ids 1…N that mean nothing in the next one. A :class:`Tracker` gives them ids
 over time: every track is carried on by its velocity, which the predicted flow tells, and takes the nearest object
 within its reach. Tracks seen last are matched first; one that finds nothing coasts on, for a few seconds.
+
+Several heads look at the same instant: a detector finds boxes, a segmentation instances. Those are given one after the
+other under one stamp, and what lies within reach of an object of that instant is that object. :class:`Identities` does
+that for all that a UAV answers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.errors import RsdfmError
 
+MAX_ID = 65_535
+"""Ids fit into the 16 bits of a mask; after the last one they start anew, without those that are in use."""
 Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,48 +40,59 @@ class TrackerConfig:
 
 
 class Tracker:
-    """Tracks of one sender of frames; ids count from 1 and are never used twice until `clear`."""
+    """Tracks of one sender of frames; ids count from 1."""
 
     def __init__(self, config: TrackerConfig = TrackerConfig()) -> None:
         self.config = config
+        self._next = 1
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything, ids too."""
-        self._next = 1
+        """Forget all tracks; their ids are not given to others."""
         self._stamp_ns: int | None = None
         self._ids = np.zeros(0, np.int64)
         self._positions, self._velocities = np.zeros((0, 2)), np.zeros((0, 2))
         self._seen_ns = np.zeros(0, np.int64)
 
-    def update(self, stamp_ns: int, positions: Array, velocities: Array) -> NDArray[np.int64]:
-        """Ids (N,) of the objects of a frame at positions (N, 2) m with velocities (N, 2) m/s.
+    def update(self, stamp_ns: int, positions: Array, velocities: Array | None = None) -> Ids:
+        """Ids (N,) of the objects of a frame at positions (N, 2) m with velocities (N, 2) m/s, None if not known.
 
-        A stamp that is not after the last one forgets all tracks (but no id is used again). Raises: RsdfmError for
-        arrays that do not fit.
+        The stamp of the last call means another look at that instant: what is within reach of an object of it is the
+        same object, which stays where the first look saw it and moves as the last one says. An earlier stamp forgets
+        all tracks. Raises: RsdfmError for arrays that do not fit.
         """
-        here = np.asarray(positions, np.float64).reshape(-1, 2)
-        moving = np.asarray(velocities, np.float64)
+        here = np.array(positions, np.float64).reshape(-1, 2)
+        moving = np.zeros_like(here) if velocities is None else np.array(velocities, np.float64)
         if moving.shape != here.shape:
             raise RsdfmError(f"expected velocities of shape {here.shape}, got {moving.shape}")
-        if self._stamp_ns is not None and stamp_ns <= self._stamp_ns:
-            self._keep(np.zeros(len(self._ids), np.bool_))
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            self.clear()
         self._stamp_ns = stamp_ns
         self._keep((stamp_ns - self._seen_ns) * 1e-9 <= self.config.coast_s)
         track_of = self._match(here, np.asarray((stamp_ns - self._seen_ns) * 1e-9, np.float64))
-        ids = np.zeros(len(here), np.int64)
         old = track_of >= 0
-        ids[old] = self._ids[track_of[old]]
-        ids[~old] = np.arange(self._next, self._next + int((~old).sum()))
-        self._next += int((~old).sum())
+        known = track_of[old]
+        ids, again = np.zeros(len(here), np.int64), np.zeros(len(here), np.bool_)
+        ids[old], ids[~old] = self._ids[known], self._new_ids(int((~old).sum()))
+        again[old] = self._seen_ns[known] == stamp_ns
+        here[again] = self._positions[track_of[again]]
+        if velocities is None:
+            moving[old] = self._velocities[known]
         rest = np.ones(len(self._ids), np.bool_)
-        rest[track_of[old]] = False
+        rest[known] = False
         self._keep(rest)
         self._ids = np.concatenate([self._ids, ids])
         self._positions = np.concatenate([self._positions, here])
         self._velocities = np.concatenate([self._velocities, moving])
         self._seen_ns = np.concatenate([self._seen_ns, np.full(len(ids), stamp_ns, np.int64)])
         return ids
+
+    def _new_ids(self, number: int) -> Ids:
+        ring = (self._next - 1 + np.arange(number + len(self._ids))) % MAX_ID + 1
+        free = ring[~np.isin(ring, self._ids)][:number]
+        if number:
+            self._next = int(free[-1]) % MAX_ID + 1
+        return free
 
     def _keep(self, mask: NDArray[np.bool_]) -> None:
         self._ids, self._positions = self._ids[mask], self._positions[mask]
@@ -98,3 +118,65 @@ class Tracker:
                 if allowed[r, f]:
                     track_of[free[f]] = rows[r]
         return track_of
+
+
+class Identities:
+    """Ids of everything that one UAV answers, by variant (with its peers, or alone): one and the same id for the box,
+    the instance and the trajectory of an object, from frame to frame.
+
+    The heads ask one after the other, detection first; any of them may be missing. May be used from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._trackers: dict[str, Tracker] = {}
+
+    def clear(self) -> None:
+        """Forget all tracks; their ids are not given to others."""
+        with self._lock:
+            for tracker in self._trackers.values():
+                tracker.clear()
+
+    def of_boxes(
+        self,
+        variant: str,
+        stamp_ns: int,
+        memory_s: float,
+        centres: Array,
+        velocities: Array,
+        sure: NDArray[np.bool_],
+    ) -> Ids:
+        """Ids (N,) of boxes at centres (N, 3) m with velocities (N, 2) m/s; 0 for those (N,) that are not sure.
+
+        memory_s: how long an object that is not seen keeps its id.
+        """
+        ids = np.zeros(len(sure), np.int64)
+        ids[sure] = self._update(variant, stamp_ns, memory_s, centres[sure, :2], velocities[sure])
+        return ids
+
+    def of_instances(self, variant: str, stamp_ns: int, memory_s: float, centres: Array) -> Ids:
+        """Ids (N,) of instances at centres (N, 2) m; how they move, boxes or trajectories of the instant tell."""
+        return self._update(variant, stamp_ns, memory_s, centres, None)
+
+    def of_trajectories(self, variant: str, stamp_ns: int, memory_s: float, positions: Array) -> Ids:
+        """Ids (N,) of what moves along positions (N, steps, 2) m, the present first."""
+        return self._update(variant, stamp_ns, memory_s, positions[:, 0], velocities_along(positions))
+
+    def _update(
+        self, variant: str, stamp_ns: int, memory_s: float, positions: Array, velocities: Array | None
+    ) -> Ids:
+        with self._lock:
+            tracker = self._trackers.setdefault(variant, Tracker())
+            tracker.config = replace(tracker.config, coast_s=memory_s)
+            return tracker.update(stamp_ns, positions, velocities)
+
+
+def velocities_along(positions: Array) -> Array:
+    """Velocities (N, 2) m/s at the beginning of positions (N, steps, 2) m that are a frame apart."""
+    return np.asarray((positions[:, 1] - positions[:, 0]) / FRAME_PERIOD_S, np.float64)
+
+
+def with_ids(instances: NDArray[np.int32], ids: Ids) -> NDArray[np.int32]:
+    """A map of instances 1…N, of any shape, with other ids (N,); 0 stays 0."""
+    table = np.concatenate([np.zeros(1, np.int64), ids]).astype(np.int32)
+    return table[instances]

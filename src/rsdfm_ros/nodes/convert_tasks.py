@@ -21,11 +21,11 @@ from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.evaluation.task_messages import percent_of
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
+from rsdfm_ros.model.tracking import MAX_ID
 from rsdfm_ros.msg import GroundTruth, Object3D, ObjectArray, Trajectory, TrajectoryArray
 from rsdfm_ros.nodes.convert import time_of
 
 STEP_S = 0.5
-MAX_ID = 65_535
 
 
 def boxes_to_message(
@@ -50,7 +50,7 @@ def truth_to_message(
     message.header.stamp, message.header.frame_id = time_of(ns), frame_id
     for row in range(len(objects)):
         item = _object(objects, row)
-        item.score, item.id = 1.0, int(objects.ids[row])
+        item.score = 1.0
         message.objects.append(item)
     message.visibility = array.array("f", np.asarray(objects.visibility, np.float32).ravel().tolist())
     return message
@@ -105,6 +105,8 @@ def grid_to_message(
 
 def _object(boxes: Boxes | Objects, row: int) -> Object3D:
     item = Object3D(class_id=int(boxes.classes[row]))
+    if boxes.ids is not None:
+        item.id = int(boxes.ids[row])
     p, o = item.pose.position, item.pose.orientation
     p.x, p.y, p.z = (float(v) for v in boxes.centres[row])
     o.x, o.y, o.z, o.w = (float(v) for v in quaternion_from_yaw(float(boxes.yaws[row])))

@@ -61,9 +61,15 @@ class DetectionHeadNode(HeadNode):
         model = model if ground is None else model.on_ground(ground)
         alone = self._found_alone(prefix, maps, fused, model)
         found = model.detect(maps) if alone is None else alone
-        boxes = Boxes(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)
-        sure = boxes.select(boxes.scores >= model.thresholds.get("objects", 0.3))
         frame_id, ns = self.settings.frame_id, fused.stamp_ns
+        known = found.scores >= model.thresholds["objects"]
+        ids = self.identities.of_boxes(
+            prefix, ns, self.settings.id_memory_s, found.centres, found.velocities, known
+        )
+        boxes = Boxes(
+            found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities, ids
+        )
+        sure = boxes.select(known)
         names = fused.contributors if prefix == COLLABORATIVE else fused.contributors[:1]
 
         @functools.cache

@@ -7,15 +7,14 @@ which the nodes of the same UAV in other processes listen to.
 
 from __future__ import annotations
 
-import math
-from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import PointStamped
 from sensor_msgs.msg import Range
 
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.stamps import checked_stamp_ns
+from rsdfm_ros.data.messages.ground_heights import MAX_HEIGHT_M, Heights
 from rsdfm_ros.data.terrain import load_height_grid
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.ground import Ground, GroundPlane, sloped_plane
@@ -24,7 +23,6 @@ from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.ground_settings import DEM, RANGE, TOPIC, GroundSettings
 
 HEIGHT, RANGE_TOPIC = "ground/height", "ground/range"
-MAX_HEIGHT_M = 1e4
 KEPT = 64
 """Values of the topic that are kept for pictures that come later than they do."""
 
@@ -50,7 +48,7 @@ class GroundSource:
         self._node, self._range = node, takes_range and node.settings.ground_model == RANGE
         self._topical = node.settings.ground_model in (TOPIC, RANGE)
         self._fixed = GroundPlane() if self._topical else fixed_ground(node.settings)
-        self._values: deque[tuple[int, float]] = deque(maxlen=KEPT)
+        self._heights = Heights(KEPT)
         self._height: Any = None
         if self._range:
             self._height = node.create_publisher(PointStamped, HEIGHT, qos.outputs())
@@ -67,7 +65,7 @@ class GroundSource:
 
     def clear(self) -> None:
         """Forget everything that has a stamp."""
-        self._values.clear()
+        self._heights.clear()
 
     def ground(self, stamp_ns: int, camera: Any = None) -> Ground | None:
         """The ground at an instant; None when a topic has said nothing of it within ground_max_age_s.
@@ -76,11 +74,8 @@ class GroundSource:
         """
         if not self._topical:
             return self._fixed
-        values = list(self._values)
-        if not values:
-            return None
-        known_ns, value = min(values, key=lambda v: (abs(v[0] - stamp_ns), -v[0]))
-        if abs(known_ns - stamp_ns) > self._node.settings.ground_max_age_s * 1e9:
+        value = self._heights.nearest(stamp_ns, self._node.settings.ground_max_age_s)
+        if value is None:
             return None
         if not self._range:
             return GroundPlane(offset=value)
@@ -90,9 +85,8 @@ class GroundSource:
 
     def known(self, stamp_ns: int) -> Ground:
         """As `ground`, or the last height that a topic told, or z = 0: for what must be answered anyhow."""
-        values = list(self._values)
-        newest = GroundPlane(offset=values[-1][1]) if values else self._fixed
-        return self.ground(stamp_ns) or newest
+        newest = self._heights.newest()
+        return self.ground(stamp_ns) or (self._fixed if newest is None else GroundPlane(offset=newest))
 
     def _publish(self, stamp_ns: int, camera: Any, ground: GroundPlane) -> None:
         message = PointStamped()
@@ -101,24 +95,16 @@ class GroundSource:
         self._node.send(self._height, message)
 
     def _on_height(self, message: PointStamped) -> None:
-        frame, wanted = message.header.frame_id, self._node.settings.frame_id
-        if frame != wanted:
-            self._node.reject("ground_frame", f"{HEIGHT} is in {frame!r}, expected {wanted!r}")
-            return
-        self._add(message, message.point.z, -MAX_HEIGHT_M, MAX_HEIGHT_M)
+        self._take(lambda: self._heights.add_point(message, self._node.settings.frame_id))
 
     def _on_range(self, message: Range) -> None:
         low, high = max(0.0, message.min_range), message.max_range if message.max_range > 0 else MAX_HEIGHT_M
-        self._add(message, message.range, low, min(high, MAX_HEIGHT_M))
+        self._take(lambda: self._heights.add(message, message.range, low, min(high, MAX_HEIGHT_M)))
 
-    def _add(self, message: Any, value: float, low: float, high: float) -> None:
-        if not (math.isfinite(value) and low <= value <= high):
-            self._node.reject("ground_value", f"a height of {value} m, expected {low:g} to {high:g} m")
-            return
+    def _take(self, add: Callable[[], None]) -> None:
         try:
-            stamp_ns = checked_stamp_ns(message.header.stamp, "a height of the ground")
+            add()
         except MessageError as error:
             self._node.reject(error.reason, str(error))
             return
         self._node.health.count("ground_heights")
-        self._values.append((stamp_ns, float(value)))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.history import History
+from rsdfm_ros.model.tracking import Identities
 from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import monotonic, wanted
@@ -33,7 +34,8 @@ THRESHOLDS = {
 
 class HeadNode(PipelineNode[HeadSettings]):
     """Alone (`fused_from_topic`), bev/fused is subscribed to and answered in the worker; composed, whoever composes
-    calls `answer` in the worker with every Fused."""
+    calls `answer` in the worker with every Fused. identities: of the process, when nodes are composed: what their tasks
+    find of the same object then has the same id."""
 
     task: ClassVar[str] = ""
     settings_type: ClassVar[type[HeadSettings]] = HeadSettings
@@ -45,11 +47,13 @@ class HeadNode(PipelineNode[HeadSettings]):
         worker: Worker | None = None,
         health: Health | None = None,
         *,
+        identities: Identities | None = None,
         fused_from_topic: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(f"{self.task}_head_node", self.settings_type, model, worker, health, **options)
         self.fused_from_topic = fused_from_topic
+        self.identities = identities or Identities()
         self._history: History[Fused] | None = None
         self._tuned: tuple[HeadSettings, Any] | None = None
         self._region: Any = None
@@ -105,6 +109,7 @@ class HeadNode(PipelineNode[HeadSettings]):
         self._history = self._tuned = None
 
     def clear(self) -> None:
+        self.identities.clear()
         if self._history is not None:
             self._history.clear()
 

@@ -15,6 +15,8 @@ from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 
 POLL_S = 0.05
+ENDING_S = 10.0
+"""A thread that takes longer to end is reported, that often."""
 
 
 class Lockstep:
@@ -119,3 +121,12 @@ class Lockstep:
 
     def _behind(self, stamp_ns: int, wanted: set[str]) -> set[str]:
         return {agent for agent in wanted if self._answered_ns[agent] < stamp_ns}
+
+
+def wait_for_end(thread: threading.Thread, node: RsdfmNode[Any]) -> None:
+    """Until a thread that was told to stop has ended, however long that takes: what it works with, such as a renderer
+    or an open bag, must not be destroyed under it. A second signal does not help, SIGKILL does."""
+    while thread.is_alive():
+        thread.join(ENDING_S)
+        if thread.is_alive():
+            node.get_logger().warning(f"the {thread.name} is still finishing what it does: waiting for it")

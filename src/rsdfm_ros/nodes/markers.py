@@ -70,29 +70,31 @@ class MarkerSet:
 
 
 def box_markers(boxes: Boxes) -> list[Marker]:
-    """Per box a translucent cube, a line from its middle to its front, class and score, and an arrow of the coming
-    second if it moves."""
+    """Per box a translucent cube, a line from its middle to its front, class, id and score, and an arrow of the
+    coming second if it moves. All of them are tracked."""
+    assert boxes.ids is not None
     markers = []
     for row in range(len(boxes)):
         number = int(boxes.classes[row])
         name, colour = class_name(number), COLOURS[number % len(COLOURS)]
+        identity = int(boxes.ids[row])
         centre, size, yaw = boxes.centres[row], boxes.sizes[row], float(boxes.yaws[row])
-        cube = _marker(Marker.CUBE, f"boxes/{name}", row, colour, 0.6)
+        cube = _marker(Marker.CUBE, f"boxes/{name}", identity, colour, 0.6)
         p, o, s = cube.pose.position, cube.pose.orientation, cube.scale
         p.x, p.y, p.z = (float(v) for v in centre)
         o.x, o.y, o.z, o.w = (float(v) for v in quaternion_from_yaw(yaw))
         s.x, s.y, s.z = (float(v) for v in size)
         top = float(centre[2] + size[2] / 2) + 0.05
         ahead = np.array([np.cos(yaw), np.sin(yaw)]) * (0.5 * size[0] + 0.8)
-        heading = _marker(Marker.LINE_STRIP, f"heading/{name}", row, colour, 1.0, width_m=0.25)
+        heading = _marker(Marker.LINE_STRIP, f"heading/{name}", identity, colour, 1.0, width_m=0.25)
         heading.points = [_point(centre[:2], top), _point(centre[:2] + ahead, top)]
-        text = _marker(Marker.TEXT_VIEW_FACING, "labels", row, (1.0, 1.0, 1.0), 1.0)
+        text = _marker(Marker.TEXT_VIEW_FACING, "labels", identity, (1.0, 1.0, 1.0), 1.0)
         text.pose.position = _point(centre[:2], top + 1.5)
-        text.scale.z, text.text = 1.6, f"{name} {float(boxes.scores[row]):.2f}"
+        text.scale.z, text.text = 1.6, f"{name} #{identity} {float(boxes.scores[row]):.2f}"
         markers += [cube, heading, text]
         velocity = boxes.velocities[row]
         if float(np.hypot(*velocity)) >= MOVING_M_S:
-            arrow = _marker(Marker.ARROW, "velocity", row, (1.0, 1.0, 1.0), 0.9, width_m=0.3)
+            arrow = _marker(Marker.ARROW, "velocity", identity, (1.0, 1.0, 1.0), 0.9, width_m=0.3)
             arrow.scale.y = 0.8  # of the head; its length follows
             arrow.points = [_point(centre[:2], top), _point(centre[:2] + velocity, top)]
             markers.append(arrow)

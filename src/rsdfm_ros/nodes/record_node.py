@@ -30,7 +30,7 @@ from rsdfm_ros.nodes.message_types import installed_types, message_class
 from rsdfm_ros.nodes.runner import run_to_end
 
 FLEET_TOPICS = (
-    r"(/.*)?/(camera/.*|[a-z0-9_]+/(image_raw|image_raw/compressed|camera_info)|pose|bev/(features|demand|contributors)|status"
+    r"(/.*)?/(camera/.*|[a-z0-9_]+/(image_raw|image_raw/compressed|camera_info)|pose|ground/(height|range)|bev/(features|demand|contributors)|status"
     r"|detections|instance_mask|occupancy|trajectories|future_masks|ground_truth)|/fleet/status|/diagnostics|/tf|/tf_static|/clock"
 )
 """What an evaluation or a replay needs, and what the UAVs answer; of what is made for people's views only who

@@ -29,7 +29,7 @@ from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.bag_settings import ReplaySettings
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 from rsdfm_ros.nodes.convert import time_of
-from rsdfm_ros.nodes.lockstep import Lockstep
+from rsdfm_ros.nodes.lockstep import Lockstep, wait_for_end
 from rsdfm_ros.nodes.message_types import message_class
 from rsdfm_ros.nodes.runner import run_to_end
 
@@ -84,7 +84,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         if self._lockstep is not None:
             self._lockstep.stop()
         if self._thread is not None:
-            self._thread.join(10.0)
+            wait_for_end(self._thread, self)
             self._thread = None
 
     def cleanup(self) -> None:

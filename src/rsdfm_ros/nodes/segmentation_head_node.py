@@ -9,6 +9,7 @@ from typing import Any
 from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import Image
 
+from rsdfm_ros.model.tracking import with_ids
 from rsdfm_ros.nodes.base import run
 from rsdfm_ros.nodes.convert import image_to_message
 from rsdfm_ros.nodes.convert_tasks import grid_to_message, masks_to_message
@@ -39,17 +40,19 @@ class SegmentationHeadNode(HeadNode):
         instances = model.segment(maps)
         fused.shared[f"{prefix}instances"] = instances
         frame_id, ns, window = self.settings.frame_id, fused.stamp_ns, model.output_window
-        self.offer(f"{prefix}instance_mask", lambda: masks_to_message(instances.ids, ns, frame_id))
+        ids = self.identities.of_instances(prefix, ns, self.settings.id_memory_s, instances.centres)
+        mask = with_ids(instances.ids, ids)
+        self.offer(f"{prefix}instance_mask", lambda: masks_to_message(mask, ns, frame_id))
         self.offer(f"{prefix}occupancy", lambda: grid_to_message(instances.probability, window, ns, frame_id))
         if prefix == COLLABORATIVE:
             self._lattice.show(window, ns)
-            self.offer("debug/bev_image", lambda: self._picture(instances, fused, window))
+            self.offer("debug/bev_image", lambda: self._picture(mask, instances, fused, window))
 
-    def _picture(self, instances: Any, fused: Fused, window: Any) -> Image:
+    def _picture(self, mask: Any, instances: Any, fused: Fused, window: Any) -> Image:
         visible = fused.collaborative.visible.cpu().numpy()
         # The boxes are there when detection runs in this process, before us.
         boxes = fused.shared.get("boxes")
-        picture = bev_picture(instances.ids, instances.probability, visible, boxes, window)
+        picture = bev_picture(mask, instances.probability, visible, boxes, window)
         return image_to_message(picture, fused.stamp_ns, self.settings.frame_id)
 
 

@@ -163,6 +163,9 @@ class HeadSettings(PipelineSettings):
         "broadcast the frame <agent>/lattice on /tf_static; auto: where tf2_ros is installed",
         choices=OPTIONAL,
     )
+    id_memory_s: float = setting(
+        3.5, "how long an object that is not seen keeps its id, s", low=0.0, high=60.0, dynamic=True
+    )
     marker_lifetime_s: float = setting(
         5.0, "viewers remove markers that are older, s; 0: never", low=0.0, high=3600.0, dynamic=True
     )
@@ -171,7 +174,7 @@ class HeadSettings(PipelineSettings):
     )
     object_score: float = setting(
         -1.0,
-        f"boxes with this score count as objects: markers, status; {_OWN}",
+        f"boxes with this score count as objects: ids over time, markers, status; {_OWN}",
         low=-1.0,
         high=1.0,
         dynamic=True,

@@ -21,7 +21,7 @@ from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes import convert, qos
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 from rsdfm_ros.nodes.convert_tasks import truth_to_message
-from rsdfm_ros.nodes.lockstep import Lockstep
+from rsdfm_ros.nodes.lockstep import Lockstep, wait_for_end
 from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.settings import SimSettings
 
@@ -81,7 +81,7 @@ class SimNode(RsdfmNode[SimSettings]):
         if self._lockstep is not None:
             self._lockstep.stop()
         if self._thread is not None:
-            self._thread.join(10.0)
+            wait_for_end(self._thread, self)
             self._thread = None
 
     # --- the flight -----------------------------------------------------------------------------------------------
@@ -110,6 +110,8 @@ class SimNode(RsdfmNode[SimSettings]):
                 return
             start_s = monotonic()
             for k in range(s.frames):
+                if lockstep.stopped.is_set():
+                    return
                 if k:
                     frame = world.frame(k)
                 if not s.lockstep:
@@ -120,6 +122,8 @@ class SimNode(RsdfmNode[SimSettings]):
                 if s.lockstep:
                     lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
             for k in range(s.frames, s.frames + FUTURE_FRAMES):
+                if lockstep.stopped.is_set():
+                    return
                 later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
                 self._publish(later)
         self._truth.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))

@@ -10,6 +10,7 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from rsdfm_ros.evaluation.frames import Tracks
+from rsdfm_ros.model.tracking import with_ids
 from rsdfm_ros.msg import TrajectoryArray
 from rsdfm_ros.nodes.base import run
 from rsdfm_ros.nodes.convert_tasks import masks_to_message, tracks_to_message
@@ -37,9 +38,10 @@ class TrajectoryHeadNode(HeadNode):
 
     def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
         motion = model.predict(maps, fused.shared.get(f"{prefix}instances"))
-        tracks = Tracks(motion.tracks, motion.positions, motion.scores)
         frame_id, ns = self.settings.frame_id, fused.stamp_ns
-        self.offer(f"{prefix}future_masks", lambda: masks_to_message(motion.ids, ns, frame_id))
+        ids = self.identities.of_trajectories(prefix, ns, self.settings.id_memory_s, motion.positions)
+        tracks = Tracks(ids, motion.positions, motion.scores)
+        self.offer(f"{prefix}future_masks", lambda: masks_to_message(with_ids(motion.ids, ids), ns, frame_id))
         if prefix == COLLABORATIVE:
             lifetime_s = self.settings.marker_lifetime_s
             self.offer("paths", lambda: self._paths.update(path_markers(tracks), ns, lifetime_s))

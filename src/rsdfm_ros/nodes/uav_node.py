@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from rsdfm_ros.model.tracking import Identities
 from rsdfm_ros.msg import AgentStatus
 from rsdfm_ros.nodes import qos, task_head
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic, run
@@ -25,8 +26,8 @@ class Uav:
     """The composed nodes of one UAV and its status.
 
     Every node has its own lifecycle, parameters and diagnostics; the model is the one of the encoder's settings. All
-    heads answer a fused map in one job: an answer is whole, or dropped whole when a newer map came first. Tasks that
-    the model has beside the three of every model get a node each.
+    heads answer a fused map in one job: an answer is whole, or dropped whole when a newer map came first; an object has
+    the same id in all of them. Tasks that the model has beside the three of every model get a node each.
 
     Before the first picture, status is published once a second with the peers that are connected: a simulator in
     lockstep waits for that. Afterwards it follows every answer.
@@ -37,14 +38,15 @@ class Uav:
         self.worker = Worker(self._on_job_error)
         self.model = SharedModel(self._source)
         shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
+        heads = {**shared, "identities": Identities(), "fused_from_topic": False}
         self.encoder = EncoderNode(**shared)
         self.collaboration = CollaborationNode(own_from_topic=False, **shared)
         tasks = plug_ins_of(self.encoder.get_parameter("model").value)
         self.heads: list[HeadNode] = [
-            DetectionHeadNode(fused_from_topic=False, **shared),
-            SegmentationHeadNode(fused_from_topic=False, **shared),
-            *(task_head.TaskHeadNode(task, fused_from_topic=False, **shared) for task in tasks),
-            TrajectoryHeadNode(fused_from_topic=False, **shared),
+            DetectionHeadNode(**heads),
+            SegmentationHeadNode(**heads),
+            *(task_head.TaskHeadNode(task, **heads) for task in tasks),
+            TrajectoryHeadNode(**heads),
         ]
         self.encoder.listeners.append(self.collaboration.take_own)
         self.encoder.peers_late = lambda: self.collaboration.peers_late

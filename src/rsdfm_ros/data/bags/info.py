@@ -13,6 +13,7 @@ from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
     INFO,
+    POINT,
     POSES,
     STATUS,
     TF,
@@ -156,6 +157,7 @@ def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], 
             "pose": _has(topics, pose, kinds),
             "features": _has(topics, wanted.features, (FEATURES,)),
             "status": _has(topics, wanted.status, (STATUS,)),
+            "ground": _has(topics, wanted.ground, (POINT,)),
         }
     if not topic_map.ground_truth:
         missing.append(

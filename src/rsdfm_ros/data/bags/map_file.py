@@ -11,7 +11,14 @@ from typing import Any
 import yaml
 
 from rsdfm_ros.data.bags.errors import TopicMapError
-from rsdfm_ros.data.bags.topic_map import CameraTopics, Intrinsics, TopicMap, UavTopics, require
+from rsdfm_ros.data.bags.topic_map import (
+    OPTIONAL_TOPICS,
+    CameraTopics,
+    Intrinsics,
+    TopicMap,
+    UavTopics,
+    require,
+)
 from rsdfm_ros.data.messages.input_config import InputConfig
 
 MAX_MAP_BYTES = 1 << 20
@@ -87,7 +94,7 @@ def _uav(values: Any, where: str) -> UavTopics:
     cameras = top.get("cameras")
     require(isinstance(cameras, Mapping), f"{where}cameras", "a mapping from names to cameras", cameras)
     built = {str(n): _camera(v, f"{where}cameras.{n}.") for n, v in cameras.items()}  # type: ignore[union-attr]
-    names = {n: _text(top[n], f"{where}{n}") for n in ("pose", "features", "status") if n in top}
+    names = {n: _text(top[n], f"{where}{n}") for n in ("pose", *OPTIONAL_TOPICS) if n in top}
     require("pose" in names, f"{where}pose", "a topic", None)
     out = UavTopics(cameras=built, **names)
     out.check(where)

@@ -10,6 +10,7 @@ from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.topic_map import (
     IMAGES,
     INFO,
+    POINT,
     POSES,
     TF,
     TRANSFORMS,
@@ -76,6 +77,8 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
             frames = max(frames, bag.topics[of.image].messages)
         if topics.pose != TF:
             outputs[topics.pose] = Output(f"{uav}/pose", bag.topics[topics.pose].type_name, OTHER, uav)
+        if _is(bag, topics.ground, (POINT,)):
+            outputs[topics.ground] = Output(f"{uav}/ground/height", POINT, OTHER, uav)
     if not parameters:
         raise BagError(
             bag.path,
@@ -116,7 +119,9 @@ def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, A
         frame = topic_map.frame_id or _first_frame(bag, topics.pose)
         if frame != "map":
             out["pose_frame_id"] = frame
-    if topic_map.ground_height_m:
+    if _is(bag, topics.ground, (POINT,)):
+        out["ground_model"] = "topic"
+    elif topic_map.ground_height_m:
         out["ground_height_m"] = topic_map.ground_height_m
     return out
 

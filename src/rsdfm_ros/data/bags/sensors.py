@@ -2,7 +2,7 @@
 
 Instants come in the order of their stamps. One is given out when every UAV has shown a picture at or after it, or
 PATIENCE_S of recorded time after it arrived (always so where recorded packets are wanted, which come later than the
-pictures): the result depends on the bag alone, and little of it is in memory.
+pictures, or recorded heights of the ground): the result depends on the bag alone, and little of it is in memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
     INFO,
+    POINT,
     POSES,
     STATUS,
     TF,
@@ -29,11 +30,15 @@ from rsdfm_ros.data.bags.topic_map import (
     UavTopics,
 )
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.ground_heights import Heights
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
 
 PATIENCE_S = 2.0
+GROUND_MAX_AGE_S = 1.0
+"""As encoder_node's ground_max_age_s."""
+HEIGHTS_KEPT = 4096
 MAX_PENDING = 64
 """Instants that wait at most."""
 
@@ -52,13 +57,15 @@ class Packet:
 @dataclass
 class InstantInputs:
     """Everything of one stamp. shots: by UAV · packets: recorded ones with this stamp or an older one · truths,
-    statuses: messages that were recorded since the instant before, whatever their stamps."""
+    statuses: messages that were recorded since the instant before, whatever their stamps · heights: of the ground, m,
+    by UAV whose topic tells it."""
 
     stamp_ns: int
     shots: dict[str, Matched] = field(default_factory=dict)
     packets: list[Packet] = field(default_factory=list)
     truths: list[Any] = field(default_factory=list)
     statuses: list[tuple[str, Any]] = field(default_factory=list)
+    heights: dict[str, float] = field(default_factory=dict)
 
 
 class Sensors:
@@ -84,6 +91,7 @@ class Sensors:
         self._packets: list[tuple[int, Packet]] = []
         self._truths: list[Any] = []
         self._statuses: list[tuple[str, Any]] = []
+        self._heights: dict[str, Heights] = {}
         self._given_ns = -1
         self.expected = {
             uav: max(
@@ -140,11 +148,13 @@ class Sensors:
 
     # --- routing --------------------------------------------------------------------------------------------------
 
-    def _route(self, topic: str, kinds: tuple[str, ...], handler: Handler) -> None:
-        """Hand messages of these types on this topic to `handler`."""
+    def _route(self, topic: str, kinds: tuple[str, ...], handler: Handler) -> bool:
+        """Hand messages of these types on this topic to `handler`; whether there are such."""
         known = self._bag.topics.get(topic)
-        if known is not None and known.type_name in kinds and not known.problem:
-            self._handlers.setdefault(topic, []).append(handler)
+        if known is None or known.type_name not in kinds or known.problem:
+            return False
+        self._handlers.setdefault(topic, []).append(handler)
+        return known.messages > 0
 
     def _route_uav(self, uav: str, topics: UavTopics, features: bool) -> None:
         pose = self._bag.topics.get(topics.pose)
@@ -177,6 +187,9 @@ class Sensors:
                 )
         if features:
             self._route(topics.features, (FEATURES,), lambda m, r: self._on_packet(uav, m, r))
+        heights = Heights(HEIGHTS_KEPT)
+        if self._route(topics.ground, (POINT,), lambda m, _: heights.add_point(m, self._map.frame_id)):
+            self._heights[uav] = heights
         self._route(topics.status, (STATUS,), lambda m, _: self._statuses.append((uav, m)))
 
     def _route_camera(self, uav: str, camera: int, image: str, info: str, topics: UavTopics) -> None:
@@ -235,7 +248,8 @@ class Sensors:
         """The instants that need not wait any longer at this time of the recording; all if None."""
         while self._pending:
             stamp = min(self._pending)
-            seen = not self._features and all(self._newest.get(uav, -1) >= stamp for uav in self.uavs)
+            later = self._features or self._heights  # what is recorded after the picture
+            seen = not later and all(self._newest.get(uav, -1) >= stamp for uav in self.uavs)
             old = log_ns is None or log_ns - self._arrived_ns[stamp] > PATIENCE_S * 1e9
             if not (seen or old or len(self._pending) > MAX_PENDING):
                 return
@@ -249,6 +263,15 @@ class Sensors:
         due = [p for p in self._packets if p[0] <= instant.stamp_ns]
         self._packets = [p for p in self._packets if p[0] > instant.stamp_ns]
         instant.packets = [packet for _, packet in sorted(due, key=lambda p: p[0])]
+        for uav in self._heights.keys() & instant.shots.keys():
+            height = self._heights[uav].nearest(instant.stamp_ns, GROUND_MAX_AGE_S)
+            if height is None:
+                del instant.shots[uav]
+                self.reject(
+                    uav, "ground_unknown", f"no height of the ground within {GROUND_MAX_AGE_S} s of a picture"
+                )
+            else:
+                instant.heights[uav] = height
         return instant
 
 

@@ -32,6 +32,9 @@ POSES = {
 INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
 STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
+POINT = "geometry_msgs/msg/PointStamped"
+OPTIONAL_TOPICS = ("features", "status", "ground")
+"""Of a UAV."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,14 @@ class CameraTopics:
 @dataclass(frozen=True)
 class UavTopics:
     """What belongs to one UAV. cameras: by name · pose: PoseStamped, PoseWithCovarianceStamped or Odometry, of the UAV
-    or of its camera, px4_msgs/VehicleOdometry, or `tf` · features: FeaturePacket, status: AgentStatus; "" where none
-    was recorded."""
+    or of its camera, px4_msgs/VehicleOdometry, or `tf` · features: FeaturePacket, status: AgentStatus, ground:
+    PointStamped whose z is the height of the ground; "" where none was recorded."""
 
     cameras: Mapping[str, CameraTopics]
     pose: str
     features: str = ""
     status: str = ""
+    ground: str = ""
 
     def check(self, where: str) -> None:
         """Raise TopicMapError for a value that is not allowed."""
@@ -100,7 +104,7 @@ class UavTopics:
             require(bool(_NAME.fullmatch(name)), f"{where}cameras", "letters, digits and _ as names", name)
         if self.pose != TF:
             _topic(self.pose, f"{where}pose")
-        for name in ("features", "status"):
+        for name in OPTIONAL_TOPICS:
             if getattr(self, name):
                 _topic(getattr(self, name), f"{where}{name}")
 
@@ -110,9 +114,7 @@ class UavTopics:
             n: dataclasses.replace(c, image=c.image.replace(UAV, uav), info=c.info.replace(UAV, uav))
             for n, c in self.cameras.items()
         }
-        names: dict[str, Any] = {
-            n: getattr(self, n).replace(UAV, uav) for n in ("pose", "features", "status")
-        }
+        names: dict[str, Any] = {n: getattr(self, n).replace(UAV, uav) for n in ("pose", *OPTIONAL_TOPICS)}
         return dataclasses.replace(self, cameras=cameras, **names)
 
 
@@ -120,7 +122,8 @@ class UavTopics:
 class TopicMap:
     """A whole map. uavs: names, or empty for all that the bag has pictures of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
-    "" for any · ground_height_m: of the ground plane · inputs: further parameters of encoder_node about pictures and
+    "" for any · ground_height_m: of the ground plane, where no
+    topic tells it · inputs: further parameters of encoder_node about pictures and
     poses (InputConfig), e.g. pose_tolerance_s, pictures_rectified, pose_origin."""
 
     uav: UavTopics
@@ -173,7 +176,8 @@ def expression_of(topic_map: TopicMap) -> str:
     uavs += [topics.of(name) for name, topics in topic_map.special.items()]
     names = {topic_map.ground_truth, "/clock", "/tf", "/tf_static"}
     for topics in uavs:
-        names |= {topics.features, topics.status, "" if topics.pose == TF else topics.pose}
+        names |= {getattr(topics, name) for name in OPTIONAL_TOPICS}
+        names.add("" if topics.pose == TF else topics.pose)
         names |= {t for c in topics.cameras.values() for t in (c.image, c.info)}
     parts = (re.escape(n).replace(re.escape(UAV), "[A-Za-z][A-Za-z0-9_]*") for n in sorted(names) if n)
     return "|".join(parts)
@@ -182,7 +186,13 @@ def expression_of(topic_map: TopicMap) -> str:
 def default_map() -> TopicMap:
     """Our own topics, as the nodes name them; the same as config/bags/default.yaml."""
     camera = CameraTopics(f"/{UAV}/camera/image_raw", f"/{UAV}/camera/camera_info")
-    uav = UavTopics({"camera": camera}, f"/{UAV}/pose", f"/{UAV}/bev/features", f"/{UAV}/status")
+    uav = UavTopics(
+        {"camera": camera},
+        f"/{UAV}/pose",
+        features=f"/{UAV}/bev/features",
+        status=f"/{UAV}/status",
+        ground=f"/{UAV}/ground/height",
+    )
     return TopicMap(uav, name="default", ground_truth="/ground_truth")
 
 
