@@ -12,6 +12,7 @@ from benchmarks.accuracy.section import Section, Store
 from painted import AREAS, UAVS, PaintedScene, tiny_perception
 
 from rsdfm_ros.evaluation.runner import Settings
+from rsdfm_ros.wire.budget import Plan
 
 
 class Scene(PaintedScene):
@@ -43,7 +44,7 @@ class PaintedBench(Bench):
 def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
     """With fewer cases than on the page."""
     monkeypatch.setattr(budget, "BUDGETS", (1_500,))
-    monkeypatch.setattr(entropy, "CELLS", (20, 60))
+    monkeypatch.setattr(entropy, "PLANS", {n: Plan(n) for n in (20, 60)})
     return PaintedBench()
 
 
