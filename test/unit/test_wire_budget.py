@@ -47,15 +47,15 @@ def fly(
         if not plan.low and not cells:
             features = 0.0
         beside = 3 * other * (k % 3 == 0)
-        budget.sent(int(features), cells, beside)
+        budget.sent(int(features), cells, tiles, beside)
         sent.append(int(features) + beside)
     return np.array(sent)
 
 
 @given(
     target=st.integers(1_500, 50_000),
-    per_cell=st.floats(3.0, 12.0),
-    per_tile=st.floats(30.0, 70.0),
+    per_cell=st.floats(3.0, 9.0),
+    per_tile=st.floats(30.0, 55.0),
     tiles=st.integers(20, 64),
     seed=st.integers(0, 99),
 )
@@ -82,7 +82,7 @@ def test_a_target_below_the_cost_of_a_message_means_few_cells_and_silent_frames(
 
 def test_unused_bytes_are_lent_to_later_frames_but_not_hoarded() -> None:
     content = [0] * 20 + [10_000] * 20
-    sent = fly(BudgetConfig(18_000, burst_frames=1.0), 40, 14.0, content=content)
+    sent = fly(BudgetConfig(18_000, burst_frames=1.0), 40, 7.0, content=content)
     assert sent[20] > 1.2 * 18_000
     assert sent[20:].sum() < 18_000 * 21.5
     assert sent[22:].mean() == pytest.approx(18_000, rel=0.06)
@@ -90,9 +90,9 @@ def test_unused_bytes_are_lent_to_later_frames_but_not_hoarded() -> None:
 
 def test_an_overdrawn_frame_is_paid_back() -> None:
     budget = BudgetController(BudgetConfig(10_000))
-    budget.sent(30_000, 1_000)
+    budget.sent(30_000, 1_000, 50)
     assert budget.tokens_bytes == -10_000 and budget.cells() == 0
-    budget.sent(2_000, 0)
+    budget.sent(2_000, 0, 50)
     assert budget.cells() == 0
 
 
@@ -107,7 +107,7 @@ def test_a_small_budget_is_for_cells_alone() -> None:
 
 def test_another_target_changes_what_travels() -> None:
     budget = BudgetController(18_000)
-    budget.sent(18_000, 2_000)
+    budget.sent(18_000, 2_000, 50)
     budget.retarget(2_500)
     assert not budget.plan().low and budget.plan().cells < 500 and budget.tokens_bytes <= 5_000
     budget.retarget(18_000)
@@ -127,7 +127,7 @@ def test_the_same_history_gives_the_same_cells() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"target_bytes_per_frame": 0}, {"max_factor": 0.5}, {"smoothing": 0.0}, {"low_bytes": -1.0}],
+    [{"target_bytes_per_frame": 0}, {"max_factor": 0.5}, {"smoothing": 0.0}, {"low_bytes_per_tile": -1.0}],
 )
 def test_a_senseless_budget_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="got"):
@@ -136,7 +136,7 @@ def test_a_senseless_budget_is_refused(wrong: dict[str, float]) -> None:
 
 def test_negative_bytes_are_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
-        BudgetController().sent(-1, 0)
+        BudgetController().sent(-1, 0, 0)
 
 
 @given(seed=st.integers(0, 50), low=st.integers(1, 4), high=st.integers(1, 6))

@@ -61,7 +61,9 @@ class Sender:
             )
             sizes.append(len(raw))
             envelopes.append((self._envelope(raw), payload))
-        self._budget.sent(sum(sizes[:of_features]), len(features.high_cell), sum(sizes[of_features:]))
+        self._budget.sent(
+            sum(sizes[:of_features]), len(features.high_cell), len(features.tiles), sum(sizes[of_features:])
+        )
         return Sent(tuple(envelopes), sum(sizes))
 
     def _sends_boxes(self, view: CameraView) -> bool:

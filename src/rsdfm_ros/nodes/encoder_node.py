@@ -182,7 +182,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             (message,) = packets_to_messages([payload], first=len(packets), **envelope)
             other = self._publish(message)
             self.health.count("boxes_sent")
-        self.budget.sent(of_features, len(features.high_cell), other)
+        self.budget.sent(of_features, len(features.high_cell), len(features.tiles), other)
         self.health.frame_bytes = of_features + other
         self.health.count("bytes_sent", of_features + other)
         self.health.count("packets_sent", len(packets) + boxes)

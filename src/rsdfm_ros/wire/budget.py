@@ -26,13 +26,13 @@ FEW = 4
 class BudgetConfig:
     """Settings of a BudgetController.
 
-    target_bytes_per_frame: mean of the serialised bytes per frame. burst_frames: how much may be saved up, in frames
-    of the target. max_factor: no frame is planned above this multiple of the target; targets below the cost of a
-    message mean frames in which nothing is sent. smoothing: weight of the newest
-    measurement. low_from_bytes: from that target on the low band travels, with all tiles that were seen.
-    small_below_bytes, small_coarseness: below that target the latents of the low and of the high band are rounded to
-    multiples of so many steps. fixed_bytes: what a frame costs before its first cell, low_bytes: what it costs more
-    with the low band. first_bytes_per_cell: assumed before anything was measured.
+    target_bytes_per_frame: mean of the serialised bytes per frame; one below the cost of a message means frames in
+    which nothing is sent. burst_frames: how much may be saved up, in frames of the target. max_factor: no frame is
+    planned above this multiple of the target. smoothing: weight of the newest measurement. low_from_bytes: from that
+    target on the low band travels, with all tiles that were seen. small_below_bytes, small_coarseness: below that
+    target the latents of the low and of the high band are rounded to multiples of so many steps. fixed_bytes: what a
+    frame costs before its first cell, low_bytes_per_tile: what a tile costs more with the low band. first_tiles,
+    first_bytes_per_cell: assumed before anything was measured.
     """
 
     target_bytes_per_frame: int = 18_000
@@ -42,17 +42,18 @@ class BudgetConfig:
     low_from_bytes: int = 8_000
     small_below_bytes: int = 15_000
     small_coarseness: tuple[int, int] = (3, 4)
-    fixed_bytes: float = MESSAGE_OVERHEAD_BYTES + 300.0
-    low_bytes: float = 1_600.0
-    first_bytes_per_cell: float = 6.0
+    fixed_bytes: float = MESSAGE_OVERHEAD_BYTES + 150.0
+    low_bytes_per_tile: float = 40.0
+    first_tiles: int = 50
+    first_bytes_per_cell: float = 5.0
 
     def __post_init__(self) -> None:
         if self.target_bytes_per_frame <= 0 or self.burst_frames < 0 or self.max_factor < 1:
             raise ValueError(f"a budget needs a positive target, burst >= 0 and max_factor >= 1, got {self}")
         if not 0 < self.smoothing <= 1 or self.first_bytes_per_cell <= 0:
             raise ValueError(f"smoothing must be in (0, 1] and first_bytes_per_cell positive, got {self}")
-        if self.fixed_bytes < 0 or self.low_bytes < 0:
-            raise ValueError(f"fixed_bytes and low_bytes cannot be negative, got {self}")
+        if min(self.fixed_bytes, self.low_bytes_per_tile, self.first_tiles) < 0:
+            raise ValueError(f"what a frame costs without cells cannot be negative, got {self}")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class BudgetController:
         self._tokens = float(self.config.target_bytes_per_frame)
         self._bytes_per_cell: float | None = None
         self._other_bytes: float | None = None
+        self._tiles = self.config.first_tiles
 
     @property
     def tokens_bytes(self) -> float:
@@ -101,11 +103,13 @@ class BudgetController:
         affordable = self.plan().cells
         return affordable if most is None else min(affordable, most)
 
-    def sent(self, feature_bytes: int, cells: int, other_bytes: int = 0) -> None:
-        """Book a frame of so many cells: bytes of the serialised messages of its features, and of what else was sent.
-        ValueError for negative numbers."""
-        if min(feature_bytes, cells, other_bytes) < 0:
-            raise ValueError(f"bytes and cells cannot be negative: {feature_bytes}, {cells}, {other_bytes}")
+    def sent(self, feature_bytes: int, cells: int, tiles: int, other_bytes: int = 0) -> None:
+        """Book a frame of so many cells and tiles: bytes of the serialised messages of its features, and of what else
+        was sent. ValueError for negative numbers."""
+        numbers = (feature_bytes, cells, tiles, other_bytes)
+        if min(numbers) < 0:
+            raise ValueError(f"bytes, cells and tiles cannot be negative: {numbers}")
+        self._tiles = tiles
         self._other_bytes = self._smoothed(self._other_bytes, other_bytes)
         if cells >= FEW:
             each = max(1.0, (feature_bytes - self._fixed_bytes) / cells)
@@ -117,7 +121,8 @@ class BudgetController:
     @property
     def _fixed_bytes(self) -> float:
         c = self.config
-        return c.fixed_bytes + c.low_bytes * (c.target_bytes_per_frame >= c.low_from_bytes)
+        has_low = c.target_bytes_per_frame >= c.low_from_bytes
+        return c.fixed_bytes + has_low * c.low_bytes_per_tile * self._tiles
 
     def _smoothed(self, known: float | None, value: float) -> float:
         return value if known is None else known + self.config.smoothing * (value - known)

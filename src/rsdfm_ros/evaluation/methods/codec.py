@@ -60,7 +60,7 @@ class RsdfmPlain(FeatureMethod):
         sent = send_features(self.perception, step, sender, packets)
         extra = self.extra(step, sender)
         other = sum(size for _, size in extra)
-        budget.sent(sent.message_bytes, len(frame.high_cell), other)
+        budget.sent(sent.message_bytes, len(frame.high_cell), len(frame.tiles), other)
         payloads = [*packets, *(payload for payload, _ in extra)]
         return step.sent(sender, payloads, sent.message_bytes + other)
 

@@ -56,14 +56,14 @@ class _Budgeted(FeatureMethod):
         config = BudgetConfig(
             self.budget_bytes,
             first_bytes_per_cell=0.6 * self.perception.config.channels,
-            low_bytes=0.0,
+            low_bytes_per_tile=0.0,
         )
         budget = self._budgets.setdefault(sender, BudgetController(config))
         bev = step.bev(sender)
         frame = self.frame(best_cells(bev, self.score(step, sender), budget.cells()))
         packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
         sent = send_features(self.perception, step, sender, packets)
-        budget.sent(sent.message_bytes, len(frame.high_cell))
+        budget.sent(sent.message_bytes, len(frame.high_cell), len(frame.tiles))
         return sent
 
     def frame(self, bev: AgentBev) -> FeatureFrame:
