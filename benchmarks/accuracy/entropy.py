@@ -1,11 +1,10 @@
-"""Entropy coding of feature packets: what each coder makes of the bodies of real packets."""
+"""Entropy coding of feature packets: what each coder makes of the contents of real packets."""
 
 from __future__ import annotations
 
 import bz2
 import importlib.util
 import lzma
-import math
 import time
 import zlib
 from collections.abc import Callable
@@ -19,19 +18,22 @@ from benchmarks.accuracy.bench import Bench
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, Store
 from rsdfm_ros.evaluation.scenes import DatasetScene
-from rsdfm_ros.wire.body import high_body, low_body
-from rsdfm_ros.wire.budget import trim
+from rsdfm_ros.wire.budget import Plan, fitted
 from rsdfm_ros.wire.features import CELLS_PER_TILE, FeatureFrame
+from rsdfm_ros.wire.header import FIXED_BYTES, HALF_BYTES
+from rsdfm_ros.wire.packet import MAX_DENSE_PACKET_BYTES, encode_frame
 
-CELLS = (100, 700, 1_500, 4_000)
-"""About 2.5, 10, 18 and 45 kB per frame."""
-TILES = {100: 8}
-"""Tiles of the low band where not all of them are sent."""
+PLANS = {
+    100: Plan(100, low=False, coarseness=(3, 4)),
+    300: Plan(300, low=False, coarseness=(3, 4)),
+    700: Plan(700, coarseness=(3, 4)),
+    1_500: Plan(1_500),
+    4_000: Plan(4_000),
+}
+"""What is sent by number of cells: about 1, 2, 5, 14 and 31 kB per frame."""
 FRAMES = (3, 11)
 """Frames of each scene from which packets are taken."""
-
-LEVELS = 15
-"""Latents of the shipped model are integers in ±LEVELS."""
+OURS = "as sent: zstd 19, rANS"
 
 Coder = Callable[[bytes], bytes]
 
@@ -57,70 +59,53 @@ def entropy_bytes(symbols: NDArray[Any]) -> float:
     return float(-(counts * np.log2(shares)).sum() / 8.0) if len(symbols) else 0.0
 
 
-def adaptive_bytes(symbols: NDArray[Any], alphabet: int, start: float = 0.05) -> float:
-    """What an adaptive arithmetic coder needs that learns the counts as it goes, from `start` for every symbol, and
-    knows nothing before: Σ −log2 of what it gives the symbol that comes. symbols: integers in [0, alphabet)."""
-    counts, total, bits = [start] * alphabet, start * alphabet, 0.0
-    for symbol in symbols.tolist():
-        bits -= math.log2(counts[symbol] / total)
-        counts[symbol] += 1.0
-        total += 1.0
-    return bits / 8.0
-
-
 def measure(frame: FeatureFrame) -> dict[str, float]:
-    """Bytes of one frame's bodies by coder, low and high band together, and the estimates."""
-    counts = np.bincount(frame.high_tile, minlength=len(frame.tiles))
-    bodies = [
-        low_body(frame.low, frame.visible),
-        high_body(counts[counts > 0], frame.high_cell, frame.high),
-    ]
-    sizes = {"uncompressed": float(sum(map(len, bodies)))}
+    """Bytes of the contents of one frame's packet by coder, the estimate, and milliseconds."""
+    places = frame.high_tile.astype(np.int64) * CELLS_PER_TILE + frame.high_cell
+    first = np.diff(frame.high_tile, prepend=-1) > 0
+    gaps = np.where(first, frame.high_cell, np.diff(places, prepend=-1) - 1)
+    low = frame.low.transpose(1, 0, 2, 3).reshape(frame.low.shape[1], -1)[: None if frame.has_low else 0]
+    visible = np.packbits(frame.visible.reshape(len(frame.tiles), -1), axis=1)
+    side = frame.tiles.T.astype("<i2").tobytes() + visible.tobytes() + frame.counts.astype("<u2").tobytes()
+    plain = side + gaps.astype(np.uint8).tobytes() + low.tobytes() + frame.high.T.tobytes()
+    sizes = {"uncompressed": float(len(plain))}
     for name, code in coders().items():
         start = time.perf_counter()
-        sizes[name] = float(sum(len(code(body)) for body in bodies))
+        sizes[name] = float(len(code(plain)))
         sizes[f"ms {name}"] = (time.perf_counter() - start) * 1e3
-    places = frame.high_tile.astype(np.int64) * CELLS_PER_TILE + frame.high_cell
-    gaps = np.minimum(np.diff(places, prepend=-1), 255)
-    visible = np.packbits(frame.visible.reshape(len(frame.tiles), -1), axis=1)
-    zstd = zstandard.ZstdCompressor(level=1).compress
-    rest = len(zstd(visible.tobytes()))
-    static = adaptive = 0.0
-    for band in (frame.low.transpose(1, 0, 2, 3).reshape(frame.low.shape[1], -1), frame.high.T):
-        for channel in band:
-            static += entropy_bytes(channel)
-            least, most = int(channel.min(initial=-LEVELS)), int(channel.max(initial=LEVELS))
-            adaptive += adaptive_bytes(channel.astype(np.int64) - least, most - least + 1)
-    sizes["indices as they are"] = float(len(places))
-    sizes["indices, gaps, adaptive"] = adaptive_bytes(gaps, 256)
-    sizes["arithmetic, static per channel"] = static + rest + entropy_bytes(gaps)
-    sizes["arithmetic, adaptive per channel"] = adaptive + rest + sizes["indices, gaps, adaptive"]
+    start = time.perf_counter()
+    packets = encode_frame(frame, MAX_DENSE_PACKET_BYTES)
+    sizes[f"ms {OURS}"] = (time.perf_counter() - start) * 1e3
+    scales = HALF_BYTES * (len(low) + frame.high.shape[1])
+    sizes[OURS] = float(sum(map(len, packets)) - len(packets) * (FIXED_BYTES + scales))
+    static = sum(entropy_bytes(channel) for channel in (*low, *frame.high.T, gaps))
+    sizes["entropy of every channel, tables known"] = static + len(zstandard.compress(side, 19))
     return sizes
 
 
 def run(bench: Bench, store: Store) -> None:
     """One unit per number of cells."""
     scenes = bench.part_scenes()
-    for cells in CELLS:
-        store.unit(str(cells), lambda c=cells: _mean(bench, scenes, c))
+    for cells, plan in PLANS.items():
+        store.unit(str(cells), lambda p=plan: _mean(bench, scenes, p))
 
 
-def _mean(bench: Bench, scenes: list[DatasetScene], cells: int) -> dict[str, float]:
+def _mean(bench: Bench, scenes: list[DatasetScene], plan: Plan) -> dict[str, float]:
     found: list[dict[str, float]] = []
     for scene in scenes:
         for k in (k for k in FRAMES if k < scene.frames):
             for view in scene.load(k).views:
                 bev = bench.perception.perceive(view.image, view.K, view.T_map_camera, view.covariance)
-                frame = bench.perception.compress(bev, cells)
-                found.append(measure(trim(frame, TILES.get(cells, len(frame.tiles)))))
+                frame = bench.perception.compress(bev, plan.cells, low=plan.low)
+                found.append(measure(fitted(frame, plan)))
     return {"packets": float(len(found)), **{n: float(np.mean([f[n] for f in found])) for n in found[0]}}
 
 
 def tables(content: Content) -> str:
     """Bytes relative to zstd 1 by coder and number of cells, and the time of the largest frames."""
     cells = sorted(content, key=int)
-    names = [n for n in content[cells[0]] if n != "packets" and not n.startswith(("ms ", "indices"))]
-    heads = ["bodies of both bands", *(f"{c} cells" for c in cells), f"ms at {cells[-1]}"]
+    names = [n for n in content[cells[0]] if n != "packets" and not n.startswith("ms ")]
+    heads = ["contents of a packet", *(f"{c} cells" for c in cells), f"ms at {cells[-1]}"]
     lines = []
     for name in names:
         base = [content[c]["zstd 1"] for c in cells]
@@ -131,13 +116,7 @@ def tables(content: Content) -> str:
         if name == "zstd 1":
             shares = [f"{b / 1000:.2f} kB" for b in base]
         lines.append([name, *shares, number(content[cells[-1]].get(f"ms {name}"), 1)])
-    index = ["cell indices: delta coding would save", *(_index_share(content[c]) for c in cells), "–"]
-    return table(heads, [*lines, index])
-
-
-def _index_share(sizes: dict[str, float]) -> str:
-    saved = sizes["indices as they are"] - sizes["indices, gaps, adaptive"]
-    return number(100 * saved / sizes["zstd 1"], 1) + " %"
+    return table(heads, lines)
 
 
 SECTION = Section("entropy", "Entropy coding", run, tables, scored=False)

@@ -14,10 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from wire_frames import dense_frame, feature_frame
 
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.packet import assemble, assemble_dense, decode_packet, encode_frame
+from rsdfm_ros.wire.packet import DensePart, assemble, assemble_dense, decode_packet, encode_frame
 
 PACKETS = [
     *encode_frame(feature_frame(seed=1, tiles=6, cells=60), fingerprint=9),
+    *encode_frame(feature_frame(seed=2, tiles=6, cells=0), fingerprint=9),
     *encode_frame(dense_frame(tiles=2, channels=8)),
 ]
 ROUNDS = 4000
@@ -26,7 +27,7 @@ ROUNDS = 4000
 def survives(packet: bytes) -> None:
     try:
         part = decode_packet(packet)
-        if hasattr(part, "values"):
+        if isinstance(part, DensePart):
             assemble_dense([part]).validate()
         else:
             assemble([part], low_channels=16, high_channels=16).validate()

@@ -137,7 +137,7 @@ def test_the_packets_are_those_that_the_codec_makes_within_the_budget(
         bev = perception.perceive(picture(1, frame), K, believed(T), covariance)
         if frame == 0:
             plan = budget.plan()
-            sent = fitted(perception.compress(bev, plan.cells), plan)
+            sent = fitted(perception.compress(bev, plan.cells, low=plan.low), plan)
             got = assemble(unpacked(messages)[0])
             np.testing.assert_array_equal(got.low, sent.low)
             np.testing.assert_array_equal(got.high, sent.high)

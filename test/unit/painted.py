@@ -79,9 +79,10 @@ def tiny_perception() -> Perception:
         encoder_widths=(8, 8, 8, 8),
         low_channels=4,
         high_channels=4,
+        quantisation_levels=127,  # latents that differ, also where they are rounded to coarser steps
         neck_widths=(8, 8, 8),
     )
-    perception = Perception.random(config, seed=1)  # small untrained nets may be dead to age: this one is not
+    perception = Perception.random(config, seed=9)  # small untrained nets may be dead to age: this one is not
     return perception.with_thresholds(
         {"resemblance": -1.0}
     )  # painted pictures do not show one and the same place

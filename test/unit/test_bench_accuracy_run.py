@@ -13,6 +13,7 @@ from painted import AREAS, UAVS, PaintedScene, tiny_perception
 
 from rsdfm_ros.evaluation.runner import Settings
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.wire.budget import Plan
 
 PAIR = ("single", "rsdfm")
 
@@ -59,7 +60,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
     monkeypatch.setattr(disturbances, "_fleet", lambda *_: rows)  # these simulate scenes
     monkeypatch.setattr(disturbances, "_altitudes", lambda *_: {"30": rows})
     monkeypatch.setattr(budget, "BUDGETS", (1_500,))
-    monkeypatch.setattr(entropy, "CELLS", (20, 60))
+    monkeypatch.setattr(entropy, "PLANS", {n: Plan(n) for n in (20, 60)})
     return PaintedBench()
 
 

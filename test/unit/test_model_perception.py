@@ -75,7 +75,7 @@ def test_a_lost_tile_is_unknown_and_the_rest_is_untouched(
 ) -> None:
     frame = perception.compress(bevs[0], 300)
     packets = encode_frame(frame, max_packet_bytes=400)
-    assert len(packets) > 3
+    assert len(packets) > 1
     partial = assemble([decode_packet(p) for p in packets[1:]])
     whole = perception.decompress(frame, view(0)[1])
     some = perception.decompress(partial, view(0)[1])

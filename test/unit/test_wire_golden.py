@@ -1,11 +1,12 @@
-"""Stored packets of version 1 decode to known frames, forever; new packets differ from them in compression at most.
+"""Stored packets of version 2 decode to known frames, forever; new packets differ from them in compression at most.
 
-``python test/unit/test_wire_golden.py`` writes test/unit/data/wire_v1_*.bin again, from formulas, without a seed.
+``python test/unit/test_wire_golden.py`` writes test/unit/data/wire_v2_*.bin again, from formulas, without a seed.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ import pytest
 import zstandard
 from wire_frames import same
 
+from rsdfm_ros.wire.errors import UnsupportedVersion
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 from rsdfm_ros.wire.packet import assemble, assemble_dense, decode_packet, encode_frame
 
 DATA = Path(__file__).parent / "data"
 FINGERPRINT = 0x0123456789ABCDEF
-NAMES = ("low", "high", "dense")
+NAMES = ("compressed", "high", "dense")
 
 
 def compressed_frame() -> FeatureFrame:
@@ -44,42 +46,50 @@ def dense_frame() -> DenseFrame:
     return DenseFrame(np.array([[5, -5], [5, -4]], np.int32), visible, values)
 
 
+def high_frame() -> FeatureFrame:
+    """The tiles of the compressed frame that have cells, without the low band."""
+    frame = compressed_frame()
+    frame = frame.rows(frame.counts > 0)
+    return replace(frame, low=np.zeros_like(frame.low), low_scale=np.ones_like(frame.low_scale))
+
+
 def fresh() -> dict[str, bytes]:
     """The packets that today's encoder makes of the golden frames."""
-    low, high = encode_frame(compressed_frame(), fingerprint=FINGERPRINT)
-    (dense,) = encode_frame(dense_frame(), fingerprint=FINGERPRINT)
-    return {"low": low, "high": high, "dense": dense}
+    frames = (compressed_frame(), high_frame(), dense_frame())
+    packets = [encode_frame(frame, fingerprint=FINGERPRINT) for frame in frames]
+    return {name: packet for name, (packet,) in zip(NAMES, packets, strict=True)}
 
 
 def stored(name: str) -> bytes:
-    return (DATA / f"wire_v1_{name}.bin").read_bytes()
+    return (DATA / f"wire_v2_{name}.bin").read_bytes()
 
 
 def test_stored_packets_decode_to_the_known_frames() -> None:
-    assert same(assemble([decode_packet(stored("low")), decode_packet(stored("high"))]), compressed_frame())
+    assert same(assemble([decode_packet(stored("compressed"))]), compressed_frame())
+    assert same(assemble([decode_packet(stored("high"))]), high_frame())
     assert same(assemble_dense([decode_packet(stored("dense"))]), dense_frame())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_encoder_still_makes_the_stored_bytes_before_compression(name: str) -> None:
-    def opened(packet: bytes) -> tuple[bytes, bytes, bytes]:
-        magic_to_fingerprint, counts = packet[:16], packet[20:28]
-        tiles, channels = struct.unpack_from("<HH", packet, 20)
-        tables = tiles * 4 + (0 if name == "dense" else channels * 4)
-        return (
-            magic_to_fingerprint + counts,
-            packet[32 : 32 + tables],
-            zstandard.decompress(packet[32 + tables :]),
-        )
+    def opened(packet: bytes) -> tuple[bytes, int, bytes, bytes]:
+        body, words = struct.unpack_from("<HH", packet, 28)
+        content = zstandard.decompress(packet[32 : 32 + body])
+        return packet[:16] + packet[20:28], words, content, packet[32 + body :]
 
     assert opened(fresh()[name]) == opened(stored(name))
 
 
+def test_packets_of_version_1_are_refused_as_such() -> None:
+    with pytest.raises(UnsupportedVersion, match="reads version 2 of the packet format, the packet has 1"):
+        decode_packet((DATA / "wire_v1_low.bin").read_bytes())
+
+
 def test_the_documented_example_is_the_stored_packet() -> None:
     text = (Path(__file__).parents[2] / "docs" / "wire_format.md").read_text()
-    assert " ".join(f"{b:02x}" for b in stored("low")[:32]) in " ".join(text.split())
+    assert " ".join(f"{b:02x}" for b in stored("compressed")[:32]) in " ".join(text.split())
 
 
 if __name__ == "__main__":
     for name, packet in fresh().items():
-        (DATA / f"wire_v1_{name}.bin").write_bytes(packet)
+        (DATA / f"wire_v2_{name}.bin").write_bytes(packet)

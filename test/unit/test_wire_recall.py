@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire_frames import feature_frame, same
 
-from rsdfm_ros.wire.features import FeatureFrame
+from rsdfm_ros.wire.features import FeatureFrame, half
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
 from rsdfm_ros.wire.recall import recall
 
@@ -65,7 +65,8 @@ def test_what_is_recalled_means_the_same_in_the_scales_of_the_new_picture(
 ) -> None:
     now = feature_frame(seed + 100, tiles=10, cells=150)
     before = feature_frame(seed, tiles=12, cells=200)
-    before = dataclasses.replace(before, low_scale=before.low_scale / 10, high_scale=before.high_scale / 10)
+    scales = {name: half(getattr(before, name) / 10) for name in ("low_scale", "high_scale")}
+    before = dataclasses.replace(before, **scales)
     part = received(now, kept)
     recalled = recall(part, before, 0.5)
     frame, rows = recalled.frame.validate(), {tuple(t): n for n, t in enumerate(before.tiles.tolist())}
@@ -84,7 +85,7 @@ def test_what_is_recalled_means_the_same_in_the_scales_of_the_new_picture(
 
 def test_scales_that_are_no_use_do_no_harm() -> None:
     before, now = feature_frame(1), received(feature_frame(2), [True, False])
-    for a, b in ((1e38, 1e-38), (1e-38, 1e38)):
+    for a, b in ((65504.0, 2.0**-24), (2.0**-24, 65504.0)):
         old = dataclasses.replace(before, low_scale=np.full(16, a, np.float32))
         new = dataclasses.replace(now, low_scale=np.full(16, b, np.float32))
         recalled = recall(new, old, 0.5)

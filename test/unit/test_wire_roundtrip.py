@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 from wire_frames import dense_frame, feature_frame, same
 
 from rsdfm_ros.wire.errors import InconsistentParts, PacketTooSmall, TileOutOfBounds, WireError
-from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
-from rsdfm_ros.wire.packet import (
-    HighPart,
-    LowPart,
-    assemble,
-    assemble_dense,
-    decode_packet,
-    encode_frame,
-    orphan_tiles,
-)
+from rsdfm_ros.wire.features import DenseFrame, FeatureFrame, half
+from rsdfm_ros.wire.packet import FeaturePart, assemble, assemble_dense, decode_packet, encode_frame
 
 
 @settings(max_examples=60, deadline=None)
@@ -28,13 +20,22 @@ from rsdfm_ros.wire.packet import (
     cells=st.integers(0, 900),
     low_channels=st.integers(1, 24),
     high_channels=st.integers(1, 24),
+    low=st.booleans(),
     limit=st.integers(2500, 20_000),
     shuffle=st.randoms(use_true_random=False),
 )
 def test_any_frame_comes_back_equal_whatever_the_order_of_its_packets(
-    seed: int, tiles: int, cells: int, low_channels: int, high_channels: int, limit: int, shuffle: object
+    seed: int,
+    tiles: int,
+    cells: int,
+    low_channels: int,
+    high_channels: int,
+    low: bool,
+    limit: int,
+    shuffle: object,
 ) -> None:
     frame = feature_frame(seed, tiles, cells, low_channels, high_channels)
+    frame = frame if low else without_low(frame)
     try:
         packets = encode_frame(frame, limit)
     except PacketTooSmall:
@@ -43,14 +44,13 @@ def test_any_frame_comes_back_equal_whatever_the_order_of_its_packets(
     assert max(len(p) for p in packets) <= limit
     shuffle.shuffle(packets)  # type: ignore[attr-defined]
     parts = [decode_packet(p) for p in packets]
-    assert same(assemble(parts, low_channels=low_channels, high_channels=high_channels), _sent(frame))
+    assert same(assemble(parts, low_channels=low_channels, high_channels=high_channels), frame)
 
 
-def _sent(frame: FeatureFrame) -> FeatureFrame:
-    """A scale without a single cell does not travel."""
-    if len(frame.high_tile):
-        return frame
-    return dataclasses.replace(frame, high_scale=np.ones_like(frame.high_scale))
+def without_low(frame: FeatureFrame) -> FeatureFrame:
+    """The frame as receivers see one whose low band does not travel."""
+    ones = np.ones_like(frame.low_scale)
+    return dataclasses.replace(frame, low=np.zeros_like(frame.low), low_scale=ones)
 
 
 @settings(max_examples=20, deadline=None)
@@ -61,39 +61,47 @@ def test_any_dense_frame_comes_back_equal(seed: int, tiles: int, channels: int) 
     assert same(assemble_dense([decode_packet(p) for p in reversed(packets)]), frame)
 
 
-def test_a_frame_of_the_demo_size_needs_two_packets_and_stays_below_the_limit() -> None:
-    packets = encode_frame(feature_frame(tiles=40, cells=600))
-    assert [type(decode_packet(p)) for p in packets] == [LowPart, HighPart]
-    assert max(len(p) for p in packets) <= 16_384
+def test_a_frame_of_the_demo_size_needs_one_packet() -> None:
+    frame = feature_frame(tiles=40, cells=600)
+    (packet,) = encode_frame(frame)
+    part = decode_packet(packet)
+    assert isinstance(part, FeaturePart) and same(part.frame, frame)
 
 
-def test_low_packets_come_first_and_split_packets_are_filled() -> None:
-    packets = encode_frame(feature_frame(tiles=60, cells=4000), 8000)
-    bands = [isinstance(decode_packet(p), LowPart) for p in packets]
-    assert bands == sorted(bands, reverse=True)
-    full = [len(p) for p, low in zip(packets, bands, strict=True) if not low][:-1]
-    assert np.mean(full) > 0.85 * 8000
+def test_a_low_band_of_zeros_does_not_travel() -> None:
+    frame = feature_frame(tiles=40, cells=600)
+    silent = dataclasses.replace(frame, low=np.zeros_like(frame.low))
+    (packet,), (whole,) = encode_frame(silent), encode_frame(frame)
+    assert len(packet) < len(whole) - frame.low.size / 2
+    assert same(assemble([decode_packet(packet)]), without_low(frame))
 
 
-def test_a_lost_low_packet_costs_its_tiles_only() -> None:
+def test_a_frame_is_split_only_where_it_must_and_into_parts_of_similar_size() -> None:
+    frame = feature_frame(tiles=60, cells=4000)
+    (whole,) = encode_frame(frame, 65_536)
+    assert encode_frame(frame, len(whole)) == [whole]
+    packets = encode_frame(frame, len(whole) - 1)
+    assert len(packets) == 2
+    packets = encode_frame(frame, 8000)
+    sizes = [len(p) for p in packets]
+    assert max(sizes) <= 8000 and max(sizes) < 1.4 * min(sizes)
+    assert len(packets) <= len(whole) / 8000 * 1.3 + 1
+
+
+def test_all_of_the_largest_window_is_accepted_by_receivers() -> None:
+    frame = feature_frame(tiles=64, cells=64 * 256, low_channels=64, high_channels=64)
+    flat = dataclasses.replace(frame, high=np.ones_like(frame.high))  # hardly any bytes, many symbols
+    assert same(assemble([decode_packet(p) for p in encode_frame(flat)]), flat)
+
+
+def test_a_lost_packet_costs_its_tiles_only() -> None:
     frame = feature_frame(tiles=60, cells=900)
-    packets = encode_frame(frame, 3000)
-    parts = [decode_packet(p) for p in packets]
-    lost, kept = parts[0], parts[1:]
-    assert isinstance(lost, LowPart)
+    lost, *kept = [decode_packet(p) for p in encode_frame(frame, 3000)]
     result = assemble(kept).validate()
-    gone = {tuple(t) for t in lost.tiles.tolist()}
-    remaining = [tuple(t) for t in frame.tiles.tolist() if tuple(t) not in gone]
-    assert [tuple(t) for t in result.tiles.tolist()] == remaining
-    with_cells = {tuple(t) for t in frame.tiles[np.unique(frame.high_tile)].tolist()}
-    assert orphan_tiles(kept) == len(gone & with_cells) > 0
-
-
-def test_a_lost_high_packet_leaves_the_low_band_whole() -> None:
-    frame = feature_frame(tiles=60, cells=900)
-    parts = [p for p in map(decode_packet, encode_frame(frame)) if isinstance(p, LowPart)]
-    result = assemble(parts, high_channels=16).validate()
-    assert np.array_equal(result.low, frame.low) and result.high.shape == (0, 16)
+    gone = {tuple(t) for t in lost.frame.tiles.tolist()}
+    remaining = np.array([tuple(t) not in gone for t in frame.tiles.tolist()])
+    assert 0 < remaining.sum() < len(remaining)
+    assert same(result, frame.rows(remaining))
 
 
 def test_nothing_received_is_an_empty_frame() -> None:
@@ -107,13 +115,16 @@ def test_a_frame_without_tiles_needs_no_packet() -> None:
 
 def test_parts_that_cannot_be_of_one_frame_are_refused() -> None:
     frame = feature_frame()
-    low, high = (decode_packet(p) for p in encode_frame(frame))
-    other_model, _ = (decode_packet(p) for p in encode_frame(frame, fingerprint=5))
-    other_scale = dataclasses.replace(low, tiles=low.tiles + 100, scale=low.scale * 2)
+    first, second = (decode_packet(p) for p in encode_frame(frame, 3500))
+    assert isinstance(second, FeaturePart)
+    other_model = dataclasses.replace(second, fingerprint=5)
+    scales = {name: half(getattr(frame, name) * 2) for name in ("low_scale", "high_scale")}
+    other = [FeaturePart(0, dataclasses.replace(second.frame, **{n: s})) for n, s in scales.items()]
     dense = decode_packet(encode_frame(dense_frame())[0])
-    for parts in ([low, low], [low, high, high], [low, other_model], [low, other_scale], [low, dense]):
+    assert same(assemble([second, first]), frame)
+    for wrong in (first, other_model, *other, dense):
         with pytest.raises(InconsistentParts):
-            assemble(parts)
+            assemble([first, wrong])
     with pytest.raises(InconsistentParts):
         assemble_dense([dense, dense])
 
@@ -135,6 +146,8 @@ def test_a_single_tile_beyond_the_packet_limit_is_named() -> None:
         ("low", np.zeros((2, 0, 2, 2), np.int8)),
         ("low_scale", np.array([1, 1, 1, np.nan], np.float32)),
         ("low_scale", np.array([1, 1, 1, 0], np.float32)),
+        ("low_scale", np.array([1, 1, 1, 1.0001], np.float32)),
+        ("low_scale", np.array([1, 1, 1, 70_000], np.float32)),
         ("high_scale", np.array([1, 1], np.float32)),
         ("visible", np.zeros((2, 16, 16), np.uint8)),
         ("high_tile", np.array([0, 2], np.int32)),
@@ -163,3 +176,12 @@ def test_a_far_tile_is_refused_by_the_sender() -> None:
     frame = dense_frame()
     with pytest.raises(TileOutOfBounds, match=r"8192"):
         encode_frame(DenseFrame(frame.tiles + np.int32(9000), frame.visible, frame.values))
+
+
+def test_scales_are_rounded_to_half_precision_and_stay_positive_and_finite() -> None:
+    scale = np.array([1e-30, 1e-7, 0.1, 3.0, 1e9], np.float32)
+    rounded = half(scale)
+    assert rounded.dtype == np.float32 and np.array_equal(rounded, rounded.astype(np.float16))
+    assert (rounded > 0).all() and np.isfinite(rounded).all() and np.array_equal(half(rounded), rounded)
+    np.testing.assert_allclose(rounded[2:4], scale[2:4], rtol=2**-11)
+    assert np.isnan(half(np.array([np.nan]))).all()

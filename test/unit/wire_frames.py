@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsdfm_ros.wire.features import CELLS_PER_TILE, DenseFrame, FeatureFrame
+from rsdfm_ros.wire.features import CELLS_PER_TILE, DenseFrame, FeatureFrame, half
 
 
 def feature_frame(
@@ -19,12 +19,12 @@ def feature_frame(
     return FeatureFrame(
         tiles=np.stack([keys // 40 - 20, keys % 40 - 20], axis=1).astype(np.int32),
         low=np.clip(rng.normal(0, 25, (tiles, low_channels, 2, 2)), -127, 127).astype(np.int8),
-        low_scale=rng.uniform(0.01, 0.1, low_channels).astype(np.float32),
+        low_scale=half(rng.uniform(0.01, 0.1, low_channels)),
         visible=rng.random((tiles, 16, 16)) < 0.7,
         high_tile=(places // CELLS_PER_TILE).astype(np.int32),
         high_cell=(places % CELLS_PER_TILE).astype(np.uint8),
         high=np.clip(rng.normal(0, 25, (len(places), high_channels)), -127, 127).astype(np.int8),
-        high_scale=rng.uniform(0.01, 0.1, high_channels).astype(np.float32),
+        high_scale=half(rng.uniform(0.01, 0.1, high_channels)),
     )
 
 

@@ -14,7 +14,6 @@ from rsdfm_ros.model.perception import AgentBev, Perception
 from rsdfm_ros.model.solo import Solo
 from rsdfm_ros.wire.boxes import boxes_within, encode_boxes
 from rsdfm_ros.wire.budget import BudgetConfig, BudgetController, fitted
-from rsdfm_ros.wire.header import Band, band_of
 from rsdfm_ros.wire.inbox import Envelope
 from rsdfm_ros.wire.packet import encode_frame
 
@@ -41,14 +40,13 @@ class Sender:
         model, frame = self._perception, self._frame
         self._frame += 1
         plan = self._budget.plan()
-        features = fitted(model.compress(bev, plan.cells), plan)
+        features = fitted(model.compress(bev, plan.cells, low=plan.low), plan)
         packets = encode_frame(features, self._options.max_packet_bytes, fingerprint=model.fingerprint)
-        kinds = [int(band_of(p) is Band.HIGH) for p in packets]
+        of_features = len(packets)
         boxes = solo.boxes() if packets and self._sends_boxes(view) else None
         if boxes is not None:
             packets = [*packets, encode_boxes(boxes, boxes_within(self._options.budget_bytes))]
-            kinds = [*kinds, 2]
-        envelopes, sizes = [], [0, 0, 0]
+        envelopes, sizes = [], []
         for index, payload in enumerate(packets):
             raw = feature_message(
                 payload,
@@ -61,11 +59,11 @@ class Sender:
                 T_map_camera=view.T_map_camera,
                 covariance=view.covariance,
             )
-            sizes[kinds[index]] += len(raw)
+            sizes.append(len(raw))
             envelopes.append((self._envelope(raw), payload))
-        low, high, other = sizes
-        tiles, cells = len(features.tiles), len(features.high_cell)
-        self._budget.sent(low, high, cells, tiles=tiles, other_bytes=other)
+        self._budget.sent(
+            sum(sizes[:of_features]), len(features.high_cell), len(features.tiles), sum(sizes[of_features:])
+        )
         return Sent(tuple(envelopes), sum(sizes))
 
     def _sends_boxes(self, view: CameraView) -> bool:

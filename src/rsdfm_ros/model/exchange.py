@@ -17,7 +17,7 @@ from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint
-from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
+from rsdfm_ros.wire.features import DenseFrame, FeatureFrame, half
 
 #: Position uncertainty is clipped here: beyond it a cell is worthless anyway.
 MAX_SIGMA_M = 5.0
@@ -66,7 +66,7 @@ class Exchange:
         """What travels: the low band of every tile with a visible cell, and the `cells` best cells of the high band.
 
         demand (H, W) in [0, 1]: where receivers are unsure; cells are then ranked by demand · q instead of q.
-        low: False for an ablation whose low band is all zeros.
+        low: False for a low band of zeros, which does not travel; the high band is then of the map itself.
         """
         visible = bev.visible[None, None]
         with torch.autocast(**self._autocast):
@@ -89,12 +89,12 @@ class Exchange:
         return FeatureFrame(
             tiles=self._tiles[mask],
             low=as_int8(blocks),
-            low_scale=latents.low_step[0, :, 0, 0].float().cpu().numpy(),
+            low_scale=half(latents.low_step[0, :, 0, 0].float().cpu().numpy()),
             visible=tiles_visible[touched].cpu().numpy(),
             high_tile=tile_of_row[tile].to(torch.int32).cpu().numpy(),
             high_cell=cell.to(torch.uint8).cpu().numpy(),
             high=as_int8(high[i, j]),
-            high_scale=latents.high_step[0, :, 0, 0].float().cpu().numpy(),
+            high_scale=half(latents.high_step[0, :, 0, 0].float().cpu().numpy()),
         )
 
     @torch.inference_mode()

@@ -29,7 +29,6 @@ from rsdfm_ros.nodes.settings import EncoderSettings
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.wire.boxes import boxes_within, encode_boxes
 from rsdfm_ros.wire.budget import BudgetController, fitted
-from rsdfm_ros.wire.header import Band, band_of
 from rsdfm_ros.wire.packet import encode_frame
 
 
@@ -162,7 +161,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         ground, which hardly differs among the cameras of one UAV.
         """
         plan = self.budget.plan()
-        features = fitted(model.compress(bev, plan.cells), plan)
+        features = fitted(model.compress(bev, plan.cells, low=plan.low), plan)
         packets = encode_frame(features, self.settings.max_packet_bytes, fingerprint=model.fingerprint)
         boxes = bool(packets) and self._sends_boxes(model, first)
         envelope: dict[str, Any] = {
@@ -175,23 +174,17 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             "covariance": first.covariance,
             "count": len(packets) + boxes,
         }
-        low = high = other = 0
-        for packet, message in zip(packets, packets_to_messages(packets, **envelope), strict=True):
-            size = self._publish(message)
-            if band_of(packet) is Band.LOW:
-                low += size
-            else:
-                high += size
+        of_features = sum(self._publish(message) for message in packets_to_messages(packets, **envelope))
+        other = 0
         found = solo.boxes() if boxes else None
         if found is not None:
             payload = encode_boxes(found, boxes_within(self.settings.budget_bytes))
             (message,) = packets_to_messages([payload], first=len(packets), **envelope)
             other = self._publish(message)
             self.health.count("boxes_sent")
-        tiles, cells = len(features.tiles), len(features.high_cell)
-        self.budget.sent(low, high, cells, tiles=tiles, other_bytes=other)
-        self.health.frame_bytes = low + high + other
-        self.health.count("bytes_sent", low + high + other)
+        self.budget.sent(of_features, len(features.high_cell), len(features.tiles), other)
+        self.health.frame_bytes = of_features + other
+        self.health.count("bytes_sent", of_features + other)
         self.health.count("packets_sent", len(packets) + boxes)
 
     def _sends_boxes(self, model: Any, first: CameraView) -> bool:

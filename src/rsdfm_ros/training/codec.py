@@ -86,6 +86,8 @@ class CodecObjective(nn.Module):
         with torch.no_grad():
             target = model.neck(reference, anybody)
         parts["features"] = relative_error(model.neck(fused, torch.cat(heard)), target, anybody * weight)
-        counted = [name for name in parts if name != "rate" or coarseness != (1, 1)]  # large budgets have bits enough
+        counted = [
+            name for name in parts if name != "rate" or coarseness != (1, 1)
+        ]  # large budgets have bits enough
         total = torch.stack([_WEIGHTS[name] * parts[name] for name in counted]).sum()
         return total, {k: v.detach() for k, v in parts.items()}

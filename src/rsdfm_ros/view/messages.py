@@ -40,7 +40,7 @@ from rsdfm_ros.evaluation.task_messages import (
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.view.maps import tile_cells
 from rsdfm_ros.view.scene import COLLABORATIVE, SINGLE, Scene
-from rsdfm_ros.wire.body import LowPart
+from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import carries_boxes
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.packet import decode_packet
@@ -212,8 +212,8 @@ class Router:
         if carries_boxes(payload):
             return
         part = decode_packet(payload)
-        if isinstance(part, LowPart) and self.scene.window is not None:
-            cells = tile_cells(part.tiles, part.visible, self.scene.window)
+        if isinstance(part, FeaturePart) and self.scene.window is not None:
+            cells = tile_cells(part.frame.tiles, part.frame.visible, self.scene.window)
             self.scene.sees(uav, _ns(message), cells)
 
 

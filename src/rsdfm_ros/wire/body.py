@@ -1,8 +1,4 @@
-"""The bodies of the three bands: arrays of some whole tiles to bytes and back, before compression.
-
-Latents are stored channel-planar. Cell by cell would compress equally well: measured on trained latents, the packets of
-a picture differ by less than 1 %.
-"""
+"""What packets are made of: the arrays of some whole tiles to a body and words, and back, before zstd."""
 
 from __future__ import annotations
 
@@ -12,115 +8,153 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.lattice import TILE_CELLS
-from rsdfm_ros.wire.errors import CellsUnsorted, CountMismatch, NonFinite
-from rsdfm_ros.wire.features import CELLS_PER_TILE, LOW_SIDE
-from rsdfm_ros.wire.header import VISIBLE_BYTES, Header
-
-_BLOCKS = LOW_SIDE * LOW_SIDE
-
-
-@dataclass(frozen=True)
-class LowPart:
-    """The low band of some tiles: see FeatureFrame for shapes."""
-
-    fingerprint: int
-    tiles: NDArray[np.int32]
-    low: NDArray[np.int8]
-    scale: NDArray[np.float32]
-    visible: NDArray[np.bool_]
+from rsdfm_ros.wire import entropy
+from rsdfm_ros.wire.errors import CorruptBody, CountMismatch, NonFinite, TileOutOfBounds
+from rsdfm_ros.wire.features import (
+    CELLS_PER_TILE,
+    LOW_SIDE,
+    DenseFrame,
+    FeatureFrame,
+    check_scale,
+    check_tiles,
+)
+from rsdfm_ros.wire.header import HALF_BYTES, TILE_KEY_BYTES, VISIBLE_BYTES, Header
+from rsdfm_ros.wire.limits import Limits
 
 
 @dataclass(frozen=True)
-class HighPart:
-    """The high band of some tiles: counts (M,) cells per tile, cell (n,) uint8, high (n, Ch) int8, scale (Ch,)."""
+class FeaturePart:
+    """Some whole tiles of a compressed frame; without low latents these are zeros, with scales of 1."""
 
     fingerprint: int
-    tiles: NDArray[np.int32]
-    counts: NDArray[np.int64]
-    cell: NDArray[np.uint8]
-    high: NDArray[np.int8]
-    scale: NDArray[np.float32]
+    frame: FeatureFrame
 
 
 @dataclass(frozen=True)
 class DensePart:
-    """The dense band of some tiles: see DenseFrame for shapes."""
+    """Some whole tiles of a dense frame."""
 
     fingerprint: int
-    tiles: NDArray[np.int32]
-    visible: NDArray[np.bool_]
-    values: NDArray[np.float16]
+    frame: DenseFrame
 
 
-Part = LowPart | HighPart | DensePart
+Part = FeaturePart | DensePart
 
 
-def low_body(low: NDArray[np.int8], visible: NDArray[np.bool_]) -> bytes:
-    """Latents as [channel][tile][block], then 256 visibility bits per tile, first cell in the lowest bit."""
-    planar = np.ascontiguousarray(low.transpose(1, 0, 2, 3))
-    return planar.tobytes() + _visible_bytes(visible)
+def compressed_body(frame: FeatureFrame, has_low: bool) -> tuple[bytes, bytes]:
+    """The body and the words of a frame."""
+    low = frame.low.transpose(1, 0, 2, 3).reshape(frame.low.shape[1], -1)
+    if not has_low:
+        low = low[:0]
+    tables, words = entropy.encode([_gaps(frame)[None], low.astype(np.int16), frame.high.T.astype(np.int16)])
+    scales = np.concatenate([frame.low_scale[: len(low)], frame.high_scale]).astype("<f2")
+    counts = frame.counts.astype("<u2")
+    body = _tile_bytes(frame.tiles) + _visible_bytes(frame.visible) + counts.tobytes() + scales.tobytes()
+    return body + tables, words
 
 
-def high_body(counts: NDArray[np.int64], cell: NDArray[np.uint8], high: NDArray[np.int8]) -> bytes:
-    """uint16 cell count per tile, uint8 cell indices, then latents as [channel][cell]."""
-    return counts.astype("<u2").tobytes() + cell.tobytes() + np.ascontiguousarray(high.T).tobytes()
+def dense_body(frame: DenseFrame) -> bytes:
+    """The body of a frame: tiles, visibility, and values as [channel][visible cell]."""
+    values = np.ascontiguousarray(frame.values.T).astype("<f2")
+    return _tile_bytes(frame.tiles) + _visible_bytes(frame.visible) + values.tobytes()
 
 
-def dense_body(visible: NDArray[np.bool_], values: NDArray[np.float16]) -> bytes:
-    """256 visibility bits per tile, then little-endian float16 values as [channel][visible cell]."""
-    return _visible_bytes(visible) + np.ascontiguousarray(values.T).astype("<f2").tobytes()
+def read_compressed(header: Header, body: bytes, words: memoryview, limits: Limits) -> FeaturePart:
+    """The inverse of compressed_body; `body` has exactly ``header.content_bytes`` bytes.
 
-
-def read_low(header: Header, tiles: NDArray[np.int32], scale: NDArray[np.float32], body: bytes) -> LowPart:
-    """The inverse of low_body; `body` has exactly ``header.decoded_bytes`` bytes."""
-    m, c = header.tiles, header.channels
-    latents = np.frombuffer(body, np.int8, count=c * m * _BLOCKS)
-    low = latents.reshape(c, m, LOW_SIDE, LOW_SIDE).transpose(1, 0, 2, 3).copy()
-    return LowPart(header.fingerprint, tiles, low, scale, _read_visible(body, c * m * _BLOCKS, m))
-
-
-def read_high(header: Header, tiles: NDArray[np.int32], scale: NDArray[np.float32], body: bytes) -> HighPart:
-    """The inverse of high_body; `body` has exactly ``header.decoded_bytes`` bytes.
-
-    Raises: CountMismatch if the counts per tile do not add up, CellsUnsorted for cells out of order.
+    Raises: TileOutOfBounds, TilesUnsorted, NonFinite, CountMismatch, CorruptBody.
     """
-    m, n, c = header.tiles, header.cells, header.channels
-    counts = np.frombuffer(body, "<u2", count=m).astype(np.int64)
+    m, n = header.tiles, header.cells
+    tiles, visible = _read_tiles(header, body, limits)
+    at = m * (TILE_KEY_BYTES + VISIBLE_BYTES)
+    counts = np.frombuffer(body, "<u2", count=m, offset=at).astype(np.int64)
     if int(counts.sum()) != n:
         raise CountMismatch("sum of the cell counts per tile", n, int(counts.sum()))
-    if counts.min() < 1 or counts.max() > CELLS_PER_TILE:
-        wrong = int(counts.min()) if counts.min() < 1 else int(counts.max())
-        raise CountMismatch("cell count of a tile", f"1…{CELLS_PER_TILE}", wrong)
-    cell = np.frombuffer(body, np.uint8, count=n, offset=2 * m).copy()
-    order = np.repeat(np.arange(m), counts) * CELLS_PER_TILE + cell
-    bad = np.flatnonzero(np.diff(order) <= 0)
-    if len(bad):
-        raise CellsUnsorted(int(order[bad[0] + 1]) // CELLS_PER_TILE)
-    high = np.frombuffer(body, np.int8, count=n * c, offset=2 * m + n).reshape(c, n).T.copy()
-    return HighPart(header.fingerprint, tiles, counts, cell, high, scale)
+    if counts.max() > CELLS_PER_TILE:
+        raise CountMismatch("cell count of a tile", f"at most {CELLS_PER_TILE}", int(counts.max()))
+    at += counts.astype("<u2").nbytes
+    scale = np.frombuffer(body, "<f2", count=header.scales, offset=at).astype(np.float32)
+    check_scale("scale", scale, header.scales)
+    at += header.scales * HALF_BYTES
+    gaps, low, high = entropy.decode(body[at:], words, header.bands)
+    tile = np.repeat(np.arange(m), counts)
+    low_scale, high_scale = np.split(scale, [header.scales - header.high])
+    blocks = (header.low, m, LOW_SIDE, LOW_SIDE)
+    latents = _latents(low).reshape(blocks) if header.has_low else np.zeros(blocks, np.int8)
+    frame = FeatureFrame(
+        tiles=tiles,
+        low=latents.transpose(1, 0, 2, 3).copy(),
+        low_scale=low_scale if header.has_low else np.ones(header.low, np.float32),
+        visible=visible,
+        high_tile=tile.astype(np.int32),
+        high_cell=_cells(gaps[0].astype(np.int64), counts, tile),
+        high=_latents(high).T.copy(),
+        high_scale=high_scale,
+    )
+    return FeaturePart(header.fingerprint, frame)
 
 
-def read_dense(header: Header, tiles: NDArray[np.int32], body: bytes) -> DensePart:
-    """The inverse of dense_body; `body` has exactly ``header.decoded_bytes`` bytes.
+def read_dense(header: Header, body: bytes, limits: Limits) -> DensePart:
+    """The inverse of dense_body; `body` has exactly ``header.content_bytes`` bytes.
 
-    Raises: CountMismatch if the visibility bits do not have ``header.cells`` ones, NonFinite.
+    Raises: TileOutOfBounds, TilesUnsorted, CountMismatch if the visibility bits do not have ``header.cells`` ones,
+    NonFinite.
     """
-    visible = _read_visible(body, 0, header.tiles)
+    tiles, visible = _read_tiles(header, body, limits)
     ones = int(np.count_nonzero(visible))
     if ones != header.cells:
         raise CountMismatch("visible cells", header.cells, ones)
-    raw = np.frombuffer(body, "<f2", offset=header.tiles * VISIBLE_BYTES)
-    values = raw.astype(np.float16).reshape(header.channels, header.cells).T.copy()
+    raw = np.frombuffer(body, "<f2", offset=header.tiles * (TILE_KEY_BYTES + VISIBLE_BYTES))
+    values = raw.astype(np.float16).reshape(header.high, header.cells).T.copy()
     if not np.isfinite(values).all():
         raise NonFinite("values")
-    return DensePart(header.fingerprint, tiles, visible, values)
+    return DensePart(header.fingerprint, DenseFrame(tiles, visible, values))
+
+
+def _gaps(frame: FeatureFrame) -> NDArray[np.int16]:
+    """(n,) how many cells of the tile lie between a sent cell and the one before it, or the tile's start."""
+    place = frame.high_tile.astype(np.int64) * CELLS_PER_TILE + frame.high_cell
+    gap = np.diff(place, prepend=-1) - 1
+    first = np.diff(frame.high_tile, prepend=-1) > 0
+    return np.where(first, frame.high_cell, gap).astype(np.int16)
+
+
+def _cells(gaps: NDArray[np.int64], counts: NDArray[np.int64], tile: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The inverse of _gaps for cells with these rows (n,) of tiles."""
+    place = np.cumsum(gaps + 1)
+    before = np.concatenate([[0], place])[np.cumsum(counts) - counts]
+    cell: NDArray[np.int64] = place - before[tile] - 1
+    if len(gaps) and (gaps.min() < 0 or cell.max() >= CELLS_PER_TILE):
+        raise CorruptBody("cells beyond their tile")
+    return cell.astype(np.uint8)
+
+
+def _latents(values: NDArray[np.int16]) -> NDArray[np.int8]:
+    if values.max(initial=0) > np.iinfo(np.int8).max:
+        raise CorruptBody(f"a latent is {values.max()}")
+    return values.astype(np.int8)
+
+
+def _tile_bytes(tiles: NDArray[np.int32]) -> bytes:
+    """All ti, then all tj, each as int16 differences to the tile before."""
+    return np.diff(tiles, axis=0, prepend=np.zeros((1, 2), np.int32)).T.astype("<i2").tobytes()
 
 
 def _visible_bytes(visible: NDArray[np.bool_]) -> bytes:
+    """256 bits per tile, first cell in the lowest bit."""
     return np.packbits(visible.reshape(len(visible), CELLS_PER_TILE), axis=1, bitorder="little").tobytes()
 
 
-def _read_visible(body: bytes, offset: int, tiles: int) -> NDArray[np.bool_]:
-    packed = np.frombuffer(body, np.uint8, count=tiles * VISIBLE_BYTES, offset=offset)
+def _read_tiles(header: Header, body: bytes, limits: Limits) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Tiles (M, 2) and their visibility (M, 16, 16), with which every body begins."""
+    m = header.tiles
+    steps = np.frombuffer(body, "<i2", count=2 * m).astype(np.int32)
+    tiles = np.ascontiguousarray(np.cumsum(steps.reshape(2, m), axis=1, dtype=np.int32).T)
+    far = np.flatnonzero((np.abs(tiles) > limits.max_tile_key).any(axis=1))
+    if len(far):
+        ti, tj = (int(v) for v in tiles[far[0]])
+        raise TileOutOfBounds((ti, tj), limits.max_tile_key)
+    check_tiles(tiles)
+    packed = np.frombuffer(body, np.uint8, count=m * VISIBLE_BYTES, offset=m * TILE_KEY_BYTES)
     bits = np.unpackbits(packed, bitorder="little").astype(np.bool_)
-    return bits.reshape(tiles, TILE_CELLS, TILE_CELLS)
+    return tiles, bits.reshape(m, TILE_CELLS, TILE_CELLS)

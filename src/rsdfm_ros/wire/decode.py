@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import zstandard
-from numpy.typing import NDArray
 
-from rsdfm_ros.wire.body import Part, read_dense, read_high, read_low
-from rsdfm_ros.wire.errors import CorruptBody, DecodedSizeMismatch, TileOutOfBounds
-from rsdfm_ros.wire.features import check_scale, check_tiles
-from rsdfm_ros.wire.header import FIXED_BYTES, TILE_KEY_BYTES, Band, Header, unpack
+from rsdfm_ros.wire.body import Part, read_compressed, read_dense
+from rsdfm_ros.wire.errors import CorruptBody, DecodedSizeMismatch
+from rsdfm_ros.wire.header import FIXED_BYTES, Kind, unpack
 from rsdfm_ros.wire.limits import Expected, Limits
 
 
@@ -25,32 +22,11 @@ def decode_packet(
     """
     view = memoryview(data).cast("B")
     header = unpack(view, limits, expected)
-    tiles = _read_tiles(view, header, limits)
-    scale = _read_scale(view, header)
-    body = _decompress(view[FIXED_BYTES + header.tables_bytes :], header.decoded_bytes)
-    if header.band is Band.LOW:
-        return read_low(header, tiles, scale, body)
-    if header.band is Band.HIGH:
-        return read_high(header, tiles, scale, body)
-    return read_dense(header, tiles, body)
-
-
-def _read_tiles(view: memoryview, header: Header, limits: Limits) -> NDArray[np.int32]:
-    raw = np.frombuffer(view, "<i2", count=2 * header.tiles, offset=FIXED_BYTES)
-    tiles = raw.astype(np.int32).reshape(header.tiles, 2)
-    far = np.flatnonzero((np.abs(tiles) > limits.max_tile_key).any(axis=1))
-    if len(far):
-        ti, tj = (int(v) for v in tiles[far[0]])
-        raise TileOutOfBounds((ti, tj), limits.max_tile_key)
-    check_tiles(tiles)
-    return tiles
-
-
-def _read_scale(view: memoryview, header: Header) -> NDArray[np.float32]:
-    offset = FIXED_BYTES + header.tiles * TILE_KEY_BYTES
-    scale = np.frombuffer(view, "<f4", count=header.scales, offset=offset).astype(np.float32)
-    check_scale("scale", scale, header.scales)
-    return scale
+    stop = FIXED_BYTES + header.body_bytes
+    body = _decompress(view[FIXED_BYTES:stop], header.content_bytes)
+    if header.kind is Kind.DENSE:
+        return read_dense(header, body, limits)
+    return read_compressed(header, body, view[stop:], limits)
 
 
 def _decompress(body: memoryview, size: int) -> bytes:

@@ -69,14 +69,14 @@ class UnsupportedVersion(WireError):
         )
 
 
-class UnknownBand(WireError):
-    """A band number that version 1 of the format does not define."""
+class UnknownKind(WireError):
+    """A kind of packet that this version of the format does not define."""
 
-    reason = "unknown_band"
+    reason = "unknown_kind"
 
     def __init__(self, actual: int) -> None:
         self.actual = actual
-        super().__init__(f"expected band 0 (low), 1 (high) or 2 (dense), got {actual}")
+        super().__init__(f"expected kind 0 (compressed) or 1 (dense), got {actual}")
 
 
 class ReservedBits(WireError):
@@ -113,7 +113,7 @@ class OverLimit(WireError):
 
 
 class CountMismatch(WireError):
-    """Counts of the header that contradict each other or the band."""
+    """Counts of the header that contradict each other or the kind of packet."""
 
     reason = "count_mismatch"
 
@@ -184,13 +184,13 @@ class DecodedSizeMismatch(WireError):
 
 
 class CorruptBody(WireError):
-    """The body is not one whole zstd frame."""
+    """The body is not one whole zstd frame, or the words behind it are not what an encoder makes."""
 
     reason = "corrupt_body"
 
     def __init__(self, detail: str) -> None:
         self.detail = detail
-        super().__init__(f"the body does not decompress: {detail}")
+        super().__init__(f"the body cannot be decoded: {detail}")
 
 
 class PacketTooSmall(WireError):

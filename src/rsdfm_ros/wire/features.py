@@ -7,7 +7,8 @@ latent · scale (per channel) is the value that the sender's model produced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,10 @@ class FeatureFrame:
     """One agent's BEV map at one instant, compressed into a low and a high band (algorithm.md, stage 3).
 
     tiles (M, 2) int32, strictly increasing lexicographically · low (M, Cl, 2, 2) int8 with axes tile, channel, block
-    along i, block along j · low_scale (Cl,) float32 > 0 · visible (M, 16, 16) bool, cells the sender saw ·
-    high_tile (n,) int32 row into `tiles`, not decreasing · high_cell (n,) uint8 = 16 di + dj, strictly increasing
-    within a tile · high (n, Ch) int8 · high_scale (Ch,) float32 > 0.
+    along i, block along j; all zeros where the low band does not travel · low_scale (Cl,) float32 > 0 · visible
+    (M, 16, 16) bool, cells the sender saw · high_tile (n,) int32 row into `tiles`, not decreasing · high_cell (n,)
+    uint8 = 16 di + dj, strictly increasing within a tile · high (n, Ch) int8 · high_scale (Ch,) float32 > 0. Scales
+    are numbers of half precision (`half`).
     """
 
     tiles: NDArray[np.int32]
@@ -62,6 +64,54 @@ class FeatureFrame:
                 raise CellsUnsorted(int(self.high_tile[bad[0] + 1]))
         return self
 
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Of the low and of the high band."""
+        return self.low.shape[1], self.high.shape[1]
+
+    @property
+    def has_low(self) -> bool:
+        """Whether the low band says anything."""
+        return bool(self.low.any())
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Sent cells (M,) of each tile."""
+        return np.bincount(self.high_tile, minlength=len(self.tiles))
+
+    def rows(self, kept: NDArray[np.bool_]) -> FeatureFrame:
+        """The tiles of which `kept` (M,) is true, with their cells."""
+        place = np.cumsum(kept) - 1
+        cells = kept[self.high_tile]
+        return replace(
+            self,
+            tiles=self.tiles[kept],
+            low=self.low[kept],
+            visible=self.visible[kept],
+            high_tile=place[self.high_tile[cells]].astype(np.int32),
+            high_cell=self.high_cell[cells],
+            high=self.high[cells],
+        )
+
+    @staticmethod
+    def joined(frames: Sequence[FeatureFrame]) -> FeatureFrame:
+        """One frame of the tiles of several, at least one, that have no tile in common and the scales of the first."""
+        tiles = np.concatenate([f.tiles for f in frames])
+        order = np.argsort(tile_keys(tiles), kind="stable")
+        place = np.argsort(order, kind="stable")
+        before = np.cumsum([0, *(len(f.tiles) for f in frames)])
+        row = place[np.concatenate([f.high_tile + b for f, b in zip(frames, before[:-1], strict=True)])]
+        cells = np.argsort(row, kind="stable")
+        return replace(
+            frames[0],
+            tiles=tiles[order],
+            low=np.concatenate([f.low for f in frames])[order],
+            visible=np.concatenate([f.visible for f in frames])[order],
+            high_tile=row[cells].astype(np.int32),
+            high_cell=np.concatenate([f.high_cell for f in frames])[cells],
+            high=np.concatenate([f.high for f in frames])[cells],
+        )
+
 
 @dataclass(frozen=True)
 class DenseFrame:
@@ -84,6 +134,43 @@ class DenseFrame:
             raise NonFinite("values")
         return self
 
+    @property
+    def channels(self) -> tuple[int]:
+        """Of the features."""
+        return (self.values.shape[1],)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Visible cells (M,) of each tile."""
+        seen: NDArray[np.int64] = self.visible.reshape(-1, CELLS_PER_TILE).sum(axis=1, dtype=np.int64)
+        return seen
+
+    def rows(self, kept: NDArray[np.bool_]) -> DenseFrame:
+        """The tiles of which `kept` (M,) is true, with their values."""
+        return DenseFrame(self.tiles[kept], self.visible[kept], self.values[np.repeat(kept, self.counts)])
+
+    @staticmethod
+    def joined(frames: Sequence[DenseFrame]) -> DenseFrame:
+        """One frame of the tiles of several, at least one, that have no tile in common."""
+        tiles = np.concatenate([f.tiles for f in frames])
+        order = np.argsort(tile_keys(tiles), kind="stable")
+        owner = np.repeat(np.argsort(order, kind="stable"), np.concatenate([f.counts for f in frames]))
+        values = np.concatenate([f.values for f in frames])[np.argsort(owner, kind="stable")]
+        return DenseFrame(tiles[order], np.concatenate([f.visible for f in frames])[order], values)
+
+
+def tile_keys(tiles: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(M,) one integer per tile (M, 2) that sorts as the tiles do."""
+    keys: NDArray[np.int64] = tiles[:, 0].astype(np.int64) * (1 << 32) + tiles[:, 1].astype(np.int64)
+    return keys
+
+
+def half(scale: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Scales rounded to the numbers of half precision that travel; positive ones stay positive and finite."""
+    limits = np.finfo(np.float16)
+    rounded: NDArray[np.float16] = np.clip(scale, limits.smallest_subnormal, limits.max).astype(np.float16)
+    return rounded.astype(np.float32)
+
 
 def check_tiles(tiles: NDArray[np.int32]) -> None:
     """Raise unless `tiles` is (M, 2) int32 with strictly increasing rows."""
@@ -96,10 +183,12 @@ def check_tiles(tiles: NDArray[np.int32]) -> None:
 
 
 def check_scale(name: str, scale: NDArray[np.float32], channels: int) -> None:
-    """Raise unless `scale` is (channels,) float32, finite and positive."""
+    """Raise unless `scale` is (channels,) float32, finite, positive and of half precision."""
     _check_array(name, scale, np.float32, (channels,))
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise NonFinite(name)
+    if not np.array_equal(half(scale), scale):
+        raise InvalidFrame(name, "numbers of half precision", scale)
 
 
 def _check_array(

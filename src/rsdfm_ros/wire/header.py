@@ -1,4 +1,4 @@
-"""The fixed header of a feature packet and the two tables behind it (docs/wire_format.md)."""
+"""The fixed header of a feature packet (docs/wire_format.md)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+from rsdfm_ros.wire.entropy import Shape, tables_bytes
 from rsdfm_ros.wire.errors import (
     BadMagic,
     ChecksumMismatch,
@@ -16,84 +17,105 @@ from rsdfm_ros.wire.errors import (
     ReservedBits,
     TrailingBytes,
     Truncated,
-    UnknownBand,
+    UnknownKind,
     UnsupportedVersion,
 )
 from rsdfm_ros.wire.features import CELLS_PER_TILE, LOW_SIDE
 from rsdfm_ros.wire.limits import Expected, Limits
 
 MAGIC = b"RSDF"
-VERSION = 1
+VERSION = 2
 
-# magic, version, band, reserved, fingerprint, crc32, tiles, channels, cells, body bytes; little-endian, unpadded.
-_FIXED = struct.Struct("<4sBBHQIHHII")
+# magic, version, kind, flags, reserved, fingerprint, crc32, tiles, low channels, high channels, cells, body bytes,
+# words; little-endian, unpadded.
+_FIXED = struct.Struct("<4sBBBBQIHBBIHH")
 FIXED_BYTES = _FIXED.size
 CRC_OFFSET = 16
+WORD_BYTES = 2
 TILE_KEY_BYTES = 4
-SCALE_BYTES = 4
+COUNT_BYTES = 2
+HALF_BYTES = 2
 VISIBLE_BYTES = CELLS_PER_TILE // 8
+LARGEST_PACKET_BYTES = 65_536
+_HAS_LOW = 1
 
 
-class Band(enum.IntEnum):
+class Kind(enum.IntEnum):
     """What a packet carries of its tiles."""
 
-    LOW = 0
-    HIGH = 1
-    DENSE = 2
+    COMPRESSED = 0
+    DENSE = 1
 
 
 @dataclass(frozen=True)
 class Header:
-    """The counts that fix every size in the packet. cells: sent cells (HIGH), visible cells (DENSE), 0 (LOW)."""
+    """The counts that fix every size in the packet.
 
-    band: Band
+    low, high: channels of the bands (COMPRESSED), 0 and those of the features (DENSE). cells: sent cells (COMPRESSED),
+    visible cells (DENSE). has_low: whether low latents travel.
+    """
+
+    kind: Kind
     fingerprint: int
     tiles: int
-    channels: int
+    low: int
+    high: int
     cells: int
-    body_bytes: int
-
-    @property
-    def scales(self) -> int:
-        """Entries of the scale table: one per channel of the quantised bands, none for DENSE."""
-        return 0 if self.band is Band.DENSE else self.channels
-
-    @property
-    def tables_bytes(self) -> int:
-        """Bytes of the tile and scale tables between the fixed header and the body."""
-        return self.tiles * TILE_KEY_BYTES + self.scales * SCALE_BYTES
+    has_low: bool = False
+    body_bytes: int = 0
+    words: int = 0
 
     @property
     def packet_bytes(self) -> int:
         """Bytes of the whole packet."""
-        return FIXED_BYTES + self.tables_bytes + self.body_bytes
+        return FIXED_BYTES + self.body_bytes + WORD_BYTES * self.words
+
+    @property
+    def scales(self) -> int:
+        """Scales in the body: one per channel of every band that travels."""
+        return 0 if self.kind is Kind.DENSE else self.high + self.low * self.has_low
+
+    @property
+    def bands(self) -> list[Shape]:
+        """What the words hold: channels and symbols of the gaps between cells, the low and the high latents."""
+        if self.kind is Kind.DENSE:
+            return []
+        blocks = LOW_SIDE * LOW_SIDE * self.tiles
+        return [(1, self.cells), (self.low * self.has_low, blocks), (self.high, self.cells)]
+
+    @property
+    def content_bytes(self) -> int:
+        """Bytes of the body after decompression: follows from the counts, is never read from the packet."""
+        fixed = self.tiles * (TILE_KEY_BYTES + VISIBLE_BYTES)
+        if self.kind is Kind.DENSE:
+            return fixed + self.cells * self.high * HALF_BYTES
+        return fixed + self.tiles * COUNT_BYTES + self.scales * HALF_BYTES + tables_bytes(self.bands)
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes of the body after decompression: follows from the counts, is never read from the packet."""
-        if self.band is Band.LOW:
-            return self.tiles * (self.channels * LOW_SIDE * LOW_SIDE + VISIBLE_BYTES)
-        if self.band is Band.HIGH:
-            return self.tiles * 2 + self.cells * (1 + self.channels)
-        return self.tiles * VISIBLE_BYTES + self.cells * self.channels * 2
+        """Bytes of all that a receiver makes of the packet: the body and two bytes per symbol."""
+        return self.content_bytes + 2 * sum(channels * symbols for channels, symbols in self.bands)
 
 
-def pack(header: Header, tables: bytes, body: bytes) -> bytes:
-    """The packet: fixed header with its checksum filled in, tables, body."""
+def pack(header: Header, body: bytes, words: bytes) -> bytes:
+    """The packet: fixed header with its checksum filled in, body, words."""
     fixed = _FIXED.pack(
         MAGIC,
         VERSION,
-        header.band,
+        header.kind,
+        _HAS_LOW * header.has_low,
         0,
         header.fingerprint,
         0,
         header.tiles,
-        header.channels,
+        header.low,
+        header.high,
         header.cells,
         header.body_bytes,
+        header.words,
     )
-    crc = zlib.crc32(body, zlib.crc32(tables, zlib.crc32(fixed)))
-    return fixed[:CRC_OFFSET] + struct.pack("<I", crc) + fixed[CRC_OFFSET + 4 :] + tables + body
+    crc = zlib.crc32(words, zlib.crc32(body, zlib.crc32(fixed)))
+    return fixed[:CRC_OFFSET] + struct.pack("<I", crc) + fixed[CRC_OFFSET + 4 :] + body + words
 
 
 def unpack(data: memoryview, limits: Limits, expected: Expected) -> Header:
@@ -107,18 +129,20 @@ def unpack(data: memoryview, limits: Limits, expected: Expected) -> Header:
         raise BadMagic(bytes(data[:4]))
     if len(data) < FIXED_BYTES:
         raise Truncated("fixed header", FIXED_BYTES, len(data))
-    _, version, band, reserved, fingerprint, crc, tiles, channels, cells, body_bytes = _FIXED.unpack_from(
-        data
+    _, version, kind, flags, reserved, fingerprint, crc, tiles, low, high, cells, body_bytes, words = (
+        _FIXED.unpack_from(data)
     )
     if version != VERSION:
         raise UnsupportedVersion(VERSION, version)
-    if band not in tuple(Band):
-        raise UnknownBand(band)
-    if reserved:
-        raise ReservedBits("reserved (offset 6)", reserved)
-    header = Header(Band(band), fingerprint, tiles, channels, cells, body_bytes)
+    if kind not in tuple(Kind):
+        raise UnknownKind(kind)
+    known = _HAS_LOW if kind == Kind.COMPRESSED else 0
+    if flags & ~known or reserved:
+        raise ReservedBits("flags and reserved (offset 6)", flags & ~known | reserved << 8)
+    has_low = bool(flags & _HAS_LOW)
+    header = Header(Kind(kind), fingerprint, tiles, low, high, cells, has_low, body_bytes, words)
     if header.packet_bytes > len(data):
-        raise Truncated("tables or body", header.packet_bytes, len(data))
+        raise Truncated("body or words", header.packet_bytes, len(data))
     if header.packet_bytes < len(data):
         raise TrailingBytes(header.packet_bytes, len(data))
     actual = zlib.crc32(data[CRC_OFFSET + 4 :], zlib.crc32(b"\0\0\0\0", zlib.crc32(data[:CRC_OFFSET])))
@@ -135,18 +159,21 @@ def _check_counts(header: Header, limits: Limits, expected: Expected) -> None:
         raise OverLimit("tile count", limits.max_tiles, header.tiles)
     if header.tiles == 0:
         raise CountMismatch("tile count", "at least 1", 0)
-    if header.channels > limits.max_channels:
-        raise OverLimit("channel count", limits.max_channels, header.channels)
-    wanted = (expected.low_channels, expected.high_channels, expected.dense_channels)[header.band]
-    if header.channels == 0 or (wanted is not None and header.channels != wanted):
-        raise CountMismatch("channel count", "at least 1" if wanted is None else wanted, header.channels)
-    most_cells = 0 if header.band is Band.LOW else header.tiles * CELLS_PER_TILE
-    if header.cells > most_cells:
-        raise CountMismatch("cell count", f"at most {most_cells}", header.cells)
+    if header.kind is Kind.DENSE:
+        _check_channels("high channel count", header.high, expected.dense_channels, limits)
+        if header.low or header.words:
+            raise CountMismatch("low channels and words", 0, header.low or header.words)
+    else:
+        _check_channels("low channel count", header.low, expected.low_channels, limits)
+        _check_channels("high channel count", header.high, expected.high_channels, limits)
+    if header.cells > header.tiles * CELLS_PER_TILE:
+        raise CountMismatch("cell count", f"at most {header.tiles * CELLS_PER_TILE}", header.cells)
     if header.decoded_bytes > limits.max_decoded_bytes:
         raise OverLimit("decoded size in bytes", limits.max_decoded_bytes, header.decoded_bytes)
 
 
-def band_of(packet: bytes) -> Band:
-    """The band of a packet that this process encoded itself; nothing is checked."""
-    return Band(packet[5])
+def _check_channels(field: str, channels: int, wanted: int | None, limits: Limits) -> None:
+    if channels > limits.max_channels:
+        raise OverLimit(field, limits.max_channels, channels)
+    if channels == 0 or (wanted is not None and channels != wanted):
+        raise CountMismatch(field, "at least 1" if wanted is None else wanted, channels)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.wire.body import LowPart
+from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
 from rsdfm_ros.wire.features import FeatureFrame
@@ -52,7 +52,7 @@ class PeerFrame:
     @property
     def usable(self) -> bool:
         """Whether any tile can be decoded."""
-        return any(isinstance(p, LowPart) for p in self.parts)
+        return any(isinstance(p, FeaturePart) for p in self.parts)
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,18 @@ MAX_DENSE_PACKET_BYTES = 65_536
 class Limits:
     """Caps checked on the header, before anything is decompressed or allocated.
 
-    max_packet_bytes 65 536: the largest packet any band sends; a UDP datagram cannot be longer.
+    max_packet_bytes 65 536: the largest packet of any kind; a UDP datagram cannot be longer.
     max_tiles 1024: 512 × 512 m at 1 m cells, sixteen times the window of the shipped model.
     max_channels 64: as many as the shipped model's features have before compression.
-    max_decoded_bytes 8 MiB: what one packet may grow to; a full-size dense packet needs at most about 0.1 MiB.
+    max_decoded_bytes 4 MiB: what one packet may grow to; a full-size dense packet needs at most about 0.1 MiB, all
+    cells of the largest window of the shipped model 1 MiB.
     max_tile_key 8192: ±131 km around the map origin, farther than one flat map is meaningful.
     """
 
     max_packet_bytes: int = MAX_DENSE_PACKET_BYTES
     max_tiles: int = 1024
     max_channels: int = 64
-    max_decoded_bytes: int = 8 * 1024 * 1024
+    max_decoded_bytes: int = 4 * 1024 * 1024
     max_tile_key: int = 8192
 
 

@@ -19,8 +19,7 @@ from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.wire.boxes import SideBoxes
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.header import Band, unpack
-from rsdfm_ros.wire.limits import Expected, Limits
+from rsdfm_ros.wire.limits import Expected
 from rsdfm_ros.wire.packet import Part, decode_packet
 
 
@@ -136,8 +135,3 @@ def decode_parts(item: Received, fingerprint: int) -> list[Part]:
         except WireError:
             continue
     return parts
-
-
-def band(packet: bytes) -> Band:
-    """Which band a packet of ours carries."""
-    return unpack(memoryview(packet), Limits(), Expected()).band

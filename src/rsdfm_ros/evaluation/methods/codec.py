@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.methods.base import (
     FeatureMethod,
-    band,
     decode_parts,
     message_size,
     send_features,
@@ -27,10 +26,10 @@ from rsdfm_ros.model.perception import AgentBev
 from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
 from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, decode_boxes, encode_boxes, side_boxes
-from rsdfm_ros.wire.budget import BudgetController, fitted
+from rsdfm_ros.wire.budget import BudgetController, Plan, fitted
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
-from rsdfm_ros.wire.header import MAGIC, Band
+from rsdfm_ros.wire.header import MAGIC
 from rsdfm_ros.wire.packet import assemble, encode_frame
 from rsdfm_ros.wire.recall import recall
 
@@ -47,7 +46,7 @@ class _Heard:
 
 
 class RsdfmPlain(FeatureMethod):
-    """Low band and the most useful cells of the high band, within a byte budget."""
+    """The most useful cells of the high band, and where the byte budget allows it the low band."""
 
     def start(self) -> None:
         super().start()
@@ -55,25 +54,27 @@ class RsdfmPlain(FeatureMethod):
 
     def send(self, step: Step, sender: int) -> Sent | None:
         budget = self._budgets.setdefault(sender, BudgetController(self.budget_bytes))
-        plan = budget.plan()
-        frame = fitted(self.compress(step, sender, plan.cells), plan)
+        plan = self.plan(budget)
+        frame = fitted(self.compress(step, sender, plan), plan)
         packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
         sent = send_features(self.perception, step, sender, packets)
-        low = sum(len(p) for p in packets if band(p) is Band.LOW)
-        overhead = (sent.message_bytes - sum(map(len, packets))) / max(len(packets), 1)
-        low += round(overhead * sum(band(p) is Band.LOW for p in packets))
-        high, extra = sent.message_bytes - low, self.extra(step, sender)
+        extra = self.extra(step, sender)
         other = sum(size for _, size in extra)
-        budget.sent(low, high, len(frame.high_cell), tiles=len(frame.tiles), other_bytes=other)
-        return step.sent(sender, [*packets, *(payload for payload, _ in extra)], low + high + other)
+        budget.sent(sent.message_bytes, len(frame.high_cell), len(frame.tiles), other)
+        payloads = [*packets, *(payload for payload, _ in extra)]
+        return step.sent(sender, payloads, sent.message_bytes + other)
+
+    def plan(self, budget: BudgetController) -> Plan:
+        """What the budget allows."""
+        return budget.plan()
 
     def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
         """What is sent beside the features: payloads, and the bytes of the messages that carry them."""
         return []
 
-    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
+    def compress(self, step: Step, sender: int, plan: Plan) -> FeatureFrame:
         """What the sender sends of its map."""
-        return self.perception.compress(step.bev(sender), cells)
+        return self.perception.compress(step.bev(sender), plan.cells, low=plan.low)
 
     def arrived(self, item: Received) -> FeatureFrame:
         """What arrived of a peer's map."""
@@ -157,16 +158,15 @@ class Rsdfm(RsdfmPlain):
 class LowOnly(RsdfmPlain):
     """The low band alone."""
 
-    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
-        return self.perception.compress(step.bev(sender), 0)
+    def plan(self, budget: BudgetController) -> Plan:
+        return replace(budget.plan(), cells=0, low=True)
 
 
 class HighOnly(RsdfmPlain):
-    """The high band alone, of the map itself instead of the residual; the low band travels as zeros (which cost next
-    to nothing), because it says which cells were seen."""
+    """The high band alone, of the map itself instead of the residual."""
 
-    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
-        return self.perception.compress(step.bev(sender), cells, low=False)
+    def plan(self, budget: BudgetController) -> Plan:
+        return replace(budget.plan(), low=False)
 
 
 DEMAND_SHARE = 0.1
@@ -184,10 +184,10 @@ class RsdfmOnDemand(Rsdfm):
         super().start()
         self._known: dict[int, dict[int, NDArray[np.float32]]] = {}
 
-    def compress(self, step: Step, sender: int, cells: int) -> FeatureFrame:
+    def compress(self, step: Step, sender: int, plan: Plan) -> FeatureFrame:
         asked = list(self._known.get(sender, {}).values())
         demand = np.maximum.reduce(asked) if asked else None
-        return self.perception.compress(step.bev(sender), cells, demand)
+        return self.perception.compress(step.bev(sender), plan.cells, demand, low=plan.low)
 
     def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
         tiles, values = self.perception.demand(step.bev(sender))

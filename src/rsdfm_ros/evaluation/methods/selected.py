@@ -13,11 +13,9 @@ from rsdfm_ros.evaluation.step import Step
 from rsdfm_ros.geometry.lattice import TILE_CELLS
 from rsdfm_ros.model.compression import top_cells
 from rsdfm_ros.model.maps import AgentBev, as_int8, to_tiles
-from rsdfm_ros.wire.body import DensePart, HighPart
 from rsdfm_ros.wire.budget import BudgetConfig, BudgetController
-from rsdfm_ros.wire.features import CELLS_PER_TILE, FeatureFrame
-from rsdfm_ros.wire.header import Band, band_of
-from rsdfm_ros.wire.packet import assemble_dense, encode_frame
+from rsdfm_ros.wire.features import CELLS_PER_TILE, DenseFrame, FeatureFrame, half
+from rsdfm_ros.wire.packet import assemble, encode_frame
 
 SMOOTHING = ((1.0, 2.0, 1.0), (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
 """Where2comm smooths its confidence, so that what surrounds a centre travels too."""
@@ -57,53 +55,53 @@ class _Budgeted(FeatureMethod):
     def send(self, step: Step, sender: int) -> Sent | None:
         config = BudgetConfig(
             self.budget_bytes,
-            first_bytes_per_cell=0.75 * self.perception.config.channels,
-            first_fixed_bytes=0.0,
+            first_bytes_per_cell=0.6 * self.perception.config.channels,
+            low_bytes_per_tile=0.0,
         )
         budget = self._budgets.setdefault(sender, BudgetController(config))
         bev = step.bev(sender)
         frame = self.frame(best_cells(bev, self.score(step, sender), budget.cells()))
-        every = encode_frame(frame, fingerprint=self.perception.fingerprint)
-        packets = [p for p in every if band_of(p) is Band.HIGH]
+        packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
         sent = send_features(self.perception, step, sender, packets)
-        budget.sent(0, sent.message_bytes, len(frame.high_cell))
+        budget.sent(sent.message_bytes, len(frame.high_cell), len(frame.tiles))
         return sent
 
     def frame(self, bev: AgentBev) -> FeatureFrame:
-        """The visible cells of a map as high band, with an empty low band."""
+        """The visible cells of a map as high band. Neither the low band nor visibility travels: what was sent is what
+        a receiver takes as seen."""
         visible = to_tiles(bev.visible[None])[:, 0]
         touched = visible.flatten(1).any(dim=1)
         seen = visible[touched]
         values = to_tiles(bev.features)[touched].permute(0, 2, 3, 1)[seen]  # (n, C)
-        step = bev.features.abs().amax(dim=(1, 2)).clamp_min(1e-6) / 127.0
+        steps = half(bev.features.abs().amax(dim=(1, 2)).float().cpu().numpy() / 127.0)
         tile, cell = np.nonzero(seen.flatten(1).cpu().numpy())
         m = int(touched.sum())
         return FeatureFrame(
             tiles=self.perception.window.tiles()[touched.cpu().numpy()],
             low=np.zeros((m, 1, 2, 2), np.int8),
             low_scale=np.ones(1, np.float32),
-            visible=seen.cpu().numpy(),
+            visible=np.zeros(seen.shape, bool),
             high_tile=tile.astype(np.int32),
             high_cell=cell.astype(np.uint8),
-            high=as_int8(values / step),
-            high_scale=step.float().cpu().numpy(),
+            high=as_int8(values / torch.from_numpy(steps).to(values.device)),
+            high_scale=steps,
         )
 
     def decode(self, item: Received) -> AgentBev | None:
-        parts = decode_parts(item, self.perception.fingerprint)
-        dense = [_as_dense(part) for part in parts if isinstance(part, HighPart)]
-        if not dense:
+        frame = assemble(decode_parts(item, self.perception.fingerprint))
+        if len(frame.tiles) == 0:
             return None
-        frame = assemble_dense(dense)
-        return self.perception.from_dense_frame(frame, item.sent.T_map_camera, item.sent.covariance)
+        return self.perception.from_dense_frame(
+            _as_dense(frame), item.sent.T_map_camera, item.sent.covariance
+        )
 
 
-def _as_dense(part: HighPart) -> DensePart:
-    """The sent cells as what a dense part says of visible ones."""
-    visible = np.zeros((len(part.tiles), CELLS_PER_TILE), bool)
-    visible[np.repeat(np.arange(len(part.tiles)), part.counts), part.cell] = True
-    values = (part.high * part.scale).astype(np.float16)
-    return DensePart(part.fingerprint, part.tiles, visible.reshape(-1, TILE_CELLS, TILE_CELLS), values)
+def _as_dense(frame: FeatureFrame) -> DenseFrame:
+    """The sent cells as what a dense frame says of visible ones."""
+    visible = np.zeros((len(frame.tiles), CELLS_PER_TILE), bool)
+    visible[frame.high_tile, frame.high_cell] = True
+    values = (frame.high * frame.high_scale).astype(np.float16)
+    return DenseFrame(frame.tiles, visible.reshape(-1, TILE_CELLS, TILE_CELLS), values)
 
 
 class Where2comm(_Budgeted):

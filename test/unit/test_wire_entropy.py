@@ -1,0 +1,190 @@
+"""The entropy coder: lossless, near the entropy, the same tables on every machine, and safe with any words."""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from rsdfm_ros.wire.entropy import (
+    LOWEST,
+    PRECISION,
+    STEPS,
+    TOTAL,
+    Tables,
+    decode,
+    encode,
+    frequencies,
+    lanes_of,
+    tables_bytes,
+)
+from rsdfm_ros.wire.errors import CorruptBody
+
+BANDS = st.lists(
+    hnp.arrays(
+        np.int16,
+        st.tuples(st.integers(0, 5), st.integers(0, 60)),
+        elements=st.integers(-128, 255),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def latents(seed: int, channels: int, symbols: int, width: float = 1.3) -> np.ndarray:
+    """Integers like coarse latents, each channel with a mean of its own."""
+    rng = np.random.default_rng(seed)
+    return np.rint(rng.normal(rng.normal(0, 1, (channels, 1)), width, (channels, symbols))).astype(np.int16)
+
+
+def entropy_bytes(band: np.ndarray) -> float:
+    """Order-0 entropy of the channels of a band."""
+    total = 0.0
+    for channel in band:
+        _, counts = np.unique(channel, return_counts=True)
+        total -= (counts * np.log2(counts / counts.sum())).sum() / 8
+    return total
+
+
+@settings(deadline=None)
+@given(BANDS)
+def test_any_bands_come_back(bands: list[np.ndarray]) -> None:
+    tables, words = encode(bands)
+    shapes = [band.shape for band in bands]
+    assert len(tables) == tables_bytes(shapes) and len(words) % 2 == 0
+    for band, back in zip(bands, decode(tables, words, shapes), strict=True):
+        assert back.dtype == np.int16 and np.array_equal(back, band)
+
+
+@pytest.mark.parametrize("symbols", [1, 50, 300, 1500])
+@pytest.mark.parametrize("width", [0.02, 0.4, 1.3, 4.0, 30.0])
+def test_latents_take_hardly_more_than_their_entropy(symbols: int, width: float) -> None:
+    band = latents(1, 16, symbols, width).clip(-127, 127)
+    tables, words = encode([band])
+    assert len(tables) == 4 + 3 * 16
+    if symbols > max(200, 40 * width):  # of few symbols the entropy itself is estimated too low
+        assert len(words) < 1.06 * entropy_bytes(band) + 4 * lanes_of(band.size) + 4
+
+
+def test_many_zeros_beside_a_broad_distribution_are_learned() -> None:
+    rng = np.random.default_rng(3)
+    band = np.abs(latents(2, 8, 2000, 30.0)) * (rng.random((8, 2000)) < 0.4)
+    _, words = encode([band.clip(0, 127).astype(np.int16)])
+    assert len(words) < 1.1 * entropy_bytes(band)
+
+
+@given(
+    lo=st.integers(-128, 127),
+    size=st.integers(1, 255),
+    triple=st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255)),
+)
+def test_every_table_gives_every_value_a_share(lo: int, size: int, triple: tuple[int, int, int]) -> None:
+    parameters = (np.array([v], np.uint8) for v in triple)
+    (table,) = frequencies(lo, min(lo + size - 1, 255), *parameters)
+    assert table.sum() == TOTAL and table.min() >= 1
+
+
+def reference_table(lo: int, hi: int, width: int, mean: int, zeros: int) -> list[int]:
+    """A table as docs/wire_format.md describes it, value by value in exact fractions."""
+    size = hi - lo + 1
+    gain = (2 + min(width, 63) % 2) * 2 ** (min(width, 63) // 2)
+    weights = []
+    for k in range(size):
+        distance = 4 * k - mean * (1 if size <= 64 else 4)
+        exponent = Fraction(distance**2 * gain, 8) // 1
+        whole, part = divmod(exponent, 65536)
+        weights.append(max(1, ((2**17 - part) * 2**13) // 2 ** min(whole, 31)))
+    room = 2**14 - size
+    extra = room * zeros // 256
+    table = [1 + w * (room - extra) // sum(weights) for w in weights]
+    table[table.index(max(table))] += 2**14 - extra - sum(table)
+    table[min(max(-lo, 0), size - 1)] += extra
+    return table
+
+
+def test_tables_are_those_of_the_documentation_and_never_change() -> None:
+    digest = hashlib.sha256()
+    for lo, hi in ((-4, 4), (-15, 15), (-127, 127), (0, 255), (3, 3), (-128, -100)):
+        w, m, z = (a.ravel() for a in np.mgrid[0:64:3, 0:256:17, 0:256:51].astype(np.uint8))
+        tables = frequencies(lo, hi, w, m, z)
+        digest.update(tables.astype("<u2").tobytes())
+        for k in range(0, len(tables), 397):
+            assert tables[k].tolist() == reference_table(lo, hi, int(w[k]), int(m[k]), int(z[k]))
+    assert digest.hexdigest() == "aab7d00b2786bded83b48bdc95ea3c41acf02b735f13545523886e3999fd6e2a"
+
+
+def scalar_decode(tables: Tables, words: list[int], channels: int, symbols: int) -> list[int]:
+    """The decoder as the documentation tells it, symbol by symbol."""
+    rows, count = tables.frequencies(), channels * symbols
+    lanes = -(-count // STEPS)
+    states = [words[2 * k] << 16 | words[2 * k + 1] for k in range(lanes)]
+    at, values = 2 * lanes, []
+    for k in range(count):
+        table, x = rows[k // symbols].tolist(), states[k % lanes]
+        slot, start, value = x % 2**14, 0, 0
+        while slot >= start + table[value]:
+            start += table[value]
+            value += 1
+        x = table[value] * (x >> 14) + slot - start
+        if x < 2**16:
+            x, at = x << 16 | words[at], at + 1
+        states[k % lanes] = x
+        values.append(tables.lo + value)
+    assert at == len(words) and set(states) == {2**16}
+    return values
+
+
+def test_a_plain_decoder_reads_the_same() -> None:
+    band = latents(5, 3, 700)
+    tables, words = encode([band])
+    read = scalar_decode(Tables.from_bytes(tables), np.frombuffer(words, "<u2").tolist(), 3, 700)
+    assert read == band.ravel().tolist()
+
+
+def test_steps_are_bounded_and_lanes_are_few() -> None:
+    for symbols in (1, STEPS, STEPS + 1, 100_000):
+        assert (lanes_of(symbols) - 1) * STEPS < symbols <= lanes_of(symbols) * STEPS
+    assert lanes_of(0) == 0 and encode([np.empty((3, 0), np.int16)]) == (b"", b"")
+    assert 1 << PRECISION <= LOWEST
+
+
+BAND = latents(7, 4, 400)
+TABLES, WORDS = encode([BAND])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        WORDS[:-2],
+        WORDS[: 4 * lanes_of(BAND.size) - 2],
+        WORDS + b"\0\0",
+        b"\0\0" + WORDS[2:],
+        WORDS[:40] + b"\xff\xff" + WORDS[42:],
+    ],
+    ids=["none", "one missing", "half the states", "one too many", "low state", "changed"],
+)
+def test_words_that_no_encoder_makes_are_refused(words: bytes) -> None:
+    with pytest.raises(CorruptBody):
+        decode(TABLES, words, [BAND.shape])
+
+
+@pytest.mark.parametrize("limits", [(1, 0), (-129, 0), (0, 256), (-32768, 32767)])
+def test_impossible_ranges_are_refused(limits: tuple[int, int]) -> None:
+    with pytest.raises(CorruptBody, match="values in"):
+        decode(np.array(limits, "<i2").tobytes() + TABLES[4:], WORDS, [BAND.shape])
+
+
+@given(st.binary(max_size=400), st.binary(min_size=8, max_size=8))
+def test_noise_is_refused_or_read(noise: bytes, parameters: bytes) -> None:
+    head = np.array([-15, 15], "<i2").tobytes() + parameters + bytes(4)
+    try:
+        (values,) = decode(head, noise[: len(noise) // 2 * 2], [(4, 20)])
+    except CorruptBody:
+        return
+    assert values.min() >= -15 and values.max() <= 15
