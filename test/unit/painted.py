@@ -20,9 +20,7 @@ from rsdfm_ros.model.perception import Perception
 AREAS = {"long": square_window(16.0, 0.5), "short": square_window(8.0, 0.5)}
 UAVS = 3
 NONE = Disturbance()
-BOXES = ("late", "rsdfm-boxes")
-"""What sends boxes alone, at the budget of these tests."""
-FEATURES = tuple(name for name in METHODS if name not in ("single", *BOXES))
+FEATURES = tuple(name for name in METHODS if name not in ("single", "late"))
 
 
 def objects_at(k: int) -> Objects:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods.alone import Late, Single
 from rsdfm_ros.evaluation.methods.base import Method
-from rsdfm_ros.evaluation.methods.boxes import RsdfmBoxes
 from rsdfm_ros.evaluation.methods.codec import HighOnly, LowOnly, Rsdfm, RsdfmOnDemand, RsdfmPlain
 from rsdfm_ros.evaluation.methods.dense import Dense, DenseMax, DenseMean
 from rsdfm_ros.evaluation.methods.selected import Dhd, Dhd25, Where2comm
@@ -43,9 +42,6 @@ METHODS: dict[str, Entry] = {
         Rsdfm, "both bands within the byte budget, poses corrected and delays made up for where there are any"
     ),
     "rsdfm-plain": Entry(RsdfmPlain, "as rsdfm, but maps are fused as they come"),
-    "rsdfm-boxes": Entry(
-        RsdfmBoxes, "as rsdfm; boxes always travel along and complete what the features say"
-    ),
     "rsdfm-ondemand": Entry(RsdfmOnDemand, "as rsdfm, cells that receivers are unsure of first"),
 }
 
