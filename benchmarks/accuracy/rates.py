@@ -10,7 +10,7 @@ from benchmarks.accuracy.bench import Bench, Case, Rows
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
 
-BUDGETS = (2_000, 2_500, 5_000, 10_000, 25_000, 50_000)
+BUDGETS = (1_000, 2_000, 2_500, 5_000, 10_000, 25_000, 50_000)
 METHODS = ("rsdfm", "rsdfm-ondemand", "where2comm", "dhd")
 REFERENCES = ("single", "late", "dense")
 """Methods without a budget."""
@@ -19,7 +19,7 @@ OURS = "rsdfm"
 NEAR_DENSE, SMALL = "10000", "2500"
 
 
-PASSES = (("none", "2000", "2500", "5000"), ("10000", "25000", "50000"))
+PASSES = (("none", "1000", "2000", "2500", "5000"), ("10000", "25000", "50000"))
 """What is evaluated together; `none` are the methods without a budget."""
 
 
