@@ -114,7 +114,8 @@ def _table(axis: str, rows_by_value: Mapping[str, Mapping[str, Any]]) -> str:
         for variant in variants
         if key != "height_mae_m" or not variant.endswith("fixed height")
     ]
-    heads = [generalisation.AXES[axis].label, *(f"{head}, {variant}" for variant, head, _, _ in columns)]
+    names = {v: v.removeprefix("ablation_") for v in variants}
+    heads = [generalisation.AXES[axis].label, *(f"{head}, {names[v]}" for v, head, _, _ in columns)]
     lines = [
         [value, *(number(rows[variant][key], digits) for variant, _, key, digits in columns)]
         for value, rows in rows_by_value.items()
