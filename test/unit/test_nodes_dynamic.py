@@ -75,7 +75,7 @@ def test_the_encoder_maps_the_region_and_sends_its_tiles(flight: Flight, model: 
     encode(flight, node, 1, offset_m=far)
     flight.world.until(lambda: packets, "packets come")
     payloads = [bytes(p.payload) for p in packets]
-    keys = np.concatenate([decode_packet(p).tiles for p in payloads if not carries_boxes(p)])
+    keys = np.concatenate([decode_packet(p).frame.tiles for p in payloads if not carries_boxes(p)])
     assert (np.abs(keys * 16.0 * own.cell_size - far) < 16 * own.ni).all() and len(keys) > 3
     (reason,) = flight.world.set(node, region_m=[0.0, 0.0, 9000.0, 10.0])
     assert "the model maps at most" in reason and "make it smaller" in reason
