@@ -25,10 +25,16 @@ from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import ModelStoreError, save_model, warm_start
 from rsdfm_ros.training import command
 from rsdfm_ros.training.augment import WorldMotion, perturb_pose
-from rsdfm_ros.training.codec import CodecObjective, draw_habit
+from rsdfm_ros.training.codec import CodecObjective
 from rsdfm_ros.training.config import TrainingConfig, TrainingConfigError, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, learning_rate, prefetch
-from rsdfm_ros.training.objective import TrunkObjective, collate, height_distribution, lift_target
+from rsdfm_ros.training.objective import (
+    TRUNK_LOSSES,
+    TrunkObjective,
+    collate,
+    height_distribution,
+    lift_target,
+)
 from rsdfm_ros.training.samples import Sample, TrunkSampler, pixel_heights, resize_view
 from rsdfm_ros.training.temporal import TemporalObjective
 
@@ -165,10 +171,10 @@ def test_every_parameter_of_the_trunk_gets_a_gradient(config_path: Path) -> None
     config = TrainingConfig(agents_weights=(0.0, 0.0, 1.0), translate_m=0.0)
     sampler = TrunkSampler(FlatWorld(), model.config, config)  # type: ignore[arg-type]
     heads = ["detection", "segmentation"]
-    objective = TrunkObjective(model, heads, command.TRUNK_LOSSES)
+    objective = TrunkObjective(model, heads, TRUNK_LOSSES)
     total, parts = objective(collate([sampler[0], sampler[1]], model, heads), 100, 0.0)
     total.backward()
-    assert set(parts) >= {"height", "reconstruction", "distillation", "score", *command.TRUNK_LOSSES}
+    assert set(parts) >= {"height", "reconstruction", "distillation", "score", *TRUNK_LOSSES}
     temporal = (
         "heads.trajectory",
         "heads.detection.motion",
@@ -190,7 +196,7 @@ def test_the_trunk_loss_falls(config_path: Path) -> None:
     config = TrainingConfig(translate_m=0.0, pose_noise_share=0.0)
     sampler = TrunkSampler(FlatWorld(), model.config, config)  # type: ignore[arg-type]
     heads = ["detection", "segmentation"]
-    objective = TrunkObjective(model, heads, command.TRUNK_LOSSES)
+    objective = TrunkObjective(model, heads, TRUNK_LOSSES)
     batch = collate([sampler[0], sampler[1]], model, heads)
     optimiser = torch.optim.AdamW(objective.parameters(), 3e-3)
     history = []
@@ -243,16 +249,6 @@ def test_the_codec_stage_brings_the_received_map_closer_and_changes_nothing_else
         history.append(float(parts["distillation"]))
     assert np.mean(history[-3:]) < 0.8 * history[0]
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in before.items())
-
-
-def test_few_cells_travel_without_the_low_band_and_coarsely_more_often_than_many() -> None:
-    rng = np.random.default_rng(0)
-    low, coarse = [], []
-    for cells in (100, 1000, 3000):
-        habits = [draw_habit(rng, cells) for _ in range(400)]
-        low.append(np.mean([with_low for with_low, _ in habits]))
-        coarse.append(np.mean([factors != (1, 1) for _, factors in habits]))
-    assert 0.1 < low[0] < low[1] < low[2] == 1.0 and 0.9 > coarse[0] > coarse[1] > coarse[2] > 0.0
 
 
 def arguments(config: Path, out: Path, **changes: object) -> argparse.Namespace:

@@ -17,6 +17,7 @@ from training_data import FlatWorld
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.store import load_model
 from rsdfm_ros.training import command
+from rsdfm_ros.training.codec import draw_habit
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.samples import Sample, TrunkSampler
 
@@ -157,3 +158,13 @@ def test_a_switch_changes_the_head(
 
     one, two = run("head", few), run(name, {**few, **ON_HEADS[name]})
     assert any(not torch.equal(one[k], two[k]) for k in one)
+
+
+def test_few_cells_travel_without_the_low_band_and_coarsely_more_often_than_many() -> None:
+    rng = np.random.default_rng(0)
+    low, coarse = [], []
+    for cells in (100, 1000, 3000):
+        habits = [draw_habit(rng, cells) for _ in range(400)]
+        low.append(np.mean([with_low for with_low, _ in habits]))
+        coarse.append(np.mean([factors != (1, 1) for _, factors in habits]))
+    assert 0.1 < low[0] < low[1] < low[2] == 1.0 and 0.9 > coarse[0] > coarse[1] > coarse[2] > 0.0

@@ -21,25 +21,17 @@ from rsdfm_ros.data.nuscenes import Dataset, SceneInfo, open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.device import autocast_arguments, choose_device
-from rsdfm_ros.model.heads.registry import import_plugins, plug_ins
+from rsdfm_ros.model.heads.registry import import_plugins
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import read_manifest, save_model, warm_start
 from rsdfm_ros.training.codec import CodecObjective, draw_habit
 from rsdfm_ros.training.config import TrainingConfig, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch, run_stage
-from rsdfm_ros.training.objective import Batch, TrunkObjective, collate
+from rsdfm_ros.training.objective import Batch, TrunkObjective, collate, trunk_losses
 from rsdfm_ros.training.samples import TrunkSampler
 from rsdfm_ros.training.temporal import FeatureCache, TemporalObjective, TemporalSampler, temporal_heads
 
 STAGES = ("trunk", "temporal", "codec")
-
-TRUNK_LOSSES = (
-    "detection.heat",
-    "detection.box",
-    "segmentation.mask",
-    "segmentation.iou",
-    "segmentation.offset",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,12 +146,6 @@ def run(args: argparse.Namespace) -> int:
         if world > 1:
             dist.destroy_process_group()
     return 0
-
-
-def trunk_losses(model: RSDFM, heads: Sequence[str]) -> list[str]:
-    """Names of the losses of these heads that are trained with the trunk."""
-    ours = [name for name in TRUNK_LOSSES if name.partition(".")[0] in heads]
-    return ours + [f"{name}.{loss}" for name in plug_ins(heads) for loss in model.head(name).loss_names]
 
 
 def _join(device: torch.device) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from rsdfm_ros.geometry.ground import position_sigma
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE, normalise_images
+from rsdfm_ros.model.heads.registry import plug_ins
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.training.samples import Sample
 
@@ -133,6 +134,21 @@ class UncertaintyWeights(nn.Module):
             s = self.log_variance[name.replace(".", "_")].clamp(-4.0, 4.0)
             total = total + 0.5 * torch.exp(-s) * loss + 0.5 * s
         return total
+
+
+TRUNK_LOSSES = (
+    "detection.heat",
+    "detection.box",
+    "segmentation.mask",
+    "segmentation.iou",
+    "segmentation.offset",
+)
+
+
+def trunk_losses(model: RSDFM, heads: Sequence[str]) -> list[str]:
+    """Names of the losses of these heads that are trained with the trunk."""
+    ours = [name for name in TRUNK_LOSSES if name.partition(".")[0] in heads]
+    return ours + [f"{name}.{loss}" for name in plug_ins(heads) for loss in model.head(name).loss_names]
 
 
 #: Fixed weights of the losses that only help: they must not outweigh the tasks.
