@@ -192,7 +192,9 @@ def test_any_sequence_of_messages_is_survived(events: list[tuple], pose_type: st
             )
             matched = inputs.add_image(camera, message, number * 0.01)
         elif kind == "info":
-            inputs.add_info(camera, info(np.array([[9.0, 0, 7], [0, 9, 5], [0, 0, 1]]), (10, 14), ns=stamp))
+            matched = inputs.add_info(
+                camera, info(np.array([[9.0, 0, 7], [0, 9, 5], [0, 0, 1]]), (10, 14), ns=stamp)
+            )
         elif kind == "due":
             matched = inputs.due(number * 0.1)
         elif kind == "pose" and pose_type != "tf":

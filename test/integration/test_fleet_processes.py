@@ -58,7 +58,7 @@ def test_a_mission_is_flown_judged_and_recorded(tmp_path: Path, domain: int, mod
     with AnyReader([tmp_path / "bag"], default_typestore=typestore()) as bag:
         counts = {c.topic: c.msgcount for c in bag.connections}
         assert counts["/uav1/camera/image_raw"] == 3 and counts["/ground_truth"] == 7
-        assert counts["/uav2/bev/features"] >= 6
+        assert counts["/uav2/bev/features"] >= 3
 
 
 def test_a_crashed_process_is_reported_with_its_last_lines(tmp_path: Path, domain: int, model: Path) -> None:

@@ -70,13 +70,23 @@ def test_pictures_that_wait_in_vain_make_place_and_are_counted() -> None:
     assert stamps(b.pose(950)) == [900] and b.refused["no_pose"] == 9
 
 
-def test_a_picture_before_any_camera_info_is_refused_and_the_next_one_taken() -> None:
+def test_a_picture_waits_for_the_first_camera_info() -> None:
     b = Bench()
     b.pose(0)
-    assert b.image(0) == [] and b.refused == {"no_camera_info": 1}
-    b.infos()
+    assert b.image(0) == [] and not b.refused
+    assert stamps(b.inputs.add_info(0, info(K, SIZE))) == [0]
+    assert b.inputs.add_info(0, info(K, SIZE)) == [], "only once"
     b.pose(10)
-    assert stamps(b.image(10)) == [10]
+    assert stamps(b.image(10)) == [10] and not b.refused
+
+
+def test_pictures_without_any_camera_info_make_place_and_are_counted() -> None:
+    b = Bench()
+    for k in range(10):
+        b.pose(100 * k)
+        assert b.image(100 * k) == []
+    assert b.refused == {"no_camera_info": 10 - MAX_WAITING}
+    assert stamps(b.inputs.add_info(0, info(K, SIZE))) == [100 * k for k in range(10 - MAX_WAITING, 10)]
 
 
 def test_a_picture_uses_the_camera_info_of_its_own_stamp_else_the_newest() -> None:

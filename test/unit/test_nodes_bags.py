@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,7 @@ class Listener:
 
     def greet(self) -> None:
         """Every UAV says that it hears all others, and what it has answered last."""
+        time.sleep(0.005)  # or nobody else would run
         for agent, publisher in self._status.items():
             message = AgentStatus(agent=agent, peers=[a for a in self.agents if a != agent])
             message.header.stamp = time_of(self.answered_ns)

@@ -86,7 +86,7 @@ class CameraInputs:
             node.expect("pose", "pose")
         for number, camera in enumerate(self.config.cameras):
             info, image = f"{camera}/camera_info", f"{camera}/{name}"
-            node.create_subscription(CameraInfo, info, partial(self._matching.add_info, number), few)
+            node.create_subscription(CameraInfo, info, partial(self._on_info, number), few)
             node.expect(info, "camera_info")
             node.create_subscription(kind, image, partial(self._on_image, number), few)
             node.expect(image, "picture")
@@ -101,6 +101,9 @@ class CameraInputs:
     def views(self, matched: Matched) -> tuple[CameraView, ...]:
         """Decoded and rectified views; called in the worker thread."""
         return self._matching.views(matched)
+
+    def _on_info(self, camera: int, message: Any) -> None:
+        self._give(self._matching.add_info(camera, message))
 
     def _on_image(self, camera: int, message: Any) -> None:
         self._node.health.count("images")

@@ -239,7 +239,7 @@ class _Cameras:
     def info(self, number: int, message: Any) -> None:
         self._infos[number] = message
         if self._inputs is not None:
-            self._inputs.add_info(number, message)
+            self._show(self._inputs, self._inputs.add_info(number, message))
 
     def pose(self, message: Any) -> None:
         # A map without a frame takes whatever frame the first pose names.

@@ -202,7 +202,7 @@ class Sensors:
 
         def on_info(m: Any, r: BagMessage) -> None:
             if uav in self._inputs:
-                self._inputs[uav].add_info(camera, m)
+                self._take(uav, self._inputs[uav].add_info(camera, m), r.log_ns)
             else:
                 self._early.setdefault(uav, {})[camera] = m
 

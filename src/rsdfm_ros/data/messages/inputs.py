@@ -1,7 +1,7 @@
 """The inputs of one UAV: messages in any order in, matched and decoded camera views out. Free of ROS.
 
     inputs = Inputs(InputConfig(...), reject)
-    inputs.add_info(0, camera_info); inputs.add_pose(pose)
+    inputs.add_info(0, camera_info), inputs.add_pose(pose)     # give what waited for them, as the next line
     for matched in inputs.add_image(0, image, arrived_s):      # cheap: in the thread that receives
         views = inputs.views(matched)                          # decodes and rectifies: in the thread that computes
 
@@ -27,7 +27,7 @@ from rsdfm_ros.data.messages.rectify import Rectifier
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns, stamp_ns
 from rsdfm_ros.geometry.rotations import transform
 
-#: Groups of pictures that wait for a pose; an older one makes place.
+#: Groups of pictures that wait for a pose or for a first camera_info; an older one makes place.
 MAX_WAITING = 6
 _INFOS = 8
 _MAX_SENTENCE = 600
@@ -55,7 +55,8 @@ class Matched:
 class Inputs:
     """Matches pictures, camera_info and poses of one UAV; see the head of this module.
 
-    A picture waits until there is a pose at or after its stamp, so that poses are interpolated and never extrapolated.
+    A picture waits until there is a pose at or after its stamp, so that poses are interpolated and never extrapolated,
+    and for the first camera_info, which may come later than a picture that was sent after it.
     """
 
     def __init__(self, config: InputConfig, reject: Callable[[str, str], None]) -> None:
@@ -80,17 +81,18 @@ class Inputs:
         self._poses.clear()
         self._forget_pictures()
 
-    def add_info(self, camera: int, message: Any) -> None:
+    def add_info(self, camera: int, message: Any) -> list[Matched]:
         """Take a CameraInfo; a picture uses the one of its own stamp, else the newest."""
         if len(message.d) > MAX_COEFFICIENTS:
             self._reject("camera_model", f"camera_info with {len(message.d)} distortion coefficients")
-            return
+            return []
         infos = self._infos[camera]
         stamp = stamp_ns(message.header.stamp)
         infos.pop(stamp, None)
         infos[stamp] = message
         while len(infos) > _INFOS:
             del infos[next(iter(infos))]
+        return self._match()
 
     def add_image(self, camera: int, message: Any, arrived_s: float) -> list[Matched]:
         """Take an Image or CompressedImage. arrived_s: now, of the steady clock (of the recording, for a bag)."""
@@ -162,8 +164,11 @@ class Inputs:
         matched = self._match()
         while len(self._waiting) > MAX_WAITING:
             group = self._waiting.pop(0)
-            frame = self._frame(group.pictures[0])
-            self._reject("no_pose", f"picture of {group.stamp_ns} ns: {self._poses.missing(frame)}")
+            if self._known(group):
+                missing = self._poses.missing(self._frame(group.pictures[0]))
+                self._reject("no_pose", f"picture of {group.stamp_ns} ns: {missing}")
+            else:
+                self._reject("no_camera_info", f"picture of {group.stamp_ns} ns: no camera_info has come yet")
         return matched
 
     def _match(self) -> list[Matched]:
@@ -176,9 +181,15 @@ class Inputs:
         self._waiting = waiting
         return matched
 
+    def _known(self, group: Group) -> bool:
+        """Whether there is a camera_info for a picture of the group; the others are left out then."""
+        return any(self._infos[p.camera] for p in group.pictures)
+
     def _ready(self, group: Group) -> bool:
         try:
-            return all(self._poses.ready(self._frame(p), p.stamp_ns) for p in group.pictures)
+            return self._known(group) and all(
+                self._poses.ready(self._frame(p), p.stamp_ns) for p in group.pictures
+            )
         except MessageError as error:  # a loop in TF
             self._reject(error.reason, str(error))
             return False
