@@ -42,6 +42,10 @@ UNDER_WAY_S = 2.0
 """When whoever told the truth has gone, answers to it may be under way for that long."""
 
 
+_SENSED = ("camera/image_raw", "camera/camera_info", "pose")
+"""What is recorded of a UAV's own view; topics that were never heard are not waited for."""
+
+
 class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
     """`finished` tells when a mission of known length is over and everything is written."""
 
@@ -69,6 +73,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._queue = queue.SimpleQueue()
         self._waiting: list[int] = []
         self._history: list[dict[str, Any]] = []
+        self._recorded_ns: dict[str, int] = {}  # newest stamp in the bag, by topic
+        self._last: tuple[int, tuple[str, ...]] = (0, ())  # the newest instant that was answered, and by whom
         self._last_truth_s: float | None = None
         self._silent_since_s: float | None = None
         self._heard_truth = False
@@ -148,9 +154,16 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             self._queue.put(("", "", None, b"ended"))
         if self._last_truth_s is not None and not self.finished.is_set():
             late = monotonic() - self._last_truth_s > self.settings.end_timeout_s
-            if late or not self._waiting:
+            if late or not (self._waiting or self._unrecorded()):
                 self._queue.put(("", "", None, b"finish"))
                 self._last_truth_s = None
+
+    def _unrecorded(self) -> bool:
+        """Whether something is not in the bag yet of what the UAVs saw at the last instant that they answered: answers
+        may come before the pictures that they are about."""
+        ns, agents = self._last
+        topics = [self.resolve_topic_name(f"{agent}/{name}") for agent in agents for name in _SENSED]
+        return self._bag is not None and any(self._recorded_ns.get(topic, ns) < ns for topic in topics)
 
     def _connected(self) -> bool:
         s = self.settings
@@ -178,6 +191,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                     self._bag is not None and stamp_ns > 0
                 ):  # before its first picture a UAV has no mission time
                     self._bag.write(topic, type_name, stamp_ns, raw)
+                    self._recorded_ns[topic] = max(stamp_ns, self._recorded_ns.get(topic, 0))
                 handle(raw)
             except RsdfmError as error:
                 self.reject(getattr(error, "reason", "message"), f"{topic}: {error}")
@@ -265,6 +279,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         instant = self.mission.at(stamp_ns)
         line = frame_line(self.mission, self.settings.agents, instant)
         self._history.append(line)
+        self._last = max(self._last, (stamp_ns, tuple(instant.status)))
         if self._folder is not None:
             self._folder.status(line)
         self._fleet.publish(fleet_message(line, stamp_ns, self.settings.frame_id))

@@ -6,8 +6,10 @@ What drives the mission clock (simulator, replayed bag) uses this, so that resul
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+from rclpy.duration import Duration
 
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.msg import AgentStatus, TrajectoryArray
@@ -121,6 +123,18 @@ class Lockstep:
 
     def _behind(self, stamp_ns: int, wanted: set[str]) -> set[str]:
         return {agent for agent in wanted if self._answered_ns[agent] < stamp_ns}
+
+
+ACKNOWLEDGED_S = 5.0
+"""Longest wait at the end for listeners to acknowledge everything."""
+
+
+def acknowledged(publishers: Iterable[Any]) -> None:
+    """Wait until reliable listeners have got all that was published, ACKNOWLEDGED_S in sum at most: what a publisher
+    has not delivered when it ends is lost."""
+    deadline_s = monotonic() + ACKNOWLEDGED_S
+    for publisher in publishers:
+        publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline_s - monotonic())))
 
 
 def wait_for_end(thread: threading.Thread, node: RsdfmNode[Any]) -> None:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from rclpy.duration import Duration
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
@@ -29,13 +28,11 @@ from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.bag_settings import ReplaySettings
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 from rsdfm_ros.nodes.convert import time_of
-from rsdfm_ros.nodes.lockstep import Lockstep, wait_for_end
+from rsdfm_ros.nodes.lockstep import Lockstep, acknowledged, wait_for_end
 from rsdfm_ros.nodes.message_types import message_class
 from rsdfm_ros.nodes.runner import run_to_end
 
 CLOCK_PERIOD_S = 0.05
-ACKNOWLEDGED_S = 5.0
-"""Longest wait at the end for listeners to acknowledge the truth."""
 
 
 class ReplayNode(RsdfmNode[ReplaySettings]):
@@ -132,9 +129,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
             instants = self._turn(plan, lockstep)
             if lockstep.stopped.is_set():
                 return
-        for topic, output in plan.outputs.items():
-            if output.role == GROUND_TRUTH:
-                self._outputs[topic].wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
+        acknowledged(self._outputs.values())
         assert self._bag is not None
         for sentence in self._bag.damage:
             self.get_logger().warning(sentence)

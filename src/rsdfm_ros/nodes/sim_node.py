@@ -11,7 +11,6 @@ import threading
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -21,7 +20,7 @@ from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes import convert, qos
 from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 from rsdfm_ros.nodes.convert_tasks import truth_to_message
-from rsdfm_ros.nodes.lockstep import Lockstep, wait_for_end
+from rsdfm_ros.nodes.lockstep import Lockstep, acknowledged, wait_for_end
 from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.settings import SimSettings
 
@@ -30,8 +29,6 @@ START_NS = 10_000_000_000
 """Mission clock of frame 0: a ROS time of zero would mean "no time yet"."""
 FUTURE_FRAMES = 4
 """Frames of truth published beyond the last pictures, so that the last predictions can be judged."""
-ACKNOWLEDGED_S = 5.0
-"""Longest wait at the end for listeners to acknowledge the truth."""
 CLOCK_PERIOD_S = 0.05
 
 
@@ -126,7 +123,7 @@ class SimNode(RsdfmNode[SimSettings]):
                     return
                 later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
                 self._publish(later)
-        self._truth.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_S))
+        acknowledged([self._truth, *(p for outputs in self._cameras.values() for p in outputs.values())])
         self.get_logger().info(f"flew {s.frames} frames, {lockstep.timeouts} without all answers")
 
     def _publish(self, frame: WorldFrame) -> int:
