@@ -84,6 +84,17 @@ def test_a_bag_with_truth_gives_the_figures_of_evaluate(result: dict[str, Any]) 
     json.dumps(result, allow_nan=False)
 
 
+def test_pictures_recorded_before_their_camera_info_are_used(
+    tmp_path: Path, bag: Path, result: dict[str, Any], perception: Perception
+) -> None:
+    with open_bag(bag) as opened, BagWriter(tmp_path / "late") as writer:
+        late = [(m.log_ns + 1_000_000 * m.topic.endswith("camera_info"), m) for m in opened.messages()]
+        for log_ns, m in sorted(late, key=lambda record: record[0]):
+            writer.write(m.topic, m.type_name, log_ns, bytes(m.raw))
+    found = evaluated(tmp_path / "late", perception)
+    assert found["left_out"] == [] and found["results"] == result["results"]
+
+
 def test_recorded_heights_of_the_ground_are_what_the_fleet_stands_on(
     tmp_path: Path, bag: Path, result: dict[str, Any], perception: Perception
 ) -> None:

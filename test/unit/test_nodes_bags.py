@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ pytest.importorskip("rclpy")
 from bag_data import SIZE, START_NS, make_bag
 from bag_data import STEP_NS as FRAME
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message, serialize_message
 from ros_world import RosWorld
@@ -36,9 +36,11 @@ from rsdfm_ros.evaluation.task_messages import (
     published_tracks,
     tracks_from_message,
 )
-from rsdfm_ros.nodes import qos
+from rsdfm_ros.nodes import lockstep, qos
+from rsdfm_ros.nodes.base import monotonic
 from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.convert_tasks import boxes_to_message, tracks_to_message
+from rsdfm_ros.nodes.evaluator_node import EvaluatorNode
 from rsdfm_ros.nodes.message_types import installed_types, message_class
 from rsdfm_ros.nodes.record_node import FLEET_TOPICS, RecordNode, fitting
 from rsdfm_ros.nodes.replay_node import ReplayNode
@@ -69,7 +71,8 @@ class Listener:
     def __init__(self, world: RosWorld, agents: tuple[str, ...] = ("uav1", "uav2")) -> None:
         self.answered_ns = 0
         self.agents, self.stamps, self.clock = agents, Counter[tuple[str, int]](), [-1]
-        node, sensor = world.manager, qos.sensor("reliable", depth=20)
+        node = self.node = world.manager
+        sensor = qos.sensor("reliable", depth=20)
         self._status = {a: node.create_publisher(AgentStatus, f"/{a}/status", qos.outputs()) for a in agents}
         kinds = {
             "camera/image_raw": Image,
@@ -89,9 +92,12 @@ class Listener:
         if name == "camera/image_raw":
             assert (message.height, message.width) == SIZE
 
-    def greet(self) -> None:
-        """Every UAV says that it hears all others, and what it has answered last."""
-        time.sleep(0.005)  # or nobody else would run
+    def start(self) -> Listener:
+        """From now on every UAV says often that it hears all others, and what it has answered last; itself."""
+        self.node.create_timer(0.02, self._greet)
+        return self
+
+    def _greet(self) -> None:
         for agent, publisher in self._status.items():
             message = AgentStatus(agent=agent, peers=[a for a in self.agents if a != agent])
             message.header.stamp = time_of(self.answered_ns)
@@ -103,39 +109,39 @@ def stamps(listener: Listener, name: str) -> list[int]:
 
 
 def test_lockstep_waits_for_every_answer(world: RosWorld, bag: Path) -> None:
-    listener = Listener(world)
+    listener = Listener(world).start()
     node = world.up(made(world, ReplayNode, bag=str(bag), answer_timeout_s=30.0))
     for k in range(FRAMES):
         ns = START_NS + k * FRAME
         world.until(
-            lambda: listener.greet() or listener.stamps["camera/image_raw", ns] == 2,  # noqa: B023
+            lambda: listener.stamps["camera/image_raw", ns] == 2,  # noqa: B023
             f"the pictures of frame {k} are there",
         )
         assert stamps(listener, "camera/image_raw")[-1] == ns and max(listener.clock) <= ns + FRAME
         assert not node.finished.is_set()
         listener.answered_ns = ns
-    world.until(lambda: listener.greet() or node.finished.is_set(), "the bag is over")
+    world.until(lambda: node.finished.is_set(), "the bag is over")
     world.until(lambda: len(stamps(listener, "truth")) == FRAMES + 4, "all the truth is there")
     assert node.failure == "" and listener.stamps["camera/camera_info", START_NS] >= 2
     assert listener.clock[1:] == sorted(listener.clock[1:])
 
 
 def test_a_part_of_a_bag_is_played_at_a_rate(world: RosWorld, bag: Path) -> None:
-    listener = Listener(world)
+    listener = Listener(world).start()
     node = made(
         world, ReplayNode, bag=str(bag), lockstep=False, real_time_factor=5.0, start_s=0.5, duration_s=0.6
     )
     world.up(node)
-    world.until(lambda: listener.greet() or node.finished.is_set(), "the part is over")
+    world.until(lambda: node.finished.is_set(), "the part is over")
     world.until(lambda: listener.stamps["camera/image_raw", START_NS + 2 * FRAME] == 2, "the last pictures")
     assert stamps(listener, "camera/image_raw") == [START_NS + FRAME, START_NS + 2 * FRAME]
 
 
 def test_a_uav_that_never_answers_holds_nothing_up_for_long(world: RosWorld, bag: Path) -> None:
-    listener = Listener(world)
+    Listener(world).start()
     node = made(world, ReplayNode, bag=str(bag), first_answer_timeout_s=0.3, answer_timeout_s=0.3)
     world.up(node)
-    world.until(lambda: listener.greet() or node.finished.is_set(), "the bag is over")
+    world.until(lambda: node.finished.is_set(), "the bag is over")
     assert node.failure == "" and node.health.counts["answer_timeouts"] == 1  # not waited for again
 
 
@@ -191,7 +197,8 @@ def test_what_is_played_is_recorded(world: RosWorld, bag: Path, tmp_path: Path, 
     # The player waits for the UAVs: time enough for the recorder to find its topics.
     compared = ("/uav1/camera/image_raw", "/uav2/pose")
     world.until(lambda: recorder_hears(recorder, *compared, "/uav1/status"), "the recorder listens too")
-    world.until(lambda: listener.greet() or player.finished.is_set(), "the bag is over")
+    listener.start()
+    world.until(lambda: player.finished.is_set(), "the bag is over")
     world.until(lambda: all(written(tmp_path / "out", t) >= FRAMES for t in compared), "all of it is written")
     recorder.stop()
     with open_bag(bag) as source, open_bag(tmp_path / "out") as copy:
@@ -315,3 +322,46 @@ def test_offline_answers_are_rounded_as_messages_round_them() -> None:
     ours = published_tracks(tracks)
     for name in ("ids", "positions", "scores"):
         assert np.array_equal(getattr(sent, name), getattr(ours, name)), name
+
+
+def test_a_bag_ends_only_when_the_last_pose_is_in_it(world: RosWorld, tmp_path: Path) -> None:
+    options = world.options(agents=["uav1"], out=str(tmp_path), record_bag=True, image_reliability="reliable")
+    node = world.add(EvaluatorNode(**options | {"namespace": "/"}))
+    world.up(node)
+    kinds = {"camera/image_raw": Image, "camera/camera_info": CameraInfo, "pose": PoseWithCovarianceStamped}
+    sensor = qos.sensor("reliable", depth=10)
+    out = {n: world.manager.create_publisher(kind, f"/uav1/{n}", sensor) for n, kind in kinds.items()}
+    world.until(lambda: all(p.get_subscription_count() for p in out.values()), "the evaluator listens")
+
+    def say(name: str, ns: int) -> None:
+        message = kinds[name]()
+        message.header.stamp = time_of(ns)
+        out[name].publish(message)
+
+    last = START_NS + FRAME
+    for name, ns in (("pose", START_NS), ("camera/camera_info", last), ("camera/image_raw", last)):
+        say(name, ns)
+    world.until(lambda: len(node._recorded_ns) == 3, "these are recorded")
+    node._last, node._last_truth_s = (last, ("uav1", "uav2")), monotonic()  # answered, and the truth is over
+    node._tick()
+    assert node._last_truth_s is not None and not node.finished.is_set(), "the last pose is awaited"
+    say("pose", last)
+    world.until(node.finished.is_set, "the bag is closed")
+    with open_bag(tmp_path / "bag") as bag:
+        assert [stamp_ns(bag.decode(m).header.stamp) for m in bag.messages() if m.topic == "/uav1/pose"] == [
+            START_NS,
+            last,
+        ]
+
+
+def test_all_publishers_share_the_time_for_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, allowed = [0.0], []
+
+    class Publisher:
+        def wait_for_all_acked(self, limit: Duration) -> None:
+            allowed.append(limit.nanoseconds * 1e-9)
+            now[0] += 3.0
+
+    monkeypatch.setattr(lockstep, "monotonic", lambda: now[0])
+    lockstep.acknowledged([Publisher(), Publisher(), Publisher()])
+    assert allowed == pytest.approx([lockstep.ACKNOWLEDGED_S, lockstep.ACKNOWLEDGED_S - 3.0, 0.0])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 import yaml
 from test_training import SETTINGS, arguments
@@ -17,7 +18,7 @@ from training_data import FlatWorld
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.store import load_model
 from rsdfm_ros.training import command
-from rsdfm_ros.training.codec import draw_habit
+from rsdfm_ros.training.codec import bits, draw_habit
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.samples import Sample, TrunkSampler
 
@@ -168,3 +169,15 @@ def test_few_cells_travel_without_the_low_band_and_coarsely_more_often_than_many
         low.append(np.mean([with_low for with_low, _ in habits]))
         coarse.append(np.mean([factors != (1, 1) for _, factors in habits]))
     assert 0.1 < low[0] < low[1] < low[2] == 1.0 and 0.9 > coarse[0] > coarse[1] > coarse[2] > 0.0
+
+
+def test_the_bits_of_training_follow_the_entropy_of_rounded_laplace_latents() -> None:
+    rng = np.random.default_rng(0)
+    estimates, truths = [], []
+    for scale in (0.3, 0.6, 1.2, 2.5, 5.0):
+        z = np.round(rng.laplace(scale=scale, size=(1, 16, 64, 64)))
+        _, counts = np.unique(z, return_counts=True)
+        truths.append(float(scipy.stats.entropy(counts, base=2)))
+        everywhere = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+        estimates.append(float(bits(torch.from_numpy(z), everywhere)))
+    np.testing.assert_allclose(estimates, truths, atol=0.3)

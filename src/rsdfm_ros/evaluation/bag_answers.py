@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.evaluation.mission import Answer
+from rsdfm_ros.model.tracking import ID_MEMORY_S
 
 COLLABORATIVE, SINGLE = "collaborative", "single"
 
@@ -22,7 +23,7 @@ class EngineOptions:
     max_packet_bytes: int = 16_384
     max_age_s: float = 1.0
     max_gap_s: float = 1.6
-    id_memory_s: float = 3.5
+    id_memory_s: float = ID_MEMORY_S
     ground_height_m: float = 0.0
     recorded_features: bool = False
     send_boxes: str = "auto"

@@ -9,6 +9,7 @@ from rsdfm_ros.geometry.alignment import Correction
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.agreement import View, agreed, believable, to_present
+from rsdfm_ros.model.exchange import DEFAULT_THRESHOLDS
 from rsdfm_ros.wire.boxes import SideBoxes
 
 MISPLACED, CONTRADICTS = "misplaced", "contradicts"
@@ -23,7 +24,7 @@ class Care:
     move: bool = True
     correct: bool = True
     doubt: bool = True
-    resemblance: float = 0.18
+    resemblance: float = DEFAULT_THRESHOLDS["resemblance"]
 
     @property
     def needs_boxes(self) -> bool:

@@ -23,6 +23,8 @@ from rsdfm_ros.errors import RsdfmError
 
 MAX_ID = 65_535
 """Ids fit into the 16 bits of a mask; after the last one they start anew, without those that are in use."""
+ID_MEMORY_S = 3.5
+"""How long an object that is not seen keeps its id, unless told otherwise."""
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
@@ -36,7 +38,7 @@ class TrackerConfig:
     reach_m: float = 1.5
     reach_mps: float = 0.3
     reach_share: float = 0.3
-    coast_s: float = 3.5
+    coast_s: float = ID_MEMORY_S
 
 
 class Tracker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.data.messages.ground_heights import MAX_AGE_S
 from rsdfm_ros.nodes.parameters import setting
 
 PLANE, TOPIC, RANGE, DEM = "plane", "topic", "range", "dem"
@@ -32,7 +33,7 @@ class GroundSettings:
     )
     ground_dem: str = setting("", "grid of ground heights in the lattice frame (.npz)")
     ground_max_age_s: float = setting(
-        1.0,
+        MAX_AGE_S,
         "a height of the ground this much older or newer than a picture is not used for it, s",
         low=0.0,
         high=60.0,

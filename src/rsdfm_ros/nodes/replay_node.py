@@ -129,7 +129,8 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
             instants = self._turn(plan, lockstep)
             if lockstep.stopped.is_set():
                 return
-        acknowledged(self._outputs.values())
+        truth_first = sorted(plan.outputs, key=lambda t: plan.outputs[t].role != GROUND_TRUTH)
+        acknowledged(self._outputs[topic] for topic in truth_first)
         assert self._bag is not None
         for sentence in self._bag.damage:
             self.get_logger().warning(sentence)

@@ -1,9 +1,10 @@
-"""The parameters of every node. A default stands here and nowhere else."""
+"""The parameters of every node."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.model.tracking import ID_MEMORY_S
 from rsdfm_ros.nodes.ground_settings import GroundSettings
 from rsdfm_ros.nodes.input_settings import InputSettings
 from rsdfm_ros.nodes.optional import OPTIONAL
@@ -164,7 +165,11 @@ class HeadSettings(PipelineSettings):
         choices=OPTIONAL,
     )
     id_memory_s: float = setting(
-        3.5, "how long an object that is not seen keeps its id, s", low=0.0, high=60.0, dynamic=True
+        ID_MEMORY_S,
+        "how long an object that is not seen keeps its id, s",
+        low=0.0,
+        high=60.0,
+        dynamic=True,
     )
     marker_lifetime_s: float = setting(
         5.0, "viewers remove markers that are older, s; 0: never", low=0.0, high=3600.0, dynamic=True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.training.objective import Batch, peer_places, relative_error, score_loss
+from rsdfm_ros.wire.budget import BudgetConfig
 
 #: How much more a cell at an object counts than one of the background.
 _FOREGROUND_WEIGHT = 10.0
@@ -19,14 +22,21 @@ _WEIGHTS = {"features": 1.0, "distillation": 0.3, "reconstruction": 0.3, "score"
 
 #: Up to so many cells: how often the low band travels and how often latents are coarsened (see wire.budget).
 _HABITS = ((600, 0.2, 0.8), (1500, 0.8, 0.5), (1 << 31, 1.0, 0.1))
-_COARSENESS = (3, 4)
 
 
 def draw_habit(rng: np.random.Generator, cells: int) -> tuple[bool, tuple[int, int]]:
     """How `cells` cells per map travel, as small and large budgets have it: with the low band or without, and the
     coarseness of both bands."""
     low, coarse = next((low, coarse) for most, low, coarse in _HABITS if cells <= most)
-    return bool(rng.random() < low), _COARSENESS if rng.random() < coarse else (1, 1)
+    return bool(rng.random() < low), BudgetConfig.small_coarseness if rng.random() < coarse else (1, 1)
+
+
+def bits(z: Tensor, sent: Tensor) -> Tensor:
+    """About how many bits a latent of z (V, C, H, W) costs where sent (V, 1, H, W): the entropy of a rounded Laplace
+    distribution with the mean magnitude of its map and channel, log2(1 + 2e·E|z|); mean over maps and channels."""
+    mass = sent.to(z.dtype)
+    mean = (z.abs() * mass).sum(dim=(2, 3)) / mass.sum(dim=(2, 3)).clamp_min(1.0)
+    return torch.log2(1.0 + 2.0 * math.e * mean).mean()
 
 
 class CodecObjective(nn.Module):
@@ -65,7 +75,7 @@ class CodecObjective(nn.Module):
         parts = {
             "reconstruction": relative_error(hat, maps[peers], told * weight[owners]),
             "score": score_loss(simulated.score, near[owners], visible[peers]),
-            "rate": simulated.bits,
+            "rate": bits(simulated.high, simulated.sent),
         }
         received, known = maps.clone(), visible.clone()
         received[peers], known[peers] = hat.to(maps.dtype), told

@@ -30,14 +30,12 @@ from rsdfm_ros.data.bags.topic_map import (
     UavTopics,
 )
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.ground_heights import Heights
+from rsdfm_ros.data.messages.ground_heights import MAX_AGE_S, Heights
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
 
 PATIENCE_S = 2.0
-GROUND_MAX_AGE_S = 1.0
-"""As encoder_node's ground_max_age_s."""
 HEIGHTS_KEPT = 4096
 MAX_PENDING = 64
 """Instants that wait at most."""
@@ -264,11 +262,11 @@ class Sensors:
         self._packets = [p for p in self._packets if p[0] > instant.stamp_ns]
         instant.packets = [packet for _, packet in sorted(due, key=lambda p: p[0])]
         for uav in self._heights.keys() & instant.shots.keys():
-            height = self._heights[uav].nearest(instant.stamp_ns, GROUND_MAX_AGE_S)
+            height = self._heights[uav].nearest(instant.stamp_ns, MAX_AGE_S)
             if height is None:
                 del instant.shots[uav]
                 self.reject(
-                    uav, "ground_unknown", f"no height of the ground within {GROUND_MAX_AGE_S} s of a picture"
+                    uav, "ground_unknown", f"no height of the ground within {MAX_AGE_S} s of a picture"
                 )
             else:
                 instant.heights[uav] = height

@@ -122,9 +122,9 @@ class UavTopics:
 class TopicMap:
     """A whole map. uavs: names, or empty for all that the bag has pictures of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
-    "" for any · ground_height_m: of the ground plane, where no
-    topic tells it · inputs: further parameters of encoder_node about pictures and
-    poses (InputConfig), e.g. pose_tolerance_s, pictures_rectified, pose_origin."""
+    "" for any · ground_height_m: of the ground plane, where no topic tells it · inputs: further
+    parameters of encoder_node about pictures and poses (InputConfig), e.g. pose_tolerance_s, pictures_rectified,
+    pose_origin."""
 
     uav: UavTopics
     name: str = "map"

@@ -10,6 +10,8 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.stamps import NS, checked_stamp_ns
 
 MAX_HEIGHT_M = 1e4
+MAX_AGE_S = 1.0
+"""Values this much older or newer than a picture are not used for it, unless told otherwise."""
 
 
 class Heights:
