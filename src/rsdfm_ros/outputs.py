@@ -1,0 +1,219 @@
+"""Where commands write: checked before work begins, locked against a second writer, replaced only by something whole.
+
+The rule of every command: a place that cannot be written is refused before anything expensive starts; a folder that
+holds finished results is refused untouched, unless it is to be overwritten, and then the earlier results stay until the
+new ones are complete; files are written beside their final name and then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+from rsdfm_ros.errors import RsdfmError
+
+LOCK = ".lock"
+UNFINISHED = "unfinished"
+"""Folder, inside an output folder with finished results, in which their replacement is written."""
+_REPLACED = ".replaced"
+
+
+class OutputError(RsdfmError):
+    """An output file or folder that cannot be used."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` (same suffix) to write to; renamed to `path` at the end, removed after an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file such that a reader, now or after a crash, sees the old or the new content and nothing between."""
+    with replacing(path) as beside, beside.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_output_file(option: str, path: Path) -> None:
+    """Raise OutputError unless a file can be written at `path`; its folder need not exist yet.
+
+    option: what the user gave the path with, such as `--json`.
+    """
+    _check_ancestor(option, path, path.parent)
+    if path.is_dir():
+        raise OutputError(f"{option} {path} is a folder: expected the name of a file")
+
+
+def check_output_folder(option: str, path: Path) -> None:
+    """Raise OutputError unless `path` is a folder that can be written, or can become one."""
+    _check_ancestor(option, path, path)
+
+
+def _check_ancestor(option: str, path: Path, folder: Path) -> None:
+    try:
+        path.exists()  # raises if a name is too long
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            wrong = (
+                "expected a folder, or a name that is still free"
+                if folder == path
+                else "choose another place"
+            )
+            raise OutputError(f"{option} {path} cannot be used: {folder} is a file; {wrong}")
+        with tempfile.TemporaryFile(
+            dir=folder
+        ):  # permissions alone do not tell of read-only and special disks
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{option} {path} cannot be written: {folder}: {error.strerror}; choose another place"
+        ) from error
+
+
+@contextlib.contextmanager
+def locked_folder(path: Path, option: str = "--out") -> Iterator[Path]:
+    """Make the folder and keep other writers out of it; the lock goes with the process, however it ends.
+
+    Raises: OutputError if the folder cannot be used, or naming the process that writes there.
+    """
+    check_output_folder(option, path)
+    made = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    lock = path / LOCK
+    file = None
+    while file is None:
+        file = lock.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(lock)
+            file.close()
+            raise OutputError(
+                f"{option} {path}: {holder} is writing there; wait for it to end, or choose another folder"
+            ) from None
+        if not _is_the_file(file.fileno(), lock):  # its last holder removed it meanwhile
+            file.close()
+            file = None
+    with file:
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv[:2])}))
+        file.flush()
+        try:
+            yield path
+        finally:
+            lock.unlink(missing_ok=True)
+            if made and path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+
+
+def _is_the_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(lock: Path) -> str:
+    try:
+        content = json.loads(lock.read_text())
+        return f"`{content['command']}` (process {content['pid']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+@contextlib.contextmanager
+def output_folder(
+    path: Path,
+    *,
+    marker: str,
+    owned: Sequence[str],
+    force: bool = False,
+    keep_earlier: bool = False,
+    option: str = "--out",
+) -> Iterator[Path]:
+    """Yield the folder to write new results to, locked; at the end `path` holds them.
+
+    marker: file that only finished results have, such as result.json · owned: patterns of the names that results
+    consist of; whatever else lies in the folder is never touched · force: replace finished results; they stay until the
+    new ones are complete, which are written to <path>/unfinished/ until then and stay there after an error ·
+    keep_earlier: rename a folder with finished results to <path>-<their date> instead of refusing it, for folders that
+    the user did not name. Leftovers of a run that did not finish are removed.
+    Raises: OutputError before anything was touched.
+    """
+    check_output_folder(option, path)
+    if keep_earlier and not force and (path / marker).is_file():
+        with locked_folder(path, option):
+            earlier = _free_name(path, (path / marker).stat().st_mtime)
+            path.rename(earlier)
+            (earlier / LOCK).unlink(missing_ok=True)
+        print(f"the earlier results of {path} are kept in {earlier}", file=sys.stderr, flush=True)
+    with locked_folder(path, option):
+        finished = (path / marker).is_file()
+        strangers = sorted(p.name for p in path.iterdir() if not _is_ours(p.name, owned))
+        if strangers and not finished:
+            raise OutputError(
+                f"{option} {path} holds {', '.join(strangers[:3])} and no results of this command; "
+                "choose another folder"
+            )
+        if finished and not force:
+            raise OutputError(
+                f"{option} {path} holds finished results; --force replaces them, another {option} keeps both"
+            )
+        _remove(path / UNFINISHED)
+        _remove(path / _REPLACED)
+        if not finished:
+            for leftover in _owned_entries(path, owned):
+                _remove(leftover)
+            yield path
+            return
+        work = (
+            path / UNFINISHED / path.resolve().name
+        )  # the same name: bags name their files after their folder
+        work.mkdir(parents=True)
+        yield work
+        (path / _REPLACED).mkdir()
+        for old in _owned_entries(path, owned):
+            old.rename(path / _REPLACED / old.name)
+        for new in list(work.iterdir()):
+            new.rename(path / new.name)
+        _remove(path / UNFINISHED)
+        _remove(path / _REPLACED)
+
+
+def _is_ours(name: str, owned: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in (*owned, LOCK, UNFINISHED, _REPLACED))
+
+
+def _owned_entries(path: Path, owned: Sequence[str]) -> list[Path]:
+    return [p for p in path.iterdir() if any(fnmatch(p.name, pattern) for pattern in owned)]
+
+
+def _free_name(path: Path, time_s: float) -> Path:
+    stem = f"{path.name}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(time_s))}"
+    names = [stem, *(f"{stem}-{n}" for n in range(2, 1000))]
+    return next(p for p in map(path.with_name, names) if not p.exists())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
