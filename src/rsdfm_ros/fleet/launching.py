@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +26,7 @@ from launch_ros.actions import Node
 
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
+from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import REFUSED
 from rsdfm_ros.fleet.options import (
     LISTS,
@@ -74,7 +77,8 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
 def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
     """What starts the fleet of these launch arguments; the end of the mission ends the launch.
 
-    fixed: options that the launch file decides, such as world="gazebo". Raises: FleetDescriptionError.
+    fixed: options that the launch file decides, such as world="gazebo". Raises: FleetDescriptionError,
+    DomainError.
     """
     return _started(context, *fleet_of(context, **fixed))
 
@@ -82,7 +86,7 @@ def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
 def replay_actions(context: LaunchContext) -> list[Action]:
     """What plays a bag to the fleet of these launch arguments (replay.launch.py); the end of the bag ends the launch.
 
-    Raises: FleetDescriptionError, BagError, TopicMapError.
+    Raises: FleetDescriptionError, BagError, TopicMapError, DomainError.
     """
     fleet, options = fleet_of(context)
     replay = ReplayDescription(
@@ -98,7 +102,11 @@ def replay_actions(context: LaunchContext) -> list[Action]:
 
 def _started(context: LaunchContext, fleet: FleetDescription, options: FleetOptions) -> list[Action]:
     out = out_of(context)
-    fleet, more, notes = companions(fleet, options, out or None)
+    held = contextlib.ExitStack()  # until this launch ends: its processes end before
+    claim = held.enter_context(claim_domain(fleet, out or None, free=False))
+    atexit.register(held.close)
+    fleet, more, notes = companions(claim.fleet, options, out or None)
+    notes = [claim.sentence, *notes]
     if out:
         Path(out).mkdir(parents=True, exist_ok=True)
     specs = node_specifications(fleet, Path(out).absolute() if out else None)
