@@ -45,8 +45,8 @@ class DomainHeld(DomainError):
     """Another fleet on this machine holds the domain."""
 
     def __init__(self, domain: int, holder: Holder | None) -> None:
-        self.domain, self.holder = domain, holder
-        super().__init__(f"ROS domain {domain} belongs to another fleet: {holder or 'it does not say which'}")
+        self.holder = holder or "it does not say which"
+        super().__init__(f"ROS domain {domain} belongs to another fleet: {self.holder}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ def this_process(out: str | Path | None, uavs: Sequence[str]) -> Holder:
         user = getpass.getuser()
     except (OSError, KeyError):  # an id without a name, as in containers
         user = f"user {os.getuid()}"
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    name = "rsdfm" if program.name == "cli.py" else program.name
+    command = shlex.join([name, *sys.argv[1:]])
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     folder = "" if out is None else str(Path(out).absolute())
     return Holder(os.getpid(), user, command, folder, tuple(uavs), started)

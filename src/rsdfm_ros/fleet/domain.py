@@ -93,7 +93,9 @@ def _take(
     try:
         stack.enter_context(locked(domain, mine))
     except DomainHeld as held:
-        raise DomainError(f"{held} ({domain} by {asked}): {cure}") from held
+        raise DomainError(
+            f"ROS domain {domain} ({asked}) belongs to another fleet: {held.holder}: {cure}"
+        ) from held
     if found := alive(made):
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise DomainError(

@@ -202,7 +202,7 @@ class _Watch:
             return None
         return RsdfmError(
             f"the mission is void and has no result: {json.loads(note.read_text())['reason']}: end what else runs in "
-            f"ROS domain {self._fleet.network.domain}, or fly in a free one (no --domain, no ROS_DOMAIN_ID)"
+            f"ROS domain {self._fleet.network.domain}, or fly in another"
         )
 
     def _lose(self, spec: NodeSpec, status: int) -> None:

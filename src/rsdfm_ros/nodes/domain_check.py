@@ -14,8 +14,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-LOOK_S, AT_MOST_S, POLL_S = 1.0, 4.0, 0.05
-"""It looks until the graph has not changed for LOOK_S, on a busy machine AT_MOST_S."""
+QUIET_S, NAMED_S, AT_MOST_S, POLL_S = 1.0, 0.3, 4.0, 0.05
+"""It looks until the graph has not changed for QUIET_S, or, once something is found, for NAMED_S: names of nodes come
+after their topics. On a busy machine it looks for AT_MOST_S."""
 OWN_NAME = "rsdfm_domain_check"
 
 
@@ -53,17 +54,15 @@ def main() -> int:
         use_global_arguments=False,
     )
     try:
-        start_s = changed_s = time.monotonic()
-        seen: list[Any] = []
-        # Until something is found: with its first publisher the others have not come yet, but one is enough.
-        while not (found := found_in(node, **wanted)):
-            now_s = time.monotonic()
-            graph = [node.get_topic_names_and_types(), node.get_node_names_and_namespaces()]
-            if graph != seen:
-                seen, changed_s = graph, now_s
-            if now_s - changed_s > LOOK_S or now_s - start_s > AT_MOST_S:
-                break
+        start_s = changed_s = now_s = time.monotonic()
+        graph: list[Any] = []
+        found: list[str] = []
+        while now_s - changed_s < (NAMED_S if found else QUIET_S) and now_s - start_s < AT_MOST_S:
             time.sleep(POLL_S)
+            now_s, before = time.monotonic(), graph
+            found = found_in(node, **wanted)
+            graph = [found, node.get_topic_names_and_types(), node.get_node_names_and_namespaces()]
+            changed_s = changed_s if graph == before else now_s
     finally:
         node.destroy_node()
         context.shutdown()
