@@ -181,9 +181,11 @@ def test_a_file_that_is_none_is_refused_and_left_alone(own_folder: Path, tmp_pat
 
 def test_a_folder_that_is_none_is_refused(own_folder: Path) -> None:
     (own_folder / domains.FOLDER).write_text("not a folder")
-    with pytest.raises(DomainError, match=r"cannot lock ROS domains in .*: not a folder: .*TMPDIR"):
-        with locked(7, this_process(None, [])):
-            pass
+    with (
+        pytest.raises(DomainError, match=r"cannot lock ROS domains in .*: not a folder: .*TMPDIR"),
+        locked(7, this_process(None, [])),
+    ):
+        pass
     assert holders() == {}
 
 

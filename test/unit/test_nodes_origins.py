@@ -25,10 +25,12 @@ class Graph:
         ]
 
 
-def origins(*publishers: tuple[int, str, str], uavs_return: bool = False, topic: str = TOPIC) -> Origins:
+def origins(
+    *publishers: tuple[int, str, str], own_answers: bool = True, uavs_return: bool = False, topic: str = TOPIC
+) -> Origins:
     graph = Graph()
     graph.publishers[topic] = list(publishers)
-    made = Origins(graph, uavs_return=uavs_return)
+    made = Origins(graph, own_answers=own_answers, uavs_return=uavs_return)
     made.add(topic, "/uav1" if topic == TOPIC else "")
     return made
 
@@ -53,6 +55,7 @@ def test_a_second_publisher_is_foreign() -> None:
 
 def test_a_node_elsewhere_that_answers_for_a_uav_is_foreign() -> None:
     assert "/stranger" in origins((1, "/", "stranger")).foreign()
+    assert origins((1, "/", "player"), own_answers=False).foreign() == ""
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,7 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
         "foreground_percent": facts.foreground_percent,
         "expect_future": fleet.uav.publish_future,
         "expect_status": fleet.uav.composed,
+        "own_answers": True,
         "uavs_return": fleet.when_lost != END,
         "out": "" if out is None else str(out),
         "record_frames": e.record_frames and out is not None,

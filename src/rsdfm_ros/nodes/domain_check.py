@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from rsdfm_ros.nodes.origins import name_of
+
 QUIET_S, NAMED_S, AT_MOST_S, POLL_S = 1.0, 0.3, 4.0, 0.05
 """It looks until the graph has not changed for QUIET_S, or, once something is found, for NAMED_S: names of nodes come
 after their topics. On a busy machine it looks for AT_MOST_S."""
@@ -25,7 +27,7 @@ def found_in(node: Any, topics: Sequence[str], nodes: Sequence[str], below: Sequ
     names = {n for n, _ in node.get_topic_names_and_types() if n in topics or _lies(n, below)}
     texts = []
     for name in sorted(names):
-        publishers = sorted({_name(i) for i in node.get_publishers_info_by_topic(name)})
+        publishers = sorted({name_of(info) for info in node.get_publishers_info_by_topic(name)})
         texts += [f"{name} from {', '.join(publishers)}"] if publishers else []
     alive = {f"{space.rstrip('/')}/{name}" for name, space in node.get_node_names_and_namespaces()}
     return texts + [f"node {name}" for name in sorted(alive) if name in nodes or _lies(name, below)]
@@ -33,10 +35,6 @@ def found_in(node: Any, topics: Sequence[str], nodes: Sequence[str], below: Sequ
 
 def _lies(name: str, below: Sequence[str]) -> bool:
     return any(name.startswith(f"{space}/") for space in below)
-
-
-def _name(info: Any) -> str:
-    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
 def main() -> int:

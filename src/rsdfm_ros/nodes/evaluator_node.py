@@ -81,7 +81,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._heard_truth = False
         self._truth_input: Any = None
         self._void = ""  # why nothing that was heard counts
-        self._origins = Origins(self, uavs_return=s.uavs_return)
+        self._origins = Origins(self, own_answers=s.own_answers, uavs_return=s.uavs_return)
         for topic in ("/clock", "/ground_truth") if self.get_parameter("use_sim_time").value else ():
             self._origins.add(self.resolve_topic_name(topic))
         self.failure = ""

@@ -1,4 +1,4 @@
-"""Where the messages of a mission come from: each topic has one publisher, and a UAV's answers come from its nodes."""
+"""Where the messages of a mission come from: each topic has one publisher, and a fleet's answers are its UAVs' own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ UNKNOWN = "_UNKNOWN_"
 class Origins:
     """The topics of a mission and who publishes them.
 
-    node: asks the graph · uavs_return: a UAV whose process was lost may come back; DDS keeps the publisher of the lost
-    one in the graph for a while, so that two of them are wrong only if the first is heard again after the second.
+    node: asks the graph · own_answers: a UAV's answers come from its own nodes · uavs_return: a UAV whose process was
+    lost may come back; DDS keeps the publisher of the lost one in the graph for a while, so that two of them are wrong
+    only if the first is heard again after the second.
     """
 
-    def __init__(self, node: Any, *, uavs_return: bool) -> None:
-        self._node, self._uavs_return = node, uavs_return
+    def __init__(self, node: Any, *, own_answers: bool, uavs_return: bool) -> None:
+        self._node, self._own_answers, self._uavs_return = node, own_answers, uavs_return
         self._namespaces: dict[str, str] = {}
         self._heard: dict[str, list[bytes]] = {}
         self._returned: set[str] = set()
@@ -44,17 +45,19 @@ class Origins:
         for topic, namespace in self._namespaces.items():
             infos = self._node.get_publishers_info_by_topic(topic)
             publishers = {bytes(i.endpoint_gid): i for i in infos}.values()
-            names = sorted(f"{i.node_namespace.rstrip('/')}/{i.node_name}" for i in publishers)
+            names = sorted(map(name_of, publishers))
             lost = bool(namespace) and self._uavs_return and topic not in self._returned
             if len(names) > 1 and not lost:
                 return f"{topic} has {len(names)} publishers instead of one: {', '.join(names)}"
-            for info in publishers:
-                if namespace and info.node_namespace != namespace and not _unknown(info):
-                    return (
-                        f"{topic} comes from a node that does not belong to the UAV: "
-                        f"{info.node_namespace.rstrip('/')}/{info.node_name}"
-                    )
+            for info in publishers if namespace and self._own_answers else ():
+                if info.node_namespace != namespace and not _unknown(info):
+                    return f"{topic} comes from a node that does not belong to the UAV: {name_of(info)}"
         return ""
+
+
+def name_of(info: Any) -> str:
+    """The node of a publisher, as a person calls it."""
+    return "a node without a name" if _unknown(info) else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
 def _unknown(info: Any) -> bool:
