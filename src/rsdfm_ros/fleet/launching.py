@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import tempfile
@@ -19,7 +18,7 @@ from launch.actions import (
     LogInfo,
     RegisterEventHandler,
 )
-from launch.event_handlers import OnProcessExit
+from launch.event_handlers import OnProcessExit, OnShutdown
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -102,15 +101,16 @@ def replay_actions(context: LaunchContext) -> list[Action]:
 
 def _started(context: LaunchContext, fleet: FleetDescription, options: FleetOptions) -> list[Action]:
     out = out_of(context)
-    held = contextlib.ExitStack()  # until this launch ends: its processes end before
+    held = contextlib.ExitStack()
     claim = held.enter_context(claim_domain(fleet, out or None, free=False))
-    atexit.register(held.close)
+    # Given back as the processes begin to end: what still lives of them then is seen by whoever comes.
+    give_back = RegisterEventHandler(OnShutdown(on_shutdown=lambda event, context: held.close()))
     fleet, more, notes = companions(claim.fleet, options, out or None)
     notes = [claim.sentence, *notes]
     if out:
         Path(out).mkdir(parents=True, exist_ok=True)
     specs = node_specifications(fleet, Path(out).absolute() if out else None)
-    return [*(LogInfo(msg=note) for note in notes), *process_actions(fleet, [*more, *specs])]
+    return [give_back, *(LogInfo(msg=note) for note in notes), *process_actions(fleet, [*more, *specs])]
 
 
 def fleet_of(context: LaunchContext, **fixed: str) -> tuple[FleetDescription, FleetOptions]:

@@ -57,7 +57,9 @@ class Origins:
 
 def name_of(info: Any) -> str:
     """The node of a publisher, as a person calls it."""
-    return "a node without a name" if _unknown(info) else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+    return (
+        "a node without a name" if _unknown(info) else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+    )
 
 
 def _unknown(info: Any) -> bool:
