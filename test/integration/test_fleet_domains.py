@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import rclpy
 from harness import HERE
 from rclpy.context import Context
@@ -26,16 +28,15 @@ PATIENT = ("world.first_answer_timeout_s=100.0", "world.answer_timeout_s=60.0", 
 
 
 def fleet(out: Path, *options: str, model: Path | str, frames: int = 3) -> subprocess.Popen[str]:
-    """`rsdfm fleet` of two UAVs, without a domain in its environment."""
-    command = [sys.executable, "-m", "rsdfm_ros.cli", "fleet", str(DEMO), "--out", str(out), "--uavs", "2"]
-    command += [
-        "--frames",
-        str(frames),
-        "--model",
-        str(model),
-        *(f"--set={text}" for text in PATIENT),
-        *options,
-    ]
+    """`rsdfm fleet` of two UAVs."""
+    settings = (f"--set={text}" for text in PATIENT)
+    size = ("--uavs", "2", "--frames", str(frames))
+    return start("fleet", str(DEMO), "--out", str(out), *size, "--model", str(model), *settings, *options)
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """`rsdfm …` without a domain in its environment."""
+    command = [sys.executable, "-m", "rsdfm_ros.cli", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -82,9 +83,12 @@ def test_two_fleets_at_once_do_not_meet(tmp_path: Path, model: Path) -> None:
 
 
 def test_a_domain_in_use_is_refused_and_a_mission_that_hears_others_is_void(
-    tmp_path: Path, domain: int, model: Path
+    tmp_path: Path, domain: int, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, other = tmp_path / "a", tmp_path / "b"
+    # Locks of this test alone: the recorder joins the only fleet of the machine.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    out, other, bag = tmp_path / "a", tmp_path / "b", tmp_path / "bag"
     flying = fleet(out, f"--domain={domain}", model=model, frames=120)
     try:
         status = out / "status.jsonl"
@@ -94,6 +98,12 @@ def test_a_domain_in_use_is_refused_and_a_mission_that_hears_others_is_void(
         _, errors = second.communicate(timeout=WAIT_S)
         assert second.returncode == 2 and f"process {flying.pid} " in errors and str(out) in errors
         assert not other.exists()
+        recorder = start("bag", "record", "--out", str(bag), "--topics", "/clock", "--duration", "0.1")
+        _, errors = recorder.communicate(timeout=WAIT_S)
+        assert (
+            recorder.returncode == 0 and f"ROS domain {domain}: the fleet of process {flying.pid} " in errors
+        )
+        assert "recording /clock" in errors
         with stranger(domain):
             printed, errors = flying.communicate(timeout=WAIT_S)
     finally:

@@ -177,6 +177,10 @@ def test_a_file_that_is_none_is_refused_and_left_alone(own_folder: Path, tmp_pat
     ):
         pass
     assert precious.read_text() == "precious" and holders() == {}
+    for domain in domains.CHOSEN[:3]:
+        (folder / f"{domain}.json").symlink_to(precious)
+    with claim_domain(fleet_from_dict({}), None) as claim:
+        assert claim.domain in domains.CHOSEN[3:]
 
 
 def test_a_folder_that_is_none_is_refused(own_folder: Path) -> None:
@@ -185,6 +189,8 @@ def test_a_folder_that_is_none_is_refused(own_folder: Path) -> None:
         pytest.raises(DomainError, match=r"cannot lock ROS domains in .*: not a folder: .*TMPDIR"),
         locked(7, this_process(None, [])),
     ):
+        pass
+    with pytest.raises(DomainError, match="not a folder"), claim_domain(fleet_from_dict({}), None):
         pass
     assert holders() == {}
 

@@ -107,6 +107,7 @@ def _take(
 
 def _take_free(fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack) -> FleetDescription:
     beyond = fleet.network.discovery_range not in ("LOCALHOST", "OFF")
+    unusable: DomainError | None = None
     for domain in CHOSEN:
         made = _in_domain(fleet, domain)
         with contextlib.ExitStack() as attempt:
@@ -114,11 +115,14 @@ def _take_free(fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStac
                 attempt.enter_context(locked(domain, mine))
             except DomainHeld:
                 continue
+            except DomainError as error:  # somebody spoilt a file, or the folder of all
+                unusable = error
+                continue
             if has_ports(domain) or (beyond and alive(made)):
                 continue
             stack.push(attempt.pop_all())
             return made
-    raise DomainError(
+    raise unusable or DomainError(
         f"every ROS domain from {min(CHOSEN)} to {max(CHOSEN)} is in use on this machine: end a fleet, or choose a "
         "domain with network.domain"
     )
