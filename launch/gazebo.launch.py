@@ -19,7 +19,7 @@ from launch_ros.actions import Node
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
 from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_actions, fleet_of, out_of
-from rsdfm_ros.fleet.specification import outside_remaps
+from rsdfm_ros.fleet.specification import environment_of, outside_remaps
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
 
 
@@ -59,6 +59,7 @@ def actions(context: LaunchContext) -> list:
         name="gazebo_bridge",
         parameters=[{"config_file": str(folder / BRIDGE_FILE), "use_sim_time": True}],
         remappings=list(outside_remaps(fleet).items()),
+        additional_env=environment_of(fleet),
         output="screen",
     )
     note = LogInfo(msg=f"Gazebo's world of seed {fleet.world.seed} is in {folder}")

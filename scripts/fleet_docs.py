@@ -45,6 +45,29 @@ sentence. Shipped ones are in `config/fleet/`. One for real UAVs:
 
 What stands with a member wins over what stands under `uav`; a ROS parameter file wins over both; options of the command
 line or launch arguments win over the file.
+
+## ROS domain
+
+Two fleets in one ROS domain would answer for each other. `rsdfm demo`, `rsdfm fleet` and `rsdfm replay` therefore take
+a domain that nothing on this machine uses, hold it until they end, and say which it is:
+
+    ROS domain 100 (ROS_DOMAIN_ID=100 ros2 topic list)
+
+- `network.domain`, `--domain` or `ROS_DOMAIN_ID` choose one instead. With a world of kind `gazebo` or `none`, whose
+  other half runs elsewhere, and in launch files, it is ROS' own default 0 without them.
+- A domain that was chosen is held too. The fleet is refused, with status 2 and before anything starts, if another
+  fleet on this machine holds the domain (the sentence names its process and its folder), or if something there
+  publishes `/clock` or `/ground_truth` or lives below the namespace of one of its UAVs. Cameras, poses and a clock
+  that come from elsewhere (`gazebo`, `none`) may be there already; the UAVs' own nodes and outputs may not.
+- `rsdfm view` and `rsdfm bag record` join the fleet that runs on this machine; among several, `ROS_DOMAIN_ID`
+  chooses.
+- While it flies, the evaluator looks who publishes. A second publisher of `/clock`, `/ground_truth` or what it judges
+  or records, or answers by a node outside the UAV's namespace, make the mission void: it ends with status 2 and a
+  sentence, `void.json` says why, and there is no `result.json`. A UAV that is lost and starts again is no second
+  publisher.
+
+The locks are files in `rsdfm_ros_domains` in the folder for temporary files; they end with the process that holds them.
+Programs that know nothing of them are seen by their UDP ports.
 """
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import expression_of
+from rsdfm_ros.domains import joined_domain
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec
@@ -43,7 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--use-sim-time", action="store_true", help="stamp with /clock, as for a simulated fleet"
     )
-    parser.add_argument("--domain", type=int, default=-1, help="ROS_DOMAIN_ID (default: the environment's)")
+    parser.add_argument(
+        "--domain",
+        type=int,
+        default=-1,
+        help="ROS_DOMAIN_ID (default: the environment's, without one that of the fleet that runs on this machine)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,6 +62,11 @@ def run(args: argparse.Namespace) -> int:
         raise RsdfmError("give --topics or --map, not both")
     if args.duration < 0 or args.max_size < 0:
         raise RsdfmError("--duration and --max-size cannot be negative")
+    domain = args.domain
+    if domain < 0:
+        joined, sentence = joined_domain()
+        domain = domain if joined is None else joined
+        print(sentence, file=sys.stderr, end="\n" if sentence else "", flush=True)
     spec = record_specification(
         out,
         {
@@ -66,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             "max_bytes": round(args.max_size * 1e6),
             "use_sim_time": bool(args.use_sim_time),
         },
-        domain=args.domain,
+        domain=domain,
     )
     logs = out.parent / f"{out.name}.logs"
     with Supervisor(logs, lambda name, line: print(line, file=sys.stderr, flush=True)) as supervisor:

@@ -8,8 +8,10 @@ import sys
 from typing import Any
 
 from rsdfm_ros.fleet.companions import companions
+from rsdfm_ros.fleet.description import FleetDescription
+from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import run_fleet
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
+from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, FleetOptions, choices, options_from, sentence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it; the exit status."""
     options = options_from({name: getattr(args, name) for name in (*SETTINGS, *LISTS, *SWITCHES)})
-    fleet = options.load(args.description)
+    with claim_domain(options.load(args.description), args.out) as claim:
+        print(claim.sentence, file=sys.stderr if args.json else sys.stdout, flush=True)
+        return _fly(args, claim.fleet, options)
+
+
+def _fly(args: argparse.Namespace, fleet: FleetDescription, options: FleetOptions) -> int:
+    """The mission, in a ROS domain that is held."""
     fleet, more, notes = companions(fleet, options, args.out)
     quiet = args.json
     if not quiet:
@@ -51,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
         on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
         companions=more,
+        claimed=True,
     )
     if result.result is None:
         return 0

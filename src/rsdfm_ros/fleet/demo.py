@@ -18,6 +18,7 @@ from rsdfm_ros.evaluation.recording import RunReader, Surroundings
 from rsdfm_ros.evaluation.report_command import make_report
 from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.fleet.description import FleetDescription, load_fleet, parse_override
+from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.live_table import live_table, status_text
 from rsdfm_ros.fleet.mission import run_fleet
 
@@ -28,6 +29,7 @@ MADE: tuple[str, ...] = (
     "report.html",
     "bev.mp4",
     "result.json",
+    "void.json",
     "status.jsonl",
     "scene.json",
 )
@@ -59,6 +61,13 @@ def run(args: argparse.Namespace) -> int:
     if not fleet.evaluator.enabled or fleet.world.kind != "simulation":
         raise RsdfmError(f"{args.fleet}: the demo needs world.kind `simulation` and evaluator.enabled")
     console = Console(stderr=args.json)
+    with claim_domain(fleet, args.out) as claim:
+        console.print(claim.sentence, highlight=False)
+        return _fly(args, claim.fleet, console)
+
+
+def _fly(args: argparse.Namespace, fleet: FleetDescription, console: Console) -> int:
+    """The mission and its report, in a ROS domain that is held."""
     clear(args.out)
     surroundings_of(fleet).write(args.out)
     console.print(
@@ -67,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         with watch(console, fleet) as on_status:
-            flown = run_fleet(fleet, out_dir=args.out, on_status=on_status)
+            flown = run_fleet(fleet, out_dir=args.out, on_status=on_status, claimed=True)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the mission was stopped; what was recorded so far is in {args.out}"

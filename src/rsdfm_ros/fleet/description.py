@@ -204,7 +204,13 @@ class ProcessesDescription:
 class NetworkDescription:
     """DDS settings of all processes."""
 
-    domain: int = setting(-1, "ROS_DOMAIN_ID; -1: the environment's", low=-1, high=232)
+    domain: int = setting(
+        -1,
+        "ROS_DOMAIN_ID; -1: the environment's, and without one any that is free on this machine; with a world of kind "
+        "`gazebo` or `none`, and in launch files, 0 instead",
+        low=-1,
+        high=232,
+    )
     discovery_range: str = setting(
         "LOCALHOST",
         "ROS_AUTOMATIC_DISCOVERY_RANGE; SUBNET for UAVs on several computers",

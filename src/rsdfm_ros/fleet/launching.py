@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,13 +18,14 @@ from launch.actions import (
     LogInfo,
     RegisterEventHandler,
 )
-from launch.event_handlers import OnProcessExit
+from launch.event_handlers import OnProcessExit, OnShutdown
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
+from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import REFUSED
 from rsdfm_ros.fleet.options import (
     LISTS,
@@ -74,7 +76,8 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
 def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
     """What starts the fleet of these launch arguments; the end of the mission ends the launch.
 
-    fixed: options that the launch file decides, such as world="gazebo". Raises: FleetDescriptionError.
+    fixed: options that the launch file decides, such as world="gazebo". Raises: FleetDescriptionError,
+    DomainError.
     """
     return _started(context, *fleet_of(context, **fixed))
 
@@ -82,7 +85,7 @@ def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
 def replay_actions(context: LaunchContext) -> list[Action]:
     """What plays a bag to the fleet of these launch arguments (replay.launch.py); the end of the bag ends the launch.
 
-    Raises: FleetDescriptionError, BagError, TopicMapError.
+    Raises: FleetDescriptionError, BagError, TopicMapError, DomainError.
     """
     fleet, options = fleet_of(context)
     replay = ReplayDescription(
@@ -98,11 +101,16 @@ def replay_actions(context: LaunchContext) -> list[Action]:
 
 def _started(context: LaunchContext, fleet: FleetDescription, options: FleetOptions) -> list[Action]:
     out = out_of(context)
-    fleet, more, notes = companions(fleet, options, out or None)
+    held = contextlib.ExitStack()
+    claim = held.enter_context(claim_domain(fleet, out or None, free=False))
+    # Given back as the processes begin to end: what still lives of them then is seen by whoever comes.
+    give_back = RegisterEventHandler(OnShutdown(on_shutdown=lambda event, context: held.close()))
+    fleet, more, notes = companions(claim.fleet, options, out or None)
+    notes = [claim.sentence, *notes]
     if out:
         Path(out).mkdir(parents=True, exist_ok=True)
     specs = node_specifications(fleet, Path(out).absolute() if out else None)
-    return [*(LogInfo(msg=note) for note in notes), *process_actions(fleet, [*more, *specs])]
+    return [give_back, *(LogInfo(msg=note) for note in notes), *process_actions(fleet, [*more, *specs])]
 
 
 def fleet_of(context: LaunchContext, **fixed: str) -> tuple[FleetDescription, FleetOptions]:

@@ -17,12 +17,15 @@ from typing import Any
 
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.description import END, GAZEBO, RESPAWN, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.domain import claim_domain, in_domain
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 
 POLL_S = 0.05
 EVALUATOR_PATIENCE_S = 60.0
-"""How long the evaluator may take to write its results once the world has ended."""
+"""How long the evaluator may take to write its results once the world has ended and it has waited for answers."""
+VOID = "void.json"
+"""What the evaluator writes instead of result.json when the mission is void."""
 REFUSED = 2
 """Exit status of a node that refuses what it was told, such as a model that does not exist."""
 
@@ -47,6 +50,7 @@ def run_fleet(
     on_line: Callable[[str, str], None] | None = None,
     on_note: Callable[[str], None] | None = None,
     companions: Sequence[NodeSpec] = (),
+    claimed: bool = False,
 ) -> FleetResult:
     """Start every process, wait for the end of the mission, end every process.
 
@@ -54,13 +58,27 @@ def run_fleet(
     a world it runs until KeyboardInterrupt. on_status: called with every line of status.jsonl (nodes/report.py), one
     per answered frame. on_line: called with (process, line) for all their output. on_note: called with a sentence when
     a UAV is lost and the others fly on. companions: further processes, such as a recorder, whose end does not matter.
-    Raises: RsdfmError if a process ends too early, with its last lines; KeyboardInterrupt after everything was ended.
+    claimed: the caller holds the fleet's ROS domain (fleet/domain.py); otherwise it is claimed here.
+    Raises: RsdfmError if a process ends too early, with its last lines, or the mission is void; KeyboardInterrupt after
+    everything was ended.
     """
+    if not claimed:
+        with claim_domain(fleet, out_dir) as claim:
+            return run_fleet(
+                claim.fleet,
+                out_dir=out_dir,
+                on_status=on_status,
+                on_line=on_line,
+                on_note=on_note,
+                companions=[in_domain(spec, claim.domain) for spec in companions],
+                claimed=True,
+            )
     require_ros("a fleet")
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     (out / "status.jsonl").unlink(missing_ok=True)
     (out / "result.json").unlink(missing_ok=True)
+    (out / VOID).unlink(missing_ok=True)
     for old in (out / "logs").glob("*.log"):
         old.unlink()
     specs = [*companions, *node_specifications(fleet, out)]
@@ -75,7 +93,7 @@ def run_fleet(
         ):
             for spec in specs:
                 supervisor.start(spec)
-            _Watch(fleet, supervisor, specs, StatusTail(out / "status.jsonl", on_status), on_note).run()
+            _Watch(fleet, supervisor, specs, StatusTail(out / "status.jsonl", on_status), on_note, out).run()
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(
             f"every process was ended; results and logs so far are in {out}"
@@ -134,10 +152,13 @@ class _Watch:
         specs: Sequence[NodeSpec],
         tail: StatusTail,
         on_note: Callable[[str], None] | None,
+        out: Path,
     ) -> None:
         self._fleet, self._supervisor, self._tail = fleet, supervisor, tail
         self._specs = {spec.name: spec for spec in specs}
         self._note = on_note or (lambda sentence: None)
+        self._out = out
+        self._patience_s = fleet.evaluator.end_timeout_s + EVALUATOR_PATIENCE_S
         self._lost: dict[str, float] = {}
         """When a process of a UAV ended, steady clock, s."""
 
@@ -159,9 +180,9 @@ class _Watch:
                 world_ended_s = world_ended_s or time.monotonic()
                 if not evaluator:
                     return
-                if time.monotonic() - world_ended_s > EVALUATOR_PATIENCE_S:
+                if time.monotonic() - world_ended_s > self._patience_s:
                     raise RsdfmError(
-                        f"the world ended, but the evaluator wrote no result within {EVALUATOR_PATIENCE_S:.0f} s"
+                        f"the world ended, but the evaluator wrote no result within {self._patience_s:.0f} s"
                     )
             time.sleep(POLL_S)
 
@@ -172,7 +193,17 @@ class _Watch:
         if spec.role == UAV:
             self._lose(spec, status)
         elif spec.role in (WORLD, EVALUATOR) and status != 0:
-            raise self._supervisor.crashed(spec.name)
+            raise self._void() or self._supervisor.crashed(spec.name)
+
+    def _void(self) -> RsdfmError | None:
+        """What the evaluator says of a mission whose answers came from elsewhere too."""
+        note = self._out / VOID
+        if not note.is_file():
+            return None
+        return RsdfmError(
+            f"the mission is void and has no result: {json.loads(note.read_text())['reason']}: end what else runs in "
+            f"ROS domain {self._fleet.network.domain}, or fly in another"
+        )
 
     def _lose(self, spec: NodeSpec, status: int) -> None:
         if self._fleet.when_lost == END or status == REFUSED:

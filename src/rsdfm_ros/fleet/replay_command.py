@@ -8,7 +8,8 @@ import json
 import sys
 
 from rsdfm_ros.fleet.command import print_result, print_status
-from rsdfm_ros.fleet.description import ReplayDescription, load_fleet, parse_override
+from rsdfm_ros.fleet.description import FleetDescription, ReplayDescription, load_fleet, parse_override
+from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 
@@ -67,6 +68,13 @@ def run(args: argparse.Namespace) -> int:
     fleet, notes = replay_fleet(described, replay, rate=parse_rate(args.rate))
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
+    with claim_domain(fleet, args.out) as claim:
+        print(claim.sentence, file=sys.stderr if args.json else sys.stdout, flush=True)
+        return _play(args, claim.fleet)
+
+
+def _play(args: argparse.Namespace, fleet: FleetDescription) -> int:
+    """The mission, in a ROS domain that is held."""
     if not args.json:
         speed = "in lockstep" if fleet.world.lockstep else f"at rate {fleet.world.real_time_factor:g}"
         print(
@@ -79,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         on_status=None if args.json else print_status,
         on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
         on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
+        claimed=True,
     )
     if result.result is None:
         return 0

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from rsdfm_ros.fleet.description import (
+    END,
     GAZEBO,
     NONE,
     REPLAY,
@@ -223,6 +224,8 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
         "foreground_percent": facts.foreground_percent,
         "expect_future": fleet.uav.publish_future,
         "expect_status": fleet.uav.composed,
+        "own_answers": True,
+        "uavs_return": fleet.when_lost != END,
         "out": "" if out is None else str(out),
         "record_frames": e.record_frames and out is not None,
         "record_bag": e.record_bag and out is not None,

@@ -30,6 +30,7 @@ from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.origins import Origins
 from rsdfm_ros.nodes.recorder import FolderWriter
 from rsdfm_ros.nodes.report import fleet_message, frame_line, result_of, status_line
 from rsdfm_ros.nodes.runner import run_to_end
@@ -79,6 +80,10 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._silent_since_s: float | None = None
         self._heard_truth = False
         self._truth_input: Any = None
+        self._void = ""  # why nothing that was heard counts
+        self._origins = Origins(self, own_answers=s.own_answers, uavs_return=s.uavs_return)
+        for topic in ("/clock", "/ground_truth") if self.get_parameter("use_sim_time").value else ():
+            self._origins.add(self.resolve_topic_name(topic))
         self.failure = ""
         self.finished.clear()
         if s.out:
@@ -130,14 +135,17 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _listen(self, topic: str, kind: Any, profile: Any, handler: Any, *key: str) -> None:
         type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+        own = bool(key) and topic.partition("/")[2] not in _SENSED
         topic = self.resolve_topic_name(topic)  # the fleet may have a namespace and other names
+        self._origins.add(topic, f"{self.get_namespace().rstrip('/')}/{key[0]}" if own else "")
 
         def handle(raw: bytes) -> None:
             message = None if handler is None else deserialize_message(raw, kind)
             if message is not None:
                 handler(message, raw, stamps.stamp_ns(message.header.stamp), *key)
 
-        def take(raw: bytes) -> None:
+        def take(raw: bytes, info: Any) -> None:
+            self._origins.heard(topic, info)
             self._queue.put((topic, type_name, handle, raw))
 
         self._inputs.append(self.create_subscription(kind, topic, take, profile, raw=True))
@@ -146,6 +154,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         if self._truth_input is None and self._connected():
             self._listen("/ground_truth", GroundTruth, qos.outputs(), self._on_truth)
             self._truth_input = self._inputs[-1]
+        self._look_for_others()
         if self.settings.frames == 0 and self._heard_truth and self.count_publishers("/ground_truth") == 0:
             self._heard_truth = False
             self._silent_since_s = monotonic()
@@ -157,6 +166,16 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             if late or not (self._waiting or self._unrecorded()):
                 self._queue.put(("", "", None, b"finish"))
                 self._last_truth_s = None
+
+    def _look_for_others(self) -> None:
+        """A mission with foreign answers, clock or truth is void; one that flies in a world of our own ends then."""
+        if self._truth_input is None or self._void or self.finished.is_set():
+            return
+        self._void = self._origins.foreign()
+        if self._void:
+            self.get_logger().error(f"the mission is void: {self._void}")
+            if self.get_parameter("use_sim_time").value:
+                self._queue.put(("", "", None, b"finish"))
 
     def _unrecorded(self) -> bool:
         """Whether something is not in the bag yet of what the UAVs saw at the last instant that they answered: answers
@@ -297,8 +316,13 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             if self._bag is not None:
                 self._bag.close()
             self._keep(self.mission.advance(final=True))
-            if self._folder is not None:
-                self._folder.result(result_of(self.mission, self.settings, self._history))
+            if self._void:
+                self.failure = self._void
+                if self._folder is not None:
+                    self._folder.void(self._void)
+            elif self._folder is not None:
+                domain = self.context.get_domain_id()
+                self._folder.result(result_of(self.mission, self.settings, self._history, domain))
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self.on_job_error("results", error)

@@ -65,6 +65,10 @@ class FolderWriter:
         partial.write_text(json.dumps(result, indent=2) + "\n")
         partial.replace(self.folder / "result.json")
 
+    def void(self, reason: str) -> None:
+        """Write void.json instead: why there is no result."""
+        (self.folder / "void.json").write_text(json.dumps({"reason": reason}) + "\n")
+
     def close(self) -> None:
         """End the status lines."""
         self._status.close()

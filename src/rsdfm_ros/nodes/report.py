@@ -82,7 +82,9 @@ def fleet_message(line: dict[str, Any], stamp_ns: int, frame_id: str) -> FleetSt
     return message
 
 
-def result_of(mission: Mission, settings: EvaluatorSettings, history: list[dict[str, Any]]) -> dict[str, Any]:
+def result_of(
+    mission: Mission, settings: EvaluatorSettings, history: list[dict[str, Any]], domain: int
+) -> dict[str, Any]:
     """What goes into result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
     agents: dict[str, Any] = {}
     for agent in settings.agents:
@@ -103,6 +105,7 @@ def result_of(mission: Mission, settings: EvaluatorSettings, history: list[dict[
     return {
         "protocol": {
             "kind": "online mission",
+            "ros_domain": domain,
             "agents": list(settings.agents),
             "frames": settings.frames,
             "frames_answered": len(history),

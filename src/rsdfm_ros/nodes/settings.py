@@ -241,6 +241,13 @@ class EvaluatorSettings(NodeSettings):
     )
     expect_future: bool = setting(True, "the UAVs publish future_masks: score VPQ, and wait for them")
     expect_status: bool = setting(True, "the UAVs publish status, as uav_node does: wait for it")
+    own_answers: bool = setting(
+        False,
+        "an answer by a node outside the UAV's namespace makes the mission void, as two publishers of a topic do",
+    )
+    uavs_return: bool = setting(
+        False, "a UAV whose process was lost may come back: its answers then have two publishers for a while"
+    )
     out: str = setting(
         "", "folder for result.json, status.jsonl and what is recorded; empty: nothing is written"
     )

@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import default_map
+from rsdfm_ros.domains import VARIABLE, joined_domain
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.view.foxglove import foxglove_layout
 from rsdfm_ros.view.rviz import rviz_config
@@ -124,6 +125,10 @@ def _write_layouts(args: argparse.Namespace) -> int:
 def _live(args: argparse.Namespace, replace: Callable[[str, list[str]], None] = os.execv) -> int:
     """Become the node that shows a live fleet: only nodes speak ROS."""
     require_ros("the view of a live fleet")
+    domain, sentence = joined_domain()
+    if domain is not None:
+        os.environ[VARIABLE] = str(domain)
+        print(sentence, file=sys.stderr, flush=True)
     values = {
         "save": "" if args.save is None else str(args.save.absolute()),
         "web": bool(args.web),

@@ -1,0 +1,168 @@
+"""The ROS domain of a fleet: a free one, or the one that was asked for, its own until it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsdfm_ros.domains import (
+    CHOSEN,
+    ROS_DEFAULT,
+    VARIABLE,
+    DomainError,
+    DomainHeld,
+    Holder,
+    environment_domain,
+    has_ports,
+    locked,
+    this_process,
+)
+from rsdfm_ros.errors import require_ros
+from rsdfm_ros.fleet.description import GAZEBO, NONE, REPLAY, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.specification import (
+    NODES,
+    NodeSpec,
+    environment_of,
+    namespace_of,
+    outside_remaps,
+)
+
+CHECK_LIMIT_S = 60.0
+SHOWN = 4
+"""So much of what was found in a domain is told."""
+OUTPUTS = ("bev/features", "status")
+"""What every UAV of a fleet publishes, whoever makes its world."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A domain that is held. fleet: the description with it · sentence: what to tell the person."""
+
+    fleet: FleetDescription
+    domain: int
+    sentence: str
+
+
+@contextlib.contextmanager
+def claim_domain(fleet: FleetDescription, out: str | Path | None, *, free: bool = True) -> Iterator[Claim]:
+    """Hold the ROS domain in which a fleet will run, from before its first process to after its last.
+
+    That is what the description or else ROS_DOMAIN_ID asks for. Without either it is any free one, or, where the world
+    is made by other programs or with `free` off, ROS' own default. out: folder of the results, told to others.
+    Raises: DomainError where another fleet holds the domain that was asked for, or what this fleet would publish is
+    published there.
+    """
+    require_ros("a fleet")
+    asked = asked_domain(fleet)
+    if asked is None and not (free and fleet.world.kind in (SIMULATION, REPLAY)):
+        asked = ROS_DEFAULT, "the default of ROS"
+    mine = this_process(out, fleet.agents)
+    with contextlib.ExitStack() as stack:
+        if asked is None:
+            made = _take_free(fleet, mine, stack)
+        else:
+            made = _take(fleet, mine, stack, *asked)
+        domain = made.network.domain
+        join = f"{VARIABLE}={domain} ros2 topic list"
+        yield Claim(made, domain, f"ROS domain {domain} ({join})")
+
+
+def asked_domain(fleet: FleetDescription) -> tuple[int, str] | None:
+    """The domain that a person asked for, and where; None: any will do. Raises: DomainError."""
+    if fleet.network.domain >= 0:
+        return fleet.network.domain, "network.domain"
+    given = environment_domain()
+    return None if given is None else (given, VARIABLE)
+
+
+def _take(
+    fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack, domain: int, asked: str
+) -> FleetDescription:
+    made = _in_domain(fleet, domain)
+    own = fleet.world.kind in (SIMULATION, REPLAY)
+    other = "leave the domain out (no --domain, no network.domain, no ROS_DOMAIN_ID) to get a free one"
+    cure = f"end it, or {other if own else 'choose another domain with --domain'}"
+    try:
+        stack.enter_context(locked(domain, mine))
+    except DomainHeld as held:
+        raise DomainError(
+            f"ROS domain {domain} ({asked}) belongs to another fleet: {held.holder}: {cure}"
+        ) from held
+    if found := alive(made):
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise DomainError(
+            f"ROS domain {domain} ({asked}) is in use, and answers from there would mix with those of this fleet: "
+            f"{'; '.join(found[:SHOWN])}{more}: {cure}"
+        )
+    return made
+
+
+def _take_free(fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack) -> FleetDescription:
+    beyond = fleet.network.discovery_range not in ("LOCALHOST", "OFF")
+    unusable: DomainError | None = None
+    for domain in CHOSEN:
+        made = _in_domain(fleet, domain)
+        with contextlib.ExitStack() as attempt:
+            try:
+                attempt.enter_context(locked(domain, mine))
+            except DomainHeld:
+                continue
+            except DomainError as error:  # somebody spoilt a file, or the folder of all
+                unusable = error
+                continue
+            if has_ports(domain) or (beyond and alive(made)):
+                continue
+            stack.push(attempt.pop_all())
+            return made
+    raise unusable or DomainError(
+        f"every ROS domain from {min(CHOSEN)} to {max(CHOSEN)} is in use on this machine: end a fleet, or choose a "
+        "domain with network.domain"
+    )
+
+
+def _in_domain(fleet: FleetDescription, domain: int) -> FleetDescription:
+    return dataclasses.replace(fleet, network=dataclasses.replace(fleet.network, domain=domain))
+
+
+def in_domain(spec: NodeSpec, domain: int) -> NodeSpec:
+    """The same process in a ROS domain."""
+    return dataclasses.replace(spec, environment={**spec.environment, VARIABLE: str(domain)})
+
+
+def alive(fleet: FleetDescription) -> list[str]:
+    """What lives in the domain of a fleet of all that is the fleet's own business (nodes/domain_check.py).
+
+    Raises: DomainError if nobody can look there.
+    """
+    command = [sys.executable, "-m", "rsdfm_ros.nodes.domain_check", json.dumps(business(fleet))]
+    environment = {**os.environ, **environment_of(fleet)}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=CHECK_LIMIT_S, check=True
+        )
+        return [str(text) for text in json.loads(done.stdout.splitlines()[-1])]
+    except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
+        said = getattr(error, "stderr", None)
+        last = said.strip().splitlines()[-1] if isinstance(said, str) and said.strip() else str(error)
+        raise DomainError(
+            f"cannot look into ROS domain {fleet.network.domain}: {last}: `rsdfm doctor` says whether ROS works here"
+        ) from error
+
+
+def business(fleet: FleetDescription) -> dict[str, Any]:
+    """What only this fleet may publish and be in its domain. Cameras of real UAVs or of Gazebo are there already."""
+    spaces, rules = [namespace_of(fleet, agent) for agent in fleet.agents], outside_remaps(fleet)
+    truth = [] if fleet.world.kind == NONE else ["/ground_truth"]
+    if fleet.world.kind not in (NONE, GAZEBO):
+        return {"topics": ["/clock", *truth], "nodes": [], "below": spaces}
+    outputs = [f"{space}/{name}" for space in spaces for name in OUTPUTS]
+    nodes = [f"{space}/{name}" for space in spaces for name in NODES]
+    return {"topics": [*truth, *(rules.get(name, name) for name in outputs)], "nodes": nodes, "below": []}

@@ -1,0 +1,66 @@
+"""Where the messages of a mission come from: each topic has one publisher, and a fleet's answers are its UAVs' own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+UNKNOWN = "_UNKNOWN_"
+"""End of the names that a middleware gives while it does not know a node."""
+
+
+class Origins:
+    """The topics of a mission and who publishes them.
+
+    node: asks the graph · own_answers: a UAV's answers come from its own nodes · uavs_return: a UAV whose process was
+    lost may come back; DDS keeps the publisher of the lost one in the graph for a while, so that two of them are wrong
+    only if the first is heard again after the second.
+    """
+
+    def __init__(self, node: Any, *, own_answers: bool, uavs_return: bool) -> None:
+        self._node, self._own_answers, self._uavs_return = node, own_answers, uavs_return
+        self._namespaces: dict[str, str] = {}
+        self._heard: dict[str, list[bytes]] = {}
+        self._returned: set[str] = set()
+
+    def add(self, topic: str, namespace: str = "") -> None:
+        """Look at a topic too. namespace: of the UAV that answers on it, "" for what the world publishes."""
+        self._namespaces[topic] = namespace
+        self._heard[topic] = []
+
+    def heard(self, topic: str, info: Any) -> None:
+        """A message came. info: as rclpy hands it on; not every version names the publisher in it."""
+        publisher = info.get("publisher_gid") if isinstance(info, dict) else None
+        heard = self._heard.get(topic)
+        if publisher is None or heard is None or topic in self._returned:
+            return
+        gid = bytes(publisher["data"])
+        if heard and heard[-1] == gid:
+            return
+        if gid in heard:
+            self._returned.add(topic)
+        heard.append(gid)
+
+    def foreign(self) -> str:
+        """What does not belong to the mission, as a sentence, "" if there is nothing."""
+        for topic, namespace in self._namespaces.items():
+            infos = self._node.get_publishers_info_by_topic(topic)
+            publishers = {bytes(i.endpoint_gid): i for i in infos}.values()
+            names = sorted(map(name_of, publishers))
+            lost = bool(namespace) and self._uavs_return and topic not in self._returned
+            if len(names) > 1 and not lost:
+                return f"{topic} has {len(names)} publishers instead of one: {', '.join(names)}"
+            for info in publishers if namespace and self._own_answers else ():
+                if info.node_namespace != namespace and not _unknown(info):
+                    return f"{topic} comes from a node that does not belong to the UAV: {name_of(info)}"
+        return ""
+
+
+def name_of(info: Any) -> str:
+    """The node of a publisher, as a person calls it."""
+    return (
+        "a node without a name" if _unknown(info) else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+    )
+
+
+def _unknown(info: Any) -> bool:
+    return str(info.node_name).endswith(UNKNOWN) or str(info.node_namespace).endswith(UNKNOWN)
