@@ -7,7 +7,7 @@ import dataclasses
 import json
 import sys
 
-from rsdfm_ros.fleet.command import print_result, print_status
+from rsdfm_ros.fleet.command import print_ended, print_status
 from rsdfm_ros.fleet.description import ReplayDescription, load_fleet, parse_override
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
@@ -85,5 +85,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result.result))
     else:
-        print_result(result.result, result.seconds)
+        print_ended(result)
     return 0
