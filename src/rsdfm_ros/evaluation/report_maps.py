@@ -17,7 +17,6 @@ from rsdfm_ros.evaluation.recording import RunFrame, RunReader
 from rsdfm_ros.words import counted
 
 MAP_PIXELS = 400
-HALF_EXTENT_M = 50.0
 COLOURS = 64
 """Of a map as it is stored; it has fewer, but for the edges of letters."""
 
@@ -37,9 +36,10 @@ def key_frames(run: RunReader) -> list[int]:
 def moments(run: RunReader, on_step: Callable[[], None] = lambda: None) -> str:
     """The section; empty if no frames were recorded. on_step: called after every moment."""
     lines = {line["frame"]: line for line in run.lines}
-    parts = []
+    parts, side_m = [], 0.0
     for number in key_frames(run):
         frame = run.load(number)
+        side_m = 2 * pic.half_extent_m(frame)
         seconds = frame.stamp_s - run.start_s
         uavs = "".join(_uav(run, frame, agent, lines.get(number)) for agent in run.agents)
         grid = f"<div class=uavs>{uavs}</div>"
@@ -52,8 +52,8 @@ def moments(run: RunReader, on_step: Callable[[], None] = lambda: None) -> str:
     if not parts:
         return ""
     return (
-        f"<h2>What every UAV sees</h2>{legend()}<p class=note>Maps of {2 * HALF_EXTENT_M:.0f} × "
-        f"{2 * HALF_EXTENT_M:.0f} m, north up. Triangles: UAVs. Thin outlines: ground that the cameras in use see. "
+        f"<h2>What every UAV sees</h2>{legend()}<p class=note>Maps of {side_m:.0f} × "
+        f"{side_m:.0f} m, north up. Triangles: UAVs. Thin outlines: ground that the cameras in use see. "
         "White: detected boxes, and paths predicted over 2 s. IoU: share of vehicle area that map "
         "and truth have in common.</p>" + "".join(parts)
     )
@@ -93,7 +93,9 @@ def _uav(run: RunReader, frame: RunFrame, agent: str, line: dict[str, Any] | Non
 
 
 def _map(run: RunReader, frame: RunFrame, agent: str, variant: str, title: str, iou: float | None) -> str:
-    image = pic.answer_map(pic.Canvas(HALF_EXTENT_M, MAP_PIXELS), frame, run.surroundings, agent, variant)
+    image = pic.answer_map(
+        pic.Canvas(pic.half_extent_m(frame), MAP_PIXELS), frame, run.surroundings, agent, variant
+    )
     figure = "" if iou is None else f"<b>IoU {iou:.2f}</b>"
     return (
         f"<figure><figcaption><span>{html.escape(title)}</span>{figure}</figcaption>"

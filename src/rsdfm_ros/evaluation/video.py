@@ -26,9 +26,7 @@ _LEGEND, _CAMERAS, _MAPS = 46, 94, 308
 """Rows at which these begin; below the maps there is room for the controls of players, which would hide something."""
 
 
-def compose(
-    run: RunReader, frame: RunFrame, agent: str, line: dict[str, Any] | None, half_extent_m: float = 50.0
-) -> pic.Picture:
+def compose(run: RunReader, frame: RunFrame, agent: str, line: dict[str, Any] | None) -> pic.Picture:
     """One image of the video (HEIGHT, WIDTH, 3) RGB; `line` holds the frame's figures."""
     sheet = Image.new("RGB", (WIDTH, HEIGHT), pic.PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -42,6 +40,7 @@ def compose(
     )
     _cameras(sheet, frame, agent)
     facts = (line or {}).get("agents", {}).get(agent, {})
+    half_extent_m = pic.half_extent_m(frame)
     canvas = pic.Canvas(half_extent_m, _MAP)
     peers = len(facts.get("peers", []))
     columns = (
