@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 from rsdfm_ros.provenance import without_home
 
 Step = tuple[str, str]
-"""What it does, and the command; an empty command for something to open."""
+"""What it does, and the command."""
 
 
 def steps_with(folder: Path) -> list[Step]:
@@ -19,7 +20,8 @@ def steps_with(folder: Path) -> list[Step]:
     if frames and not (folder / "report.html").is_file():
         steps.append(("make a page of it, with a video", f"./rsdfm report {here}"))
     if frames:
-        steps.append(("look at cameras, maps and boxes over time", f"./rsdfm view {here}"))
+        first = "" if find_spec("rerun") else "make setup-view && "
+        steps.append(("look at cameras, maps and boxes over time", f"{first}./rsdfm view {here}"))
     if bag.is_dir():
         steps.append(("compute the recorded flight anew and judge it", f"./rsdfm bag evaluate {_word(bag)}"))
     return steps
