@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -18,9 +19,13 @@ from rosbags.highlevel import AnyReader
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.bytes import typestore
+from rsdfm_ros.evaluation.recording import RunReader
+from rsdfm_ros.evaluation.report_command import make_report
 from rsdfm_ros.fleet.description import FleetDescription, fleet_from_dict
 from rsdfm_ros.fleet.mission import run_fleet
+from rsdfm_ros.model.perception import Perception
 
+GIVEN = ("uavs", "model", "world", "uav", "evaluator", "network")
 DEMO = HERE.parents[1] / "config" / "fleet" / "demo.yaml"
 
 
@@ -43,22 +48,44 @@ def small_fleet(model: Path, domain: int, frames: int = 3) -> FleetDescription:
     )
 
 
-def test_a_mission_is_flown_judged_and_recorded(tmp_path: Path, domain: int, model: Path) -> None:
-    lines: list[dict] = []
-    result = run_fleet(small_fleet(model, domain), out_dir=tmp_path, on_status=lines.append)
+def test_a_mission_is_flown_judged_recorded_and_explained(tmp_path: Path, domain: int, model: Path) -> None:
+    out, description = tmp_path / "out", tmp_path / "fleet.yaml"
+    fleet = dataclasses.asdict(small_fleet(model, domain))
+    description.write_text(json.dumps({key: fleet[key] for key in GIVEN}))  # JSON is YAML
+    command = [sys.executable, "-m", "rsdfm_ros.cli", "fleet", str(description), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (out / "status.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == [0, 1, 2]
     assert all(len(facts["peers"]) == 1 for line in lines for facts in line["agents"].values())
-    assert result.result is not None and result.result["protocol"]["frames_answered"] == 3
-    rows = {row["method"]: row for row in result.result["results"]}
+    result = json.loads((out / "result.json").read_text())
+    assert result["protocol"]["frames_answered"] == 3
+    rows = {row["method"]: row for row in result["results"]}
     assert rows["rsdfm"]["iou_short"] is not None and 1000 < rows["rsdfm"]["bytes_per_frame"] < 9000
-    assert json.loads((tmp_path / "result.json").read_text()) == result.result
-    with np.load(tmp_path / "frames" / "000002.npz") as arrays:
+    with np.load(out / "frames" / "000002.npz") as arrays:
         assert arrays["true_ids"].max() > 0 and arrays["uav2/collaborative/ids"].shape == (128, 128)
         assert bytes(arrays["uav1/image"][:2]) == b"\xff\xd8"
-    with AnyReader([tmp_path / "bag"], default_typestore=typestore()) as bag:
+    with AnyReader([out / "bag"], default_typestore=typestore()) as bag:
         counts = {c.topic: c.msgcount for c in bag.connections}
         assert counts["/uav1/camera/image_raw"] == 3 and counts["/ground_truth"] == 7
         assert counts["/uav2/bev/features"] >= 3
+    # What a person reads: the table of `rsdfm evaluate`, times without waiting, and what to try next.
+    assert "IoU ±50 m" in done.stdout and "iou_long" not in done.stdout and "2 UAVs, model" in done.stdout
+    assert "says nothing about real time" in " ".join(done.stdout.split())
+    assert f"./rsdfm bag evaluate {out / 'bag'}" in done.stdout
+    # Where the figures come from.
+    told, agents = result["provenance"], result["agents"].values()
+    assert told["command"] == f"rsdfm fleet {description} --out {out}" and told["seed"] == 9000
+    assert told["model"]["fingerprint"] == f"{Perception.load(model).fingerprint:016x}"
+    assert result["protocol"]["lockstep"] is True and result["protocol"]["budget_bytes"] == 6000
+    assert all(0 < a["processing_median_ms"] <= a["processing_p95_ms"] for a in agents)
+    # Its page: every UAV's maps, over roads and buildings.
+    run = RunReader(out)
+    assert run.surroundings.roads and run.surroundings.buildings
+    (page,) = make_report(run, out, video=False)
+    text = page.read_text()
+    assert all(f"map of {agent} with 1 peer" in text for agent in ("uav1", "uav2"))
+    assert told["model"]["fingerprint"] in text and "seed 9000" in text
 
 
 def test_a_crashed_process_is_reported_with_its_last_lines(tmp_path: Path, domain: int, model: Path) -> None:

@@ -250,9 +250,10 @@ def test_a_bag_that_the_map_does_not_fit_is_refused_in_words(
         evaluated(bag, perception, load_map(other))
 
 
-def test_the_command_writes_the_same_file_twice(
+def test_the_command_writes_the_same_figures_twice_and_where_they_come_from(
     bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    results = []
     for n in range(2):
         words = [
             "bag",
@@ -264,7 +265,12 @@ def test_the_command_writes_the_same_file_twice(
             str(tmp_path / f"{n}.json"),
         ]
         assert main(words) == 0
-    assert (tmp_path / "0.json").read_bytes() == (tmp_path / "1.json").read_bytes()
+        results.append(json.loads((tmp_path / f"{n}.json").read_text()))
+        told = results[-1].pop("provenance")
+        assert told["model"]["folder"] == f"random:{TINY}:3" and told["model"]["weights_sha256"] is None
+        assert told["model"]["fingerprint"] == results[-1]["protocol"]["model_fingerprint"]
+        assert told["date"] and told["machine"]["cores"] >= 1 and told["seed"] is None
+    assert results[0] == results[1]
     assert "no status was recorded" in capsys.readouterr().out
     assert main(["bag", "info", str(bag), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["messages"] == FRAMES * 7 + 4

@@ -17,12 +17,12 @@ from rsdfm_ros.evaluation import command, scenes, sweep_command
 from rsdfm_ros.evaluation.scenes import LeakageError, open_scenes, refuse_training_data
 from rsdfm_ros.evaluation.sweep import points_on
 from rsdfm_ros.evaluation.table import COLUMNS, print_table
-from rsdfm_ros.fleet.demo import MADE, clear, surroundings_of
-from rsdfm_ros.fleet.description import fleet_from_dict
+from rsdfm_ros.fleet.demo import MADE, clear
 from rsdfm_ros.fleet.live_table import live_table, status_text
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.store import save_model
+from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 SEED = 9000
 
@@ -102,7 +102,12 @@ def test_evaluate_prints_a_table_and_writes_protocol_and_results(
     assert status == 0
     content = json.loads(out.read_text())
     assert content["protocol"]["seeds"] == [SEED]
+    assert content["protocol"]["budget_bytes"] == DEFAULT_BUDGET_BYTES
     assert content["protocol"]["disturbance"]["loss"] == 0.5
+    told = content["provenance"]
+    assert told["seed"] == SEED and told["model"]["folder"] == str(model)
+    assert told["model"]["fingerprint"] == content["protocol"]["model_fingerprint"]
+    assert len(told["model"]["weights_sha256"]) == 64 and told["machine"]["cores"] >= 1
     assert [row["method"] for row in content["results"]] == ["single", "rsdfm"]
     needed = {"iou_long", "iou_short", "vpq_long", "vpq_short", "map", "ap", "ade", "fde", "bytes_per_frame"}
     assert all(needed <= set(row) for row in content["results"])
@@ -234,16 +239,11 @@ def test_the_demo_replaces_an_earlier_run_and_nothing_else(tmp_path: Path) -> No
         clear(out / "notes.txt")
 
 
-def test_the_surroundings_of_a_simulated_world_are_its_roads_and_buildings() -> None:
-    surroundings = surroundings_of(fleet_from_dict({"world": {"seed": 9000}}))
-    assert len(surroundings.roads) > 3 and len(surroundings.buildings) > 1
-    assert surroundings.K is not None and surroundings.K.shape == (3, 3)
-
-
 def test_the_live_table_shows_every_uav() -> None:
     facts = {
         "rate_hz": 2.0,
-        "latency_median_ms": 80.0,
+        "latency_median_ms": 5430.0,
+        "processing_median_ms": 80.0,
         "peers": ["uav2"],
         "bytes_sent_frame": 17_900,
         "objects": 31,
@@ -251,8 +251,12 @@ def test_the_live_table_shows_every_uav() -> None:
     facts |= {"bytes_received": 36_000, "frames_processed": 2, "iou_single": 0.5, "iou_collaborative": None}
     line = {"frame": 1, "stamp_s": 0.5, "agents": {"uav1": facts, "uav2": {"bytes_sent_frame": 0}}}
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(live_table(None, 60, 18_000))
-    console.print(live_table(line, 60, 18_000))
+    console.print(live_table(None, 60, 18_000, lockstep=True))
+    console.print(live_table(line, 60, 18_000, lockstep=True))
     text = console.export_text()
     assert "frame 2 of 60" in text and "uav2" in text and "17.9" in text and "18.0" in text and "0.50" in text
+    assert " 80 " in text and "5430" not in text and "latency" not in text and "lockstep" in text
+    console.print(live_table(line, 60, 18_000, lockstep=False))
+    text = console.export_text()
+    assert " 80 " in text and "5430" in text and "latency" in text and "lockstep" not in text
     assert status_text(line, 60).startswith("frame 2/60  uav1 IoU 0.50 → –")

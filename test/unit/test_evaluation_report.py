@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,16 +14,33 @@ import pytest
 from rsdfm_ros.evaluation import pictures as pic
 from rsdfm_ros.evaluation import video
 from rsdfm_ros.evaluation.recording import RunError, RunReader, Surroundings
-from rsdfm_ros.evaluation.report import key_frames
 from rsdfm_ros.evaluation.report_command import make_report
+from rsdfm_ros.evaluation.report_maps import key_frames
 
 AGENTS = ["uav1", "uav2"]
+
+PROVENANCE = {
+    "command": "rsdfm demo --out 'a <b> folder'",
+    "date": "2026-01-02T03:04:05+00:00",
+    "version": "1.2.3",
+    "commit": "c0ffee",
+    "seed": 9000,
+    "model": {"folder": "models/nano", "weights_sha256": "abcdef0123456789" * 4, "fingerprint": "00f00d"},
+    "machine": {
+        "cpu": "A Processor",
+        "cores": 2,
+        "memory_gb": 8.0,
+        "instruction_sets": ["AVX2"],
+        "os": "Linux",
+    },
+}
 
 
 def _line(k: int) -> dict:
     facts = {
         "rate_hz": 2.0,
-        "latency_median_ms": 200.0,
+        "latency_median_ms": 5430.0,
+        "processing_median_ms": 200.0,
         "bytes_sent_frame": 15_000 + k,
         "bytes_received": 30_000 * (k + 1),
         "peers": ["uav2"],
@@ -57,7 +75,15 @@ def run(tmp_path: Path) -> RunReader:
         np.savez_compressed(folder / "frames" / f"{k:06d}.npz", **arrays)
     row = {"iou_long": 0.5, "vpq_long": 0.4, "map": None, "ap": 0.6, "ade": 1.0}
     result = {
-        "protocol": {"agents": AGENTS, "frames": 4, "note": "<b>&"},
+        "protocol": {
+            "agents": AGENTS,
+            "frames": 4,
+            "note": "<b>&",
+            "world": "simulation",
+            "lockstep": True,
+            "budget_bytes": 5000,
+        },
+        "provenance": PROVENANCE,
         "results": [
             {"method": "single", **row},
             {
@@ -69,7 +95,17 @@ def run(tmp_path: Path) -> RunReader:
                 "mbit_per_s": 0.24,
             },
         ],
-        "agents": {a: {"single": {"iou": 0.5}, "collaborative": {"iou": 0.75, "ap": 0.6}} for a in AGENTS},
+        "agents": {
+            a: {
+                "single": {"iou": 0.5},
+                "collaborative": {"iou": 0.75, "ap": 0.6},
+                "latency_median_ms": 5430.0,
+                "latency_p95_ms": 6543.0,
+                "processing_median_ms": 211.0,
+                "processing_p95_ms": 322.0,
+            }
+            for a in AGENTS
+        },
         "frames": [_line(k) for k in range(4)],
     }
     (folder / "result.json").write_text(json.dumps(result))
@@ -124,13 +160,21 @@ def test_a_camera_looking_down_sees_a_rectangle_below_it() -> None:
     np.testing.assert_allclose([outline.min(0), outline.max(0)], [[-15.0, -4.0], [25.0, 16.0]], atol=1e-9)
 
 
+def test_maps_show_no_more_than_the_model_answers_on(run: RunReader) -> None:
+    frame = run.load(0)
+    assert pic.half_extent_m(frame) == 50.0
+    small = dataclasses.replace(frame, true_ids=frame.true_ids[64:192, 64:192], answers={})
+    assert pic.half_extent_m(small) == 32.0
+    assert pic.truth_map(pic.Canvas(32.0, 200), small, Surroundings()).size == (200, 200)
+
+
 def test_a_missing_answer_is_drawn_as_such(run: RunReader) -> None:
     image = pic.answer_map(pic.Canvas(50.0, 200), run.load(0), Surroundings(), "uav9", "single")
     assert image.size == (200, 200)
 
 
-def test_the_frame_with_the_greatest_gain_is_shown(run: RunReader) -> None:
-    assert 3 in key_frames(run, "uav1")
+def test_the_frame_with_the_greatest_gain_is_shown_first(run: RunReader) -> None:
+    assert key_frames(run)[0] == 3
 
 
 class _Page(HTMLParser):
@@ -158,8 +202,13 @@ def test_the_page_is_well_formed_self_contained_and_shows_the_figures(run: RunRe
     parser.feed(text)
     assert parser.open == []
     assert all(link.startswith(("data:", "#")) for link in parser.links)
-    assert text.count("data:image/jpeg") == len(key_frames(run, "uav1"))
+    moments, uavs = len(key_frames(run)), len(AGENTS)
+    assert text.count("data:image/jpeg") == moments * uavs  # every UAV's camera
+    for agent in AGENTS:
+        assert text.count(f'alt="map of {agent} alone"') == moments
+        assert text.count(f'alt="map of {agent} with 1 peer"') == moments
     assert "0.75" in text and "+0.250" in text and "15.0 kB" in text and "data:video/mp4" in text
+    assert "a <b> folder" not in text and "1 peers" not in text
     assert "<b>&" not in text  # what comes from files is escaped
     assert "nan" not in text.lower().replace("nano", "").replace("nanosec", "").split("base64")[0]
     assert movie.stat().st_size > 1000
@@ -185,6 +234,55 @@ def test_the_video_has_every_frame(
         count += 1
         assert picture.shape == (video.HEIGHT, video.WIDTH, 3)
     assert count == 4
+
+
+def test_the_page_says_where_its_figures_come_from(run: RunReader) -> None:
+    (page,) = make_report(run, run.folder, video=False)
+    text = page.read_text()
+    for told in ("rsdfm demo --out", "2026-01-02", "1.2.3", "c0ffee", "9000", "models/nano", "00f00d"):
+        assert told in text
+    assert PROVENANCE["model"]["weights_sha256"] in text and "A Processor" in text and "2 cores" in text
+    assert "5 kB per UAV and frame" in text
+
+
+def test_in_lockstep_the_page_shows_processing_times_and_says_why(run: RunReader) -> None:
+    (page,) = make_report(run, run.folder, video=False)
+    text = page.read_text()
+    assert "211" in text and "322" in text and "5 430" not in text and "6 543" not in text
+    assert "says nothing about real time" in text and "processing (ms)" in text and "latency" not in text
+
+
+def test_in_real_time_the_page_shows_latency_too(run: RunReader) -> None:
+    run.result["protocol"]["lockstep"] = False
+    (page,) = make_report(run, run.folder, video=False)
+    text = page.read_text()
+    assert "211" in text and "5 430" in text and "6 543" in text and "latency (ms)" in text
+    assert "says nothing about real time" not in text
+
+
+def test_a_run_of_an_older_version_has_a_page_too(run: RunReader) -> None:
+    for key in ("world", "lockstep", "budget_bytes"):
+        del run.result["protocol"][key]
+    del run.result["provenance"]
+    (page,) = make_report(run, run.folder, video=False)
+    text = page.read_text()
+    assert "2 UAVs flew for" in text and "None" not in text
+
+
+def test_the_page_ends_with_commands_for_what_is_there(run: RunReader) -> None:
+    (page,) = make_report(run, run.folder, video=False)
+    text = page.read_text()
+    assert f"./rsdfm view {run.folder}" in text and "bag evaluate" not in text
+    (run.folder / "bag").mkdir()
+    (page,) = make_report(run, run.folder, video=False)
+    steps = page.read_text().partition("What to try next")[2]
+    assert f"./rsdfm bag evaluate {run.folder}/bag" in steps
+    assert f"./rsdfm demo --set world.seed=9001 --out {run.folder}-9001" in steps
+
+
+def test_nothing_but_background_lies_where_players_have_their_controls(run: RunReader) -> None:
+    image = video.compose(run, run.load(3), "uav1", run.lines[3])
+    assert (image[-60:] == pic.PAPER).all()
 
 
 def test_an_unknown_agent_is_refused(run: RunReader) -> None:

@@ -25,7 +25,7 @@ def description(tmp_path: Path) -> Path:
     values = {
         "model": TINY,
         "members": [
-            {"name": "alpha", "parameters": {"budget_bytes": 5000}, "topics": {"pose": "mavros/pose"}},
+            {"name": "alpha", "parameters": {"budget_bytes": 2000}, "topics": {"pose": "mavros/pose"}},
             {"remaps": {"detections": "objects"}, "extrinsics": [0, 0, 0, 0, 0, 0, 1]},
         ],
         "uav": {"remaps": {"pose": "odometry/pose"}},
@@ -43,7 +43,7 @@ def test_single_uavs_have_names_parameters_topics_and_extrinsics_of_their_own(de
     assert list(specs) == ["evaluator", "alpha", "uav2", "sim"]
     alpha, second = specs["alpha"], specs["uav2"]
     assert alpha.namespace == "/alpha" and alpha.parameters["agent"] == "alpha"
-    assert (alpha.parameters["budget_bytes"], second.parameters["budget_bytes"]) == (5000, 18_000)
+    assert (alpha.parameters["budget_bytes"], second.parameters["budget_bytes"]) == (2000, 5000)
     assert alpha.remaps == {"pose": "mavros/pose"}
     assert second.remaps == {"pose": "odometry/pose", "detections": "objects"}
     assert "extrinsics" not in alpha.parameters and second.parameters["extrinsics"][-1] == 1.0

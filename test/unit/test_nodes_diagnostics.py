@@ -20,6 +20,7 @@ from rsdfm_ros.nodes.encoder_node import EncoderNode
 from rsdfm_ros.nodes.expectations import REPEAT_S, Expectations
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.segmentation_head_node import SegmentationHeadNode
+from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 INFO = "/uav2/camera/camera_info"
 
@@ -233,4 +234,4 @@ def test_what_an_encoder_sends_is_told(world: RosWorld) -> None:
     node.health.answered(1, 0.1)
     told = statuses(node)["features out"]
     assert told.level == OK and told.values["bytes"] == 5000 and told.values["packets"] == 2
-    assert told.values["bytes_newest_picture"] == 5000 and told.values["budget_bytes"] == 18_000
+    assert told.values["bytes_newest_picture"] == 5000 and told.values["budget_bytes"] == DEFAULT_BUDGET_BYTES

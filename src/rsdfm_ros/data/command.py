@@ -17,6 +17,7 @@ from rsdfm_ros.data.check import Report, check
 from rsdfm_ros.data.description import FILE_NAME
 from rsdfm_ros.data.presets import PRESETS
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.words import counted
 
 EXIT_PROBLEMS = 1
 
@@ -66,7 +67,7 @@ def _layout(args: argparse.Namespace) -> int:
         added = add_layout(
             args.data, args.out, progress=lambda n, total: bar.update(task, completed=n, total=total)
         )
-    print(f"{args.out or args.data}: layouts of {added} scenes added", file=sys.stderr)
+    print(f"{args.out or args.data}: layouts of {counted(added, 'scene')} added", file=sys.stderr)
     return 0
 
 

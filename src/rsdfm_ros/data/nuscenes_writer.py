@@ -23,6 +23,7 @@ from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes_layout import write_layout
 from rsdfm_ros.data.nuscenes_merge import Record, encode_json, fragment_path, write_atomically
 from rsdfm_ros.geometry.rotations import inverse, is_rigid
+from rsdfm_ros.words import counted
 
 JPEG_QUALITY = 92
 MOVING_MPS = 0.2
@@ -202,7 +203,7 @@ class SceneWriter:
             "name": self.name,
             "description": ", ".join(
                 [
-                    f"{len(self.agents)} UAVs",
+                    counted(len(self.agents), "UAV"),
                     *([] if self.seed is None else [f"seed {self.seed}"]),
                     *(f"{key} {value}" for key, value in self.about.items()),
                 ]

@@ -28,6 +28,7 @@ from rsdfm_ros.data.render import (
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.record import changes, to_record
+from rsdfm_ros.words import counted
 
 MAX_UAVS = 8
 MAX_FRAMES = SimConfig().max_frames
@@ -138,7 +139,8 @@ def run(args: argparse.Namespace, make_world: WorldFactory | None = None) -> int
         print(json.dumps(summary))
     else:
         console.print(
-            f"{args.out}: {args.scenes} scenes × {args.frames} frames × {args.uavs} UAVs ({done} new)"
+            f"{args.out}: {counted(args.scenes, 'scene')} × {counted(args.frames, 'frame')} × "
+            f"{counted(args.uavs, 'UAV')} ({done} new)"
         )
     return 0
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.model.tracking import ID_MEMORY_S
+from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 COLLABORATIVE, SINGLE = "collaborative", "single"
 
@@ -19,7 +20,7 @@ class EngineOptions:
     """As the parameters of the nodes with the same names; recorded_features: peers' packets come from the bag instead
     of being made from the pictures; a negative resemblance is the model's own."""
 
-    budget_bytes: int = 18_000
+    budget_bytes: int = DEFAULT_BUDGET_BYTES
     max_packet_bytes: int = 16_384
     max_age_s: float = 1.0
     max_gap_s: float = 1.6

@@ -27,6 +27,7 @@ from rsdfm_ros.evaluation.mission import METHOD_OF, Mission
 from rsdfm_ros.evaluation.runner import worker_count
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.words import counted
 
 TRUTH_PATIENCE_NS = 10_000_000_000
 """Truth that comes so much later than its pictures is not waited for."""
@@ -166,7 +167,7 @@ class BagEvaluation:
                 "no instant could be judged: that needs truth of its own stamp and of the two seconds after it"
             )
         elif self.unjudged:
-            missing.append(f"{self.unjudged} instants have no truth of their stamp and were not judged")
+            missing.append(f"{counted(self.unjudged, 'instant')} without truth of that stamp, not judged")
         missing += [f"{n}: no usable picture" for n, u in self.uavs.items() if not u.stamps_ns]
         missing += [
             f"{n}: no status was recorded, so no latency is known"

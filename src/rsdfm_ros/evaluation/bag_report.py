@@ -8,13 +8,20 @@ from rich.console import Console
 from rich.table import Table
 
 from rsdfm_ros.evaluation.table import print_table
+from rsdfm_ros.words import counted
+
+LATENCY_NOTE = (
+    "recorded latency: from an image to its answer, on the machine that flew; after a mission in lockstep it tells "
+    "how long the slowest UAV took, nothing about real time"
+)
 
 
 def print_info(info: dict[str, Any], console: Console) -> None:
     """Topics as a table, then UAVs, what is missing, and damage."""
     mega = info["files_bytes"] / 1e6
     console.print(
-        f"{info['bag']}: {info['storage']}, {mega:.1f} MB, {info['messages']} messages in {info['duration_s']:.1f} s",
+        f"{info['bag']}: {info['storage']}, {mega:.1f} MB, {counted(info['messages'], 'message')} in "
+        f"{info['duration_s']:.1f} s",
         highlight=False,
     )
     table = Table("topic", "type")
@@ -70,6 +77,7 @@ def print_evaluation(result: dict[str, Any], console: Console) -> None:
         values = [(a["recorded_status"] or {}).get(key) for a in result["agents"].values()]
         table.add_row(heading, *(_figure(v, ".0f") for v in values))
     console.print(table)
+    console.print(LATENCY_NOTE, highlight=False)
     agreement = Table("agreement of two UAVs on what both see", *result["agreement"])
     for heading, key, kind in (
         ("IoU of vehicle cells", "iou", ".3f"),

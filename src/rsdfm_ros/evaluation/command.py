@@ -35,7 +35,9 @@ from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.heads.registry import import_plugins, needs_of
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.provenance import provenance
 from rsdfm_ros.sim.record import changes
+from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 #: Methods that exchange boxes, always or where something disturbs.
 BY_BOXES = ("late", "where2comm", "rsdfm", "rsdfm-ondemand")
@@ -66,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget-bytes",
         type=int,
-        default=18_000,
+        default=DEFAULT_BUDGET_BYTES,
         help="serialised bytes per frame and UAV that rsdfm may send on average (default %(default)s)",
     )
     parser.add_argument(
@@ -159,7 +161,8 @@ def run(args: argparse.Namespace) -> int:
     results = results_of(scores)
     print_table(results, Console())
     if args.json is not None:
-        write_json(args.json, {"protocol": protocol.to_dict(), "results": results})
+        origin = origin_of(args.model, perception, protocol.seeds[0] if protocol.seeds else None)
+        write_json(args.json, {"protocol": protocol.to_dict(), "results": results, "provenance": origin})
         print(f"results written to {args.json}", file=sys.stderr)
     return 0
 
@@ -309,6 +312,11 @@ def results_of(scores: dict[str, MethodScore]) -> list[dict[str, Any]]:
     return results
 
 
+def origin_of(model: Path | str, perception: Perception, seed: int | None) -> dict[str, Any]:
+    """Provenance of what was computed with a loaded model. seed: of the first simulated scene."""
+    return provenance(seed=seed, model=model, fingerprint=perception.fingerprint)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a result file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -324,5 +332,6 @@ def _calibrate(perception: Perception, scenes: Sequence[DatasetScene], args: arg
         found = calibrate(perception, scenes, args.budget_bytes, pool, lambda: bar.advance(task))
     Console().print(found.describe())
     if args.json is not None:
-        write_json(args.json, found.to_dict())
+        origin = origin_of(args.model, perception, _seeds(scenes)[0])
+        write_json(args.json, {**found.to_dict(), "provenance": origin})
     return 0

@@ -16,7 +16,7 @@ from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.command import write_json
+from rsdfm_ros.evaluation.command import origin_of, write_json
 from rsdfm_ros.evaluation.mapping import FixedHeight, MappingScore, mapping_scores
 from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.progress import frame_bar
@@ -72,7 +72,8 @@ def run_mapping(args: argparse.Namespace) -> int:
             "uavs": args.uavs,
             "fixed_height_m": args.fixed_height,
         }
-        write_json(args.json, {"protocol": protocol, "mapping": results})
+        origin = origin_of(args.model, perception, _first_seed(args) if args.data is None else None)
+        write_json(args.json, {"protocol": protocol, "mapping": results, "provenance": origin})
         print(f"results written to {args.json}", file=sys.stderr)
     return 0
 
@@ -123,7 +124,7 @@ def _scenes(
             frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
             yield info.name, scene_ground(dataset, place) or level, frames
         return
-    first = TEST_SEEDS_FROM if args.seed is None else args.seed
+    first = _first_seed(args)
     seeds = range(first, first + (args.scenes or 8))
     refuse_training_data(perception.manifest, list(seeds))
     config = world_options.parse(args)
@@ -131,6 +132,10 @@ def _scenes(
         steps = range(0, args.frames or 40, STRIDE)
         ground, frames = rendered(seed, args.uavs, config, steps)
         yield f"seed {seed}", ground, frames
+
+
+def _first_seed(args: argparse.Namespace) -> int:
+    return TEST_SEEDS_FROM if args.seed is None else int(args.seed)
 
 
 def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Ground, Iterator[WorldFrame]]:

@@ -40,6 +40,8 @@ AGENTS: tuple[Colour, ...] = (
     (170, 190, 255),
 )
 FOREGROUND_PERCENT = 50
+HALF_EXTENT_M = 50.0
+"""Half the side of the area that maps show, as far as the model answers on it."""
 BOX_SCORE = 0.3
 
 
@@ -137,6 +139,12 @@ def window_of(array: NDArray[np.generic]) -> Window:
     """The window of recorded maps: 0.5 m cells, centred on the origin."""
     ni, nj = array.shape
     return Window(-(ni // 2), -(nj // 2), ni, nj, 0.5)
+
+
+def half_extent_m(frame: RunFrame) -> float:
+    """Half the side of the area around the origin that maps of this frame show."""
+    window = window_of(frame.true_ids)
+    return min(HALF_EXTENT_M, min(window.ni, window.nj) // 2 * window.cell_size)
 
 
 def footprint(

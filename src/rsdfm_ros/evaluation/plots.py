@@ -74,13 +74,14 @@ def bytes_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str], budget_by
     return _finish(figure, axes)
 
 
-def latency_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str]) -> str:
-    """Median time from a picture to the last answer, over the last frames of every UAV."""
-    figure, axes = _axes("mission time (s)", "latency (ms)")
-    times = _times(lines)
+def time_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str], key: str, label: str) -> str:
+    """A time in ms of every UAV; empty if none was told."""
+    values = {agent: series(lines, agent, key) for agent in agents}
+    if all(np.isnan(v).all() for v in values.values()):
+        return ""
+    figure, axes = _axes("mission time (s)", label)
     for n, agent in enumerate(agents):
-        values = series(lines, agent, "latency_median_ms")
-        axes.plot(times, values, color=LINES[n % len(LINES)], linewidth=1.5, label=agent)
+        axes.plot(_times(lines), values[agent], color=LINES[n % len(LINES)], linewidth=1.5, label=agent)
     axes.set_ylim(bottom=0)
     return _finish(figure, axes)
 

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import base64
 import html
-import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from rsdfm_ros.evaluation import plots
 from rsdfm_ros.evaluation.recording import RunReader
+from rsdfm_ros.evaluation.report_about import how_it_was_measured, in_short, next_steps
+from rsdfm_ros.evaluation.report_maps import legend, moments
 from rsdfm_ros.evaluation.report_style import STYLE
-from rsdfm_ros.evaluation.video import compose
+from rsdfm_ros.evaluation.timing import LOCKSTEP, PROCESSING, in_lockstep, shared_by
+from rsdfm_ros.words import counted
 
 EMBED_VIDEO_BYTES = 12_000_000
 """A larger video is linked instead of embedded."""
+
+PLACES: Mapping[str, str] = MappingProxyType(
+    {
+        "simulation": "over a simulated city block ",
+        "gazebo": "over a city block in Gazebo ",
+        "replay": "as recorded in a bag ",
+    }
+)
+"""Kind of world → where the UAVs flew."""
 
 METRICS: tuple[tuple[str, str, str, int, bool], ...] = (
     ("iou_long", "IoU, ±50 m", "share of vehicle area that prediction and truth have in common", 3, True),
@@ -52,30 +61,22 @@ METRICS: tuple[tuple[str, str, str, int, bool], ...] = (
 
 
 def write_report(
-    run: RunReader,
-    path: Path,
-    agent: str,
-    video: Path | None = None,
-    on_step: Callable[[], None] = lambda: None,
+    run: RunReader, path: Path, video: Path | None = None, on_step: Callable[[], None] = lambda: None
 ) -> None:
-    """Write the page; `agent` is the UAV whose pictures are shown, `video` the file to embed."""
-    pictures = []
-    lines = {line["frame"]: line for line in run.lines}
-    for number in key_frames(run, agent):
-        frame = run.load(number)
-        pictures.append((frame.stamp_s - run.start_s, _jpeg(compose(run, frame, agent, lines.get(number)))))
-        on_step()
+    """Write the page. video: the file to embed · on_step: called after every moment of the maps."""
     body = "\n".join(
         part
         for part in (
             _heading(run),
             _cards(run),
+            in_short(run),
             _video(video, path),
-            _pictures(pictures, agent),
+            moments(run, on_step),
             _metric_table(run),
             _agent_table(run),
             _plots(run),
-            _protocol(run),
+            how_it_was_measured(run),
+            next_steps(run),
         )
         if part
     )
@@ -89,32 +90,22 @@ def write_report(
     partial.replace(path)
 
 
-def key_frames(run: RunReader, agent: str) -> list[int]:
-    """Frames to show: the one in which peers help this UAV most, and up to two others spread over the
-    mission.
-    """
-    if not run.frames:
-        return []
-    gains = {
-        line["frame"]: (facts.get("iou_collaborative") or 0.0) - (facts.get("iou_single") or 0.0)
-        for line in run.lines
-        if (facts := line["agents"].get(agent)) and line["frame"] in run.frames
-    }
-    usable = [n for n in run.frames if n >= 2] or run.frames
-    best = max((n for n in usable), key=lambda n: gains.get(n, 0.0))
-    spread = [usable[len(usable) // 4], usable[(3 * len(usable)) // 4]]
-    return sorted({best, *spread})
-
-
 def _heading(run: RunReader) -> str:
-    agents, frames = len(run.agents), len(run.lines)
     seconds = run.lines[-1]["stamp_s"] - run.lines[0]["stamp_s"] if run.lines else 0.0
+    place = PLACES.get(run.result.get("protocol", {}).get("world"), "")
+    single, together = run.method("single").get("iou_long"), run.method("rsdfm").get("iou_long")
+    size = run.method("rsdfm").get("bytes_per_frame")
+    verdict = ""
+    if single is not None and together is not None:
+        sent = f", with {size / 1000:.1f} kB sent per UAV and frame" if size is not None else ""
+        gain = f"by {100 * single:.0f} % alone and by {100 * together:.0f} % together"
+        verdict = f" <b>Vehicle maps overlap the truth {gain}{sent}.</b>"
     return (
         "<h1>Mission report</h1>"
-        f"<p class=lead>{agents} UAVs flew over an urban block for {seconds:.0f} s ({frames} frames). Each turned its "
-        "camera view into a bird's-eye view, sent a compressed form of it to the others by radio messages, and fused "
-        "what it received. This page compares what a UAV perceives <b>alone</b> with what it perceives "
-        "<b>together</b> with its peers, against the truth that the simulator knows.</p>"
+        f"<p class=lead>{counted(len(run.agents), 'UAV')} flew {place}for {seconds:.0f} s "
+        f"({counted(len(run.lines), 'frame')}). Each turned its camera image into a bird's-eye view, sent a compressed "
+        "form of it to the others in ROS messages, and fused what it received. This page compares what a UAV perceives "
+        f"<b>alone</b> with what it perceives <b>together</b> with its peers, against the known truth.{verdict}</p>"
     )
 
 
@@ -151,23 +142,9 @@ def _video(video: Path | None, page: Path) -> str:
     else:
         source = html.escape(video.name if video.parent == page.parent else str(video))
     return (
-        f'<h2>The mission</h2><video controls loop muted playsinline src="{source}"></video>'
+        f'<h2>The mission</h2><video controls loop muted playsinline src="{source}"></video>{legend()}'
         "<p class=note>Twice as fast as it happened. Above: the cameras. Below: the truth, one UAV alone, and the same "
         "UAV with its peers.</p>"
-    )
-
-
-def _pictures(pictures: Sequence[tuple[float, bytes]], agent: str) -> str:
-    if not pictures:
-        return ""
-    figures = "".join(
-        f'<figure><img alt="cameras and maps at {seconds:.1f} s" src="data:image/jpeg;base64,'
-        f'{base64.b64encode(data).decode()}"><figcaption>{seconds:.1f} s</figcaption></figure>'
-        for seconds, data in pictures
-    )
-    return (
-        f"<h2>Moments</h2><p>Green: vehicles that {html.escape(agent)} found. Red: missed, mostly because no camera in "
-        "use sees them. Yellow: false alarms.</p>" + figures
     )
 
 
@@ -196,6 +173,7 @@ def _metric_table(run: RunReader) -> str:
 
 
 def _agent_table(run: RunReader) -> str:
+    lockstep = in_lockstep(run.result)
     rows = []
     for agent in run.agents:
         facts = run.result.get("agents", {}).get(agent, {})
@@ -203,37 +181,45 @@ def _agent_table(run: RunReader) -> str:
         last: dict[str, Any] = seen[-1] if seen else {}
         frames = max(len(run.lines), 1)
         sent = [facts_then.get("bytes_sent_frame", 0) for facts_then in seen]
+        times = ("processing",) if lockstep else ("processing", "latency")
         cells = (
-            _number(last.get("rate_hz"), 1),
-            _number(facts.get("latency_median_ms"), 0),
-            _number(facts.get("latency_p95_ms"), 0),
-            _number(float(np.mean(sent)) / 1000 if sent else None, 1),
-            _number(last.get("bytes_received", 0) / frames / 1000, 1),
-            _number(facts.get("peers_fused_min"), 0),
-            _number(facts.get("packets_lost"), 0),
-            _number(facts.get("frames_dropped"), 0),
             _number(facts.get("single", {}).get("iou"), 3),
             _number(facts.get("collaborative", {}).get("iou"), 3),
             _number(facts.get("collaborative", {}).get("ap"), 3),
+            _number(float(np.mean(sent)) / 1000 if sent else None, 1),
+            _number(last.get("bytes_received", 0) / frames / 1000, 1),
+            _number(facts.get("peers_fused_min"), 0),
+            *(_number(facts.get(f"{kind}_{key}_ms"), 0) for kind in times for key in ("median", "p95")),
+            *(() if lockstep else (_number(last.get("rate_hz"), 1),)),
+            _number(facts.get("packets_lost"), 0),
+            _number(facts.get("frames_dropped"), 0),
         )
         rows.append(f"<tr><th>{html.escape(agent)}</th>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
     heads = (
         "UAV",
-        "rate (Hz)",
-        "latency, median (ms)",
-        "95 % (ms)",
-        "kB out per frame",
-        "kB in per frame",
-        "fewest peers fused",
-        "packets lost",
-        "frames dropped",
         "IoU alone",
         "IoU together",
         "AP together",
+        "kB out per frame",
+        "kB in per frame",
+        "fewest peers fused",
+        "processing, median (ms)",
+        "95 % (ms)",
+        *(() if lockstep else ("latency, median (ms)", "95 % (ms)", "rate (Hz)")),
+        "packets lost",
+        "frames dropped",
+    )
+    late = (
+        LOCKSTEP
+        if lockstep
+        else (
+            "latency: real time from the arrival of an image to the last answer made of it, waiting for peers "
+            "included; rate: images answered per second"
+        )
     )
     return (
-        "<h2>Each UAV</h2><p>Rate: pictures processed per second of mission time. Latency: real time from the arrival "
-        "of a picture to the last answer made of it, waiting for peers included. kB: serialised messages.</p>"
+        f"<h2>Each UAV</h2><p>kB: serialised messages; {PROCESSING}, "
+        f"{shared_by(run.result)}; {late}.</p>"
         f"<div class=scroll><table><thead><tr>{''.join(f'<th>{h}</th>' for h in heads)}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -252,31 +238,21 @@ def _plots(run: RunReader) -> str:
             "What each UAV sends per frame.",
         ),
         (
-            plots.latency_plot(run.lines, run.agents),
-            "Time from a picture to the last answer, median over the last frames.",
+            plots.time_plot(run.lines, run.agents, "processing_median_ms", "processing (ms)"),
+            "What one UAV computes for one image, median over the last images.",
+        ),
+        (
+            ""
+            if in_lockstep(run.result)
+            else plots.time_plot(run.lines, run.agents, "latency_median_ms", "latency (ms)"),
+            "Time from an image to the last answer, median over the last images.",
         ),
     )
     figures = "".join(
-        f"<figure class=plot>{svg}<figcaption>{text}</figcaption></figure>" for svg, text in parts
+        f"<figure class=plot>{svg}<figcaption>{text}</figcaption></figure>" for svg, text in parts if svg
     )
     return f"<h2>Over time</h2><div class=plots>{figures}</div>"
 
 
-def _protocol(run: RunReader) -> str:
-    text = html.escape(json.dumps(run.result.get("protocol", {}), indent=2))
-    return (
-        "<h2>How it was measured</h2><p>Cells of 0.5 m; a vehicle counts whether or not a camera sees it. All figures, "
-        "frame by frame, stand in <code>result.json</code> beside this page; the definitions in "
-        "<code>src/rsdfm_ros/evaluation</code>.</p>"
-        f"<details><summary>Protocol</summary><pre>{text}</pre></details>"
-    )
-
-
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}".replace(",", " ")
-
-
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()

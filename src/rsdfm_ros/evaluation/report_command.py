@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where report.html and bev.mp4 go (default: the run)"
     )
-    parser.add_argument("--agent", help="the UAV whose pictures are shown (default: the first)")
+    parser.add_argument("--agent", help="the UAV whose maps bev.mp4 shows (default: the first)")
     parser.add_argument("--no-video", action="store_true", help="leave out bev.mp4")
 
 
@@ -46,5 +46,5 @@ def make_report(run: RunReader, out: Path, *, agent: str | None = None, video: b
         if movie is not None:
             write_video(run, movie, shown, lambda: bar.advance(task))
         page = out / "report.html"
-        write_report(run, page, shown, movie, lambda: bar.advance(task))
+        write_report(run, page, movie, lambda: bar.advance(task))
     return [page, *([movie] if movie else [])]

@@ -21,10 +21,25 @@ h3 { font-size: 14px; font-weight: 500; color: var(--muted); margin: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px; }
 .card p { font-size: 29px; font-weight: 650; margin: 2px 0 0; }
 .card small { color: var(--muted); font-size: 14px; }
+h4 { font-size: 16px; margin: 0 0 8px; } h4 small { color: var(--muted); font-weight: 400; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px 14px; margin: 0; }
+.facts dt { color: var(--muted); font-size: 13px; } .facts dd { margin: 0; font-size: 15px;
+  overflow-wrap: anywhere; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 20px; list-style: none; margin: 10px 0; padding: 0;
+  font-size: 14px; }
+.legend span { display: inline-block; width: 13px; height: 13px; border-radius: 3px; margin-right: 6px;
+  vertical-align: -1px; border: 1px solid var(--line); }
+.uavs { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px;
+  margin: 10px 0 14px; }
+.uav { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
+.maps { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; margin-top: 10px; }
+.maps figure { margin: 0; }
+.maps figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 8px;
+  color: var(--ink); margin: 0 0 4px; }
 .from { color: var(--muted); font-weight: 400; }
 img, video { width: 100%; height: auto; border-radius: 8px; display: block; background: #12161c; }
 figure { margin: 0 0 20px; } figcaption, .note { color: var(--muted); font-size: 14px; margin: 6px 0 0; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 20px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 20px; }
 .plot { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px;
   margin: 0; }
 .plot svg { width: 100%; height: auto; }
@@ -33,11 +48,14 @@ table { border-collapse: collapse; width: 100%; background: var(--card); font-si
 th, td { text-align: right; padding: 7px 10px; border: 1px solid var(--line);
   font-variant-numeric: tabular-nums; font-weight: 400; }
 thead th { color: var(--muted); font-size: 13px; vertical-align: bottom; }
-th:first-child, th.about { text-align: left; }
+th:first-child, th.about { text-align: left; min-width: 230px; }
 tbody th { white-space: nowrap; font-weight: 600; }
 .about { text-align: left; color: var(--muted); font-size: 14px; }
 .good { color: var(--good); } .bad { color: var(--bad); }
-details { margin-top: 10px; }
+table.origin td { text-align: left; overflow-wrap: anywhere; }
+table.origin th { white-space: normal; min-width: 100px; }
+.next { padding-left: 20px; } .next pre { margin: 4px 0 10px; }
+details { margin-top: 10px; } summary { cursor: pointer; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px;
   overflow-x: auto; font-size: 13px; }
 """

@@ -21,6 +21,7 @@ from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.record import from_record
+from rsdfm_ros.words import counted
 
 CACHE = Path("out/data")
 """Where simulated scenes are kept, relative to the working directory."""
@@ -121,7 +122,9 @@ def open_scenes(
         if not wanted:
             continue
         if len(info.agents) < uavs:
-            raise RsdfmError(f"{info.name} in {folder} has {len(info.agents)} UAVs, --uavs asks for {uavs}")
+            raise RsdfmError(
+                f"{info.name} in {folder} has {counted(len(info.agents), 'UAV')}, --uavs asks for {uavs}"
+            )
         length = info.frames if frames is None else min(frames, info.frames)
         live = None if info.seed is None else LiveWorld(info.seed, len(info.agents), config)
         out.append(DatasetScene(dataset, place, uavs, length, live))

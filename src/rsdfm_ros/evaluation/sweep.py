@@ -114,10 +114,17 @@ Evaluate = Callable[[Case, str], tuple[Protocol, list[dict[str, Any]]]]
 
 
 class SweepFile:
-    """The results so far, on disk after every point."""
+    """The results so far, on disk after every point. provenance: of the points that are added."""
 
-    def __init__(self, path: Path, common: Mapping[str, Any], axes: Sequence[Axis]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        common: Mapping[str, Any],
+        axes: Sequence[Axis],
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
+        self._provenance = dict(provenance or {})
         self._content: dict[str, Any] = {"common": dict(common), "axes": [], "points": []}
         if path.exists():
             self._content = _read(path)
@@ -148,7 +155,12 @@ class SweepFile:
     def add(self, case: Case, protocol: Protocol, results: list[dict[str, Any]]) -> None:
         """Keep a point, and write the file."""
         self._content["points"].append(
-            {"case": case.key(), "protocol": protocol.to_dict(), "results": results}
+            {
+                "case": case.key(),
+                "protocol": protocol.to_dict(),
+                "results": results,
+                "provenance": self._provenance,
+            }
         )
         self._label()
         self.write()

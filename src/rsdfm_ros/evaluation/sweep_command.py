@@ -12,7 +12,14 @@ from rich.table import Table
 
 from rsdfm_ros.data import world_options
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.command import evaluate, find_scenes, make_protocol, results_of, settings_of
+from rsdfm_ros.evaluation.command import (
+    evaluate,
+    find_scenes,
+    make_protocol,
+    origin_of,
+    results_of,
+    settings_of,
+)
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, Protocol
 from rsdfm_ros.evaluation.sweep import Axis, Case, SweepFile, parse_sweeps, points_on, run_sweep
 from rsdfm_ros.evaluation.sweep_plot import write_plot
@@ -37,7 +44,9 @@ def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
         protocol = make_protocol(here, perception, scenes, source, case.disturbance)
         return protocol, results_of(evaluate(perception, scenes, settings_of(protocol, methods), title))
 
-    file = SweepFile(args.json, _common(args, perception, methods), axes)
+    common = _common(args, perception, methods)
+    origin = origin_of(args.model, perception, common["seed"] if args.data is None else args.seed)
+    file = SweepFile(args.json, common, axes, origin)
     run_sweep(axes, file, evaluate_case)
     console = Console()
     for axis in axes:

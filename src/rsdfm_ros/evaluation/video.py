@@ -1,4 +1,4 @@
-"""bev.mp4: the cameras above, below them the map as truth, as one UAV sees it alone, and with its peers."""
+"""bev.mp4: legend and cameras above, below them the map as truth, as one UAV sees it alone, and with its peers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from PIL import Image, ImageDraw
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import pictures as pic
 from rsdfm_ros.evaluation.recording import RunFrame, RunReader
+from rsdfm_ros.words import counted
 
-WIDTH, HEIGHT = 1280, 720
+WIDTH, HEIGHT = 1280, 784
 FRAMES_PER_SECOND = 4
 """Twice as fast as it happened (2 Hz)."""
 
-_GAP, _MAP, _TITLE = 20, 400, 46
+_GAP, _MAP = 20, 400
+_LEGEND, _CAMERAS, _MAPS = 46, 94, 308
+"""Rows at which these begin; below the maps there is room for the controls of players, which would hide something."""
 
 
-def compose(
-    run: RunReader, frame: RunFrame, agent: str, line: dict[str, Any] | None, half_extent_m: float = 50.0
-) -> pic.Picture:
-    """One picture of the video (720, 1280, 3) RGB; `line` holds the frame's figures."""
+def compose(run: RunReader, frame: RunFrame, agent: str, line: dict[str, Any] | None) -> pic.Picture:
+    """One image of the video (HEIGHT, WIDTH, 3) RGB; `line` holds the frame's figures."""
     sheet = Image.new("RGB", (WIDTH, HEIGHT), pic.PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP, 12), "Several UAVs, one bird's-eye view", font=pic.font(22), fill=pic.INK)
@@ -39,6 +40,7 @@ def compose(
     )
     _cameras(sheet, frame, agent)
     facts = (line or {}).get("agents", {}).get(agent, {})
+    half_extent_m = pic.half_extent_m(frame)
     canvas = pic.Canvas(half_extent_m, _MAP)
     peers = len(facts.get("peers", []))
     columns = (
@@ -49,18 +51,17 @@ def compose(
             pic.answer_map(canvas, frame, run.surroundings, agent, "single"),
         ),
         (
-            f"{agent} with {peers} peers" if facts else f"{agent} with its peers",
+            f"{agent} with {counted(peers, 'peer')}" if facts else f"{agent} with its peers",
             _iou(facts.get("iou_collaborative")),
             pic.answer_map(canvas, frame, run.surroundings, agent, "collaborative"),
         ),
     )
-    top = 262
     for n, (title, figure, image) in enumerate(columns):
         left = _GAP + n * (_MAP + _GAP)
-        draw.text((left, top - 26), title, font=pic.font(18), fill=pic.INK)
-        draw.text((left + _MAP, top - 14), figure, font=pic.font(18), fill=pic.INK, anchor="rm")
-        sheet.paste(image, (left, top))
-    _legend(draw, top + _MAP + 16, half_extent_m)
+        draw.text((left, _MAPS - 26), title, font=pic.font(18), fill=pic.INK)
+        draw.text((left + _MAP, _MAPS - 14), figure, font=pic.font(18), fill=pic.INK, anchor="rm")
+        sheet.paste(image, (left, _MAPS))
+    _legend(draw, _LEGEND, half_extent_m)
     return np.asarray(sheet, dtype=np.uint8)
 
 
@@ -170,8 +171,8 @@ def _cameras(sheet: Image.Image, frame: RunFrame, agent: str) -> None:
         view = Image.fromarray(frame.images[name]).resize((width, height), Image.Resampling.LANCZOS)
         altitude = f" · {frame.poses[name][2, 3]:.0f} m high" if name in frame.poses else ""
         left = _GAP + n * (width + _GAP)
-        sheet.paste(pic.labelled(view, f"{name}{altitude}", 14), (left, _TITLE))
-        border = (left - 2, _TITLE - 2, left + width + 1, _TITLE + height + 1)
+        sheet.paste(pic.labelled(view, f"{name}{altitude}", 14), (left, _CAMERAS))
+        border = (left - 2, _CAMERAS - 2, left + width + 1, _CAMERAS + height + 1)
         ImageDraw.Draw(sheet).rectangle(
             border, outline=pic.colour_of(frame, name), width=3 if name == agent else 1
         )

@@ -16,6 +16,8 @@ from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.fleet import bag_export, bag_record
+from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
+from rsdfm_ros.words import counted
 
 FILE_WIDTH = 150
 """Columns of tables that go to a file or a pipe."""
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "lost (default %(default)s)",
     )
     evaluate.add_argument(
-        "--budget-bytes", type=int, default=18_000, help="as of a UAV (default %(default)s)"
+        "--budget-bytes", type=int, default=DEFAULT_BUDGET_BYTES, help="as of a UAV (default %(default)s)"
     )
     evaluate.add_argument(
         "--max-age",
@@ -109,7 +111,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from rsdfm_ros.evaluation.bag_answers import EngineOptions
     from rsdfm_ros.evaluation.bag_evaluate import evaluate_bag, load_perception
     from rsdfm_ros.evaluation.bag_report import print_evaluation
-    from rsdfm_ros.evaluation.command import write_json
+    from rsdfm_ros.evaluation.command import origin_of, write_json
     from rsdfm_ros.model.device import choose_device
 
     if args.budget_bytes <= 0 or not 0 <= args.max_age <= 60:
@@ -140,13 +142,15 @@ def _evaluate(args: argparse.Namespace) -> int:
         try:
             result = evaluate_bag(bag, topic_map, perception, options, on_instant)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{len(stamps)} instants were evaluated, nothing was written") from None
+            raise KeyboardInterrupt(
+                f"{counted(len(stamps), 'instant')} evaluated, nothing was written"
+            ) from None
     took_s = time.monotonic() - start_s
     print_evaluation(result, Console())
     if stamps:
         flown_s = (max(stamps) - min(stamps)) / 1e9
         print(f"{flown_s:.1f} s of flight in {took_s:.1f} s", file=sys.stderr)
     if args.json is not None:
-        write_json(args.json, result)
+        write_json(args.json, {**result, "provenance": origin_of(args.model, perception, None)})
         print(f"results written to {args.json}", file=sys.stderr)
     return 0

@@ -13,6 +13,7 @@ from rich.progress import track
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.words import counted
 
 FUTURE_FRAMES = 4
 """Frames of truth beyond the last pictures, so that the last predictions can be judged."""
@@ -67,7 +68,8 @@ def _to_bag(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"the bag in {args.out} holds what was written so far") from None
     print(
-        f"{number} frames of {len(agents)} UAVs, {writer.bytes / 1e6:.1f} MB, in {args.out}", file=sys.stderr
+        f"{counted(number, 'frame')} of {counted(len(agents), 'UAV')}, {writer.bytes / 1e6:.1f} MB, in {args.out}",
+        file=sys.stderr,
     )
     return 0
 
@@ -137,5 +139,7 @@ def _to_data_set(args: argparse.Namespace) -> int:
     merge(args.out)
     for sentence in (*damage, *sorted(set(skipped))[:5]):
         print(f"left out: {sentence}", file=sys.stderr)
-    print(f"{number} frames of {len(writer.agents)} UAVs in {args.out}", file=sys.stderr)
+    print(
+        f"{counted(number, 'frame')} of {counted(len(writer.agents), 'UAV')} in {args.out}", file=sys.stderr
+    )
     return 0

@@ -7,11 +7,16 @@ import json
 import sys
 from typing import Any
 
+from rich.console import Console
+
+from rsdfm_ros.evaluation.next_steps import steps_with
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import FleetDescription
 from rsdfm_ros.fleet.domain import claim_domain
-from rsdfm_ros.fleet.mission import run_fleet
+from rsdfm_ros.fleet.mission import FleetResult, run_fleet
 from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, FleetOptions, choices, options_from, sentence
+from rsdfm_ros.fleet.outcome import print_outcome
+from rsdfm_ros.words import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +54,8 @@ def _fly(args: argparse.Namespace, fleet: FleetDescription, options: FleetOption
     quiet = args.json
     if not quiet:
         print(
-            f"{fleet.uavs} UAVs, model {fleet.model}; logs and results in {args.out}. Ctrl-C ends the fleet."
+            f"{counted(fleet.uavs, 'UAV')}, model {fleet.model}; logs and results in {args.out}. "
+            "Ctrl-C ends the fleet."
         )
         print("\n".join(notes), end="\n" if notes else "", flush=True)
     result = run_fleet(
@@ -66,7 +72,7 @@ def _fly(args: argparse.Namespace, fleet: FleetDescription, options: FleetOption
     if args.json:
         print(json.dumps(result.result))
     else:
-        print_result(result.result, result.seconds)
+        print_ended(result)
     return 0
 
 
@@ -83,13 +89,14 @@ def print_status(line: dict[str, Any]) -> None:
     print(f"frame {line['frame']:3d}  " + "  ".join(parts), flush=True)
 
 
-def print_result(result: dict[str, Any], seconds: float) -> None:
-    """Print the figures of a mission."""
-    print(f"\nmission of {result['protocol']['frames_answered']} frames in {seconds:.0f} s")
-    keys = ("iou_long", "pq_long", "vpq_long", "map", "ap", "ade", "fde", "bytes_per_frame")
-    print("method  " + "".join(f"{key:>16}" for key in keys))
-    for row in result["results"]:
-        print(f"{row['method']:<8}" + "".join(f"{_figure(row.get(key)):>16}" for key in keys))
+def print_ended(flown: FleetResult) -> None:
+    """Print what a mission has come to."""
+    assert flown.result is not None
+    console, out = Console(), flown.out_dir
+    frames = counted(flown.result["protocol"]["frames_answered"], "frame")
+    console.print(f"\n{frames} in {flown.seconds:.0f} s", highlight=False)
+    files = [path for path in (out / "result.json", out / "bag") if path.exists()]
+    print_outcome(flown.result, console, files, steps_with(out))
 
 
 def _figure(value: float | None) -> str:

@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.recording import RunReader, Surroundings
+from rsdfm_ros.evaluation.next_steps import steps_after_demo
+from rsdfm_ros.evaluation.recording import RunReader
 from rsdfm_ros.evaluation.report_command import make_report
-from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.fleet.description import FleetDescription, load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.live_table import live_table, status_text
 from rsdfm_ros.fleet.mission import run_fleet
+from rsdfm_ros.fleet.outcome import print_outcome
+from rsdfm_ros.words import counted
 
 MADE: tuple[str, ...] = (
     "frames",
@@ -69,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
 def _fly(args: argparse.Namespace, fleet: FleetDescription, console: Console) -> int:
     """The mission and its report, in a ROS domain that is held."""
     clear(args.out)
-    surroundings_of(fleet).write(args.out)
     console.print(
-        f"{fleet.uavs} UAVs over DDS, model {fleet.model}, {fleet.world.frames} frames; logs in {args.out / 'logs'}. "
-        "Ctrl-C ends it."
+        f"{counted(fleet.uavs, 'UAV')} over DDS, model {fleet.model}, {counted(fleet.world.frames, 'frame')}; "
+        f"logs in {args.out / 'logs'}. Ctrl-C ends it.",
+        soft_wrap=True,
     )
     try:
         with watch(console, fleet) as on_status:
@@ -85,12 +87,12 @@ def _fly(args: argparse.Namespace, fleet: FleetDescription, console: Console) ->
     console.print(f"flown in {flown.seconds:.0f} s; making the report …")
     made = make_report(recorded, args.out)
     made += [p for p in (args.out / "result.json", args.out / "bag") if p.exists()]
-    rows = recorded.result["results"]
     if args.json:
-        print(json.dumps({"seconds": flown.seconds, "results": rows, "files": [str(p) for p in made]}))
+        summary = {"seconds": flown.seconds, "results": recorded.result["results"]}
+        summary |= {"provenance": recorded.result["provenance"], "files": [str(p) for p in made]}
+        print(json.dumps(summary))
         return 0
-    print_table(rows, console, title="The mission, mean over all UAVs (single: alone, rsdfm: with peers)")
-    console.print("\n".join(f"  {path}" for path in made), highlight=False)
+    print_outcome(recorded.result, console, made, steps_after_demo(args.out, fleet.world.seed))
     return 0
 
 
@@ -112,19 +114,6 @@ def clear(out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def surroundings_of(fleet: FleetDescription) -> Surroundings:
-    """Roads, buildings and cameras of the simulated world, for the pictures."""
-    from rsdfm_ros.sim.config import SimConfig
-    from rsdfm_ros.sim.layout import make_layout
-
-    layout = make_layout(fleet.world.seed)
-    return Surroundings(
-        [_corners(r) for r in layout.road_rectangles()],
-        [_corners(b.footprint) for b in layout.buildings],
-        SimConfig().K,
-    )
-
-
 @contextlib.contextmanager
 def watch(console: Console, fleet: FleetDescription) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A function that shows status lines: as a live table on a terminal, as lines elsewhere."""
@@ -137,10 +126,9 @@ def watch(console: Console, fleet: FleetDescription) -> Iterator[Callable[[dict[
 
         yield say
         return
-    with Live(live_table(None, frames, budget), console=console, refresh_per_second=4) as live:
-        yield lambda line: live.update(live_table(line, frames, budget))
 
+    def table(line: dict[str, Any] | None) -> Group:
+        return live_table(line, frames, budget, lockstep=fleet.in_lockstep)
 
-def _corners(rectangle: tuple[float, float, float, float]) -> list[tuple[float, float]]:
-    x0, y0, x1, y1 = rectangle
-    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+    with Live(table(None), console=console, refresh_per_second=4) as live:
+        yield lambda line: live.update(table(line))

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from rsdfm_ros.fleet.fields import FleetDescriptionError, build, require, setting
+from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 __all__ = [
     "EvaluatorDescription",
@@ -120,7 +121,7 @@ class UavDescription:
     )
     threads: int = setting(1, "threads of torch in every process", low=1, high=64)
     budget_bytes: int = setting(
-        18_000, "mean serialised bytes of features per picture", low=1000, high=10_000_000
+        DEFAULT_BUDGET_BYTES, "mean serialised bytes of features per picture", low=1000, high=10_000_000
     )
     max_packet_bytes: int = setting(
         16_384, "largest payload of a feature packet, bytes", low=512, high=65_536
@@ -267,7 +268,12 @@ class FleetDescription:
         """`end`, `continue` or `respawn`."""
         if self.processes.when_lost != AUTO:
             return self.processes.when_lost
-        return END if self.world.kind in (SIMULATION, REPLAY) and self.world.lockstep else CONTINUE
+        return END if self.in_lockstep else CONTINUE
+
+    @property
+    def in_lockstep(self) -> bool:
+        """Whether mission time waits for the answers of every UAV."""
+        return self.world.kind in (SIMULATION, REPLAY) and self.world.lockstep
 
     def check(self, where: str = "") -> None:
         """Raise FleetDescriptionError for values that do not fit together."""

@@ -13,6 +13,7 @@ from rsdfm_ros.fleet.gazebo import gazebo_arguments, write_gazebo
 from rsdfm_ros.fleet.paths import found
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
 from rsdfm_ros.sim.ground import GROUND_PX
+from rsdfm_ros.words import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"folder": str(folder), "files": [str(p.relative_to(folder)) for p in files]}))
         return 0
     size = sum(p.stat().st_size for p in files) / 1e6
-    print(f"{len(files)} files, {size:.1f} MB in {folder}: seed {fleet.world.seed}, {fleet.uavs} UAVs")
+    print(
+        f"{counted(len(files), 'file')}, {size:.1f} MB in {folder}: seed {fleet.world.seed}, "
+        f"{counted(fleet.uavs, 'UAV')}"
+    )
     print("Start Gazebo, the bridge, and the fleet together:")
     print(f"  ros2 launch rsdfm_ros gazebo.launch.py seed:={fleet.world.seed} uavs:={fleet.uavs}")
     print("or by hand:")

@@ -23,6 +23,7 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from rsdfm_ros.fleet.about import about_mission
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
 from rsdfm_ros.fleet.domain import claim_domain
@@ -41,6 +42,7 @@ from rsdfm_ros.fleet.paths import PACKAGE, found
 from rsdfm_ros.fleet.processes import parameter_file_of
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
+from rsdfm_ros.fleet.surroundings import write_surroundings
 
 OPTIONS = (*SETTINGS, *LISTS, *SWITCHES)
 
@@ -109,7 +111,8 @@ def _started(context: LaunchContext, fleet: FleetDescription, options: FleetOpti
     notes = [claim.sentence, *notes]
     if out:
         Path(out).mkdir(parents=True, exist_ok=True)
-    specs = node_specifications(fleet, Path(out).absolute() if out else None)
+        write_surroundings(fleet, Path(out))
+    specs = node_specifications(fleet, Path(out).absolute() if out else None, about_mission(fleet))
     return [give_back, *(LogInfo(msg=note) for note in notes), *process_actions(fleet, [*more, *specs])]
 
 

@@ -10,20 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 
-def live_table(line: dict[str, Any] | None, frames: int, budget_bytes: int) -> Group:
+def live_table(line: dict[str, Any] | None, frames: int, budget_bytes: int, *, lockstep: bool) -> Group:
     """Table of one status line (nodes/report.py); None before the first frame is answered."""
     table = Table(expand=False)
-    for heading, _ in COLUMNS:
+    columns = (*COLUMNS[:2], PROCESSING, *(() if lockstep else (LATENCY,)), *COLUMNS[2:])
+    for heading, _ in columns:
         table.add_column(heading, justify="left" if heading == "UAV" else "right")
     if line is None:
         return Group(Text("starting simulator, evaluator and UAVs; the first frame takes a while …"))
     for name, facts in line["agents"].items():
-        table.add_row(*(cell(name, facts) for _, cell in COLUMNS))
+        table.add_row(*(cell(name, facts) for _, cell in columns))
     done = line["frame"] + 1
     title = Text(f"frame {done} of {frames}")
     note = Text(
         "IoU, AP: against the simulator's truth within ±50 m, 1 is perfect · "
-        f"kB: per frame, budget {budget_bytes / 1000:g}",
+        f"kB: per frame, budget {budget_bytes / 1000:g} · "
+        "processing: computing per image, median, without waiting"
+        + (" for the others in lockstep" if lockstep else "; latency: from an image to its answer"),
         style="dim",
     )
     return Group(title, ProgressBar(total=frames, completed=done, width=60), table, note)
@@ -51,7 +54,6 @@ def _in_per_frame(facts: dict[str, Any]) -> float | None:
 COLUMNS: tuple[tuple[str, Any], ...] = (
     ("UAV", lambda name, f: name),
     ("rate Hz", lambda name, f: figure(f.get("rate_hz"), 1)),
-    ("latency ms", lambda name, f: figure(f.get("latency_median_ms"), 0)),
     ("peers", lambda name, f: str(len(f.get("peers", [])))),
     ("kB out", lambda name, f: figure(f["bytes_sent_frame"] / 1000, 1)),
     ("kB in", lambda name, f: figure(_in_per_frame(f), 1)),
@@ -61,3 +63,6 @@ COLUMNS: tuple[tuple[str, Any], ...] = (
     ("AP together", lambda name, f: figure(f.get("ap_collaborative"))),
 )
 """Heading and text of a cell from the UAV's name and facts."""
+PROCESSING = ("processing ms", lambda name, f: figure(f.get("processing_median_ms"), 0))
+LATENCY = ("latency ms", lambda name, f: figure(f.get("latency_median_ms"), 0))
+"""Not shown in lockstep, where it says how long others took."""

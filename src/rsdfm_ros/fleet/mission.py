@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError, require_ros
+from rsdfm_ros.fleet.about import about_mission
 from rsdfm_ros.fleet.description import END, GAZEBO, RESPAWN, SIMULATION, FleetDescription
 from rsdfm_ros.fleet.domain import claim_domain, in_domain
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
+from rsdfm_ros.fleet.surroundings import write_surroundings
 
 POLL_S = 0.05
 EVALUATOR_PATIENCE_S = 60.0
@@ -81,7 +83,8 @@ def run_fleet(
     (out / VOID).unlink(missing_ok=True)
     for old in (out / "logs").glob("*.log"):
         old.unlink()
-    specs = [*companions, *node_specifications(fleet, out)]
+    specs = [*companions, *node_specifications(fleet, out, about_mission(fleet))]
+    write_surroundings(fleet, out)
     p = fleet.processes
     start = time.monotonic()
     try:

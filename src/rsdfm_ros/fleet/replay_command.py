@@ -7,7 +7,7 @@ import dataclasses
 import json
 import sys
 
-from rsdfm_ros.fleet.command import print_result, print_status
+from rsdfm_ros.fleet.command import print_ended, print_status
 from rsdfm_ros.fleet.description import FleetDescription, ReplayDescription, load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import run_fleet
@@ -94,5 +94,5 @@ def _play(args: argparse.Namespace, fleet: FleetDescription) -> int:
     if args.json:
         print(json.dumps(result.result))
     else:
-        print_result(result.result, result.seconds)
+        print_ended(result)
     return 0

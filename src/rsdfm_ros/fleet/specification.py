@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,12 +50,15 @@ class NodeSpec:
     command: tuple[str, ...] = ()
 
 
-def node_specifications(fleet: FleetDescription, out: str | Path | None = None) -> list[NodeSpec]:
-    """The processes of a fleet, evaluator first, world last. out: folder for what the evaluator writes.
+def node_specifications(
+    fleet: FleetDescription, out: str | Path | None = None, about: Mapping[str, Any] | None = None
+) -> list[NodeSpec]:
+    """The processes of a fleet, evaluator first, world last. out: folder for what the evaluator writes · about: what
+    its result.json says beside the figures (fleet/about.py).
 
     Raises: FleetDescriptionError if the model folder or a parameter file cannot be read.
     """
-    specs = [] if not fleet.evaluator.enabled else [_evaluator(fleet, out)]
+    specs = [] if not fleet.evaluator.enabled else [_evaluator(fleet, out, about or {})]
     for index, agent in enumerate(fleet.agents):
         executables = ("uav_node",) if fleet.uav.composed else NODES
         for executable in executables:
@@ -213,7 +217,7 @@ def _replay(fleet: FleetDescription) -> NodeSpec:
     )
 
 
-def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
+def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[str, Any]) -> NodeSpec:
     e, facts = fleet.evaluator, model_facts(fleet.model)
     parameters = {
         "use_sim_time": fleet.world.kind != NONE,
@@ -227,6 +231,7 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
         "own_answers": True,
         "uavs_return": fleet.when_lost != END,
         "out": "" if out is None else str(out),
+        "about": json.dumps(about),
         "record_frames": e.record_frames and out is not None,
         "record_bag": e.record_bag and out is not None,
         "end_timeout_s": e.end_timeout_s,
@@ -248,8 +253,7 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None) -> NodeSpec:
 
 def _reliability(fleet: FleetDescription) -> str:
     """A lockstep mission must not depend on which message the machine happens to lose."""
-    kinds = (SIMULATION, REPLAY)
-    return "reliable" if fleet.world.kind in kinds and fleet.world.lockstep else "best_effort"
+    return "reliable" if fleet.in_lockstep else "best_effort"
 
 
 def environment_of(fleet: FleetDescription) -> dict[str, str]:

@@ -14,6 +14,9 @@ import yaml
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 
+WEIGHTS = "weights.safetensors"
+"""The file of a model folder that holds its tensors."""
+
 
 class ModelConfigError(RsdfmError):
     """A model configuration that cannot be used."""

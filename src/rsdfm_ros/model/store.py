@@ -12,10 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.model.config import model_config_from_dict
+from rsdfm_ros.model.config import WEIGHTS, model_config_from_dict
 from rsdfm_ros.model.rsdfm import RSDFM
 
-WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.yaml"
 FORMAT = 1
 

@@ -26,8 +26,18 @@ from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import task_messages
 from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
+from rsdfm_ros.evaluation.mission_about import about_of, with_about
+from rsdfm_ros.evaluation.processing import ProcessingTimes
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.msg import AgentStatus, FeaturePacket, FleetStatus, GroundTruth, ObjectArray, TrajectoryArray
+from rsdfm_ros.msg import (
+    AgentStatus,
+    FeaturePacket,
+    FleetStatus,
+    GroundTruth,
+    ObjectArray,
+    ProcessingTime,
+    TrajectoryArray,
+)
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic
 from rsdfm_ros.nodes.origins import Origins
@@ -64,6 +74,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         s = self.settings
         if s.record_bag and not s.out:
             raise RsdfmError("record_bag needs a folder: set `out`")
+        self._about = about_of(s.about)
         self.window = window_of_bounds(s.map_bounds_m, s.cell_size_m)
         self._fleet = self.create_publisher(FleetStatus, "/fleet/status", qos.outputs())
 
@@ -72,6 +83,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         s = self.settings
         self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue = queue.SimpleQueue()
+        self._processing = ProcessingTimes()
+        self._fingerprint: int | None = None  # of the model, as the packets tell it
         self._waiting: list[int] = []
         self._history: list[dict[str, Any]] = []
         self._recorded_ns: dict[str, int] = {}  # newest stamp in the bag, by topic
@@ -104,6 +117,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         for agent in s.agents:
             self._listen(f"{agent}/bev/features", FeaturePacket, features, self._on_features, agent)
             self._listen(f"{agent}/status", AgentStatus, qos.outputs(), self._on_status, agent)
+            times = f"{agent}/debug/processing_time"
+            self._listen(times, ProcessingTime, qos.outputs(), self._on_times, agent)
             for variant, prefix in (("collaborative", ""), ("single", "single/")):
                 here = f"{agent}/{prefix}"
                 self._listen(f"{here}instance_mask", Image, qos.outputs(), self._on_mask, agent, variant)
@@ -224,6 +239,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _on_features(self, message: FeaturePacket, raw: bytes, ns: int, agent: str) -> None:
         instant = self.mission.at(ns)
+        self._fingerprint = int(message.fingerprint)
         # Not len(raw): on its way DDS pads a message to whole words.
         size = len(serialize_message(message))
         instant.bytes_sent[agent] = instant.bytes_sent.get(agent, 0) + size
@@ -236,6 +252,10 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         instant.status[agent] = status_line(message)
         instant.contributors[agent] = (agent, *message.peers)
         self._advance(ns)
+
+    def _on_times(self, message: ProcessingTime, raw: bytes, ns: int, agent: str) -> None:
+        stages = dict(zip(message.stages, message.stage_ms, strict=False))
+        self._processing.add(agent, message.node, ns, stages)
 
     def _on_mask(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
         self.mission.answer(agent, variant, ns).mask = task_messages.masks_from_message(message, self.window)[
@@ -296,7 +316,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _report(self, stamp_ns: int) -> None:
         instant = self.mission.at(stamp_ns)
-        line = frame_line(self.mission, self.settings.agents, instant)
+        line = frame_line(self.mission, self.settings.agents, instant, self._processing)
         self._history.append(line)
         self._last = max(self._last, (stamp_ns, tuple(instant.status)))
         if self._folder is not None:
@@ -322,7 +342,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                     self._folder.void(self._void)
             elif self._folder is not None:
                 domain = self.context.get_domain_id()
-                self._folder.result(result_of(self.mission, self.settings, self._history, domain))
+                result = result_of(self.mission, self.settings, self._history, self._processing, domain)
+                self._folder.result(with_about(result, self._about, self._fingerprint))
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self.on_job_error("results", error)

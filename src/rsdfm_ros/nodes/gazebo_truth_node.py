@@ -33,6 +33,7 @@ from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES
+from rsdfm_ros.words import counted
 
 
 @dataclass
@@ -190,7 +191,7 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
         self.health.count("frames_told")
         if k == s.frames + FUTURE_FRAMES - 1:
             self._truth.wait_for_all_acked()
-            self.get_logger().info(f"published the truth of {s.frames} frames")
+            self.get_logger().info(f"published the truth of {counted(s.frames, 'frame')}")
             self.finished.set()
 
     def _on_failure(self, slot: str, error: Exception) -> None:

@@ -28,6 +28,7 @@ from rsdfm_ros.nodes.bag_settings import RecordSettings
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic
 from rsdfm_ros.nodes.message_types import installed_types, message_class
 from rsdfm_ros.nodes.runner import run_to_end
+from rsdfm_ros.words import counted
 
 FLEET_TOPICS = (
     r"(/.*)?/(camera/.*|[a-z0-9_]+/(image_raw|image_raw/compressed|camera_info)|pose|ground/(height|range)|bev/(features|demand|contributors)|status"
@@ -178,7 +179,8 @@ class RecordNode(RsdfmNode[RecordSettings]):
             self.failure = f"{type(error).__name__}: {error}"
             self.get_logger().error(f"the bag could not be finished: {self.failure}")
             return
-        text = f"{bag.messages} messages of {len(self._seen)} topics, {bag.bytes / 1e6:.1f} MB, are in {bag.folder}"
+        content = f"{counted(bag.messages, 'message')} of {counted(len(self._seen), 'topic')}"
+        text = f"{content}, {bag.bytes / 1e6:.1f} MB, in {bag.folder}"
         self.get_logger().info(text)
 
 

@@ -31,6 +31,7 @@ from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.lockstep import Lockstep, acknowledged, wait_for_end
 from rsdfm_ros.nodes.message_types import message_class
 from rsdfm_ros.nodes.runner import run_to_end
+from rsdfm_ros.words import counted
 
 CLOCK_PERIOD_S = 0.05
 
@@ -134,7 +135,9 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         assert self._bag is not None
         for sentence in self._bag.damage:
             self.get_logger().warning(sentence)
-        self.get_logger().info(f"played {instants} instants, {lockstep.timeouts} without all answers")
+        self.get_logger().info(
+            f"played {counted(instants, 'instant')}, {lockstep.timeouts} without all answers"
+        )
 
     def _turn(self, plan: ReplayPlan, lockstep: Lockstep) -> int:
         """Play the bag once; the number of instants with pictures."""

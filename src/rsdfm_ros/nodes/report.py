@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rsdfm_ros.evaluation.mission import AREAS, Instant, Mission
+from rsdfm_ros.evaluation.processing import ProcessingTimes
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert import time_of
 from rsdfm_ros.nodes.settings import EvaluatorSettings
@@ -31,7 +32,9 @@ def status_line(message: AgentStatus) -> dict[str, Any]:
     }
 
 
-def frame_line(mission: Mission, agents: Sequence[str], instant: Instant) -> dict[str, Any]:
+def frame_line(
+    mission: Mission, agents: Sequence[str], instant: Instant, processing: ProcessingTimes
+) -> dict[str, Any]:
     """A line of status.jsonl: what every UAV reported and sent at an instant, and how right it was."""
     live = mission.live(instant.stamp_ns)
     lines = {}
@@ -40,6 +43,7 @@ def frame_line(mission: Mission, agents: Sequence[str], instant: Instant) -> dic
         total = mission.agent_result(agent, "collaborative")
         lines[agent] = {
             **instant.status.get(agent, {}),
+            **processing.figures(agent),
             "bytes_sent_frame": instant.bytes_sent.get(agent, 0),
             "packets_sent_frame": instant.packets_sent.get(agent, 0),
             "iou_single": single.get("iou"),
@@ -83,7 +87,11 @@ def fleet_message(line: dict[str, Any], stamp_ns: int, frame_id: str) -> FleetSt
 
 
 def result_of(
-    mission: Mission, settings: EvaluatorSettings, history: list[dict[str, Any]], domain: int
+    mission: Mission,
+    settings: EvaluatorSettings,
+    history: list[dict[str, Any]],
+    processing: ProcessingTimes,
+    domain: int,
 ) -> dict[str, Any]:
     """What goes into result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
     agents: dict[str, Any] = {}
@@ -96,6 +104,7 @@ def result_of(
             "frames_dropped": last.get("frames_dropped", 0),
             "latency_median_ms": last.get("latency_median_ms"),
             "latency_p95_ms": last.get("latency_p95_ms"),
+            **processing.figures(agent),
             "packets_lost": last.get("packets_lost", 0),
             "packets_rejected": last.get("packets_rejected", 0),
             "peers_fused_min": min(

@@ -10,6 +10,7 @@ from rsdfm_ros.nodes.input_settings import InputSettings
 from rsdfm_ros.nodes.optional import OPTIONAL
 from rsdfm_ros.nodes.parameters import setting
 from rsdfm_ros.nodes.qos import RELIABILITY
+from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 _AUTOSTART = "configure and activate by itself; otherwise a lifecycle manager does"
 _FRAME = "frame of the world lattice, ENU metres"
@@ -79,7 +80,7 @@ class EncoderSettings(InputSettings, GroundSettings, PipelineSettings):
     deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
     region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
     budget_bytes: int = setting(
-        18_000, "mean serialised bytes per picture", low=1000, high=10_000_000, dynamic=True
+        DEFAULT_BUDGET_BYTES, "mean serialised bytes per picture", low=1000, high=10_000_000, dynamic=True
     )
     max_packet_bytes: int = setting(16_384, "largest packet payload in bytes", low=512, high=65_536)
     send_boxes: str = setting(
@@ -250,6 +251,10 @@ class EvaluatorSettings(NodeSettings):
     )
     out: str = setting(
         "", "folder for result.json, status.jsonl and what is recorded; empty: nothing is written"
+    )
+    about: str = setting(
+        "{}",
+        "JSON object with what result.json says beside the figures: entries of its `protocol` and its `provenance`",
     )
     record_frames: bool = setting(False, "write the arrays of every frame to <out>/frames")
     record_bag: bool = setting(False, "write all topics to <out>/bag as MCAP")

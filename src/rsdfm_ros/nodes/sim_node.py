@@ -23,6 +23,7 @@ from rsdfm_ros.nodes.convert_tasks import truth_to_message
 from rsdfm_ros.nodes.lockstep import Lockstep, acknowledged, wait_for_end
 from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.settings import SimSettings
+from rsdfm_ros.words import counted
 
 MAX_UAVS = 8
 START_NS = 10_000_000_000
@@ -124,7 +125,7 @@ class SimNode(RsdfmNode[SimSettings]):
                 later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
                 self._publish(later)
         acknowledged([self._truth, *(p for outputs in self._cameras.values() for p in outputs.values())])
-        self.get_logger().info(f"flew {s.frames} frames, {lockstep.timeouts} without all answers")
+        self.get_logger().info(f"flew {counted(s.frames, 'frame')}, {lockstep.timeouts} without all answers")
 
     def _publish(self, frame: WorldFrame) -> int:
         s, stamp_ns = self.settings, START_NS + frame.stamp_ns

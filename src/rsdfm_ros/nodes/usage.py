@@ -61,7 +61,10 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
             ("status",),
             ("/clock", "/ground_truth", "camera/image_raw", "camera/camera_info", "pose"),
         ),
-        "evaluator_node": (("bev/features", "status", *_ANSWERS, "/ground_truth"), ("/fleet/status",)),
+        "evaluator_node": (
+            ("bev/features", "status", "debug/processing_time", *_ANSWERS, "/ground_truth"),
+            ("/fleet/status",),
+        ),
         "gazebo_flight_node": (
             ("odometry", "joint_states", "gazebo/camera_info"),
             ("pose", "camera/camera_info", "cmd_vel", "gimbal/pitch/command", "gimbal/roll/command"),

@@ -18,6 +18,9 @@ from rsdfm_ros.wire.features import FeatureFrame, half
 MESSAGE_OVERHEAD_BYTES = 480
 
 
+DEFAULT_BUDGET_BYTES = 5_000
+"""Serialised bytes per UAV and frame, in the mean, that everything aims at unless told otherwise."""
+
 FEW = 4
 """Of fewer cells in a frame nothing is learned about what one costs."""
 
@@ -35,7 +38,7 @@ class BudgetConfig:
     first_bytes_per_cell: assumed before anything was measured.
     """
 
-    target_bytes_per_frame: int = 18_000
+    target_bytes_per_frame: int = DEFAULT_BUDGET_BYTES
     burst_frames: float = 1.0
     max_factor: float = 1.5
     smoothing: float = 0.3

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from rsdfm_ros.data.bags.limits import Limits
 from rsdfm_ros.data.bags.records import Channel, Schema
 from rsdfm_ros.data.bags.streams import Record, Stream
+from rsdfm_ros.words import counted
 
 _MAX_ROWID = 2**63 - 1
 
@@ -166,7 +167,7 @@ class SqliteFile:
             else:
                 lost += 1
         if lost:
-            self.say(f"{lost} messages cannot be read any more")
+            self.say(f"{counted(lost, 'message')} cannot be read any more")
 
     def _record(self, topic: int, log_ns: int, data: bytes) -> tuple[str, str, Record]:
         return self.channels[topic].topic, self.schemas[topic].name, Record(log_ns, topic, data)

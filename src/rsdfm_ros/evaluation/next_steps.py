@@ -1,0 +1,50 @@
+"""What to try after a mission: commands that work with what it left behind."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+from rsdfm_ros.provenance import without_home
+
+Step = tuple[str, str]
+"""What it does, and the command."""
+
+
+def steps_with(folder: Path) -> list[Step]:
+    """What can be done with the folder of a run."""
+    here = _word(folder)
+    frames, bag = any((folder / "frames").glob("*.npz")), folder / "bag"
+    steps: list[Step] = []
+    if frames and not (folder / "report.html").is_file():
+        steps.append(("make a page of it, with a video", f"./rsdfm report {here}"))
+    if frames:
+        first = "" if find_spec("rerun") else "make setup-view && "
+        steps.append(("look at cameras, maps and boxes over time", f"{first}./rsdfm view {here}"))
+    if bag.is_dir():
+        steps.append(("compute the recorded flight anew and judge it", f"./rsdfm bag evaluate {_word(bag)}"))
+    return steps
+
+
+def steps_after_demo(folder: Path, seed: int) -> list[Step]:
+    """The same, and further missions and figures. seed: of the world that was flown."""
+    other = folder.with_name(f"{folder.name}-{seed + 1}")
+    return [
+        *steps_with(folder),
+        (
+            "fly over another place",
+            f"./rsdfm demo --set world.seed={seed + 1} --out {_word(other)}",
+        ),
+        ("compare ways to collaborate, on fewer frames", "./rsdfm evaluate --scenes 1 --frames 12"),
+    ]
+
+
+def steps_text(steps: list[Step]) -> str:
+    """Steps as lines for a terminal."""
+    width = max((len(command) for _, command in steps), default=0)
+    return "\n".join(["What to try next:", *(f"  {command:<{width}}  # {what}" for what, command in steps)])
+
+
+def _word(path: Path) -> str:
+    return without_home(shlex.quote(str(path)))

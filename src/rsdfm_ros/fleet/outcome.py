@@ -1,0 +1,27 @@
+"""What is printed when a mission has ended: figures, times, files, and what to try next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rsdfm_ros.evaluation.next_steps import Step, steps_text
+from rsdfm_ros.evaluation.timing import timing_words
+
+TITLE = "The mission, mean over all UAVs (single: alone, rsdfm: with peers)"
+
+
+def print_outcome(
+    result: dict[str, Any], console: Console, files: list[Path], steps: list[Step], title: str = TITLE
+) -> None:
+    """Print the table of result.json as `rsdfm evaluate` does, then times, files and steps."""
+    from rsdfm_ros.evaluation.table import print_table  # needs torch, which a mission does not wait for
+
+    print_table(result["results"], console, title=title)
+    if words := timing_words(result):
+        console.print(words, highlight=False)
+    console.print("\n".join(f"  {path}" for path in files), highlight=False, soft_wrap=True)
+    if steps:
+        console.print(f"\n{steps_text(steps)}", highlight=False, markup=False, soft_wrap=True)
