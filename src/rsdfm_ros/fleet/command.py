@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any
 
+from rsdfm_ros.fleet import run_folder
+from rsdfm_ros.fleet.checks import check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
@@ -15,9 +17,7 @@ from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("description", help="fleet description, e.g. config/fleet/demo.yaml (docs/fleet.md)")
-    parser.add_argument(
-        "--out", default="out/fleet", help="folder for results and logs (default: %(default)s)"
-    )
+    run_folder.add_arguments(parser, "out/fleet")
     for name in SETTINGS:
         values = choices(name)
         shown = "{" + ",".join(values) + "}" if values else name.rpartition("_")[2].upper()
@@ -37,21 +37,24 @@ def run(args: argparse.Namespace) -> int:
     """Run it; the exit status."""
     options = options_from({name: getattr(args, name) for name in (*SETTINGS, *LISTS, *SWITCHES)})
     fleet = options.load(args.description)
-    fleet, more, notes = companions(fleet, options, args.out)
+    check_fleet(fleet, options)
+    check_replay(fleet)
     quiet = args.json
-    if not quiet:
-        print(
-            f"{fleet.uavs} UAVs, model {fleet.model}; logs and results in {args.out}. Ctrl-C ends the fleet."
+    with run_folder.folder_of(args) as folder:
+        fleet, more, notes = companions(fleet, options, folder.work)
+        if not quiet:
+            print(
+                f"{fleet.uavs} UAVs, model {fleet.model}; logs and results in {folder.work}. Ctrl-C ends the fleet."
+            )
+            print("\n".join(notes), end="\n" if notes else "", flush=True)
+        result = run_fleet(
+            fleet,
+            out_dir=folder,
+            on_status=None if quiet else print_status,
+            on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
+            on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
+            companions=more,
         )
-        print("\n".join(notes), end="\n" if notes else "", flush=True)
-    result = run_fleet(
-        fleet,
-        out_dir=args.out,
-        on_status=None if quiet else print_status,
-        on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
-        on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
-        companions=more,
-    )
     if result.result is None:
         return 0
     if args.json:

@@ -7,9 +7,12 @@ import dataclasses
 import json
 import sys
 
+from rsdfm_ros.fleet import run_folder
+from rsdfm_ros.fleet.checks import check_fleet
 from rsdfm_ros.fleet.command import print_result, print_status
 from rsdfm_ros.fleet.description import ReplayDescription, load_fleet, parse_override
 from rsdfm_ros.fleet.mission import run_fleet
+from rsdfm_ros.fleet.options import checked_setting
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 
 
@@ -24,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", default="", metavar="YAML", help="topic map for bags with other topics than ours"
     )
-    parser.add_argument(
-        "--out", default="out/replay", help="folder for results and logs (default: %(default)s)"
-    )
+    run_folder.add_arguments(parser, "out/replay")
     parser.add_argument(
         "--rate",
         default="max",
@@ -60,26 +61,29 @@ def run(args: argparse.Namespace) -> int:
         ReplayDescription(),
         bag=args.bag,
         topic_map=args.map,
-        start_s=args.start,
-        duration_s=args.duration,
-        loops=args.loop,
+        start_s=checked_setting("--start", "replay.start_s", args.start),
+        duration_s=checked_setting("--duration", "replay.duration_s", args.duration),
+        loops=checked_setting("--loop", "replay.loops", args.loop),
     )
     fleet, notes = replay_fleet(described, replay, rate=parse_rate(args.rate))
+    check_fleet(fleet)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
-    if not args.json:
-        speed = "in lockstep" if fleet.world.lockstep else f"at rate {fleet.world.real_time_factor:g}"
-        print(
-            f"{', '.join(fleet.agents)} from {args.bag} {speed}, model {fleet.model}; logs in {args.out}. "
-            "Ctrl-C ends it."
+    with run_folder.folder_of(args) as folder:
+        if not args.json:
+            speed = "in lockstep" if fleet.world.lockstep else f"at rate {fleet.world.real_time_factor:g}"
+            print(
+                f"{', '.join(fleet.agents)} from {args.bag} {speed}, model {fleet.model}; logs in {folder.work}. "
+                "Ctrl-C ends it.",
+                flush=True,
+            )
+        result = run_fleet(
+            fleet,
+            out_dir=folder,
+            on_status=None if args.json else print_status,
+            on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
+            on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
         )
-    result = run_fleet(
-        fleet,
-        out_dir=args.out,
-        on_status=None if args.json else print_status,
-        on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
-        on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
-    )
     if result.result is None:
         return 0
     if args.json:
