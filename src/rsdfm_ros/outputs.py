@@ -25,6 +25,8 @@ LOCK = ".lock"
 UNFINISHED = "unfinished"
 """Folder, inside an output folder with finished results, in which their replacement is written."""
 _REPLACED = ".replaced"
+_BESIDE = ".*.tmp*"
+"""Names that `replacing` writes to; left only by a process that was killed."""
 
 
 class OutputError(RsdfmError):
@@ -224,11 +226,11 @@ def _keep_beside(path: Path, dated: Path, option: str) -> None:
 
 
 def _is_ours(name: str, owned: Sequence[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in (*owned, LOCK, UNFINISHED, _REPLACED))
+    return any(fnmatch(name, pattern) for pattern in (*owned, _BESIDE, LOCK, UNFINISHED, _REPLACED))
 
 
 def _owned_entries(path: Path, owned: Sequence[str]) -> list[Path]:
-    return [p for p in path.iterdir() if any(fnmatch(p.name, pattern) for pattern in owned)]
+    return [p for p in path.iterdir() if any(fnmatch(p.name, pattern) for pattern in (*owned, _BESIDE))]
 
 
 def _free_name(path: Path, time_s: float) -> Path:

@@ -21,6 +21,7 @@ from rsdfm_ros.outputs import is_vacant, output_folder
 OWNED = (
     "bag",
     "bev.mp4",
+    "bev.part.mp4",
     "fleet.rviz",
     "frames",
     "gazebo",
