@@ -24,9 +24,11 @@ from rsdfm_ros.errors import RsdfmError
 LOCK = ".lock"
 UNFINISHED = "unfinished"
 """Folder, inside an output folder with finished results, in which their replacement is written."""
-_REPLACED = ".replaced"
+_REPLACED, _COMPLETE = ".replaced", ".complete"
+"""Where earlier results wait, and then the new ones, while the ones take the place of the others."""
 _BESIDE = ".*.tmp*"
 """Names that `replacing` writes to; left only by a process that was killed."""
+_OURS = (_BESIDE, LOCK, UNFINISHED, _REPLACED, _COMPLETE)
 
 
 class OutputError(RsdfmError):
@@ -170,6 +172,9 @@ def output_folder(
     Raises: OutputError before anything was touched.
     """
     check_output_folder(option, path)
+    if (path / _REPLACED).is_dir():  # the process that was replacing results was killed
+        with locked_folder(path, option):
+            _settle(path)
     earlier = _marker_in(path, marker)
     if earlier is None and worth_keeping is not None and path.is_dir():
         # Never a folder that holds anything of others: renaming it would take that along.
@@ -190,7 +195,6 @@ def output_folder(
                 f"{option} {path} holds finished results; {force_option} replaces them, another {option} keeps both"
             )
         _remove(path / UNFINISHED)
-        _remove(path / _REPLACED)
         if not finished:
             for leftover in _owned_entries(path, owned):
                 _remove(leftover)
@@ -204,10 +208,19 @@ def output_folder(
         (path / _REPLACED).mkdir()
         for old in _owned_entries(path, owned):
             old.rename(path / _REPLACED / old.name)
-        for new in list(work.iterdir()):
-            new.rename(path / new.name)
+        work.rename(path / _COMPLETE)
+        _settle(path)
         _remove(path / UNFINISHED)
-        _remove(path / _REPLACED)
+
+
+def _settle(path: Path) -> None:
+    """Bring a replacement to its end: to the new results if the earlier ones are out of the way, otherwise back."""
+    complete, replaced = path / _COMPLETE, path / _REPLACED
+    source = complete if complete.is_dir() else replaced
+    for entry in list(source.iterdir()):
+        entry.rename(path / entry.name)
+    _remove(complete)
+    _remove(replaced)
 
 
 def _marker_in(path: Path, marker: str | Callable[[Path], Path | None]) -> Path | None:
@@ -226,7 +239,7 @@ def _keep_beside(path: Path, dated: Path, option: str) -> None:
 
 
 def _is_ours(name: str, owned: Sequence[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in (*owned, _BESIDE, LOCK, UNFINISHED, _REPLACED))
+    return any(fnmatch(name, pattern) for pattern in (*owned, *_OURS))
 
 
 def _owned_entries(path: Path, owned: Sequence[str]) -> list[Path]:
