@@ -74,10 +74,9 @@ def test_a_finished_run_is_refused_untouched_and_replaced_only_by_a_finished_one
     assert typed(here, "ends", *fleet)[0] == 0
     first = content(here / "run")
     assert "result.json" in first and "bag/metadata.yaml" in first and ".under_way" not in first
-    for words in (fleet, ("demo", "--fleet", "fleet.yaml", "--out", "run")):
-        status, _, error = typed(here, "ends", *words)
-        assert status == 2 and error.count("\n") == 1 and "--force" in error and "run" in error
-        assert content(here / "run") == first
+    status, _, error = typed(here, "ends", *fleet)
+    assert status == 2 and error.count("\n") == 1 and "--force" in error and "run" in error
+    assert content(here / "run") == first
     status, _, error = typed(here, "fails", *fleet, "--force")
     assert status == 2 and "run/unfinished/run/logs/evaluator.log" in error
     there = content(here / "run")
@@ -119,16 +118,17 @@ def test_a_run_that_was_stopped_or_killed_does_not_block_the_next(here: Path) ->
 
 
 def test_a_folder_that_nobody_named_keeps_the_earlier_run_beside(here: Path) -> None:
-    words = ("demo", "--fleet", "fleet.yaml", "--json")
-    said = "the earlier results of out/demo are kept in out/demo-"
-    for kept_now, more in ((False, ()), (True, ()), (False, ("--out", "out/demo", "--force"))):
-        status, out, error = typed(here, "ends", *words, *more)
-        assert status == 0 and (said in error) == kept_now, error
-        files = json.loads(out)["files"]
-        assert set(files) == {"out/demo/report.html", "out/demo/result.json", "out/demo/bag"}
-        assert all((here / f).exists() for f in files)
-    (kept,) = (here / "out").glob("demo-*")
-    assert content(kept).keys() == content(here / "out/demo").keys()
+    for again in (False, True):
+        status, _, error = typed(here, "ends", "fleet", "fleet.yaml", "--json")
+        assert status == 0 and ("the earlier results of out/fleet are kept in out/fleet-" in error) == again
+    (kept,) = (here / "out").glob("fleet-*")
+    assert content(kept).keys() == content(here / "out/fleet").keys()
+    words = ("demo", "--fleet", "fleet.yaml", "--out", "out/fleet", "--force", "--json")
+    status, out, error = typed(here, "ends", *words)
+    assert status == 0, error
+    files = json.loads(out)["files"]
+    assert set(files) == {"out/fleet/report.html", "out/fleet/result.json", "out/fleet/bag"}
+    assert all((here / f).exists() for f in files)
 
 
 def test_a_flight_of_real_uavs_is_a_finished_run_when_it_is_stopped(here: Path) -> None:
@@ -200,6 +200,7 @@ WRONG = [
         ("fleet.yaml", "fleet.yaml is a file; expected a folder"),
         ("fleet.yaml/below", "fleet.yaml is a file; choose another place"),
         ("/proc/rsdfm/run", "cannot be written"),
+        ("done", "--out done holds finished results; --force replaces them, another --out keeps both"),
     )),
     [*REPLAY, "--start", "100", "no image lies in the chosen part (from 100 s on): its last image is 0.500 s"],
     [*REPLAY, "--start", "0.6", "no image lies in the chosen part"],
@@ -210,6 +211,8 @@ WRONG = [
     [*REPLAY, "--loop", "0", "--loop: expected 1 to 1000000, got 0"],
     [*REPLAY, "--rate", "0", "rate: expected a number from 0.01 to 100, or `max`, got '0'"],
     [*REPLAY, "--map", "none.yaml", "none.yaml"],
+    [*REPLAY, "--out", ".", "flight lies in ., where the run would write"],
+    [*REPLAY, "--out", "flight", "flight lies in flight, where the run would write"],
     ["replay", "nowhere", "--fleet", "fleet.yaml", "nowhere: does not exist"],
     [*FLEET, "--set", "world.kind=replay", "--set", "replay.bag=nowhere", "nowhere: does not exist"],
     [*FLEET, "--set", "world.kind=replay", "--set", "replay.bag=flight", "--uavs", "3", "has no uav3"],
@@ -242,6 +245,8 @@ for words in json.load(sys.stdin):
 
 def test_wrong_arguments_are_refused_before_a_process_starts_or_a_folder_is_touched(here: Path) -> None:
     make_bag(here / "flight", 2)
+    shutil.copytree(here / "flight", here / "done" / "bag")
+    (here / "done" / "metadata.yaml").touch()
     (here / "weightless").mkdir()
     shutil.copy(HERE.parents[1] / "models/nano/manifest.yaml", here / "weightless")
     before = content(here)

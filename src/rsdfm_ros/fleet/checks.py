@@ -30,6 +30,17 @@ def check_fleet(fleet: FleetDescription, options: FleetOptions | None = None) ->
         rviz_program()
 
 
+def check_apart(fleet: FleetDescription, out: Path) -> None:
+    """Raise FleetDescriptionError if the bag that is played lies in the folder that the run writes to."""
+    if fleet.world.kind == REPLAY and out.resolve() in (
+        bag := Path(fleet.replay.bag).resolve(),
+        *bag.parents,
+    ):
+        raise FleetDescriptionError(
+            f"the bag {fleet.replay.bag} lies in {out}, where the run would write: choose another folder with `out`"
+        )
+
+
 def check_replay(fleet: FleetDescription) -> None:
     """Raise RsdfmError if the described world is a bag that cannot be played to the described UAVs."""
     if fleet.world.kind != REPLAY:

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from rsdfm_ros.fleet import run_folder
-from rsdfm_ros.fleet.checks import check_fleet, check_replay
+from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     fleet = options.load(args.description)
     check_fleet(fleet, options)
     check_replay(fleet)
+    check_apart(fleet, run_folder.chosen_path(args))
     quiet = args.json
     with run_folder.folder_of(args) as folder:
         fleet, more, notes = companions(fleet, options, folder.work)

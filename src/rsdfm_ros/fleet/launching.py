@@ -22,7 +22,7 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from rsdfm_ros.fleet.checks import check_fleet, check_replay
+from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
 from rsdfm_ros.fleet.mission import REFUSED
@@ -117,6 +117,8 @@ def _started(
     context: LaunchContext, fleet: FleetDescription, options: FleetOptions, folder: RunFolder | None = None
 ) -> list[Action]:
     check_fleet(fleet, options)
+    if out := argument(context, "out"):
+        check_apart(fleet, Path(os.path.expanduser(out)))
     folder = folder or folder_of(context)
     fleet, more, notes = companions(fleet, options, folder.work if folder else None)
     specs = node_specifications(fleet, folder.work if folder else None)

@@ -8,7 +8,7 @@ import json
 import sys
 
 from rsdfm_ros.fleet import run_folder
-from rsdfm_ros.fleet.checks import check_fleet
+from rsdfm_ros.fleet.checks import check_apart, check_fleet
 from rsdfm_ros.fleet.command import print_result, print_status
 from rsdfm_ros.fleet.description import ReplayDescription, load_fleet, parse_override
 from rsdfm_ros.fleet.mission import run_fleet
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     )
     fleet, notes = replay_fleet(described, replay, rate=parse_rate(args.rate))
     check_fleet(fleet)
+    check_apart(fleet, run_folder.chosen_path(args))
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     with run_folder.folder_of(args) as folder:

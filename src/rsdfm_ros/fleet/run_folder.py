@@ -79,9 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     parser.set_defaults(default_out=Path(default))
 
 
+def chosen_path(args: argparse.Namespace) -> Path:
+    """Path of the folder that the arguments name."""
+    return Path(args.default_out if args.out is None else args.out)
+
+
 def folder_of(args: argparse.Namespace) -> contextlib.AbstractContextManager[RunFolder]:
     """The folder that the arguments name. Raises: OutputError when it is entered."""
-    return run_folder(args.out or args.default_out, force=args.force, keep_earlier=args.out is None)
+    return run_folder(chosen_path(args), force=args.force, keep_earlier=args.out is None)
 
 
 @contextlib.contextmanager
