@@ -18,7 +18,7 @@ from launch_ros.actions import Node
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
-from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_actions, fleet_of, out_of
+from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_actions, fleet_of, folder_of
 from rsdfm_ros.fleet.specification import environment_of, outside_remaps
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
 
@@ -26,9 +26,9 @@ from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
 def actions(context: LaunchContext) -> list:
     """Everything, in the order of its start."""
     fleet, _ = fleet_of(context, world="gazebo")
-    given, out = argument(context, "world_folder"), out_of(context)
+    given, run = argument(context, "world_folder"), folder_of(context)
     folder = Path(
-        given or (Path(out) / "gazebo" if out else tempfile.mkdtemp(prefix="rsdfm_gazebo_"))
+        given or (run.work / "gazebo" if run else tempfile.mkdtemp(prefix="rsdfm_gazebo_"))
     ).absolute()
     if given:
         check_world(fleet, folder)
@@ -63,7 +63,7 @@ def actions(context: LaunchContext) -> list:
         output="screen",
     )
     note = LogInfo(msg=f"Gazebo's world of seed {fleet.world.seed} is in {folder}")
-    return [note, gazebo, bridge, *fleet_actions(context, world="gazebo")]
+    return [note, gazebo, bridge, *fleet_actions(context, run, world="gazebo")]
 
 
 def generate_launch_description() -> LaunchDescription:

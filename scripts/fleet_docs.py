@@ -68,6 +68,21 @@ a domain that nothing on this machine uses, hold it until they end, and say whic
 
 The locks are files in `rsdfm_ros_domains` in the folder for temporary files; they end with the process that holds them.
 Programs that know nothing of them are seen by their UDP ports.
+
+## The folder of a run
+
+`rsdfm demo`, `fleet`, `replay` and launch files with `out:=` write one folder: result.json, status.jsonl, logs/, and
+what is recorded (frames/, bag/); `demo` adds report.html and bev.mp4. Descriptions, models, bags and options are
+checked before the first process starts.
+
+- A folder with a finished run is refused before anything in it is touched. `--force` (`force:=true`) replaces the run:
+  the new one is written to `<out>/unfinished/` and takes its place when it is complete; after an error or Ctrl-C it
+  stays there, and the earlier run where it was.
+- Without `--out`, an earlier run in the default folder is kept beside it: out/demo becomes out/demo-<its date>.
+- One run writes to a folder at a time; a second one is refused and names the process that writes there.
+- What a run that failed, was stopped or killed has left is removed by the next one. A bag that it recorded of real UAVs
+  (`world.kind: none`) is kept beside instead. Such a fleet has finished when it is stopped.
+- Files that are none of a run's are never touched; a folder that holds only such files is refused.
 """
 
 

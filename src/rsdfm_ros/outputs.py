@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -24,7 +24,11 @@ from rsdfm_ros.errors import RsdfmError
 LOCK = ".lock"
 UNFINISHED = "unfinished"
 """Folder, inside an output folder with finished results, in which their replacement is written."""
-_REPLACED = ".replaced"
+_REPLACED, _COMPLETE = ".replaced", ".complete"
+"""Where earlier results wait, and then the new ones, while the ones take the place of the others."""
+_BESIDE = ".*.tmp*"
+"""Names that `replacing` writes to; left only by a process that was killed."""
+_OURS = (_BESIDE, LOCK, UNFINISHED, _REPLACED, _COMPLETE)
 
 
 class OutputError(RsdfmError):
@@ -139,34 +143,47 @@ def _holder(lock: Path) -> str:
         return "another process"
 
 
+def is_vacant(folder: Path) -> bool:
+    """Whether a folder holds nothing but the lock of the process that made it."""
+    return folder.is_dir() and all(p.name == LOCK for p in folder.iterdir())
+
+
 @contextlib.contextmanager
 def output_folder(
     path: Path,
     *,
-    marker: str,
+    marker: str | Callable[[Path], Path | None],
     owned: Sequence[str],
     force: bool = False,
     keep_earlier: bool = False,
     option: str = "--out",
+    force_option: str = "--force",
+    worth_keeping: Callable[[Path], bool] | None = None,
 ) -> Iterator[Path]:
     """Yield the folder to write new results to, locked; at the end `path` holds them.
 
-    marker: file that only finished results have, such as result.json · owned: patterns of the names that results
-    consist of; whatever else lies in the folder is never touched · force: replace finished results; they stay until the
-    new ones are complete, which are written to <path>/unfinished/ until then and stay there after an error ·
-    keep_earlier: rename a folder with finished results to <path>-<their date> instead of refusing it, for folders that
-    the user did not name. Leftovers of a run that did not finish are removed.
+    marker: file that only finished results have, such as result.json, or a function that finds it in a folder ·
+    owned: patterns of the names that results consist of; whatever else lies in the folder is never touched · force:
+    replace finished results; they stay until the new ones are complete, which are written to <path>/unfinished/ until
+    then and stay there after an error · keep_earlier: rename a folder with finished results to <path>-<their date>
+    instead of refusing it, for folders that the user did not name · worth_keeping: whether what an unfinished run left
+    in a folder cannot be made again, such as a recording; the folder is then renamed likewise. Other leftovers of a run
+    that did not finish are removed.
     Raises: OutputError before anything was touched.
     """
     check_output_folder(option, path)
-    if keep_earlier and not force and (path / marker).is_file():
+    if (path / _REPLACED).is_dir():  # the process that was replacing results was killed
         with locked_folder(path, option):
-            earlier = _free_name(path, (path / marker).stat().st_mtime)
-            path.rename(earlier)
-            (earlier / LOCK).unlink(missing_ok=True)
-        print(f"the earlier results of {path} are kept in {earlier}", file=sys.stderr, flush=True)
+            _settle(path)
+    earlier = _marker_in(path, marker)
+    if earlier is None and worth_keeping is not None and path.is_dir():
+        # Never a folder that holds anything of others: renaming it would take that along.
+        if all(_is_ours(p.name, owned) for p in path.iterdir()) and worth_keeping(path):
+            _keep_beside(path, path, option)
+    elif earlier is not None and keep_earlier and not force:
+        _keep_beside(path, earlier, option)
     with locked_folder(path, option):
-        finished = (path / marker).is_file()
+        finished = _marker_in(path, marker) is not None
         strangers = sorted(p.name for p in path.iterdir() if not _is_ours(p.name, owned))
         if strangers and not finished:
             raise OutputError(
@@ -175,10 +192,9 @@ def output_folder(
             )
         if finished and not force:
             raise OutputError(
-                f"{option} {path} holds finished results; --force replaces them, another {option} keeps both"
+                f"{option} {path} holds finished results; {force_option} replaces them, another {option} keeps both"
             )
         _remove(path / UNFINISHED)
-        _remove(path / _REPLACED)
         if not finished:
             for leftover in _owned_entries(path, owned):
                 _remove(leftover)
@@ -192,18 +208,42 @@ def output_folder(
         (path / _REPLACED).mkdir()
         for old in _owned_entries(path, owned):
             old.rename(path / _REPLACED / old.name)
-        for new in list(work.iterdir()):
-            new.rename(path / new.name)
+        work.rename(path / _COMPLETE)
+        _settle(path)
         _remove(path / UNFINISHED)
-        _remove(path / _REPLACED)
+
+
+def _settle(path: Path) -> None:
+    """Bring a replacement to its end: to the new results if the earlier ones are out of the way, otherwise back."""
+    complete, replaced = path / _COMPLETE, path / _REPLACED
+    source = complete if complete.is_dir() else replaced
+    for entry in list(source.iterdir()):
+        entry.rename(path / entry.name)
+    _remove(complete)
+    _remove(replaced)
+
+
+def _marker_in(path: Path, marker: str | Callable[[Path], Path | None]) -> Path | None:
+    if callable(marker):
+        return marker(path)
+    return path / marker if (path / marker).is_file() else None
+
+
+def _keep_beside(path: Path, dated: Path, option: str) -> None:
+    """Rename a folder to <path>-<date of `dated`>."""
+    with locked_folder(path, option):
+        earlier = _free_name(path, dated.stat().st_mtime)
+        path.rename(earlier)
+        (earlier / LOCK).unlink(missing_ok=True)
+    print(f"the earlier results of {path} are kept in {earlier}", file=sys.stderr, flush=True)
 
 
 def _is_ours(name: str, owned: Sequence[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in (*owned, LOCK, UNFINISHED, _REPLACED))
+    return any(fnmatch(name, pattern) for pattern in (*owned, *_OURS))
 
 
 def _owned_entries(path: Path, owned: Sequence[str]) -> list[Path]:
-    return [p for p in path.iterdir() if any(fnmatch(p.name, pattern) for pattern in owned)]
+    return [p for p in path.iterdir() if any(fnmatch(p.name, pattern) for pattern in (*owned, _BESIDE))]
 
 
 def _free_name(path: Path, time_s: float) -> Path:

@@ -17,7 +17,6 @@ from rsdfm_ros.evaluation import command, scenes, sweep_command
 from rsdfm_ros.evaluation.scenes import LeakageError, open_scenes, refuse_training_data
 from rsdfm_ros.evaluation.sweep import points_on
 from rsdfm_ros.evaluation.table import COLUMNS, print_table
-from rsdfm_ros.fleet.demo import MADE, clear
 from rsdfm_ros.fleet.live_table import live_table, status_text
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.perception import Perception
@@ -223,20 +222,6 @@ def test_the_table_fits_80_columns_and_shows_a_dash_for_what_is_undefined() -> N
     print_table([{"method": m, **row} for m in ("single", "late", "dense", "rsdfm")], console)
     text = console.export_text()
     assert "…" not in text and "0.500" in text and "–" in text
-
-
-def test_the_demo_replaces_an_earlier_run_and_nothing_else(tmp_path: Path) -> None:
-    out = tmp_path / "demo"
-    clear(out)
-    for name in MADE:
-        (out / name).mkdir() if "." not in name else (out / name).write_text("old")
-    (out / "notes.txt").write_text("mine")
-    clear(out)
-    assert [p.name for p in out.iterdir()] == ["notes.txt"]
-    with pytest.raises(RsdfmError, match=r"notes\.txt"):
-        clear(out)
-    with pytest.raises(RsdfmError, match="file"):
-        clear(out / "notes.txt")
 
 
 def test_the_live_table_shows_every_uav() -> None:

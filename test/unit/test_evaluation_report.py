@@ -16,6 +16,7 @@ from rsdfm_ros.evaluation import video
 from rsdfm_ros.evaluation.recording import RunError, RunReader, Surroundings
 from rsdfm_ros.evaluation.report_command import make_report
 from rsdfm_ros.evaluation.report_maps import key_frames
+from rsdfm_ros.geometry.lattice import Window
 
 AGENTS = ["uav1", "uav2"]
 
@@ -149,6 +150,12 @@ def test_found_and_missed_cells_have_their_colours_north_up(run: RunReader) -> N
     assert tuple(together[200 - 4 * 17, 200 + 4 * 7]) == pic.FOUND
     truth = np.asarray(pic.truth_map(canvas, frame, Surroundings()))
     assert tuple(truth[200 - 4 * 17, 200 + 4 * 7]) == pic.TRUE
+
+
+def test_a_map_wider_than_the_window_of_the_answers_is_empty_outside_it() -> None:
+    canvas, window = pic.Canvas(4.0, 16), Window(-2, -4, 4, 16, 1.0)
+    shown = canvas.cells(np.ones((4, 16), bool), window)
+    assert shown.shape == (8, 8) and shown[:, 2:6].all() and shown.sum() == 32
 
 
 def test_a_camera_looking_down_sees_a_rectangle_below_it() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,51 @@ def test_leftovers_of_an_unfinished_run_do_not_block_the_next(tmp_path: Path) ->
     assert (folder / "bag").is_dir()
     assert content(finished_run(folder)) == {"logs/uav1.log": "first", "result.json": "first"}
     assert not (folder / "bag").exists()
+
+
+def test_a_replacement_that_was_killed_at_any_moment_leaves_all_of_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+    left = iter(range(0))
+
+    def killed(path: Path, target: Path) -> Path:
+        if next(left, None) is None:
+            raise Failure
+        return rename(path, target)
+
+    def replace_results(folder: Path) -> None:
+        with output_folder(folder, force=True, **RUN) as work:
+            fill(work, "second")
+            monkeypatch.setattr(Path, "rename", killed)
+
+    found = set()
+    for moment in range(5):
+        folder, left = finished_run(tmp_path / str(moment)), iter(range(moment))
+        with pytest.raises(Failure):
+            replace_results(folder)
+        monkeypatch.undo()
+        with pytest.raises(OutputError, match="finished results"), output_folder(folder, **RUN):
+            pytest.fail("entered a folder with results")
+        whole = {n: c for n, c in content(folder).items() if not n.startswith("unfinished")}
+        assert whole.keys() == {"logs/uav1.log", "result.json"} and len(set(whole.values())) == 1
+        found |= set(whole.values())
+    assert found == {"first", "second"}
+
+
+def test_results_that_cannot_be_made_again_are_kept_beside(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(Failure), output_folder(folder, **RUN) as work:
+        fail_after((work / "bag").mkdir)
+    precious: dict[str, Any] = {**RUN, "worth_keeping": lambda path: (path / "bag").is_dir()}
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds notes\.txt"), output_folder(folder, **precious):
+        pytest.fail("entered a stranger's folder")
+    (folder / "notes.txt").unlink()
+    with output_folder(folder, **precious) as work:
+        fill(work, "second")
+    (kept,) = tmp_path.glob("run-*")
+    assert (kept / "bag").is_dir() and content(folder)["result.json"] == "second"
 
 
 def test_what_is_not_ours_is_never_touched(tmp_path: Path) -> None:

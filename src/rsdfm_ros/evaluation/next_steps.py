@@ -12,9 +12,10 @@ Step = tuple[str, str]
 """What it does, and the command."""
 
 
-def steps_with(folder: Path) -> list[Step]:
-    """What can be done with the folder of a run."""
-    here = _word(folder)
+def steps_with(folder: Path, place: Path | None = None) -> list[Step]:
+    """What can be done with the folder of a run; place: where it will be, if it is still to be moved."""
+    place = place or folder
+    here = _word(place)
     frames, bag = any((folder / "frames").glob("*.npz")), folder / "bag"
     steps: list[Step] = []
     if frames and not (folder / "report.html").is_file():
@@ -23,15 +24,21 @@ def steps_with(folder: Path) -> list[Step]:
         first = "" if find_spec("rerun") else "make setup-view && "
         steps.append(("look at cameras, maps and boxes over time", f"{first}./rsdfm view {here}"))
     if bag.is_dir():
-        steps.append(("compute the recorded flight anew and judge it", f"./rsdfm bag evaluate {_word(bag)}"))
+        steps.append(
+            (
+                "compute the recorded flight anew and judge it",
+                f"./rsdfm bag evaluate {_word(place / bag.name)}",
+            )
+        )
     return steps
 
 
-def steps_after_demo(folder: Path, seed: int) -> list[Step]:
+def steps_after_demo(folder: Path, seed: int, place: Path | None = None) -> list[Step]:
     """The same, and further missions and figures. seed: of the world that was flown."""
-    other = folder.with_name(f"{folder.name}-{seed + 1}")
+    place = place or folder
+    other = place.with_name(f"{place.name}-{seed + 1}")
     return [
-        *steps_with(folder),
+        *steps_with(folder, place),
         (
             "fly over another place",
             f"./rsdfm demo --set world.seed={seed + 1} --out {_word(other)}",

@@ -68,10 +68,17 @@ class Canvas:
         return [(float(u), float(v)) for u, v in self.place(points)]
 
     def cells(self, array: NDArray[np.generic], window: Window) -> NDArray[np.generic]:
-        """The part (n, n) of an array (ni, nj) over `window` that the canvas shows, north up."""
+        """The part (n, n) of an array (ni, nj) over `window` that the canvas shows, north up; 0 outside the window."""
         n = round(self.half_extent_m / window.cell_size)
+        i0, j0 = max(-n, window.i0), max(-n, window.j0)
+        ni = max(min(n, window.i0 + window.ni) - i0, 0)
+        nj = max(min(n, window.j0 + window.nj) - j0, 0)
         area = Window(-n, -n, 2 * n, 2 * n, window.cell_size)
-        return np.flipud(array[window.crop(area)].T)
+        shown = np.zeros((area.ni, area.nj), array.dtype)
+        if ni and nj:
+            common = Window(i0, j0, ni, nj, window.cell_size)
+            shown[area.crop(common)] = array[window.crop(common)]
+        return np.flipud(shown.T)
 
 
 def base_map(canvas: Canvas, surroundings: Surroundings) -> Image.Image:

@@ -89,10 +89,11 @@ class Surroundings:
 
 
 class RunReader:
-    """A recorded run."""
+    """A recorded run. folder: where it is · place: where it will be, if it is still to be moved."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, place: Path | None = None) -> None:
         self.folder = Path(folder)
+        self.place = place or self.folder
         if not (self.folder / "result.json").is_file():
             raise RunError(
                 f"{self.folder} holds no result.json: give the folder of a finished run, e.g. out/demo made by "

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import glob
+import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+from rsdfm_ros.data.bags.bag import open_bag
+from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import expression_of
 from rsdfm_ros.domains import joined_domain
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec
+from rsdfm_ros.outputs import is_vacant, output_folder
 
 POLL_S = 0.1
+MAX_S, MAX_MB, MAX_DOMAIN = 1e9, 1e9, 232
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `rsdfm bag record`."""
     parser.add_argument(
         "--out", type=Path, required=True, default=argparse.SUPPRESS, metavar="DIR", help="folder of the bag"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace the bag in this folder; it stays until the new one is complete",
     )
     parser.add_argument(
         "--topics",
@@ -56,45 +68,79 @@ def run(args: argparse.Namespace) -> int:
     """Records until Ctrl-C, the duration, or an error."""
     require_ros("recording")
     out = Path(args.out)
-    if out.exists():
-        raise RsdfmError(f"{out} exists already: choose another folder or remove it")
-    if args.map is not None and args.topics:
-        raise RsdfmError("give --topics or --map, not both")
-    if args.duration < 0 or args.max_size < 0:
-        raise RsdfmError("--duration and --max-size cannot be negative")
+    name = glob.escape(out.resolve().name)
+    parameters = _checked(args)
     domain = args.domain
     if domain < 0:
         joined, sentence = joined_domain()
         domain = domain if joined is None else joined
         print(sentence, file=sys.stderr, end="\n" if sentence else "", flush=True)
-    spec = record_specification(
+    with output_folder(
         out,
-        {
-            "topics": args.topics if args.map is None else expression_of(load_map(args.map)),
-            "exclude": args.exclude,
-            "storage": args.storage,
-            "duration_s": float(args.duration),
-            "max_bytes": round(args.max_size * 1e6),
-            "use_sim_time": bool(args.use_sim_time),
-        },
-        domain=domain,
-    )
-    logs = out.parent / f"{out.name}.logs"
-    with Supervisor(logs, lambda name, line: print(line, file=sys.stderr, flush=True)) as supervisor:
+        marker="metadata.yaml",
+        owned=("metadata.yaml*", f"{name}_*"),
+        force=args.force,
+        worth_keeping=_readable,
+    ) as work:
+        status = _record(record_specification(work, parameters, domain=domain))
+        if status:
+            left = "nothing was written" if is_vacant(work) else f"what was written so far is in {work}"
+            raise RsdfmError(f"the recorder ended with status {status}; {left}")
+        if not (work / "metadata.yaml").is_file():
+            raise RsdfmError("the recorder was stopped before it began; nothing was written")
+    if work != out:
+        print(f"the bag is now in {out}", file=sys.stderr)
+    return 0
+
+
+def _checked(args: argparse.Namespace) -> dict[str, object]:
+    """The parameters of record_node. Raises: RsdfmError for arguments that it would refuse."""
+    if args.map is not None and args.topics:
+        raise RsdfmError("give --topics or --map, not both")
+    for option, expression in (("--topics", args.topics), ("--exclude", args.exclude)):
+        try:
+            re.compile(expression)
+        except re.error as error:
+            raise RsdfmError(f"{option} {expression!r} is no regular expression: {error}") from error
+    for option, value, high in (("--duration", args.duration, MAX_S), ("--max-size", args.max_size, MAX_MB)):
+        if not 0 <= value <= high:
+            raise RsdfmError(f"{option}: expected 0 to {high:g}, got {value:g}")
+    if not -1 <= args.domain <= MAX_DOMAIN:
+        raise RsdfmError(
+            f"--domain: expected 0 to {MAX_DOMAIN}, or -1 for the environment's, got {args.domain}"
+        )
+    return {
+        "topics": args.topics if args.map is None else expression_of(load_map(args.map)),
+        "exclude": args.exclude,
+        "storage": args.storage,
+        "duration_s": float(args.duration),
+        "max_bytes": round(args.max_size * 1e6),
+        "use_sim_time": bool(args.use_sim_time),
+    }
+
+
+def _record(spec: NodeSpec) -> int:
+    """Run the recorder to its end or until Ctrl-C; its exit status."""
+    with (
+        tempfile.TemporaryDirectory(prefix="rsdfm_record_") as logs,
+        Supervisor(Path(logs), lambda name, line: print(line, file=sys.stderr, flush=True)) as supervisor,
+    ):
         supervisor.start(spec)
         try:
             while supervisor.status(spec.name) is None:
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
             supervisor.stop()
-        status = supervisor.status(spec.name)
-    (logs / f"{spec.name}.log").unlink(missing_ok=True)
-    (logs / f"{spec.name}.yaml").unlink(missing_ok=True)
-    if logs.is_dir() and not any(logs.iterdir()):
-        logs.rmdir()
-    if status:
-        raise RsdfmError(f"the recorder ended with status {status}; what was written so far is in {out}")
-    return 0
+        return supervisor.status(spec.name) or 0
+
+
+def _readable(bag: Path) -> bool:
+    """Whether a killed recorder has left messages."""
+    try:
+        open_bag(bag).close()
+    except BagError:
+        return False
+    return True
 
 
 def record_specification(out: Path, parameters: dict[str, object], *, domain: int = -1) -> NodeSpec:

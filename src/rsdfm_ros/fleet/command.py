@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from rsdfm_ros.evaluation.next_steps import steps_with
+from rsdfm_ros.fleet import run_folder
+from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
-from rsdfm_ros.fleet.description import FleetDescription
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import FleetResult, run_fleet
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, FleetOptions, choices, options_from, sentence
+from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
 from rsdfm_ros.fleet.outcome import print_outcome
 from rsdfm_ros.words import counted
 
@@ -22,9 +24,7 @@ from rsdfm_ros.words import counted
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("description", help="fleet description, e.g. config/fleet/demo.yaml (docs/fleet.md)")
-    parser.add_argument(
-        "--out", default="out/fleet", help="folder for results and logs (default: %(default)s)"
-    )
+    run_folder.add_arguments(parser, "out/fleet")
     for name in SETTINGS:
         values = choices(name)
         shown = "{" + ",".join(values) + "}" if values else name.rpartition("_")[2].upper()
@@ -43,36 +43,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it; the exit status."""
     options = options_from({name: getattr(args, name) for name in (*SETTINGS, *LISTS, *SWITCHES)})
-    with claim_domain(options.load(args.description), args.out) as claim:
-        print(claim.sentence, file=sys.stderr if args.json else sys.stdout, flush=True)
-        return _fly(args, claim.fleet, options)
-
-
-def _fly(args: argparse.Namespace, fleet: FleetDescription, options: FleetOptions) -> int:
-    """The mission, in a ROS domain that is held."""
-    fleet, more, notes = companions(fleet, options, args.out)
+    fleet = options.load(args.description)
+    check_fleet(fleet, options)
+    check_replay(fleet)
+    out = run_folder.chosen_path(args)
+    check_apart(fleet, out)
     quiet = args.json
-    if not quiet:
-        print(
-            f"{counted(fleet.uavs, 'UAV')}, model {fleet.model}; logs and results in {args.out}. "
-            "Ctrl-C ends the fleet."
+    with claim_domain(fleet, out) as claim, run_folder.folder_of(args) as folder:
+        print(claim.sentence, file=sys.stderr if quiet else sys.stdout, flush=True)
+        fleet, more, notes = companions(claim.fleet, options, folder.work)
+        if not quiet:
+            print(
+                f"{counted(fleet.uavs, 'UAV')}, model {fleet.model}; logs and results in {folder.work}. "
+                "Ctrl-C ends the fleet."
+            )
+            print("\n".join(notes), end="\n" if notes else "", flush=True)
+        result = run_fleet(
+            fleet,
+            out_dir=folder,
+            on_status=None if quiet else print_status,
+            on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
+            on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
+            companions=more,
+            claimed=True,
         )
-        print("\n".join(notes), end="\n" if notes else "", flush=True)
-    result = run_fleet(
-        fleet,
-        out_dir=args.out,
-        on_status=None if quiet else print_status,
-        on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
-        on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
-        companions=more,
-        claimed=True,
-    )
     if result.result is None:
         return 0
     if args.json:
         print(json.dumps(result.result))
     else:
-        print_ended(result)
+        print_ended(result, out)
     return 0
 
 
@@ -89,10 +89,10 @@ def print_status(line: dict[str, Any]) -> None:
     print(f"frame {line['frame']:3d}  " + "  ".join(parts), flush=True)
 
 
-def print_ended(flown: FleetResult) -> None:
-    """Print what a mission has come to."""
+def print_ended(flown: FleetResult, out: Path) -> None:
+    """Print what a mission has come to; out: the folder with its results."""
     assert flown.result is not None
-    console, out = Console(), flown.out_dir
+    console = Console()
     frames = counted(flown.result["protocol"]["frames_answered"], "frame")
     console.print(f"\n{frames} in {flown.seconds:.0f} s", highlight=False)
     files = [path for path in (out / "result.json", out / "bag") if path.exists()]

@@ -28,8 +28,6 @@ def companions(
         raise FleetDescriptionError("record and rviz need a folder for what they write: name one with `out`")
     if options.record:
         bag = Path(out or "") / "bag"
-        if bag.exists():
-            raise FleetDescriptionError(f"{bag} exists already: choose another folder or remove it")
         if rosbag2_installed():
             specs.append(recorder(fleet, bag))
             notes.append(f"ros2 bag record writes {bag}")
@@ -75,16 +73,22 @@ def rviz(fleet: FleetDescription, config: Path) -> NodeSpec:
     """RViz with a configuration made for these UAVs, written to `config`. Raises: FleetDescriptionError."""
     from rsdfm_ros.view.rviz import rviz_config
 
-    program = next((p for p in (x / "lib/rviz2/rviz2" for x in _prefixes()) if p.exists()), None)
-    if program is None:
-        distribution = os.environ.get("ROS_DISTRO", "<distribution>")
-        raise FleetDescriptionError(f"rviz2 is not installed here: apt install ros-{distribution}-rviz2")
+    program = rviz_program()
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(rviz_config([namespace_of(fleet, agent).lstrip("/") for agent in fleet.agents]))
     command = [str(program), "-d", str(config)]
     if fleet.world.kind != NONE:
         command += ["--ros-args", "-p", "use_sim_time:=true"]
     return NodeSpec("rviz", COMPANION, "", environment=environment_of(fleet), command=tuple(command))
+
+
+def rviz_program() -> Path:
+    """rviz2. Raises: FleetDescriptionError if it is not installed."""
+    program = next((p for p in (x / "lib/rviz2/rviz2" for x in _prefixes()) if p.exists()), None)
+    if program is None:
+        distribution = os.environ.get("ROS_DISTRO", "<distribution>")
+        raise FleetDescriptionError(f"rviz2 is not installed here: apt install ros-{distribution}-rviz2")
+    return program
 
 
 def rosbag2_installed() -> bool:

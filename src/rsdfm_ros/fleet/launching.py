@@ -24,6 +24,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from rsdfm_ros.fleet.about import about_mission
+from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
 from rsdfm_ros.fleet.domain import claim_domain
@@ -33,6 +34,7 @@ from rsdfm_ros.fleet.options import (
     SETTINGS,
     SWITCHES,
     FleetOptions,
+    checked_setting,
     choices,
     options_from,
     sentence,
@@ -41,6 +43,7 @@ from rsdfm_ros.fleet.options import (
 from rsdfm_ros.fleet.paths import PACKAGE, found
 from rsdfm_ros.fleet.processes import parameter_file_of
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
+from rsdfm_ros.fleet.run_folder import RunFolder, held_run_folder
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 from rsdfm_ros.fleet.surroundings import write_surroundings
 
@@ -55,6 +58,12 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
         ),
         DeclareLaunchArgument(
             "out", default_value="", description="folder for what is recorded; empty: nothing is written"
+        ),
+        DeclareLaunchArgument(
+            "force",
+            default_value="false",
+            choices=["true", "false"],
+            description="replace a finished run in `out`; it stays until the new one is complete",
         ),
     ]
     for name in OPTIONS:
@@ -75,45 +84,61 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
     return arguments
 
 
-def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
+def fleet_actions(context: LaunchContext, folder: RunFolder | None = None, **fixed: str) -> list[Action]:
     """What starts the fleet of these launch arguments; the end of the mission ends the launch.
 
-    fixed: options that the launch file decides, such as world="gazebo". Raises: FleetDescriptionError,
-    DomainError.
+    folder: that of `out` if it has been opened already · fixed: options that the launch file decides, such as
+    world="gazebo". Raises: RsdfmError.
     """
-    return _started(context, *fleet_of(context, **fixed))
+    fleet, options = fleet_of(context, **fixed)
+    check_replay(fleet)
+    return _started(context, fleet, options, folder)
 
 
 def replay_actions(context: LaunchContext) -> list[Action]:
     """What plays a bag to the fleet of these launch arguments (replay.launch.py); the end of the bag ends the launch.
 
-    Raises: FleetDescriptionError, BagError, TopicMapError, DomainError.
+    Raises: RsdfmError.
     """
     fleet, options = fleet_of(context)
     replay = ReplayDescription(
         bag=os.path.expanduser(argument(context, "bag")),
         topic_map=os.path.expanduser(argument(context, "topic_map")),
-        start_s=float(setting_value("replay.start_s", argument(context, "start_s"))),
-        duration_s=float(setting_value("replay.duration_s", argument(context, "duration_s"))),
-        loops=int(setting_value("replay.loops", argument(context, "loops"))),
+        start_s=_replay_setting(context, "start_s"),
+        duration_s=_replay_setting(context, "duration_s"),
+        loops=_replay_setting(context, "loops"),
     )
     fleet, notes = replay_fleet(fleet, replay, rate=parse_rate(argument(context, "rate")))
     return [*(LogInfo(msg=note) for note in notes), *_started(context, fleet, options)]
 
 
-def _started(context: LaunchContext, fleet: FleetDescription, options: FleetOptions) -> list[Action]:
-    out = out_of(context)
+def _replay_setting(context: LaunchContext, name: str) -> Any:
+    setting = f"replay.{name}"
+    return checked_setting(name, setting, setting_value(setting, argument(context, name)))
+
+
+def _started(
+    context: LaunchContext, fleet: FleetDescription, options: FleetOptions, folder: RunFolder | None = None
+) -> list[Action]:
+    check_fleet(fleet, options)
+    if out := argument(context, "out"):
+        check_apart(fleet, Path(os.path.expanduser(out)))
     held = contextlib.ExitStack()
     claim = held.enter_context(claim_domain(fleet, out or None, free=False))
     # Given back as the processes begin to end: what still lives of them then is seen by whoever comes.
     give_back = RegisterEventHandler(OnShutdown(on_shutdown=lambda event, context: held.close()))
-    fleet, more, notes = companions(claim.fleet, options, out or None)
+    folder = folder or folder_of(context)
+    fleet, more, notes = companions(claim.fleet, options, folder.work if folder else None)
     notes = [claim.sentence, *notes]
-    if out:
-        Path(out).mkdir(parents=True, exist_ok=True)
-        write_surroundings(fleet, Path(out))
-    specs = node_specifications(fleet, Path(out).absolute() if out else None, about_mission(fleet))
-    return [give_back, *(LogInfo(msg=note) for note in notes), *process_actions(fleet, [*more, *specs])]
+    specs = node_specifications(fleet, folder.work if folder else None, about_mission(fleet))
+    if folder is not None:
+        write_surroundings(fleet, folder.work)
+        folder.begin(fleet.world.kind)
+    return [
+        give_back,
+        *(LogInfo(msg=note) for note in notes),
+        *process_actions(fleet, [*more, *specs], folder),
+    ]
 
 
 def fleet_of(context: LaunchContext, **fixed: str) -> tuple[FleetDescription, FleetOptions]:
@@ -123,9 +148,13 @@ def fleet_of(context: LaunchContext, **fixed: str) -> tuple[FleetDescription, Fl
     return options.load(found(path) or path), options
 
 
-def out_of(context: LaunchContext) -> str:
-    """The folder for what is written, "" for none."""
-    return os.path.expanduser(argument(context, "out"))
+def folder_of(context: LaunchContext) -> RunFolder | None:
+    """The folder for what is written, held until this process ends; None without `out`. Raises: OutputError."""
+    out = os.path.expanduser(argument(context, "out"))
+    if not out:
+        return None
+    force = argument(context, "force") == "true"
+    return held_run_folder(Path(out).absolute(), force=force, option="out:=", force_option="force:=true")
 
 
 def argument(context: LaunchContext, name: str) -> str:
@@ -133,14 +162,16 @@ def argument(context: LaunchContext, name: str) -> str:
     return LaunchConfiguration(name, default="").perform(context)
 
 
-def process_actions(fleet: FleetDescription, specs: Sequence[NodeSpec]) -> list[Action]:
+def process_actions(
+    fleet: FleetDescription, specs: Sequence[NodeSpec], run: RunFolder | None = None
+) -> list[Action]:
     """One process per specification, and what the end of each means: the same as for `rsdfm fleet`."""
     folder = Path(tempfile.mkdtemp(prefix="rsdfm_fleet_"))
     judge = next((spec.name for role in (EVALUATOR, WORLD) for spec in specs if spec.role == role), "")
     actions: list[Action] = []
     for spec in specs:
         process = process_of(fleet, spec, folder)
-        on_exit = _ends(spec, spec.name == judge, fleet)
+        on_exit = _ends(spec, spec.name == judge, fleet, run)
         handler = OnProcessExit(target_action=process, on_exit=on_exit)
         actions += [RegisterEventHandler(handler), process]
     return actions
@@ -170,7 +201,9 @@ def process_of(fleet: FleetDescription, spec: NodeSpec, folder: Path) -> Execute
     )
 
 
-def _ends(spec: NodeSpec, judge: bool, fleet: FleetDescription) -> Callable[[Any, Any], list[Action] | None]:
+def _ends(
+    spec: NodeSpec, judge: bool, fleet: FleetDescription, run: RunFolder | None
+) -> Callable[[Any, Any], list[Action] | None]:
     """What the end of a process does to the launch."""
 
     def react(event: Any, context: LaunchContext) -> list[Action] | None:
@@ -183,6 +216,8 @@ def _ends(spec: NodeSpec, judge: bool, fleet: FleetDescription) -> Callable[[Any
             ends = judge or (failed and spec.role in (WORLD, EVALUATOR))
         if not ends:
             return None
+        if judge and not failed and run is not None:
+            run.end()
         how = f"ended with status {event.returncode}" if failed or spec.role == UAV else "has finished"
         return [EmitEvent(event=Shutdown(reason=f"{spec.name} {how}"))]
 

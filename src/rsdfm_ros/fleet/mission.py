@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.about import about_mission
-from rsdfm_ros.fleet.description import END, GAZEBO, RESPAWN, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.description import END, NONE, RESPAWN, FleetDescription
 from rsdfm_ros.fleet.domain import claim_domain, in_domain
 from rsdfm_ros.fleet.processes import Supervisor
+from rsdfm_ros.fleet.run_folder import RunFolder, run_folder
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 from rsdfm_ros.fleet.surroundings import write_surroundings
 
@@ -36,8 +37,9 @@ OnStatus = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class FleetResult:
-    """out_dir: folder with result.json, status.jsonl, logs/, and what was recorded · result: content of result.json,
-    None without an evaluator or world · seconds: from the first process to the last."""
+    """out_dir: folder with result.json, status.jsonl, logs/, and what was recorded; until a `RunFolder` is left, its
+    work folder · result: content of result.json, None without an evaluator or world · seconds: from the first process
+    to the last."""
 
     out_dir: Path
     result: dict[str, Any] | None
@@ -47,7 +49,7 @@ class FleetResult:
 def run_fleet(
     fleet: FleetDescription,
     *,
-    out_dir: str | Path,
+    out_dir: str | Path | RunFolder,
     on_status: OnStatus | None = None,
     on_line: Callable[[str, str], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -56,6 +58,8 @@ def run_fleet(
 ) -> FleetResult:
     """Start every process, wait for the end of the mission, end every process.
 
+    out_dir: a folder that `run_folder` has opened for this run, or the path of one to open for it: one with a finished
+    run is refused.
     A mission ends when its evaluator has written the result, or its world has ended and there is no evaluator; without
     a world it runs until KeyboardInterrupt. on_status: called with every line of status.jsonl (nodes/report.py), one
     per answered frame. on_line: called with (process, line) for all their output. on_note: called with a sentence when
@@ -64,29 +68,23 @@ def run_fleet(
     Raises: RsdfmError if a process ends too early, with its last lines, or the mission is void; KeyboardInterrupt after
     everything was ended.
     """
-    if not claimed:
-        with claim_domain(fleet, out_dir) as claim:
-            return run_fleet(
-                claim.fleet,
-                out_dir=out_dir,
-                on_status=on_status,
-                on_line=on_line,
-                on_note=on_note,
-                companions=[in_domain(spec, claim.domain) for spec in companions],
-                claimed=True,
-            )
     require_ros("a fleet")
-    out = Path(out_dir)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "status.jsonl").unlink(missing_ok=True)
-    (out / "result.json").unlink(missing_ok=True)
-    (out / VOID).unlink(missing_ok=True)
-    for old in (out / "logs").glob("*.log"):
-        old.unlink()
+    said: dict[str, Any] = {"on_status": on_status, "on_line": on_line, "on_note": on_note}
+    if not claimed:
+        path = out_dir.path if isinstance(out_dir, RunFolder) else out_dir
+        with claim_domain(fleet, path) as claim:
+            more = [in_domain(spec, claim.domain) for spec in companions]
+            return run_fleet(claim.fleet, out_dir=out_dir, companions=more, claimed=True, **said)
+    if not isinstance(out_dir, RunFolder):
+        with run_folder(Path(out_dir)) as opened:
+            flown = run_fleet(fleet, out_dir=opened, companions=companions, claimed=True, **said)
+        return replace(flown, out_dir=Path(out_dir))
+    folder, out = out_dir, out_dir.work
     specs = [*companions, *node_specifications(fleet, out, about_mission(fleet))]
     write_surroundings(fleet, out)
     p = fleet.processes
     start = time.monotonic()
+    folder.begin(fleet.world.kind)
     try:
         with (
             _sigterm_interrupts(),
@@ -98,13 +96,14 @@ def run_fleet(
                 supervisor.start(spec)
             _Watch(fleet, supervisor, specs, StatusTail(out / "status.jsonl", on_status), on_note, out).run()
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(
-            f"every process was ended; results and logs so far are in {out}"
-        ) from interrupt
+        if fleet.world.kind == NONE:
+            folder.end()  # that is how a fleet in no world of ours ends
+        raise KeyboardInterrupt("every process was ended") from interrupt
     result = out / "result.json"
     content = json.loads(result.read_text()) if result.is_file() else None
-    if content is None and fleet.evaluator.enabled and fleet.world.kind in (SIMULATION, GAZEBO):
+    if content is None and fleet.evaluator.enabled and fleet.world.kind != NONE:
         raise RsdfmError(f"the mission ended without a result; the logs are in {out / 'logs'}")
+    folder.end()
     return FleetResult(out, content, time.monotonic() - start)
 
 

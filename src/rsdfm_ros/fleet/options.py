@@ -22,7 +22,7 @@ from rsdfm_ros.fleet.description import (
     load_fleet,
     parse_override,
 )
-from rsdfm_ros.fleet.fields import allowed
+from rsdfm_ros.fleet.fields import allowed, checked
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -88,7 +88,11 @@ def options_from(values: Mapping[str, str | Sequence[str] | None]) -> FleetOptio
     unknown = set(given) - {*SETTINGS, *LISTS, *SWITCHES}
     if unknown:
         raise FleetDescriptionError(f"there is no option {sorted(unknown)[0]!r}")
-    settings = {SETTINGS[n]: setting_value(SETTINGS[n], str(given[n])) for n in SETTINGS if n in given}
+    settings = {
+        SETTINGS[n]: checked_setting(n, SETTINGS[n], setting_value(SETTINGS[n], str(given[n])))
+        for n in SETTINGS
+        if n in given
+    }
     settings |= dict(parse_override(item) for item in _items("set", given.get("set")))
     return FleetOptions(
         settings,
@@ -107,6 +111,12 @@ def setting_value(name: str, text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise FleetDescriptionError(f"{name}: {text!r} is no YAML value") from error
+
+
+def checked_setting(option: str, name: str, value: Any) -> Any:
+    """A value for the setting of this dotted name, given with this option. Raises: FleetDescriptionError."""
+    kind, field = _field(name)
+    return checked(field, kind, value, option)
 
 
 def sentence(option: str) -> str:

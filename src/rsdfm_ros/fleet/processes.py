@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -79,22 +79,23 @@ class Supervisor:
         """Start one process in a process group of its own; again, if one of that name has ended."""
         log = self.logs / f"{spec.name}.log"
         command = command_of(spec, self.logs)
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env={**os.environ, **spec.environment, **(environment or {})},
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
-        running = Running(spec, process, log)
-        assert process.stdout is not None
-        running.reader = threading.Thread(target=self._read, args=(running, process.stdout), daemon=True)
-        running.reader.start()
-        self._running[spec.name] = running
+        with _uninterrupted():  # otherwise a process could run that nobody ends
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env={**os.environ, **spec.environment, **(environment or {})},
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+            running = Running(spec, process, log)
+            assert process.stdout is not None
+            running.reader = threading.Thread(target=self._read, args=(running, process.stdout), daemon=True)
+            running.reader.start()
+            self._running[spec.name] = running
 
     def status(self, name: str) -> int | None:
         """Exit status of a process, None while it runs."""
@@ -165,6 +166,26 @@ def parameter_file_of(spec: NodeSpec, folder: Path) -> Path:
     path = folder / f"{spec.name}.yaml"
     path.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}, sort_keys=False))
     return path
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let SIGINT and SIGTERM take effect only at the end; handlers belong to the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
-from rsdfm_ros.data.bags.bag import open_bag
-from rsdfm_ros.data.bags.map_file import load_map
-from rsdfm_ros.data.bags.replay_plan import ReplayPlan, replay_plan
-from rsdfm_ros.data.bags.topic_map import default_map
+from rsdfm_ros.data.bags.replay_plan import ReplayPlan
+from rsdfm_ros.fleet.checks import checked_plan
 from rsdfm_ros.fleet.description import (
     REPLAY,
     FleetDescription,
@@ -29,14 +28,10 @@ def replay_fleet(
     rate: recorded seconds per second; None for lockstep, as fast as the UAVs answer.
     Raises: BagError, TopicMapError, FleetDescriptionError.
     """
-    with open_bag(replay.bag) as bag:
-        plan = replay_plan(bag, load_map(replay.topic_map) if replay.topic_map else default_map())
-        notes = [*bag.damage, *plan.notes]
+    plan, notes = checked_plan(replay)
     enabled = fleet.evaluator.enabled and plan.has_truth and replay.loops == 1
     if fleet.evaluator.enabled and not enabled:
         notes.append("the answers are not judged" + ("" if plan.has_truth else ": there is no truth"))
-    if rate is not None and not 0.01 <= rate <= 100:
-        raise FleetDescriptionError(f"rate: expected 0.01 to 100, or max, got {rate}")
     absolute = dataclasses.replace(
         replay,
         bag=str(Path(replay.bag).absolute()),
@@ -62,11 +57,12 @@ def parse_rate(text: str) -> float | None:
     if text == "max":
         return None
     try:
-        return float(text)
+        rate = float(text)
     except ValueError:
-        raise FleetDescriptionError(
-            f"rate: expected a number such as 0.5 or 10, or `max`, got {text!r}"
-        ) from None
+        rate = math.nan
+    if not 0.01 <= rate <= 100:
+        raise FleetDescriptionError(f"rate: expected a number from 0.01 to 100, or `max`, got {text!r}")
+    return rate
 
 
 def _members(fleet: FleetDescription, plan: ReplayPlan) -> tuple[MemberDescription, ...]:

@@ -7,10 +7,13 @@ import dataclasses
 import json
 import sys
 
+from rsdfm_ros.fleet import run_folder
+from rsdfm_ros.fleet.checks import check_apart, check_fleet
 from rsdfm_ros.fleet.command import print_ended, print_status
-from rsdfm_ros.fleet.description import FleetDescription, ReplayDescription, load_fleet, parse_override
+from rsdfm_ros.fleet.description import ReplayDescription, load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import run_fleet
+from rsdfm_ros.fleet.options import checked_setting
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 
 
@@ -25,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", default="", metavar="YAML", help="topic map for bags with other topics than ours"
     )
-    parser.add_argument(
-        "--out", default="out/replay", help="folder for results and logs (default: %(default)s)"
-    )
+    run_folder.add_arguments(parser, "out/replay")
     parser.add_argument(
         "--rate",
         default="max",
@@ -61,38 +62,38 @@ def run(args: argparse.Namespace) -> int:
         ReplayDescription(),
         bag=args.bag,
         topic_map=args.map,
-        start_s=args.start,
-        duration_s=args.duration,
-        loops=args.loop,
+        start_s=checked_setting("--start", "replay.start_s", args.start),
+        duration_s=checked_setting("--duration", "replay.duration_s", args.duration),
+        loops=checked_setting("--loop", "replay.loops", args.loop),
     )
     fleet, notes = replay_fleet(described, replay, rate=parse_rate(args.rate))
+    check_fleet(fleet)
+    out = run_folder.chosen_path(args)
+    check_apart(fleet, out)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
-    with claim_domain(fleet, args.out) as claim:
+    with claim_domain(fleet, out) as claim, run_folder.folder_of(args) as folder:
+        fleet = claim.fleet
         print(claim.sentence, file=sys.stderr if args.json else sys.stdout, flush=True)
-        return _play(args, claim.fleet)
-
-
-def _play(args: argparse.Namespace, fleet: FleetDescription) -> int:
-    """The mission, in a ROS domain that is held."""
-    if not args.json:
-        speed = "in lockstep" if fleet.world.lockstep else f"at rate {fleet.world.real_time_factor:g}"
-        print(
-            f"{', '.join(fleet.agents)} from {args.bag} {speed}, model {fleet.model}; logs in {args.out}. "
-            "Ctrl-C ends it."
+        if not args.json:
+            speed = "in lockstep" if fleet.world.lockstep else f"at rate {fleet.world.real_time_factor:g}"
+            print(
+                f"{', '.join(fleet.agents)} from {args.bag} {speed}, model {fleet.model}; logs in {folder.work}. "
+                "Ctrl-C ends it.",
+                flush=True,
+            )
+        result = run_fleet(
+            fleet,
+            out_dir=folder,
+            on_status=None if args.json else print_status,
+            on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
+            on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
+            claimed=True,
         )
-    result = run_fleet(
-        fleet,
-        out_dir=args.out,
-        on_status=None if args.json else print_status,
-        on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
-        on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
-        claimed=True,
-    )
     if result.result is None:
         return 0
     if args.json:
         print(json.dumps(result.result))
     else:
-        print_ended(result)
+        print_ended(result, out)
     return 0

@@ -43,7 +43,7 @@ class ReplaySettings(NodeSettings):
 class RecordSettings(NodeSettings):
     """record_node: topics of a fleet to a bag."""
 
-    out: str = setting("", "folder of the bag; must not exist")
+    out: str = setting("", "folder of the bag; must not exist, or be empty")
     topics: str = setting("", "regular expression of the topics that are recorded; empty: those of the fleet")
     exclude: str = setting("", "regular expression of topics that are not recorded; empty: none")
     storage: str = setting("mcap", "format of the bag", choices=("mcap", "sqlite3"))

@@ -19,10 +19,19 @@ from sensor_msgs.msg import CameraInfo
 from rsdfm_ros.data.bags.bag import Bag, BagMessage, open_bag
 from rsdfm_ros.data.bags.info import header_stamp_ns
 from rsdfm_ros.data.bags.map_file import load_map
-from rsdfm_ros.data.bags.replay_plan import GROUND_TRUTH, IMAGE, Output, ReplayPlan, replay_plan
+from rsdfm_ros.data.bags.replay_plan import (
+    GROUND_TRUTH,
+    IMAGE,
+    Output,
+    ReplayPlan,
+    check_part,
+    check_types,
+    part_ns,
+    replay_plan,
+)
 from rsdfm_ros.data.bags.sensors import info_of
 from rsdfm_ros.data.bags.topic_map import INFO, default_map
-from rsdfm_ros.data.bags.types import has_header, typestore
+from rsdfm_ros.data.bags.types import has_header
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes import qos
 from rsdfm_ros.nodes.bag_settings import ReplaySettings
@@ -57,6 +66,8 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         self._plan = plan = _chosen(
             replay_plan(self._bag, load_map(s.topic_map) if s.topic_map else default_map()), s.agents
         )
+        check_types(self._bag, plan)
+        check_part(self._bag, plan, s.start_s, s.duration_s)
         for sentence in (*self._bag.damage, *plan.notes):
             self.get_logger().warning(sentence)
         # Reliable: a lost picture would stall a lockstep replay; best-effort subscribers match all the same.
@@ -65,7 +76,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         self._outputs: dict[str, Any] = {}
         for topic, output in plan.outputs.items():
             self._outputs[topic] = self.create_publisher(
-                self._class(output.type_name),
+                message_class(output.type_name),
                 output.topic,
                 qos.latched() if output.topic == "/tf_static" else outputs if not output.uav else sensor,
             )
@@ -90,13 +101,6 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
             self._bag.close()
             self._bag = None
 
-    def _class(self, type_name: str) -> Any:
-        assert self._bag is not None
-        if self._bag.types.store(type_name) is not typestore():
-            why = next((d for d in self._bag.types.differences if d.startswith(type_name)), type_name)
-            raise RsdfmError(f"the bag cannot be played: its bytes are not those of our messages: {why}")
-        return message_class(type_name)
-
     # --- playing --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -115,10 +119,8 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         for topic, output in plan.outputs.items():
             if output.uav:
                 inputs[output.uav].append(self._outputs[topic])
-        first = next(self._stamped(), None)
-        if first is None:
-            raise RsdfmError("no picture lies in the chosen part of the bag")
-        self._tick(first[0] - 1_000_000)
+        first_ns, _, _ = next(self._stamped())
+        self._tick(first_ns - 1_000_000)
         waits = bool(s.wait_for_truth_listener)
         if not lockstep.wait_for_fleet(inputs, s.ready_timeout_s, self._missing_listener, waits):
             return
@@ -189,8 +191,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         known: dict[str, bool] = {}
         for message in bag.messages(sorted(plan.outputs)):
             if begin is None:
-                begin = message.log_ns + round(s.start_s * 1e9)
-                end = begin + round(s.duration_s * 1e9) if s.duration_s else None
+                begin, end = part_ns(message.log_ns, s.start_s, s.duration_s)
             output = plan.outputs[message.topic]
             if message.type_name != output.type_name:
                 continue

@@ -19,6 +19,7 @@ from rsdfm_ros.data.bags.topic_map import (
     TopicMap,
     UavTopics,
 )
+from rsdfm_ros.data.bags.types import typestore
 
 IMAGE, OTHER, GROUND_TRUTH = "image", "other", "truth"
 
@@ -94,6 +95,43 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
     else:
         notes.append("no ground truth: there is nothing to judge the answers by")
     return ReplayPlan(outputs, infos, parameters, frames, has_truth, notes)
+
+
+def part_ns(first_ns: int, start_s: float, duration_s: float) -> tuple[int, int | None]:
+    """Log times of the beginning and the end of a part of a bag whose first message is of `first_ns`; None: its end."""
+    begin_ns = first_ns + round(start_s * 1e9)
+    return begin_ns, begin_ns + round(duration_s * 1e9) if duration_s else None
+
+
+def check_part(bag: Bag, plan: ReplayPlan, start_s: float, duration_s: float) -> None:
+    """Raise BagError unless an image lies in this part of the bag; reads it up to there."""
+    first = next(bag.messages(sorted(plan.outputs)), None)
+    if first is None:
+        raise BagError(bag.path, "nothing in it can be read", "record it anew, or give another bag")
+    begin_ns, end_ns = part_ns(first.log_ns, start_s, duration_s)
+    last_ns = first.log_ns
+    for message in bag.messages([t for t, o in plan.outputs.items() if o.role == IMAGE]):
+        last_ns = message.log_ns
+        if last_ns >= begin_ns and message.type_name == plan.outputs[message.topic].type_name:
+            if end_ns is None or last_ns <= end_ns:
+                return
+            break
+    at_s = (last_ns - first.log_ns) / 1e9
+    where = f"its last image is {at_s:.3f} s" if last_ns < begin_ns else f"the next image is {at_s:.3f} s"
+    part = f"of {duration_s:g} s from {start_s:g} s on" if duration_s else f"from {start_s:g} s on"
+    raise BagError(
+        bag.path,
+        f"no image lies in the chosen part ({part}): {where} after its beginning",
+        "choose another start or duration",
+    )
+
+
+def check_types(bag: Bag, plan: ReplayPlan) -> None:
+    """Raise BagError unless messages of the plan are, byte by byte, of our types."""
+    for kind in sorted({output.type_name for output in plan.outputs.values()}):
+        if bag.types.store(kind) is not typestore():
+            why = next((d for d in bag.types.differences if d.startswith(kind)), kind)
+            raise BagError(bag.path, f"cannot be played: its bytes are not those of our messages: {why}")
 
 
 def camera_name(camera: str, topics: UavTopics) -> str:

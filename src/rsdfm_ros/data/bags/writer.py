@@ -22,6 +22,7 @@ from rosbags.typesys.store import Typestore
 
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.types import typestore
+from rsdfm_ros.outputs import is_vacant
 
 STORAGES = ("mcap", "sqlite3")
 
@@ -29,8 +30,8 @@ STORAGES = ("mcap", "sqlite3")
 class BagWriter:
     """A rosbag2 bag of raw serialised messages; a context manager.
 
-    folder: must not exist · storage: `mcap` or `sqlite3` · max_bytes: a further file is begun when one holds so many
-    bytes of messages; 0: never. Raises: BagError.
+    folder: must not exist, or hold nothing · storage: `mcap` or `sqlite3` · max_bytes: a further file is begun when one
+    holds so many bytes of messages; 0: never. Raises: BagError.
     """
 
     def __init__(self, folder: Path | str, *, storage: str = "mcap", max_bytes: int = 0) -> None:
@@ -40,10 +41,10 @@ class BagWriter:
             raise BagError(
                 self.folder, f"storage {storage!r} is unknown", f"expected {' or '.join(STORAGES)}"
             )
-        if self.folder.exists():
+        if self.folder.exists() and not is_vacant(self.folder):
             raise BagError(self.folder, "exists already", "choose another folder, or remove it")
         try:
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BagError(self.folder, f"cannot be made ({error.strerror})") from error
         self._topics: dict[str, tuple[str, Typestore, tuple[Qos, ...]]] = {}

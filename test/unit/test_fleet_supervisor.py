@@ -1,0 +1,35 @@
+"""The supervisor of a fleet's processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rsdfm_ros.fleet.processes import Supervisor
+from rsdfm_ros.fleet.specification import NodeSpec
+
+
+def test_a_process_that_was_starting_at_ctrl_c_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[subprocess.Popen[str]] = []
+    start = subprocess.Popen
+
+    def interrupted(*args: Any, **options: Any) -> subprocess.Popen[str]:
+        made.append(start(*args, **options))
+        os.kill(os.getpid(), signal.SIGINT)
+        return made[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    spec = NodeSpec("sleeper", "uav", "", command=(sys.executable, "-c", "import time; time.sleep(600)"))
+    with Supervisor(tmp_path) as supervisor:
+        with pytest.raises(KeyboardInterrupt):
+            supervisor.start(spec)
+        assert supervisor.names() == ["sleeper"]
+    assert made[0].poll() is not None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
