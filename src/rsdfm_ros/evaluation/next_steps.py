@@ -12,12 +12,12 @@ Step = tuple[str, str]
 """What it does, and the command."""
 
 
-def steps_with(folder: Path) -> list[Step]:
-    """What can be done with the folder of a run."""
+def steps_with(folder: Path, *, paged: bool = False) -> list[Step]:
+    """What can be done with the folder of a run. paged: whether it has its page."""
     here = _word(folder)
     frames, bag = any((folder / "frames").glob("*.npz")), folder / "bag"
     steps: list[Step] = []
-    if frames and not (folder / "report.html").is_file():
+    if frames and not paged:
         steps.append(("make a page of it, with a video", f"./rsdfm report {here}"))
     if frames:
         first = "" if find_spec("rerun") else "make setup-view && "
@@ -31,7 +31,7 @@ def steps_after_demo(folder: Path, seed: int) -> list[Step]:
     """The same, and further missions and figures. seed: of the world that was flown."""
     other = folder.with_name(f"{folder.name}-{seed + 1}")
     return [
-        *steps_with(folder),
+        *steps_with(folder, paged=True),
         (
             "fly over another place",
             f"./rsdfm demo --set world.seed={seed + 1} --out {_word(other)}",
