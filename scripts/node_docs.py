@@ -235,7 +235,7 @@ Every feature topic `*/bev/features` of the same type on the ROS graph is a peer
     ]
     for executable, (rows, _) in found.items():
         parts.append(f"\n## {executable}\n\n{about_module(executable)}\n\n")
-        rows = [row for row in rows if row.name not in COMMON]
+        rows = [row for row in rows if row.name not in COMMON or row.direction == "in"]
         if executable in NOT_CONFIGURED:
             parts.append(f"{NOT_CONFIGURED[executable]}\n")
             continue

@@ -154,7 +154,6 @@ def test_steps_are_offered_for_what_is_there(tmp_path: Path) -> None:
     commands = [command for _, command in steps_with(run)]
     assert commands == [f"./rsdfm {what} '{run}{end}'" for what, end in
                         (("report", ""), ("view", ""), ("bag evaluate", "/bag"))]  # fmt: skip
-    (run / "report.html").write_text("")
     steps = steps_after_demo(run, 9000)
     assert not any(" report " in command for _, command in steps)
     assert any("--set world.seed=9001" in command for _, command in steps)

@@ -110,7 +110,7 @@ def test_a_group_is_set_whole_or_not_at_all(world: RosWorld) -> None:
 def test_setting_the_same_value_again_is_no_change_and_always_allowed(world: RosWorld) -> None:
     node = world.up(encoder(world))
     node.changed = lambda before, after: pytest.fail("nothing changed")
-    assert world.set(node, frame_id="map", budget_bytes=18_000) == ["", ""]
+    assert world.set(node, frame_id="map", budget_bytes=node.settings.budget_bytes) == ["", ""]
 
 
 def test_an_error_while_a_change_is_applied_is_reported_and_survived(world: RosWorld) -> None:

@@ -12,13 +12,16 @@ Step = tuple[str, str]
 """What it does, and the command."""
 
 
-def steps_with(folder: Path, place: Path | None = None) -> list[Step]:
-    """What can be done with the folder of a run; place: where it will be, if it is still to be moved."""
+def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) -> list[Step]:
+    """What can be done with the folder of a run.
+
+    paged: whether it has its page · place: where the folder will be, if it is still to be moved.
+    """
     place = place or folder
     here = _word(place)
     frames, bag = any((folder / "frames").glob("*.npz")), folder / "bag"
     steps: list[Step] = []
-    if frames and not (folder / "report.html").is_file():
+    if frames and not paged:
         steps.append(("make a page of it, with a video", f"./rsdfm report {here}"))
     if frames:
         first = "" if find_spec("rerun") else "make setup-view && "
@@ -38,7 +41,7 @@ def steps_after_demo(folder: Path, seed: int, place: Path | None = None) -> list
     place = place or folder
     other = place.with_name(f"{place.name}-{seed + 1}")
     return [
-        *steps_with(folder, place),
+        *steps_with(folder, paged=True, place=place),
         (
             "fly over another place",
             f"./rsdfm demo --set world.seed={seed + 1} --out {_word(other)}",

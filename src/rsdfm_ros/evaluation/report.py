@@ -91,7 +91,8 @@ def write_report(
 
 
 def _heading(run: RunReader) -> str:
-    seconds = run.lines[-1]["stamp_s"] - run.lines[0]["stamp_s"] if run.lines else 0.0
+    span_s = run.lines[-1]["stamp_s"] - run.lines[0]["stamp_s"] if run.lines else None
+    time = "" if span_s is None else f"for {span_s:.0f} s "
     place = PLACES.get(run.result.get("protocol", {}).get("world"), "")
     single, together = run.method("single").get("iou_long"), run.method("rsdfm").get("iou_long")
     size = run.method("rsdfm").get("bytes_per_frame")
@@ -102,9 +103,10 @@ def _heading(run: RunReader) -> str:
         verdict = f" <b>Vehicle maps overlap the truth {gain}{sent}.</b>"
     return (
         "<h1>Mission report</h1>"
-        f"<p class=lead>{counted(len(run.agents), 'UAV')} flew {place}for {seconds:.0f} s "
-        f"({counted(len(run.lines), 'frame')}). Each turned its camera image into a bird's-eye view, sent a compressed "
-        "form of it to the others in ROS messages, and fused what it received. This page compares what a UAV perceives "
+        f"<p class=lead>{counted(len(run.agents), 'UAV')} flew {place}{time}"
+        f"({counted(len(run.lines), 'frame')} answered by every UAV). Each turned its camera image into a bird's-eye "
+        "view, sent a compressed form of it to the others in ROS messages, and fused what it received. This page "
+        "compares what a UAV perceives "
         f"<b>alone</b> with what it perceives <b>together</b> with its peers, against the known truth.{verdict}</p>"
     )
 

@@ -49,7 +49,11 @@ def how_it_was_measured(run: RunReader) -> str:
 def next_steps(run: RunReader) -> str:
     """Commands to try with this run."""
     seed = _facts(run).get("seed")
-    steps = steps_with(run.folder) if seed is None else steps_after_demo(run.folder, seed)
+    steps = (
+        steps_with(run.folder, paged=True, place=run.place)
+        if seed is None
+        else steps_after_demo(run.folder, seed, run.place)
+    )
     items = "".join(
         f"<li>{html.escape(what)}:<pre>{html.escape(command)}</pre></li>" for what, command in steps
     )

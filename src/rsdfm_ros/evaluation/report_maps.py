@@ -37,6 +37,8 @@ def moments(run: RunReader, on_step: Callable[[], None] = lambda: None) -> str:
     """The section; empty if no frames were recorded. on_step: called after every moment."""
     lines = {line["frame"]: line for line in run.lines}
     parts, side_m = [], 0.0
+    helped = any(_gain(line) > 0.0 for line in run.lines)
+    title = "The moment in which peers help most" if helped else "One moment"
     for number in key_frames(run):
         frame = run.load(number)
         side_m = 2 * pic.half_extent_m(frame)
@@ -44,7 +46,7 @@ def moments(run: RunReader, on_step: Callable[[], None] = lambda: None) -> str:
         uavs = "".join(_uav(run, frame, agent, lines.get(number)) for agent in run.agents)
         grid = f"<div class=uavs>{uavs}</div>"
         parts.append(
-            f"<h3>The moment in which peers help most: {seconds:.1f} s</h3>{grid}"
+            f"<h3>{title}: {seconds:.1f} s</h3>{grid}"
             if not parts
             else f"<details><summary>The same at {seconds:.1f} s</summary>{grid}</details>"
         )

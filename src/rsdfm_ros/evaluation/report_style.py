@@ -47,6 +47,7 @@ figure { margin: 0 0 20px; } figcaption, .note { color: var(--muted); font-size:
 table { border-collapse: collapse; width: 100%; background: var(--card); font-size: 15px; }
 th, td { text-align: right; padding: 7px 10px; border: 1px solid var(--line);
   font-variant-numeric: tabular-nums; font-weight: 400; }
+td { white-space: nowrap; } td.about, .origin td { white-space: normal; }
 thead th { color: var(--muted); font-size: 13px; vertical-align: bottom; }
 th:first-child, th.about { text-align: left; min-width: 230px; }
 tbody th { white-space: nowrap; font-weight: 600; }

@@ -94,7 +94,7 @@ def print_ended(flown: FleetResult, out: Path) -> None:
     assert flown.result is not None
     console = Console()
     frames = counted(flown.result["protocol"]["frames_answered"], "frame")
-    console.print(f"\n{frames} in {flown.seconds:.0f} s", highlight=False)
+    console.print(f"\n{frames} answered by every UAV, in {flown.seconds:.0f} s", highlight=False)
     files = [path for path in (out / "result.json", out / "bag") if path.exists()]
     print_outcome(flown.result, console, files, steps_with(out))
 
