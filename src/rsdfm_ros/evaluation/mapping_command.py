@@ -20,7 +20,7 @@ from rsdfm_ros.evaluation.command import write_json
 from rsdfm_ros.evaluation.mapping import FixedHeight, MappingScore, mapping_scores
 from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.progress import frame_bar
-from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.request import FRAMES, asked_seeds
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.evaluation.table import format_value
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
@@ -42,8 +42,6 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 def run_mapping(args: argparse.Namespace) -> int:
     """Runs `rsdfm evaluate --mapping`."""
-    if not 1.0 <= args.fixed_height <= 1000.0:
-        raise RsdfmError(f"--fixed-height {args.fixed_height}: expected 1 to 1000 m")
     perception = Perception.load(args.model, choose_device(args.device))
     torch.set_num_threads(1)
     scores: dict[str, MappingScore] = {}
@@ -106,29 +104,25 @@ def _scenes(
     """Name, ground and frames with depth of every scene that the options ask for."""
     level = GroundPlane()
     if args.data is not None:
-        if options := world_options.words(args):
-            raise RsdfmError(
-                f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
-            )
         dataset = open_dataset(args.data)
         places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
         refuse_training_data(perception.manifest, [dataset.scenes[p].seed for p in places])
+        flat = [dataset.scenes[p].name for p in places if not dataset.scenes[p].depth]
+        if flat:
+            raise RsdfmError(f"{flat[0]} in {args.data} has no depth: simulate with --depth")
         for place in places:
             info = dataset.scenes[place]
-            if not info.depth:
-                raise RsdfmError(f"{info.name} in {args.data} has no depth: simulate with --depth")
             agents = range(min(args.uavs, len(info.agents)))
             length = info.frames if args.frames is None else min(args.frames, info.frames)
             steps = range(0, length, STRIDE)
             frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
             yield info.name, scene_ground(dataset, place) or level, frames
         return
-    first = TEST_SEEDS_FROM if args.seed is None else args.seed
-    seeds = range(first, first + (args.scenes or 8))
-    refuse_training_data(perception.manifest, list(seeds))
+    seeds = asked_seeds(args)
+    refuse_training_data(perception.manifest, seeds)
     config = world_options.parse(args)
     for seed in seeds:
-        steps = range(0, args.frames or 40, STRIDE)
+        steps = range(0, args.frames or FRAMES, STRIDE)
         ground, frames = rendered(seed, args.uavs, config, steps)
         yield f"seed {seed}", ground, frames
 
