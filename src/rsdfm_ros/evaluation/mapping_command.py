@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rsdfm_ros.data import world_options
 from rsdfm_ros.data.frame import WorldFrame
-from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.data.nuscenes import Dataset, open_dataset
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.command import write_json
@@ -43,13 +43,14 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 def run_mapping(args: argparse.Namespace) -> int:
     """Runs `rsdfm evaluate --mapping`."""
     perception = Perception.load(args.model, choose_device(args.device))
+    scenes = _scenes(args, perception)
     torch.set_num_threads(1)
     scores: dict[str, MappingScore] = {}
     names: list[str] = []
     frames = 0
     with frame_bar() as bar:
         task = bar.add_task("frames", total=None)
-        for name, ground, scene in _scenes(args, perception):
+        for name, ground, scene in scenes:
             names.append(name)
             compared = variants(perception.on_ground(ground), args.fixed_height)
             for frame in scene:
@@ -98,33 +99,33 @@ def print_mapping(results: dict[str, Result], console: Console) -> None:
     )
 
 
-def _scenes(
-    args: argparse.Namespace, perception: Perception
-) -> Iterator[tuple[str, Ground, Iterator[WorldFrame]]]:
-    """Name, ground and frames with depth of every scene that the options ask for."""
-    level = GroundPlane()
-    if args.data is not None:
-        dataset = open_dataset(args.data)
-        places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
-        refuse_training_data(perception.manifest, [dataset.scenes[p].seed for p in places])
-        flat = [dataset.scenes[p].name for p in places if not dataset.scenes[p].depth]
-        if flat:
-            raise RsdfmError(f"{flat[0]} in {args.data} has no depth: simulate with --depth")
-        for place in places:
-            info = dataset.scenes[place]
-            agents = range(min(args.uavs, len(info.agents)))
-            length = info.frames if args.frames is None else min(args.frames, info.frames)
-            steps = range(0, length, STRIDE)
-            frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
-            yield info.name, scene_ground(dataset, place) or level, frames
-        return
-    seeds = asked_seeds(args)
-    refuse_training_data(perception.manifest, seeds)
-    config = world_options.parse(args)
-    for seed in seeds:
+Scene = tuple[str, Ground, Iterator[WorldFrame]]
+"""Name, ground and frames with depth of a scene."""
+
+
+def _scenes(args: argparse.Namespace, perception: Perception) -> Iterator[Scene]:
+    """The scenes that the options ask for. Raises: RsdfmError, before the first of them is made or read."""
+    if args.data is None:
+        seeds, config = asked_seeds(args), world_options.parse(args)
+        refuse_training_data(perception.manifest, seeds)
         steps = range(0, args.frames or FRAMES, STRIDE)
-        ground, frames = rendered(seed, args.uavs, config, steps)
-        yield f"seed {seed}", ground, frames
+        return ((f"seed {seed}", *rendered(seed, args.uavs, config, steps)) for seed in seeds)
+    dataset = open_dataset(args.data)
+    places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
+    infos = [dataset.scenes[place] for place in places]
+    refuse_training_data(perception.manifest, [info.seed for info in infos])
+    flat = [info.name for info in infos if not info.depth]
+    if flat:
+        raise RsdfmError(f"{flat[0]} in {args.data} has no depth: simulate with --depth")
+    return (_recorded(dataset, place, args) for place in places)
+
+
+def _recorded(dataset: Dataset, place: int, args: argparse.Namespace) -> Scene:
+    info = dataset.scenes[place]
+    agents = range(min(args.uavs, len(info.agents)))
+    steps = range(0, info.frames if args.frames is None else min(args.frames, info.frames), STRIDE)
+    frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
+    return info.name, scene_ground(dataset, place) or GroundPlane(), frames
 
 
 def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Ground, Iterator[WorldFrame]]:
