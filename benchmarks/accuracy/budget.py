@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.progress import frame_bar
-from rsdfm_ros.evaluation.runner import worker_count
+from rsdfm_ros.evaluation.runner import worker_pool
 from rsdfm_ros.evaluation.scenes import DatasetScene
 from rsdfm_ros.evaluation.step import SoloHistory, Step
 
@@ -52,7 +51,7 @@ def _sent(bench: Bench, scene: DatasetScene) -> dict[str, Any]:
             found[key][agent].append(0 if sent is None else sent.message_bytes)
 
     torch.set_num_threads(1)  # several UAVs side by side instead
-    with frame_bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+    with frame_bar() as bar, worker_pool() as pool:
         for k in bar.track(range(scene.frames), description=f"seed {scene.number}"):
             frame, disturbance = scene.load(k), settings.disturbance
             step = Step(bench.perception, settings.thresholds, frame, scene.number, disturbance, solo)

@@ -18,6 +18,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import command, scenes
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.live import LiveWorld
+from rsdfm_ros.evaluation.request import check_options
 from rsdfm_ros.evaluation.scenes import open_scenes, simulated_as
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import ConfigError, FlightConfig, SimConfig, WorldConfig, draw_cameras
@@ -235,4 +236,4 @@ def test_evaluation_simulates_the_world_that_is_asked_for_and_says_so(
     assert (written["styles"], written["weathers"], written["terrains"]) == (["oldtown"], ["night"], ["flat"])
     args.data = folder
     with pytest.raises(RsdfmError, match="--size is for scenes simulated now"):
-        command.find_scenes(args)
+        check_options(args)

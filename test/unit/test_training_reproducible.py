@@ -19,7 +19,7 @@ from test_training import SETTINGS, arguments
 from training_data import FlatWorld
 
 from rsdfm_ros.model.store import load_model
-from rsdfm_ros.training import command
+from rsdfm_ros.training import command, stages
 
 State = dict[str, torch.Tensor]
 
@@ -66,7 +66,7 @@ def test_a_seed_determines_the_weights(config_path: Path, tmp_path: Path, whole:
 def test_a_run_that_was_interrupted_ends_with_the_same_weights(
     config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: State, at: int
 ) -> None:
-    descend, calls = command._descend, [0]
+    descend, calls = stages.descend, [0]
 
     def with_ctrl_c(*args: object) -> None:
         calls[0] += 1
@@ -74,11 +74,11 @@ def test_a_run_that_was_interrupted_ends_with_the_same_weights(
             os.kill(os.getpid(), signal.SIGINT)
         descend(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(command, "_descend", with_ctrl_c)
+    monkeypatch.setattr(stages, "descend", with_ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         command.run(arguments(config_path, tmp_path / "parts"))
     assert calls[0] == at  # the step was finished, and no other begun
-    monkeypatch.setattr(command, "_descend", descend)
+    monkeypatch.setattr(stages, "descend", descend)
     assert same(whole, weights(config_path, tmp_path / "parts"))
 
 
@@ -87,7 +87,7 @@ import sys
 from pathlib import Path
 from test_training import arguments
 from training_data import FlatWorld
-from rsdfm_ros.training import command
+from rsdfm_ros.training import command, stages
 command.open_dataset = lambda path: FlatWorld()
 sys.exit(command.run(arguments(Path(sys.argv[1]), Path(sys.argv[2]))))
 """

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,12 @@ from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
-from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_cases, worker_count
+from rsdfm_ros.evaluation.request import FRAMES, SCENES, asked_seeds, check_options
+from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_cases, worker_pool
 from rsdfm_ros.evaluation.scenes import (
+    CACHE,
     DatasetScene,
+    check_staggered,
     open_scenes,
     refuse_training_data,
     simulated,
@@ -33,8 +35,9 @@ from rsdfm_ros.evaluation.scenes import (
 from rsdfm_ros.evaluation.spread import spread_table
 from rsdfm_ros.evaluation.table import print_table
 from rsdfm_ros.model.device import choose_device
-from rsdfm_ros.model.heads.registry import import_plugins, needs_of
+from rsdfm_ros.model.heads.registry import needs_of
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.provenance import provenance
 from rsdfm_ros.sim.record import changes
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
@@ -52,10 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="dataset (default: simulated scenes, kept in out/data)"
     )
     parser.add_argument(
-        "--scenes", type=int, metavar="N", help="number of scenes (default 8, or all of --data)"
+        "--scenes", type=int, metavar="N", help=f"number of scenes (default {SCENES}, or all of --data)"
     )
     parser.add_argument("--seed", type=int, help=f"seed of the first scene (default {TEST_SEEDS_FROM})")
-    parser.add_argument("--frames", type=int, help="frames per scene at 2 Hz (default 40, or all of --data)")
+    parser.add_argument(
+        "--frames", type=int, help=f"frames per scene at 2 Hz (default {FRAMES}, or all of --data)"
+    )
     parser.add_argument("--uavs", type=int, default=4, help="UAVs that take part (default %(default)s)")
     parser.add_argument(
         "--egos", type=int, help="how many UAVs are scored, each with all as peers (default all)"
@@ -131,26 +136,38 @@ def run(args: argparse.Namespace) -> int:
     if args.seeds_spread:
         print(spread_table(args.seeds_spread))
         return 0
-    import_plugins(args.plugin)
+    check_options(args)
     methods = parse_methods(args.methods)
     disturbance = parse_disturbance(args.disturb)
-    if args.egos is not None and not 1 <= args.egos <= args.uavs:
-        raise RsdfmError(f"--egos {args.egos} is out of range: expected 1 to {args.uavs}, the number of UAVs")
-    if args.budget_bytes <= 0:
-        raise RsdfmError(f"--budget-bytes {args.budget_bytes}: expected a positive number of bytes")
-    if args.sweep:
-        from rsdfm_ros.evaluation.sweep_command import run_sweeps
+    try:
+        if args.sweep:
+            from rsdfm_ros.evaluation.sweep_command import run_sweeps
 
-        return run_sweeps(args, methods)
-    if args.mapping:
-        from rsdfm_ros.evaluation.mapping_command import run_mapping
+            return run_sweeps(args, methods)
+        if args.mapping:
+            from rsdfm_ros.evaluation.mapping_command import run_mapping
 
-        return run_mapping(args)
-    if args.plot is not None:
-        raise RsdfmError("--plot draws sweeps: give --sweep too")
+            return run_mapping(args)
+        return _evaluate(args, methods, disturbance)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(str(interrupt) or _what_stays(args)) from None
+
+
+def _what_stays(args: argparse.Namespace) -> str:
+    """What an interruption leaves, in a sentence."""
+    nothing = (
+        "no results were written, because figures count all scenes together; the same command starts anew"
+    )
+    return nothing if args.data is not None or args.mapping else f"{nothing}, with the scenes kept in {CACHE}"
+
+
+def _evaluate(args: argparse.Namespace, methods: tuple[str, ...], disturbance: Disturbance) -> int:
     perception = Perception.load(args.model, choose_device(args.device))
-    check_methods(perception, methods, disturbance)
+    check_methods(perception, ("late", "rsdfm") if args.calibrate else methods, disturbance)
+    if args.data is None:
+        refuse_training_data(perception.manifest, asked_seeds(args))
     scenes, source = find_scenes(args)
+    check_staggered(scenes, disturbance)
     if args.calibrate:
         refuse_training_data(perception.manifest, _seeds(scenes))
         return _calibrate(perception, scenes, args)
@@ -255,20 +272,12 @@ def missing_truth(perception: Perception, scenes: Sequence[DatasetScene], source
 
 def find_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
     """The scenes that the options ask for, and where they come from."""
-    seed = args.seed
     if args.data is not None:
-        if options := world_options.words(args):
-            raise RsdfmError(
-                f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
-            )
-        return open_scenes(args.data, args.uavs, first=seed, scenes=args.scenes, frames=args.frames), str(
-            args.data
-        )
-    if seed is None:
-        seed = VALIDATION_SEEDS_FROM if args.calibrate else TEST_SEEDS_FROM
-    count, frames = args.scenes or 8, args.frames or 40
-    folder = simulated(seed, count, args.uavs, frames, args)
-    return open_scenes(folder, args.uavs, first=seed, scenes=count), "simulated"
+        scenes = open_scenes(args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
+        return scenes, str(args.data)
+    seeds = asked_seeds(args)
+    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, args)
+    return open_scenes(folder, args.uavs, first=seeds.start, scenes=len(seeds)), "simulated"
 
 
 def evaluate(
@@ -284,7 +293,7 @@ def evaluate_together(
     """As :func:`evaluate` for several cases in one pass, which share what they can."""
     totals: list[dict[str, MethodScore]] = [{} for _ in cases]
     torch.set_num_threads(1)  # several agents and methods run side by side instead
-    with frame_bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+    with frame_bar() as bar, worker_pool() as pool:
         task = bar.add_task(title, total=sum(max(s.frames - 4, 0) for s in scenes))
         for scene in scenes:
             scores = evaluate_cases(perception, scene, cases, pool, lambda: bar.advance(task))
@@ -319,15 +328,12 @@ def origin_of(model: Path | str, perception: Perception, seed: int | None) -> di
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a result file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
-    temporary.replace(path)
+    write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _calibrate(perception: Perception, scenes: Sequence[DatasetScene], args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
-    with frame_bar() as bar, ThreadPoolExecutor(worker_count()) as pool:
+    with frame_bar() as bar, worker_pool() as pool:
         task = bar.add_task("frames", total=sum(max(s.frames - 4, 0) for s in scenes))
         found = calibrate(perception, scenes, args.budget_bytes, pool, lambda: bar.advance(task))
     Console().print(found.describe())

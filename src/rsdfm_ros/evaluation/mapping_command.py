@@ -13,21 +13,19 @@ from rich.table import Table
 
 from rsdfm_ros.data import world_options
 from rsdfm_ros.data.frame import WorldFrame
-from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.data.nuscenes import Dataset, open_dataset
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.command import origin_of, write_json
 from rsdfm_ros.evaluation.mapping import FixedHeight, MappingScore, mapping_scores
 from rsdfm_ros.evaluation.metrics import Result
 from rsdfm_ros.evaluation.progress import frame_bar
-from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.request import FRAMES, asked_seeds
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.evaluation.table import format_value
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
-from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.sim.config import SimConfig
 
 STRIDE = 4
 """Every fourth frame is judged: those between look much alike."""
@@ -42,16 +40,15 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 def run_mapping(args: argparse.Namespace) -> int:
     """Runs `rsdfm evaluate --mapping`."""
-    if not 1.0 <= args.fixed_height <= 1000.0:
-        raise RsdfmError(f"--fixed-height {args.fixed_height}: expected 1 to 1000 m")
     perception = Perception.load(args.model, choose_device(args.device))
+    scenes = _scenes(args, perception)
     torch.set_num_threads(1)
     scores: dict[str, MappingScore] = {}
     names: list[str] = []
     frames = 0
     with frame_bar() as bar:
         task = bar.add_task("frames", total=None)
-        for name, ground, scene in _scenes(args, perception):
+        for name, ground, scene in scenes:
             names.append(name)
             compared = variants(perception.on_ground(ground), args.fixed_height)
             for frame in scene:
@@ -72,7 +69,7 @@ def run_mapping(args: argparse.Namespace) -> int:
             "uavs": args.uavs,
             "fixed_height_m": args.fixed_height,
         }
-        origin = origin_of(args.model, perception, _first_seed(args) if args.data is None else None)
+        origin = origin_of(args.model, perception, asked_seeds(args)[0] if args.data is None else None)
         write_json(args.json, {"protocol": protocol, "mapping": results, "provenance": origin})
         print(f"results written to {args.json}", file=sys.stderr)
     return 0
@@ -101,54 +98,30 @@ def print_mapping(results: dict[str, Result], console: Console) -> None:
     )
 
 
-def _scenes(
-    args: argparse.Namespace, perception: Perception
-) -> Iterator[tuple[str, Ground, Iterator[WorldFrame]]]:
-    """Name, ground and frames with depth of every scene that the options ask for."""
-    level = GroundPlane()
-    if args.data is not None:
-        if options := world_options.words(args):
-            raise RsdfmError(
-                f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
-            )
-        dataset = open_dataset(args.data)
-        places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
-        refuse_training_data(perception.manifest, [dataset.scenes[p].seed for p in places])
-        for place in places:
-            info = dataset.scenes[place]
-            if not info.depth:
-                raise RsdfmError(f"{info.name} in {args.data} has no depth: simulate with --depth")
-            agents = range(min(args.uavs, len(info.agents)))
-            length = info.frames if args.frames is None else min(args.frames, info.frames)
-            steps = range(0, length, STRIDE)
-            frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
-            yield info.name, scene_ground(dataset, place) or level, frames
-        return
-    first = _first_seed(args)
-    seeds = range(first, first + (args.scenes or 8))
-    refuse_training_data(perception.manifest, list(seeds))
-    config = world_options.parse(args)
-    for seed in seeds:
-        steps = range(0, args.frames or 40, STRIDE)
-        ground, frames = rendered(seed, args.uavs, config, steps)
-        yield f"seed {seed}", ground, frames
+Scene = tuple[str, Ground, Iterator[WorldFrame]]
+"""Name, ground and frames with depth of a scene."""
 
 
-def _first_seed(args: argparse.Namespace) -> int:
-    return TEST_SEEDS_FROM if args.seed is None else int(args.seed)
+def _scenes(args: argparse.Namespace, perception: Perception) -> Iterator[Scene]:
+    """The scenes that the options ask for. Raises: RsdfmError, before the first of them is made or read."""
+    if args.data is None:
+        seeds, config = asked_seeds(args), world_options.parse(args)
+        refuse_training_data(perception.manifest, seeds)
+        steps = range(0, args.frames or FRAMES, STRIDE)
+        return ((f"seed {seed}", *rendered(seed, args.uavs, config, steps)) for seed in seeds)
+    dataset = open_dataset(args.data)
+    places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
+    infos = [dataset.scenes[place] for place in places]
+    refuse_training_data(perception.manifest, [info.seed for info in infos])
+    flat = [info.name for info in infos if not info.depth]
+    if flat:
+        raise RsdfmError(f"{flat[0]} in {args.data} has no depth: simulate with --depth")
+    return (_recorded(dataset, place, args) for place in places)
 
 
-def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Ground, Iterator[WorldFrame]]:
-    """The ground and frames with depth of a simulated mission; the last frame frees the renderer."""
-    from rsdfm_ros.sim.world import World
-
-    world = World(seed, uavs, config)
-    dem = world.dem()
-    ground = GroundPlane() if dem is None else HeightGrid(dem.heights, dem.x0, dem.y0, dem.cell_m)
-
-    def pictures() -> Iterator[WorldFrame]:
-        with world:
-            for k in frames:
-                yield world.frame(k, depth=True)
-
-    return ground, pictures()
+def _recorded(dataset: Dataset, place: int, args: argparse.Namespace) -> Scene:
+    info = dataset.scenes[place]
+    agents = range(min(args.uavs, len(info.agents)))
+    steps = range(0, info.frames if args.frames is None else min(args.frames, info.frames), STRIDE)
+    frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
+    return info.name, scene_ground(dataset, place) or GroundPlane(), frames

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -273,3 +274,13 @@ def _merged(parts: Sequence[MethodScore], settings: Settings) -> MethodScore:
 def worker_count() -> int:
     """Threads to use: one per core that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def worker_pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for `worker_count` jobs at a time; after an error or Ctrl-C jobs that wait are dropped."""
+    pool = ThreadPoolExecutor(worker_count())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

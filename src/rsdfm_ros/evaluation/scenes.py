@@ -15,6 +15,7 @@ from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
 from rsdfm_ros.data.render import PARAMETERS_FILE, read_parameters
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
@@ -25,6 +26,11 @@ from rsdfm_ros.words import counted
 
 CACHE = Path("out/data")
 """Where simulated scenes are kept, relative to the working directory."""
+
+_NO_PICTURES_BETWEEN = (
+    "staggered=1 needs pictures between the frames, which only simulated scenes (with a seed) have: "
+    "leave it out, then delays count in whole frames"
+)
 
 
 class LeakageError(RsdfmError):
@@ -66,10 +72,7 @@ class DatasetScene:
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
         """The scene `lead_s` before frame k, rendered now; None before its beginning, RsdfmError if not simulated."""
         if self.live is None:
-            raise RsdfmError(
-                "staggered=1 needs pictures between the frames, which only simulated scenes (with a seed) have: "
-                "leave it out, then delays count in whole frames"
-            )
+            raise RsdfmError(_NO_PICTURES_BETWEEN)
         return self.live.before(self.load(k), lead_s)
 
     def close(self) -> None:
@@ -110,15 +113,17 @@ def _has(folder: Path, seeds: range) -> bool:
 def open_scenes(
     folder: Path, uavs: int, *, first: int | None = None, scenes: int | None = None, frames: int | None = None
 ) -> list[DatasetScene]:
-    """Scenes of a dataset: those with seeds first … first + scenes − 1, or the first `scenes` of all;
+    """Scenes of a dataset: those with seeds from `first` on (to first + scenes − 1), or the first `scenes` of all;
     RsdfmError for fewer agents than asked for, or none to score."""
     dataset = open_dataset(folder)
     config = simulated_as(dataset.path)
     out: list[DatasetScene] = []
     for place, info in enumerate(dataset.scenes):
-        wanted = len(out) < scenes if scenes is not None and first is None else True
-        if first is not None and scenes is not None:
-            wanted = info.seed is not None and first <= info.seed < first + scenes
+        if first is None:
+            wanted = scenes is None or len(out) < scenes
+        else:
+            last = info.seed if scenes is None else first + scenes - 1
+            wanted = info.seed is not None and last is not None and first <= info.seed <= last
         if not wanted:
             continue
         if len(info.agents) < uavs:
@@ -128,12 +133,22 @@ def open_scenes(
         length = info.frames if frames is None else min(frames, info.frames)
         live = None if info.seed is None else LiveWorld(info.seed, len(info.agents), config)
         out.append(DatasetScene(dataset, place, uavs, length, live))
+    if not out and first is not None:
+        seeds = ", ".join(str(i.seed) for i in dataset.scenes[:8]) + (" …" if len(dataset) > 8 else "")
+        asked = f"from {first} on" if scenes is None else f"{first} to {first + scenes - 1}"
+        raise RsdfmError(f"--seed asks for seeds {asked}: {folder} has scenes of seeds {seeds}")
     if not any(len(scored_frames(s.frames)) for s in out):
         raise RsdfmError(
             f"{folder} has no frame to score: a scene needs at least {HISTORY + FUTURE_STEPS} frames, "
             "for the history of the first and the future of the last one scored"
         )
     return out
+
+
+def check_staggered(scenes: Sequence[DatasetScene], disturbance: Disturbance) -> None:
+    """Raise RsdfmError if the disturbance needs pictures between the frames of scenes that have none."""
+    if disturbance.lead_s and any(scene.live is None for scene in scenes):
+        raise RsdfmError(_NO_PICTURES_BETWEEN)
 
 
 def simulated_as(folder: Path) -> SimConfig:

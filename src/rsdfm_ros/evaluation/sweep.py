@@ -16,6 +16,7 @@ from typing import Any
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.protocol import Protocol
+from rsdfm_ros.outputs import write_atomically
 
 GRID: dict[str, tuple[str, ...]] = {
     "loss": ("0", "0.01", "0.05", "0.1", "0.2", "0.5", "1"),
@@ -175,10 +176,7 @@ class SweepFile:
 
     def write(self) -> None:
         """Write the file in one step."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(self.path.suffix + ".part")
-        temporary.write_text(json.dumps(self._content, indent=1, allow_nan=False) + "\n")
-        temporary.replace(self.path)
+        write_atomically(self.path, json.dumps(self._content, indent=1, allow_nan=False) + "\n")
 
 
 def run_sweep(axes: Sequence[Axis], file: SweepFile, evaluate: Evaluate) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rsdfm_ros.data import world_options
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.data.simulate import MAX_UAVS
 from rsdfm_ros.evaluation.command import (
+    check_methods,
     evaluate,
     find_scenes,
     make_protocol,
@@ -21,18 +23,17 @@ from rsdfm_ros.evaluation.command import (
     settings_of,
 )
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.request import asked_seeds
+from rsdfm_ros.evaluation.scenes import DatasetScene, check_staggered, open_scenes, refuse_training_data
 from rsdfm_ros.evaluation.sweep import Axis, Case, SweepFile, parse_sweeps, points_on, run_sweep
 from rsdfm_ros.evaluation.sweep_plot import write_plot
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.options import require_range
 
 
 def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
     """Every point that is still missing, then tables and the plot."""
-    if args.json is None:
-        raise RsdfmError("--sweep keeps its points in a file: give --json FILE")
-    if args.calibrate:
-        raise RsdfmError("--sweep and --calibrate exclude each other")
     axes = parse_sweeps(args.sweep, args.disturb, args.budget_bytes, args.uavs)
     methods = tuple(dict.fromkeys(("single", *methods)))  # gains are differences to it
     perception = Perception.load(args.model, choose_device(args.device))
@@ -47,6 +48,7 @@ def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
     common = _common(args, perception, methods)
     origin = origin_of(args.model, perception, common["seed"] if args.data is None else args.seed)
     file = SweepFile(args.json, common, axes, origin)
+    _check_cases(args, perception, methods, axes)
     run_sweep(axes, file, evaluate_case)
     console = Console()
     for axis in axes:
@@ -56,6 +58,26 @@ def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
         write_plot(file.content, args.plot)
         print(f"plot written to {args.plot}", file=sys.stderr)
     return 0
+
+
+def _check_cases(
+    args: argparse.Namespace, perception: Perception, methods: tuple[str, ...], axes: Sequence[Axis]
+) -> None:
+    """Raise RsdfmError for a case that could not be evaluated when its turn comes."""
+    cases = [(f"--sweep {a.name}={v}", c) for a in axes for v, c in zip(a.values, a.cases, strict=True)]
+    for _, case in cases:
+        check_methods(perception, methods, case.disturbance)
+    if args.data is None:
+        refuse_training_data(perception.manifest, asked_seeds(args))
+        for name, case in cases:
+            require_range(f"{name}: number of UAVs", case.uavs, 1, MAX_UAVS)
+        return
+    scenes: list[DatasetScene] = []
+    for uavs in sorted({case.uavs or args.uavs for _, case in cases}):
+        scenes = open_scenes(args.data, uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
+    refuse_training_data(perception.manifest, [s.dataset.scenes[s.place].seed for s in scenes])
+    for _, case in cases:
+        check_staggered(scenes, case.disturbance)
 
 
 def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str, ...]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.plots import LINES
 from rsdfm_ros.evaluation.sweep import points_on
+from rsdfm_ros.outputs import replacing
 
 TITLES = {
     "loss": "lost messages (share)",
@@ -59,10 +60,12 @@ def write_plot(content: Mapping[str, Any], path: Path, figure_of: str = "gain_io
             panel.set_ylabel(figure_of.replace("gain_", "gain in ").replace("_", " "))
         if n == 0:
             panel.legend(frameon=False, fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with matplotlib.rc_context({"svg.hashsalt": "rsdfm", "svg.fonttype": "none"}):
+        with (
+            matplotlib.rc_context({"svg.hashsalt": "rsdfm", "svg.fonttype": "none"}),
+            replacing(path) as beside,
+        ):
             metadata = {"Date": None} if path.suffix == ".svg" else None
-            figure.savefig(path, dpi=130, metadata=metadata)
+            figure.savefig(beside, dpi=130, metadata=metadata)
     except ValueError as error:
         raise RsdfmError(f"cannot draw {path}: {error}") from error

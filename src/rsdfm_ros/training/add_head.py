@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,23 @@ from torch import Tensor, nn
 from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.device import autocast_arguments, choose_device
-from rsdfm_ros.model.heads.registry import BUILT_IN, Head, head_class
+from rsdfm_ros.model.heads.registry import Head, head_class
 from rsdfm_ros.model.rsdfm import RSDFM
-from rsdfm_ros.model.store import load_model, save_model
+from rsdfm_ros.model.store import load_model
 from rsdfm_ros.training import command
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.features import HeadSamples
 from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch
 from rsdfm_ros.training.objective import UncertaintyWeights
+from rsdfm_ros.training.stages import (
+    Limits,
+    Run,
+    descend,
+    make_optimiser,
+    progress_bar,
+    run_logged,
+    stage_facts,
+)
 
 
 class HeadObjective(nn.Module):
@@ -45,23 +53,35 @@ class HeadObjective(nn.Module):
         return self.weights(parts), {k: v.detach() for k, v in parts.items()}
 
 
-def run(args: argparse.Namespace, dataset: Dataset, config: TrainingConfig) -> int:
-    """Train the head and write the model folder `<out>/model`; an interrupted run goes on where it stopped."""
-    name = _checked(args)
+def open_donor(args: argparse.Namespace) -> tuple[RSDFM, dict[str, Any]]:
+    """The model of --init and its manifest. Raises: RsdfmError if it has the head already."""
     donor, manifest, _ = load_model(args.init)
-    if name in donor.config.heads:
-        raise RsdfmError(f"{args.init} has a {name} head already; it has {', '.join(donor.config.heads)}")
-    require(dataset, [name], args.data)
+    if args.head in donor.config.heads:
+        raise RsdfmError(
+            f"{args.init} has a {args.head} head already; it has {', '.join(donor.config.heads)}"
+        )
+    return donor, manifest
+
+
+def run(
+    args: argparse.Namespace,
+    given: tuple[RSDFM, dict[str, Any]],
+    dataset: Dataset,
+    planned: TrainingConfig,
+    config: TrainingConfig,
+) -> int:
+    """Train the head and write the model folder `<out>/model`; an interrupted run goes on where it stopped."""
+    name, (donor, manifest) = str(args.head), given
     device = choose_device(args.device)
-    args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model = with_head(donor, name)
-    head, minutes = train_head(model, name, dataset, config, args, device)
+    head, facts = train_head(model, name, dataset, config, args, device)
     final = with_head(donor, name)
     final.head(name).load_state_dict(head.state_dict())
     seen = command.data_facts(dataset.scenes[: config.head_scenes or None])
-    folder = save_model(args.out / "model", final, _about(manifest, name, config, seen, minutes))
-    print(f"saved the model in {folder}: the weights of {args.init} and a {name} head")
+    about = _about(manifest, name, config, seen, facts)
+    command.finish(args.out, final, about, {f"{name} head": facts}, {f"{name} head": planned.head_steps})
+    print(f"its weights are those of {args.init} and a {name} head")
     return 0
 
 
@@ -100,50 +120,38 @@ def train_head(
     narrow.load_state_dict(model.state_dict())
     narrow = narrow.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     share = float(np.prod(config.window_tiles[2:]) / np.prod(model.config.window_tiles[2:]))
-    samples = HeadSamples(args.out, dataset, narrow.config, narrow.head(name), config, share)
-    with command._bar() as bar:
-        task = bar.add_task("features", losses="")
-        samples.fill(narrow, device, lambda n, total: bar.update(task, completed=n, total=total))
     objective = HeadObjective(narrow.head(name)).to(device)
-    optimiser = command._optimiser(objective, config)
-    clock = Clock(config.head_steps, args.minutes * 60 if args.minutes else None)
+    optimiser = make_optimiser(objective, config)
+    limits = Limits(args.minutes)
+    clock = Clock(config.head_steps, limits.seconds("head"))
     checkpoints = Checkpoints(args.out / f"head_{name}.pt")
     checkpoints.load(objective, optimiser, clock)
+    if clock.progress >= 1.0:
+        return narrow.head(name), stage_facts(clock, config.head_batch)
+    samples = HeadSamples(args.out, dataset, narrow.config, narrow.head(name), config, share)
+    with progress_bar() as bar:
+        task = bar.add_task("features", losses="")
+        samples.fill(
+            narrow,
+            device,
+            config.head_steps,
+            lambda n, total: bar.update(task, completed=n, total=total),
+            limits.seconds("features"),
+        )
 
     def step(batch: Any, progress: float) -> dict[str, float]:
         history, targets = batch
         targets = {k: v.to(device) for k, v in targets.items()}
         with torch.autocast(**autocast_arguments(device)):
             total, parts = objective(history.to(device, torch.float32), targets)
-        command._descend(total, objective, optimiser)
+        descend(total, objective, optimiser)
         return {"total": float(total.detach()), **{k: float(v) for k, v in parts.items()}}
 
     objective.train()
-    if clock.progress < 1.0:
-        batches = prefetch(samples.batch, clock.step)
-        command._run(
-            objective, optimiser, clock, step, batches, checkpoints, f"head_{name}", config, args, True
-        )
-    return narrow.head(name), command._times(clock, config.head_batch)
-
-
-def _checked(args: argparse.Namespace) -> str:
-    name = str(args.head)
-    if name in BUILT_IN:
-        raise RsdfmError(
-            f"--head {name}: that head belongs to the trunk's own training; expected a plug-in such as layout"
-        )
-    head_class(name)
-    if not args.freeze_trunk:
-        raise RsdfmError(
-            "--head trains on a frozen trunk: add --freeze-trunk; to train it together with the trunk, name it under "
-            "`heads:` of the model configuration instead"
-        )
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise RsdfmError("--head trains in one process, which is enough for it: start it without torchrun")
-    if args.init is None:
-        raise RsdfmError("--head needs the model whose trunk it learns on: add --init MODEL")
-    return name
+    batches = prefetch(samples.batch, clock.step)
+    run = Run(args.out, dataset, config, limits, device, share)
+    run_logged(f"head_{name}", objective, optimiser, clock, step, batches, checkpoints, run)
+    return narrow.head(name), stage_facts(clock, config.head_batch)
 
 
 def _about(

@@ -71,6 +71,12 @@ class TrainingConfig:
             or min(self.temporal_steps, self.codec_steps) < 0
         ):
             raise TrainingConfigError("batch sizes and steps must be positive")
+        if not (self.learning_rate > 0 and self.codec_rate > 0 and 0 <= self.warmup < 1):
+            raise TrainingConfigError(
+                "learning_rate and codec_rate must be positive, warmup from 0 to below 1"
+            )
+        if self.seed < 0:
+            raise TrainingConfigError(f"seed {self.seed}: expected a number from 0 on")
         if not self.agents_weights or min(self.agents_weights) < 0 or sum(self.agents_weights) <= 0:
             raise TrainingConfigError("agents_weights must be non-negative and not all zero")
         if not 0 < self.cells_min <= self.cells_max:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rsdfm_ros.data.frame import WorldFrame
@@ -21,20 +21,21 @@ from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint
 from rsdfm_ros.training.augment import WorldMotion, moved_layout, random_motion
 from rsdfm_ros.training.config import TrainingConfig
+from rsdfm_ros.training.feature_file import FeatureFile
 from rsdfm_ros.training.samples import agent_count, resize_view, seen_by
 
 
 @torch.inference_mode()
 def task_features(
     model: RSDFM, device: torch.device, frame: WorldFrame, motion: WorldMotion, cells: int
-) -> Tensor:
+) -> NDArray[np.float16]:
     """Features (C, H, W) that the heads read when the first agent of a frame fuses all of its agents, in a moved world.
 
     cells: high-band cells that each peer sends. Zeros where nobody has a picture.
     """
     config = model.config
     if not frame.views:
-        return torch.zeros(config.channels, *config.window.shape)
+        return np.zeros((config.channels, *config.window.shape), np.float16)
     images, intrinsics, poses = [], [], []
     for view in frame.views:
         image, K = resize_view(view, (config.image_height, config.image_width))
@@ -53,7 +54,8 @@ def task_features(
             maps = torch.cat([maps[:own], hat.to(maps.dtype)])
         calm = torch.zeros(len(frame.views), 1, *maps.shape[2:], device=device)
         fused, seen, _ = model.fuse(maps, visible, torch.zeros(len(frame.views), device=device), calm)
-        return model.neck(fused, seen)[0].clamp(-6e4, 6e4)
+        features = model.neck(fused, seen)
+    return features[0].clamp(-6e4, 6e4).to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
 
 
 class HeadSamples:
@@ -77,9 +79,8 @@ class HeadSamples:
         self.dataset, self.model, self.head, self.config, self.share = dataset, model, head, config, share
         self.length = model.history if head.temporal else 1
         self.shape = (config.head_samples, self.length, model.channels, *model.window.shape)
-        self._path, self._done_path = folder / "head_features.f16", folder / "head_features.done"
+        self._path = folder / "head_features.f16"
         self._layout = lru_cache(maxsize=64)(lambda scene: dataset.layout(scene))
-        self._array: np.memmap[Any, np.dtype[np.float16]] | None = None
         scenes = dataset.scenes[: config.head_scenes or None]
         self.scenes = [s for s, scene in enumerate(scenes) if scene.frames]
 
@@ -103,39 +104,34 @@ class HeadSamples:
         seen = seen_by(objects[0], agents)
         return Truth(tuple(motion.objects(o) for o in objects), seen, moved_layout(layout, motion))
 
-    def fill(self, model: RSDFM, device: torch.device, progress: Callable[[int, int], None]) -> None:
-        """Compute what is missing; goes on where it was interrupted, and starts afresh for other weights or draws."""
-        key = f"{trunk_fingerprint(model):016x} {self.config.seed} {self.shape} {len(self.scenes)}"
-        done = 0
-        if self._done_path.is_file() and self._path.is_file():
-            found, _, count = self._done_path.read_text().rpartition(" ")
-            done = int(count) if found == key else 0
-        if not done:
-            self._path.unlink(missing_ok=True)
-        total = len(self.array)
-        for n in range(done, total):
-            scene, k, agents, motion, cells = self.draw(n)
-            for t in range(self.length):
-                frame = self.dataset.load(scene, max(0, k - (self.length - 1) + t), agents=agents)
-                features = task_features(model, device, frame, motion, cells)
-                self.array[n, t] = features.to(torch.float16).cpu().numpy()
-            if n + 1 == total or n % 20 == 19:
-                self.array.flush()
-                self._done_path.write_text(f"{key} {n + 1}")
-            progress(n + 1, total)
+    def rows(self, index: int) -> list[int]:
+        """The samples of the index-th batch, deterministic in (seed, index)."""
+        rng = np.random.default_rng([self.config.seed, 9, index])
+        return [int(n) for n in rng.integers(self.config.head_samples, size=self.config.head_batch)]
 
-    @property
-    def array(self) -> np.memmap[Any, np.dtype[np.float16]]:
-        """Features (samples, T, C, H, W), memory-mapped."""
-        if self._array is None:
-            mode = "r+" if self._path.is_file() else "w+"
-            self._array = np.memmap(self._path, np.float16, mode, shape=self.shape)
-        return self._array
+    def fill(
+        self,
+        model: RSDFM,
+        device: torch.device,
+        steps: int,
+        progress: Callable[[int, int], None],
+        limit_s: float | None = None,
+    ) -> None:
+        """Compute what `steps` batches use and is missing; after `limit_s` there are fewer batches, which repeat."""
+        key = f"{trunk_fingerprint(model):016x} {self.config.seed} {len(self.scenes)}"
+        self._file = FeatureFile(self._path, self.shape, key)
+        batches = [self.rows(index) for index in range(steps)]
+        self.batches = self._file.fill(batches, partial(self._features, model, device), progress, limit_s)
+
+    def _features(self, model: RSDFM, device: torch.device, n: int) -> NDArray[np.float16]:
+        scene, k, agents, motion, cells = self.draw(n)
+        instants = [max(0, k - t) for t in reversed(range(self.length))]
+        frames = [self.dataset.load(scene, t, agents=agents) for t in instants]
+        return np.stack([task_features(model, device, frame, motion, cells) for frame in frames])
 
     def batch(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The index-th batch: history (B, T, C, H, W) and targets of the head, deterministic in (seed, index)."""
-        rng = np.random.default_rng([self.config.seed, 9, index])
-        chosen = rng.integers(len(self.array), size=self.config.head_batch)
-        targets = [self.head.targets(self.truth(int(n))) for n in chosen]
+        """The index-th batch: history (B, T, C, H, W) and targets of the head."""
+        chosen = self.rows(index % self.batches)
+        targets = [self.head.targets(self.truth(n)) for n in chosen]
         stacked = {k: torch.from_numpy(np.stack([t[k] for t in targets])) for k in targets[0]}
-        return torch.from_numpy(np.stack([self.array[n] for n in chosen])), stacked
+        return torch.from_numpy(np.stack([self._file.array[n] for n in chosen])), stacked

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.outputs import replacing
 
 T = TypeVar("T")
 
@@ -91,10 +92,13 @@ def prefetch(
 
 
 class Checkpoints:
-    """Atomic checkpoints of a stage: the newest only, read back with weights_only."""
+    """Atomic checkpoints of a stage: the newest only, read back with weights_only.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    origin: what the stage starts from; a checkpoint that started from something else is not continued.
+    """
+
+    def __init__(self, path: Path, origin: str = "") -> None:
+        self.path, self._origin = path, origin
 
     def save(self, module: nn.Module, optimiser: torch.optim.Optimizer, clock: Clock) -> None:
         """Replace the checkpoint in one step."""
@@ -103,10 +107,10 @@ class Checkpoints:
             "optimiser": optimiser.state_dict(),
             "step": clock.step,
             "elapsed_s": clock.elapsed_s,
+            "origin": self._origin,
         }
-        temporary = self.path.with_suffix(".part")
-        torch.save(state, temporary)
-        temporary.replace(self.path)
+        with replacing(self.path) as beside:
+            torch.save(state, beside)
 
     def load(self, module: nn.Module, optimiser: torch.optim.Optimizer, clock: Clock) -> bool:
         """Continue from the checkpoint if there is one."""
@@ -114,14 +118,17 @@ class Checkpoints:
             return False
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
+            if state["origin"] != self._origin:
+                return False
             module.load_state_dict(state["module"])
             optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+            clock.step, clock.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+        except Exception as error:  # a damaged file may raise anything
+            what = (str(error).splitlines() or [type(error).__name__])[0]
             raise RsdfmError(
-                f"the checkpoint {self.path} does not fit this configuration ({str(error).splitlines()[0]}); "
-                "train into another folder or delete it"
+                f"the checkpoint {self.path} cannot be continued ({what}): delete it, train into another folder, or "
+                "start over with --force"
             ) from error
-        clock.step, clock.elapsed_s = int(state["step"]), float(state["elapsed_s"])
         return True
 
 
@@ -129,8 +136,8 @@ class Checkpoints:
 def interrupts_wait() -> Iterator[Callable[[], None]]:
     """Keeps Ctrl-C and SIGTERM back until the function it gives is called, which raises KeyboardInterrupt then.
 
-    A step that was cut in two would leave running means of half a step in the checkpoint. A second signal does not
-    wait.
+    A step that was cut in two would leave running means of half a step behind, which no checkpoint may hold. A second
+    signal does not wait.
     """
     came = False
 
@@ -173,45 +180,52 @@ def run_stage(
 ) -> None:
     """Run a stage to its end; a checkpoint is saved now and then, at the end, and after an interrupt.
 
+    Raises: KeyboardInterrupt with what was saved.
+
     A run that is interrupted and goes on gives the weights of one in a single go, bit for bit, where steps limit it
     (and not time) and nothing else differs.
     """
     averages: dict[str, float] = {}
     last_save = last = time.monotonic()
-    with interrupts_wait() as interrupted, _saved(main, checkpoints, module, optimiser, clock):
-        while clock.progress < 1.0:
-            interrupted()
-            rate = learning_rate(clock.progress, peak_rate, warmup)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            losses = step(next(batches), clock.progress)
-            now = time.monotonic()
-            clock.elapsed_s += now - last
-            last = now
-            clock.step += 1
-            for key, value in losses.items():
-                averages[key] = 0.98 * averages.get(key, value) + 0.02 * value
-            progress(clock, averages)
-            if writer is not None and clock.step % 20 == 0:
-                for key, value in losses.items():
-                    writer.add_scalar(f"{name}/{key}", value, clock.step)
-                writer.add_scalar(f"{name}/learning_rate", rate, clock.step)
-            if main and now - last_save > save_every_s:
-                checkpoints.save(module, optimiser, clock)
-                last_save = now
-        interrupted()
+    saved = clock.step  # what the checkpoint holds
+    whole = True  # no step is half done
 
-
-@contextlib.contextmanager
-def _saved(
-    main: bool, checkpoints: Checkpoints, module: nn.Module, optimiser: torch.optim.Optimizer, clock: Clock
-) -> Iterator[None]:
-    """Saves a checkpoint at the end and on the way out of an interrupt."""
-    try:
-        yield
-    except KeyboardInterrupt:
+    def save() -> None:
+        nonlocal saved
         if main:
             checkpoints.save(module, optimiser, clock)
-        raise
-    if main:
-        checkpoints.save(module, optimiser, clock)
+        saved = clock.step
+
+    with interrupts_wait() as interrupted:
+        try:
+            while clock.progress < 1.0:
+                interrupted()
+                batch = next(batches)
+                interrupted()
+                rate = learning_rate(clock.progress, peak_rate, warmup)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                whole = False
+                losses = step(batch, clock.progress)
+                now = time.monotonic()
+                clock.elapsed_s += now - last
+                last = now
+                clock.step += 1
+                whole = True
+                for key, value in losses.items():
+                    averages[key] = 0.98 * averages.get(key, value) + 0.02 * value
+                progress(clock, averages)
+                if writer is not None and clock.step % 20 == 0:
+                    for key, value in losses.items():
+                        writer.add_scalar(f"{name}/{key}", value, clock.step)
+                    writer.add_scalar(f"{name}/learning_rate", rate, clock.step)
+                if now - last_save > save_every_s:
+                    save()
+                    last_save = now
+            save()
+            interrupted()
+        except KeyboardInterrupt:
+            if whole and saved != clock.step:
+                save()
+            kept = f"step {saved} of stage {name} is saved in {checkpoints.path}"
+            raise KeyboardInterrupt(kept if saved else f"nothing of stage {name} is saved") from None
