@@ -24,8 +24,10 @@ from rsdfm_ros.evaluation.request import FRAMES, asked_seeds
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.evaluation.table import format_value
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.sim.config import SimConfig
 
 STRIDE = 4
 """Every fourth frame is judged: those between look much alike."""
@@ -125,3 +127,19 @@ def _recorded(dataset: Dataset, place: int, args: argparse.Namespace) -> Scene:
     steps = range(0, info.frames if args.frames is None else min(args.frames, info.frames), STRIDE)
     frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
     return info.name, scene_ground(dataset, place) or GroundPlane(), frames
+
+
+def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Ground, Iterator[WorldFrame]]:
+    """The ground and frames with depth of a simulated mission; the last frame frees the renderer."""
+    from rsdfm_ros.sim.world import World
+
+    world = World(seed, uavs, config)
+    dem = world.dem()
+    ground = GroundPlane() if dem is None else HeightGrid(dem.heights, dem.x0, dem.y0, dem.cell_m)
+
+    def pictures() -> Iterator[WorldFrame]:
+        with world:
+            for k in frames:
+                yield world.frame(k, depth=True)
+
+    return ground, pictures()
