@@ -8,14 +8,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("rclpy")
-from ros_world import own_domain
+from ros_world import RosWorld, own_domain
 
 from rsdfm_ros import ending
 from rsdfm_ros.fleet.processes import SIGTERM_S
+from rsdfm_ros.nodes.evaluator_node import EvaluatorNode
+from rsdfm_ros.nodes.record_node import RecordNode
 
 CHILD = Path(__file__).with_name("ending_child.py")
 WAIT_S = 120.0
@@ -97,3 +100,31 @@ def test_a_node_that_is_stuck_leaves_in_time_with_its_status_and_says_what_has_n
 
 def test_a_node_has_left_before_a_fleet_loses_patience() -> None:
     assert ending.LEAVE_S + ending.LAST_WORDS_S < SIGTERM_S
+
+
+@pytest.fixture
+def world() -> Iterator[RosWorld]:
+    made = RosWorld()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "files"),
+    [
+        (EvaluatorNode, {"agents": ["uav1"], "record_bag": True}, ("result.json", "bag/metadata.yaml")),
+        (RecordNode, {}, ("metadata.yaml",)),
+    ],
+    ids=["evaluator", "recorder"],
+)
+def test_results_are_written_before_anything_is_destroyed(
+    world: RosWorld, tmp_path: Path, kind: type[Any], parameters: dict[str, Any], files: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out"
+    node = world.up(world.add(kind(**(world.options(out=str(out), **parameters) | {"namespace": ""}))))
+    before = [list(node.publishers), list(node.subscriptions), list(node.timers)]
+    node.save()
+    assert all((out / name).is_file() for name in files)
+    assert [list(node.publishers), list(node.subscriptions), list(node.timers)] == before
+    node.stop()
+    assert node.state == "finalized" and node.failure == ""

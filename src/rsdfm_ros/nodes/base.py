@@ -295,7 +295,6 @@ def agent_name(node: LifecycleNode, configured: str) -> str:
     """The configured name of the UAV, or else the last part of the node's namespace. RsdfmError if there is none."""
     name = configured or node.get_namespace().rstrip("/").rpartition("/")[2]
     if not 1 <= len(name) <= 64:
-        raise RsdfmError(
-            f"{node.get_name()} needs a UAV: start it in a namespace such as /uav1, or set `agent`"
-        )
+        name = node.get_name()
+        raise RsdfmError(f"{name} needs a UAV: start it in a namespace such as /uav1, or set `agent`")
     return name
