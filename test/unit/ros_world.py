@@ -25,7 +25,7 @@ from rsdfm_ros.nodes.base import RsdfmNode
 
 TINY = Path(__file__).parents[1] / "integration" / "tiny.yaml"
 MODEL = f"random:{TINY}"
-WAIT_S = 20.0
+WAIT_S = 60.0
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = (
     Transition.TRANSITION_CONFIGURE,
     Transition.TRANSITION_CLEANUP,
