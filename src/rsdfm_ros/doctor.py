@@ -90,7 +90,12 @@ def check_build_tools() -> Check:
     if missing:
         cure = "sudo apt-get install -y cmake g++ make"
         return Check("build tools", "missing", f"no {', '.join(missing)}", cure)
-    version = subprocess.run(["cmake", "--version"], capture_output=True, text=True, check=False).stdout
+    try:
+        version = subprocess.run(
+            ["cmake", "--version"], capture_output=True, text=True, timeout=TRIAL_LIMIT_S, check=False
+        ).stdout
+    except subprocess.TimeoutExpired:
+        version = ""
     number = re.search(r"\d+\.\d+\.\d+", version)
     return Check("build tools", "ok", f"C++ compiler, make, CMake {number.group() if number else '?'}")
 

@@ -35,8 +35,10 @@ def main(node: str | None = None) -> int:
         node = sys.argv.pop(1)
         sys.argv[0] = node
     # An error of the import may be one that a person can act on, such as a missing ROS: one sentence then.
+    from rsdfm_ros.ending import LEAVE_S, TimeLimit
     from rsdfm_ros.errors import RsdfmError
 
+    status = 1  # of an error that nobody foresaw
     try:
         status = int(importlib.import_module(f"{NODES}.{node}").main())
     except ModuleNotFoundError as error:
@@ -50,6 +52,8 @@ def main(node: str | None = None) -> int:
     finally:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+        sys.stdout.flush()
+        TimeLimit(LEAVE_S, status).now(f"{node}: the end of Python")  # which destroys what is left of ROS
     return status
 
 

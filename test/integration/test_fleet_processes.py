@@ -124,13 +124,13 @@ def test_a_stopped_fleet_leaves_nothing_running(tmp_path: Path, domain: int, num
         wait_until(lambda: any(f.stat().st_size for f in logs.glob("uav*.log")), "a UAV says something")
     finally:
         process.send_signal(number)
-        printed, _ = process.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=120)
     assert "Traceback" not in printed
     assert number == signal.SIGKILL or process.returncode in (130, 143), printed
-    wait_until(lambda: left_behind(mark) == [], "everything has ended", 10)
+    wait_until(lambda: left_behind(mark) == [], "everything has ended")
 
 
-def wait_until(condition, what: str, timeout_s: float = 60.0) -> None:
+def wait_until(condition, what: str, timeout_s: float = 120.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain until {what}"

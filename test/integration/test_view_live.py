@@ -91,7 +91,7 @@ def view(domain: int, log: Path, *arguments: str) -> Iterator[subprocess.Popen[b
             yield process
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
 def test_a_live_fleet_is_shown_and_ctrl_c_keeps_the_recording(tmp_path: Path, domain: int) -> None:
@@ -105,7 +105,7 @@ def test_a_live_fleet_is_shown_and_ctrl_c_keeps_the_recording(tmp_path: Path, do
             sent = fleet.publish()
             fleet.until(lambda: fleet.shown >= sent, f"all {sent} messages are shown")
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0, log.read_text()
+            assert process.wait(60) == 0, log.read_text()
     finally:
         fleet.close()
     shown, stamps = RerunFile(out), list(flight.STAMPS)
@@ -126,7 +126,7 @@ def test_a_viewer_without_a_fleet_says_what_it_looks_for(tmp_path: Path, domain:
             assert time.monotonic() < deadline and process.poll() is None, log.read_text()
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert f"ROS domain {domain}" in log.read_text() and "/uav1/status" in log.read_text()
 
 

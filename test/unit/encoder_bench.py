@@ -28,7 +28,7 @@ from rsdfm_ros.nodes.handover import OwnFeatures
 TINY = Path(__file__).parents[1] / "integration" / "tiny.yaml"
 SIZE = (64, 96)
 K = np.array([[70.0, 0, 48], [0, 70.0, 32], [0, 0, 1]])
-WAIT_S = 20.0
+WAIT_S = 60.0
 START_NS = 100_000_000_000
 STEP_NS = 50_000_000
 COVARIANCE = np.diag([0.04, 0.04, 0.09, 1e-4, 1e-4, 4e-4])
@@ -84,13 +84,16 @@ class Bench:
         self.node.start()
         return self
 
-    def publish(self, topic: str, message: Any) -> None:
+    def connect(self, topic: str, kind: type[Any]) -> Any:
+        """A publisher that is heard, made once."""
         if topic not in self._publishers:
-            profile = qos.sensor("reliable", depth=50)
-            publisher = self.outside.create_publisher(type(message), topic, profile)
+            publisher = self.outside.create_publisher(kind, topic, qos.sensor("reliable", depth=50))
             self._publishers[topic] = publisher
             self.until(lambda: publisher.get_subscription_count() > 0, f"{topic} is connected")
-        self._publishers[topic].publish(message)
+        return self._publishers[topic]
+
+    def publish(self, topic: str, message: Any) -> None:
+        self.connect(topic, type(message)).publish(message)
 
     def info(self, camera: str = "camera", stamp: int = START_NS) -> None:
         self.publish(f"{camera}/camera_info", convert.intrinsics_to_message(K, SIZE, stamp, camera))

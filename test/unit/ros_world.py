@@ -25,7 +25,7 @@ from rsdfm_ros.nodes.base import RsdfmNode
 
 TINY = Path(__file__).parents[1] / "integration" / "tiny.yaml"
 MODEL = f"random:{TINY}"
-WAIT_S = 20.0
+WAIT_S = 60.0
 CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = (
     Transition.TRANSITION_CONFIGURE,
     Transition.TRANSITION_CLEANUP,
@@ -46,12 +46,22 @@ if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
         ctypes.CDLL(None).mallopt(_option, USUAL)
 
 
+def own_domain() -> dict[str, str]:
+    """The environment of a process that shall meet nobody else."""
+    return {**os.environ, "ROS_DOMAIN_ID": str(new_domain())}
+
+
+def new_domain() -> int:
+    """A ROS domain that no other test of this run, and hardly one of another, uses."""
+    return 101 + (os.getpid() * 13 + next(_used)) % 100
+
+
 class RosWorld:
     """A ROS domain of one test, with a node `manager` that talks to the others."""
 
     def __init__(self) -> None:
         self.context = Context()
-        self.domain = 101 + (os.getpid() * 13 + next(_used)) % 100
+        self.domain = new_domain()
         rclpy.init(context=self.context, domain_id=self.domain)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.manager = Node("manager", context=self.context)

@@ -162,7 +162,11 @@ def test_missing_inputs_are_an_error_until_they_come(world: RosWorld) -> None:
 
 def test_old_answers_are_stale_and_their_numbers_are_gone(world: RosWorld, tmp_path: Path) -> None:
     flight = Flight(world, lively_model(tmp_path / "tiny"))
-    node = world.add(SegmentationHeadNode(**world.options(model=str(tmp_path / "tiny"), latency_warn_s=60.0)))
+    node = world.add(
+        SegmentationHeadNode(
+            **world.options(model=str(tmp_path / "tiny"), latency_warn_s=60.0, latency_error_s=60.0)
+        )
+    )
     assert statuses(node)["pipeline"] == Status(OK, "unconfigured")
     world.up(node)
     assert statuses(node)["pipeline"].message == "nothing answered yet"

@@ -105,7 +105,7 @@ def test_a_picture_is_mapped_on_a_height_as_old_as_is_set(flight: Flight, model:
 
 @shows("input_timeout_s")
 def test_an_input_is_missing_after_the_time_that_is_set(flight: Flight, model: Path) -> None:
-    node = up(flight, EncoderNode, model)
+    node = up(flight, EncoderNode, model, input_timeout_s=60.0)
     seen = flight.world.diagnostics()
     name = "/uav1/encoder_node: inputs"
     flight.world.until(lambda: name in seen, "diagnostics come")
@@ -120,7 +120,7 @@ def test_an_input_is_missing_after_the_time_that_is_set(flight: Flight, model: P
 
 @shows("latency_warn_s", "latency_error_s")
 def test_latency_warns_and_then_is_an_error(flight: Flight, model: Path) -> None:
-    node = up(flight, EncoderNode, model)
+    node = up(flight, EncoderNode, model, latency_warn_s=60.0, latency_error_s=60.0, input_timeout_s=60.0)
     seen = flight.world.diagnostics()
     flight.sensors()
     flight.world.until(lambda: flight.heard("/uav1/camera/image_raw"), "the encoder listens")

@@ -66,8 +66,8 @@ def test_an_error_in_a_callback_is_reported_and_the_next_message_is_taken(
         world.until(lambda n=frame: len(taken) > n, "the message is taken")
     assert node.health.counts["errors"] == 2 and world.state(node) == "active"
     name = "/uav1/segmentation_head_node: pipeline"
-    world.until(lambda: name in seen and level(seen[name]) == 2, "diagnostics report an error")
-    assert "see the log" in seen[name].message and facts(seen[name])["errors"] == "2"
+    world.until(lambda: name in seen and facts(seen[name]).get("errors") == "2", "diagnostics count both")
+    assert level(seen[name]) == 2 and "see the log" in seen[name].message
 
 
 WRONG_MAPS = [
@@ -154,8 +154,8 @@ def test_in_overload_answers_are_whole_and_the_newest_wins(world: RosWorld, mode
     for head in uav.heads:
         head.work = lambda prefix, maps, fused, model, task=head.task: answered[task].append(fused.frame)  # type: ignore
     begun, go = threading.Event(), threading.Event()
-    uav.worker.submit("block", lambda: (begun.set(), go.wait(10)))
-    assert begun.wait(10)
+    uav.worker.submit("block", lambda: (begun.set(), go.wait(60)))
+    assert begun.wait(60)
     for frame in range(5):
         uav._take(Fused(stamp_of(frame), frame, None, None, ("uav1",), (0.0,), time.monotonic()))
     go.set()

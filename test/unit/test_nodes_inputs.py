@@ -29,7 +29,7 @@ from encoder_bench import (
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.aerospace import enu_from_ned
@@ -199,9 +199,10 @@ def test_settings_that_contradict_each_other_are_refused_with_a_sentence(
 def test_two_cameras_see_more_than_one_and_a_dead_one_does_not_stop_the_other(
     bench: Callable[..., Bench],
 ) -> None:
-    b = two_cameras(bench, camera_wait_s=0.2)
+    b = two_cameras(bench, camera_wait_s=0.5)
     for camera in ("front", "left"):
         b.info(camera)
+        b.connect(f"{camera}/image_raw", Image)  # or the second image would be late by the discovery
     for n in range(3):
         b.pose(n)
     b.image(0, "front", 1)

@@ -111,7 +111,7 @@ def test_pictures_faster_than_the_pipeline_are_dropped_counted_and_the_newest_an
     for n in range(12):
         b.pose(n)
     arrived = threading.Event()
-    b.node.worker.submit("encode", lambda: arrived.wait(20))  # a picture that takes until all others are here
+    b.node.worker.submit("encode", lambda: arrived.wait(60))  # a picture that takes until all others are here
     for n in range(12):
         b.image(n)
     b.until(lambda: b.node.health.counts["images_dropped"] >= 1, "one took the place of another")

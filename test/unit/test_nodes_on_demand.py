@@ -91,7 +91,7 @@ def context() -> Iterator[Context]:
 
 
 def until(condition: Callable[[], bool], what: str, *executors: SingleThreadedExecutor) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         for executor in executors:

@@ -65,7 +65,7 @@ def test_the_newest_picture_takes_the_place_of_one_that_waits() -> None:
 def test_a_wait_in_vain_ends_and_the_peer_is_late() -> None:
     s = Setup(wait_s=0.01)
     s.waiting.take(own(1))
-    assert s.done.wait(10)
+    assert s.done.wait(60)
     assert s.fused == [1] and s.peer.late and s.peer.waits == 1 and s.counts == {"peers_late": 1}
     s.waiting.take(own(2))
     assert s.fused == [1, 2], "a late peer is not waited for"

@@ -21,13 +21,13 @@ def worker():
 
 def test_only_the_newest_job_of_a_slot_runs_and_the_others_are_counted(worker: Worker) -> None:
     begun, go, done = threading.Event(), threading.Event(), []
-    worker.submit("a", lambda: (begun.set(), go.wait(5)))
-    assert begun.wait(5)
+    worker.submit("a", lambda: (begun.set(), go.wait(60)))
+    assert begun.wait(60)
     for n in range(4):
         worker.submit("b", lambda n=n: done.append(n))
     worker.submit("c", lambda: done.append("c"))
     go.set()
-    assert worker.wait_idle(5)
+    assert worker.wait_idle(60)
     assert done == [3, "c"] and worker.dropped == {"b": 3}
 
 
@@ -35,7 +35,7 @@ def test_an_error_is_reported_and_the_next_job_runs(worker: Worker) -> None:
     done = threading.Event()
     worker.submit("bad", lambda: 1 / 0)
     worker.submit("good", done.set)
-    assert done.wait(5)
+    assert done.wait(60)
     assert [(slot, type(error)) for slot, error in worker.errors] == [("bad", ZeroDivisionError)]
 
 
@@ -46,16 +46,16 @@ def test_an_error_in_the_error_handler_does_not_end_the_thread() -> None:
     w, done = Worker(breaks), threading.Event()
     w.submit("bad", lambda: 1 / 0)
     w.submit("good", done.set)
-    assert done.wait(5) and w.close()
+    assert done.wait(60) and w.close()
 
 
 def test_submitting_tells_whether_something_was_dropped(worker: Worker) -> None:
     begun, go = threading.Event(), threading.Event()
-    worker.submit("a", lambda: (begun.set(), go.wait(5)))
-    assert begun.wait(5)
+    worker.submit("a", lambda: (begun.set(), go.wait(60)))
+    assert begun.wait(60)
     assert [worker.submit("b", lambda: None) for _ in range(3)] == [False, True, True]
     go.set()
-    assert worker.wait_idle(5)
+    assert worker.wait_idle(60)
 
 
 def test_the_thread_lives_while_somebody_uses_the_worker() -> None:
@@ -66,7 +66,7 @@ def test_the_thread_lives_while_somebody_uses_the_worker() -> None:
         w.enter()
         assert threading.active_count() == before, "no thread before the first job"
         w.submit("a", done.set)
-        assert done.wait(5) and threading.active_count() == before + 1
+        assert done.wait(60) and threading.active_count() == before + 1
         assert w.leave(["a"])
         assert threading.active_count() == before + 1, "somebody still uses it"
         assert w.leave(["a"])
@@ -80,13 +80,13 @@ def test_who_leaves_waits_for_his_own_job_and_takes_no_others_along() -> None:
     begun, go = threading.Event(), threading.Event()
     w.enter()
     w.enter()
-    w.submit("mine", lambda: (begun.set(), go.wait(5), order.append("mine")))
-    assert begun.wait(5)
+    w.submit("mine", lambda: (begun.set(), go.wait(60), order.append("mine")))
+    assert begun.wait(60)
     w.submit("mine", lambda: pytest.fail("the waiting job of who left ran"))
     w.submit("other", lambda: order.append("other"))
     assert not w.leave(["mine"], timeout_s=0.05), "his job still runs"
     go.set()
-    assert w.wait_idle(5) and order == ["mine", "other"]
+    assert w.wait_idle(60) and order == ["mine", "other"]
     assert w.leave(["other"])
 
 

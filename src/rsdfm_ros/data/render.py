@@ -239,7 +239,7 @@ def _workers(
             process.join(5.0)
             if process.exitcode is None:
                 process.kill()
-                process.join()
+                process.join(5.0)
 
 
 def _how_it_ended(process: Any) -> str:

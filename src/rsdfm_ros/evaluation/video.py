@@ -20,6 +20,8 @@ from rsdfm_ros.words import counted
 WIDTH, HEIGHT = 1280, 784
 FRAMES_PER_SECOND = 4
 """Twice as fast as it happened (2 Hz)."""
+ENCODER_S = 60.0
+"""How long the encoder may take to end after the last picture, s."""
 
 _GAP, _MAP = 20, 400
 _LEGEND, _CAMERAS, _MAPS = 46, 94, 308
@@ -145,7 +147,12 @@ def _pipe(encoder: str, sheets: Iterable[pic.Picture], path: Path) -> None:
     except BrokenPipeError:
         pass
     finally:
-        _, error = process.communicate()
+        try:
+            _, error = process.communicate(timeout=ENCODER_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, error = process.communicate()
+            error += f" (it did not end within {ENCODER_S:.0f} s)".encode()
     if process.returncode != 0:
         raise RsdfmError(f"{encoder} could not write {path}: {error.decode(errors='replace').strip()}")
     partial.replace(path)

@@ -39,8 +39,8 @@ _SUCCESS, _FAILURE, _ERROR = (
 class RsdfmNode(LiveSettings[S]):
     """A managed node with typed settings.
 
-    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup` and `clear`, and `check` and `changed` of
-    LiveSettings. The constructor declares parameters; configuring reads and checks them and makes publishers;
+    Subclasses implement `configure`, `activate`, `deactivate`, `cleanup`, `clear` and `save`, and `check` and `changed`
+    of LiveSettings. The constructor declares parameters; configuring reads and checks them and makes publishers;
     activating loads models and subscribes; deactivating and cleaning up undo that. Publishers, subscriptions and timers
     end with the phase in which they were made, without further code.
     """
@@ -77,6 +77,9 @@ class RsdfmNode(LiveSettings[S]):
 
     def clear(self) -> None:
         """Forget everything that has a stamp."""
+
+    def save(self) -> None:
+        """Write down what must not be lost; called at the end of a process, before anything is destroyed."""
 
     def expect(self, topic: str, what: str) -> None:
         """Say so when `what` does not come on `topic` (relative) for some seconds; ends with the activity.
@@ -292,7 +295,6 @@ def agent_name(node: LifecycleNode, configured: str) -> str:
     """The configured name of the UAV, or else the last part of the node's namespace. RsdfmError if there is none."""
     name = configured or node.get_namespace().rstrip("/").rpartition("/")[2]
     if not 1 <= len(name) <= 64:
-        raise RsdfmError(
-            f"{node.get_name()} needs a UAV: start it in a namespace such as /uav1, or set `agent`"
-        )
+        name = node.get_name()
+        raise RsdfmError(f"{name} needs a UAV: start it in a namespace such as /uav1, or set `agent`")
     return name

@@ -17,9 +17,10 @@ def main() -> int:
     from rclpy.qos import QoSProfile
     from rclpy.utilities import get_rmw_implementation_identifier
 
+    from rsdfm_ros.ending import LEAVE_S, TimeLimit
     from rsdfm_ros.msg import FeaturePacket
 
-    received: list[FeaturePacket] = []
+    status, received = 1, list[FeaturePacket]()
     context = rclpy.Context()
     context.init()
     node = rclpy.create_node("rsdfm_dds_check", context=context)
@@ -37,14 +38,17 @@ def main() -> int:
         while not received and time.monotonic() < end:
             executor.spin_once(timeout_sec=0.05)
         if not received or len(received[0].payload) != PAYLOAD_BYTES:
-            return 1
+            return status
         seconds = time.monotonic() - sent
+        print(json.dumps({"rmw": get_rmw_implementation_identifier(), "seconds": seconds}), flush=True)
+        status = 0
     finally:
-        executor.shutdown()
-        node.destroy_node()
-        context.shutdown()
-    print(json.dumps({"rmw": get_rmw_implementation_identifier(), "seconds": seconds}))
-    return 0
+        with TimeLimit(LEAVE_S, status) as limit:
+            limit.now("the destruction of the node of the check")
+            executor.shutdown(timeout_sec=1.0)
+            node.destroy_node()
+            context.shutdown()
+    return status
 
 
 if __name__ == "__main__":

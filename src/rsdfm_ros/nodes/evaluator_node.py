@@ -23,6 +23,7 @@ from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
+from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import task_messages
 from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
@@ -138,12 +139,17 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
 
     def deactivate(self) -> None:
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
         self._inputs = []
+        self.save()
+
+    def save(self) -> None:
+        """Score what has come and write the results."""
         if self._thread is not None:
             self._queue.put(_END)
-            self._thread.join(30.0)
+            self._thread.join(SAVE_S)
+            if self._thread.is_alive():
+                self.failure = f"the results are not written within {SAVE_S:.0f} s"
+                self.get_logger().error(self.failure)
             self._thread = None
 
     # --- taking in ------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from rsdfm_ros.nodes.base import RsdfmNode
 from rsdfm_ros.nodes.convert_tasks import truth_to_message
 from rsdfm_ros.nodes.gazebo_flight_node import check_agents
 from rsdfm_ros.nodes.gazebo_settings import GazeboTruthSettings
+from rsdfm_ros.nodes.lockstep import acknowledged
 from rsdfm_ros.nodes.runner import run_to_end
 from rsdfm_ros.nodes.worker import Worker
 from rsdfm_ros.sim.config import SimConfig
@@ -190,7 +191,7 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
         )
         self.health.count("frames_told")
         if k == s.frames + FUTURE_FRAMES - 1:
-            self._truth.wait_for_all_acked()
+            acknowledged([self._truth])
             self.get_logger().info(f"published the truth of {counted(s.frames, 'frame')}")
             self.finished.set()
 

@@ -139,7 +139,7 @@ def acknowledged(publishers: Iterable[Any]) -> None:
 
 def wait_for_end(thread: threading.Thread, node: RsdfmNode[Any]) -> None:
     """Until a thread that was told to stop has ended, however long that takes: what it works with, such as a renderer
-    or an open bag, must not be destroyed under it. A second signal does not help, SIGKILL does."""
+    or an open bag, must not be destroyed under it. At the end of a process its time limit ends this wait too."""
     while thread.is_alive():
         thread.join(ENDING_S)
         if thread.is_alive():

@@ -23,6 +23,7 @@ from rosbags.interfaces import (
 )
 
 from rsdfm_ros.data.bags.writer import BagWriter
+from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.bag_settings import RecordSettings
 from rsdfm_ros.nodes.base import STEADY, RsdfmNode, monotonic
@@ -82,10 +83,15 @@ class RecordNode(RsdfmNode[RecordSettings]):
     def deactivate(self) -> None:
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join(60.0)
+            self._thread.join(SAVE_S)
             self._thread = None
 
     def cleanup(self) -> None:
+        self._close()
+
+    def save(self) -> None:
+        """Write what waits and finish the bag."""
+        self.deactivate()
         self._close()
 
     # --- topics ---------------------------------------------------------------------------------------------------

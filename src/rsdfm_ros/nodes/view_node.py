@@ -56,6 +56,12 @@ class ViewNode(RsdfmNode[ViewSettings]):
         self.router = Router(Scene(self._recording), self._map, self._on_reject)
         self.get_logger().info(where)
 
+    def save(self) -> None:
+        """Show what waits and write the recording."""
+        self.deactivate()
+        if self._recording is not None:
+            self._recording.flush()
+
     def cleanup(self) -> None:
         if self._recording is not None:
             self._recording.flush()
