@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation import next_steps
 from rsdfm_ros.evaluation.bag_answers import EngineOptions
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
 from rsdfm_ros.evaluation.next_steps import steps_after_demo, steps_text, steps_with
@@ -145,15 +146,22 @@ def test_the_outcome_is_the_table_of_evaluate_with_times_files_and_steps(tmp_pat
     assert "result.json" in text and "./rsdfm it" in text and "says nothing about" in text
 
 
-def test_steps_are_offered_for_what_is_there(tmp_path: Path) -> None:
+def test_steps_are_offered_for_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_steps, "find_spec", lambda name: None)
+    viewer = "make setup-view && "
     run = tmp_path / "my run"
     (run / "frames").mkdir(parents=True)
     assert steps_with(run) == []
     (run / "frames" / "000000.npz").write_bytes(b"")
     (run / "bag").mkdir()
     commands = [command for _, command in steps_with(run)]
-    assert commands == [f"./rsdfm {what} '{run}{end}'" for what, end in
-                        (("report", ""), ("view", ""), ("bag evaluate", "/bag"))]  # fmt: skip
+    assert commands == [
+        f"./rsdfm report '{run}'",
+        f"{viewer}./rsdfm view '{run}'",
+        f"./rsdfm bag evaluate '{run}/bag'",
+    ]
+    monkeypatch.setattr(next_steps, "find_spec", lambda name: "installed")
+    assert f"./rsdfm view '{run}'" in [command for _, command in steps_with(run)]
     steps = steps_after_demo(run, 9000)
     assert not any(" report " in command for _, command in steps)
     assert any("--set world.seed=9001" in command for _, command in steps)
