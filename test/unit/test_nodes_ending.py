@@ -128,3 +128,12 @@ def test_results_are_written_before_anything_is_destroyed(
     assert [list(node.publishers), list(node.subscriptions), list(node.timers)] == before
     node.stop()
     assert node.state == "finalized" and node.failure == ""
+
+
+def test_what_ends_within_its_time_limit_goes_on() -> None:
+    code = "import time; from rsdfm_ros.ending import TimeLimit\n"
+    code += "with TimeLimit(2.0, 7) as limit: limit.now('a step')\n"
+    code += "time.sleep(2.5); print('goes on')"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "goes on\n", "")
