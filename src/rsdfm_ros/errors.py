@@ -9,6 +9,11 @@ class RsdfmError(Exception):
     """Something the user can act on: says what was expected, what came, and what to do."""
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, in one line: those of parsers have several."""
+    return " ".join(str(error).split())
+
+
 def require_ros(purpose: str) -> None:
     """Raise RsdfmError unless rclpy and the messages of rsdfm_ros can be imported; `purpose` begins the sentence."""
     for name in ("rclpy", "rsdfm_ros.msg"):

@@ -61,6 +61,13 @@ def check_output_file(option: str, path: Path) -> None:
         raise OutputError(f"{option} {path} is a folder: expected the name of a file")
 
 
+def check_new_file(option: str, path: Path, *, force: bool = False) -> None:
+    """As `check_output_file`, and OutputError if the file is there already and is not to be overwritten."""
+    check_output_file(option, path)
+    if path.exists() and not force:
+        raise OutputError(f"{option} {path} exists already: --force replaces it, another name keeps both")
+
+
 def check_output_folder(option: str, path: Path) -> None:
     """Raise OutputError unless `path` is a folder that can be written, or can become one."""
     _check_ancestor(option, path, path)

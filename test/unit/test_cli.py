@@ -57,9 +57,19 @@ def test_an_interruption_says_what_was_saved_and_is_status_130(
     assert capsys.readouterr().err == "interrupted: 2 scenes were saved in data\n"
 
 
-def test_a_bug_keeps_its_traceback(commands: dict[str, tuple[str, str]]) -> None:
-    with pytest.raises(ZeroDivisionError):
-        cli.main(["try", "--how", "bug"], commands)
+def test_a_bug_is_one_sentence_and_its_traceback_lies_in_a_file(
+    commands: dict[str, tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
+    assert cli.main(["try", "--how", "bug"], commands) == 2
+    (log,) = (tmp_path / "logs").iterdir()
+    assert capsys.readouterr().err == (
+        f"error: unexpected ZeroDivisionError; this is a fault of rsdfm_ros: please report it with {log}\n"
+    )
+    assert "Traceback" in log.read_text() and "in run\n    raise ZeroDivisionError" in log.read_text()
 
 
 def test_a_command_whose_module_does_not_exist_is_not_offered(

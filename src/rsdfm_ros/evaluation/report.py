@@ -18,6 +18,7 @@ from rsdfm_ros.evaluation import plots
 from rsdfm_ros.evaluation.recording import RunReader
 from rsdfm_ros.evaluation.report_style import STYLE
 from rsdfm_ros.evaluation.video import compose
+from rsdfm_ros.outputs import write_atomically
 
 EMBED_VIDEO_BYTES = 12_000_000
 """A larger video is linked instead of embedded."""
@@ -84,9 +85,7 @@ def write_report(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Mission report</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
-    partial = path.with_suffix(".part")
-    partial.write_text(page)
-    partial.replace(path)
+    write_atomically(path, page)
 
 
 def key_frames(run: RunReader, agent: str) -> list[int]:

@@ -7,6 +7,7 @@ metadata.yaml. A bag whose recorder was killed therefore has no metadata.yaml an
 
 from __future__ import annotations
 
+import glob
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,15 +23,23 @@ from rosbags.typesys.store import Typestore
 
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.types import typestore
+from rsdfm_ros.outputs import LOCK, write_atomically
 
 STORAGES = ("mcap", "sqlite3")
+METADATA = "metadata.yaml"
+"""What a finished bag has and an unfinished one lacks."""
+
+
+def owned(folder: Path) -> tuple[str, ...]:
+    """Patterns of the names that a bag in this folder consists of."""
+    return (METADATA, ".metadata.*", f"{glob.escape(folder.resolve().name)}_*")
 
 
 class BagWriter:
     """A rosbag2 bag of raw serialised messages; a context manager.
 
-    folder: must not exist · storage: `mcap` or `sqlite3` · max_bytes: a further file is begun when one holds so many
-    bytes of messages; 0: never. Raises: BagError.
+    folder: must not exist, or be empty · storage: `mcap` or `sqlite3` · max_bytes: a further file is begun when one
+    holds so many bytes of messages; 0: never. Raises: BagError.
     """
 
     def __init__(self, folder: Path | str, *, storage: str = "mcap", max_bytes: int = 0) -> None:
@@ -40,10 +49,10 @@ class BagWriter:
             raise BagError(
                 self.folder, f"storage {storage!r} is unknown", f"expected {' or '.join(STORAGES)}"
             )
-        if self.folder.exists():
+        if self.folder.exists() and not _is_free(self.folder):
             raise BagError(self.folder, "exists already", "choose another folder, or remove it")
         try:
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BagError(self.folder, f"cannot be made ({error.strerror})") from error
         self._topics: dict[str, tuple[str, Typestore, tuple[Qos, ...]]] = {}
@@ -111,7 +120,7 @@ class BagWriter:
 
     def _begin(self) -> Writer:
         plugin = StoragePlugin.MCAP if self._storage == "mcap" else StoragePlugin.SQLITE3
-        part = self.folder / f"{self.folder.name}_{len(self._done)}"
+        part = self.folder / f"{self.folder.resolve().name}_{len(self._done)}"
         writer = Writer(part, version=9, storage_plugin=plugin)
         if self._storage == "mcap":
             # Chunks inside the file are compressed: masks shrink a hundredfold, and every MCAP reader understands it.
@@ -166,6 +175,9 @@ class BagWriter:
             "compression_format": "",
             "compression_mode": "",
         }
-        partial = self.folder / "metadata.yaml.partial"
-        partial.write_text(yaml.safe_dump({"rosbag2_bagfile_information": content}, sort_keys=False))
-        partial.replace(self.folder / "metadata.yaml")
+        text = yaml.safe_dump({"rosbag2_bagfile_information": content}, sort_keys=False)
+        write_atomically(self.folder / METADATA, text)
+
+
+def _is_free(folder: Path) -> bool:
+    return folder.is_dir() and all(child.name == LOCK for child in folder.iterdir())

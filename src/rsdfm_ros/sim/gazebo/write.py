@@ -16,6 +16,9 @@ from rsdfm_ros.sim.ground import GROUND_PX
 from rsdfm_ros.sim.looks import FACADES
 
 WORLD_FILE, BRIDGE_FILE = "world.sdf", "bridge.yaml"
+OWNED = (WORLD_FILE, BRIDGE_FILE, "meshes", "textures", "models")
+"""What a written world consists of."""
+
 _MODEL_TEXT = (
     "Quadrotor with a gimballed camera and an IMU. Commands: cmd_vel in the body frame, gimbal angles."
 )
