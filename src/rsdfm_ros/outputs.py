@@ -8,6 +8,7 @@ new ones are complete; files are written beside their final name and then rename
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -25,6 +26,7 @@ LOCK = ".lock"
 UNFINISHED = "unfinished"
 """Folder, inside an output folder with finished results, in which their replacement is written."""
 _REPLACED = ".replaced"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class OutputError(RsdfmError):
@@ -125,6 +127,10 @@ def locked_folder(path: Path, option: str = "--out") -> Iterator[Path]:
         file.flush()
         try:
             yield path
+        except OSError as error:
+            if error.filename is None and error.errno in _FULL:
+                raise OutputError(f"{option} {path} cannot be written: {error.strerror}") from error
+            raise
         finally:
             lock.unlink(missing_ok=True)
             if made and path.is_dir() and not any(path.iterdir()):

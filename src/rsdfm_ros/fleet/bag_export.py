@@ -73,7 +73,9 @@ def _to_bag(args: argparse.Namespace) -> int:
     if args.data is not None:
         agents, total, frames = _of_data_set(args.data, args.scene, args.frames)
     else:
-        agents, total, frames = _simulated(args.seed, args.uavs or UAVS, args.frames or FRAMES)
+        agents, total, frames = _simulated(
+            args.seed, UAVS if args.uavs is None else args.uavs, args.frames or FRAMES
+        )
     shown = track(frames, "frames", total=total, console=Console(stderr=True), transient=True)
     with output_folder(args.out, marker=METADATA, owned=owned(args.out), force=args.force) as work:
         writer, number, whole = BagWriter(work, storage=args.storage or "mcap"), 0, False

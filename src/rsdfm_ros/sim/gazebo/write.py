@@ -47,7 +47,8 @@ def write_world(
         (folder / BRIDGE_FILE).write_text(bridge_yaml(bridge_entries(spaces)))
     except OSError as error:
         raise SdfError(f"cannot write to {folder}: {error}") from error
-    return sorted(p for p in folder.rglob("*") if p.is_file())
+    made = (p for name in OWNED for p in (folder / name, *(folder / name).rglob("*")))
+    return sorted(p for p in made if p.is_file())
 
 
 def write_model(folder: Path, config: SimConfig) -> None:
