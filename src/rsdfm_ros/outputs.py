@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -35,7 +36,14 @@ class OutputError(RsdfmError):
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` (same suffix) to write to; renamed to `path` at the end, removed after an error."""
+    """A path beside `path` (same suffix) to write to; renamed to `path` at the end, removed after an error.
+
+    Devices and pipes, such as /dev/stdout, are written to directly, and links stay links.
+    """
+    if _is_special(path):
+        yield path
+        return
+    path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -50,7 +58,16 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     with replacing(path) as beside, beside.open("wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
-        os.fsync(file.fileno())
+        if not _is_special(beside):
+            os.fsync(file.fileno())
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def check_output_file(option: str, path: Path) -> None:
@@ -58,7 +75,8 @@ def check_output_file(option: str, path: Path) -> None:
 
     option: what the user gave the path with, such as `--json`.
     """
-    _check_ancestor(option, path, path.parent)
+    if not _is_special(path):
+        _check_ancestor(option, path, path.parent)
     if path.is_dir():
         raise OutputError(f"{option} {path} is a folder: expected the name of a file")
 
@@ -66,7 +84,7 @@ def check_output_file(option: str, path: Path) -> None:
 def check_new_file(option: str, path: Path, *, force: bool = False) -> None:
     """As `check_output_file`, and OutputError if the file is there already and is not to be overwritten."""
     check_output_file(option, path)
-    if path.exists() and not force:
+    if path.exists() and not force and not _is_special(path):
         raise OutputError(f"{option} {path} exists already: --force replaces it, another name keeps both")
 
 

@@ -216,7 +216,7 @@ def test_a_full_disk_leaves_no_half_bag_that_blocks_the_next(tmp_path: Path) -> 
         done = run(*words, limit=30_000)
         assert done.returncode == 2 and "unexpected" not in done.stderr, done.stderr
         (sentence,) = done.stderr.strip().splitlines()
-        assert re.match(rf"error: (--out {storage} cannot be written|the disk is full)", sentence)
+        assert re.match(rf"error: (--out )?{storage}:? cannot be written", sentence)
         assert not (tmp_path / storage).exists()
         assert run(*words).returncode == 0
     done = run("--bag", "bag", "--out", "again", limit=1_000)
