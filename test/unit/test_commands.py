@@ -124,7 +124,7 @@ def bag_evaluate(work: Path) -> None:
 
 def train(work: Path) -> None:
     few = {"steps": 1, "temporal_steps": 1, "codec_steps": 1, "batch_frames": 1, "temporal_batch": 1}
-    model = yaml.safe_load(TINY.read_text())["model"]
+    model = yaml.safe_load(TINY.read_text())["model"] | {"window_tiles": [-4, -4, 8, 8]}  # ±64 m
     (work / "tiny.yaml").write_text(yaml.safe_dump({"model": model, "training": few}))
     good("train", "--data", "data", "--config", "tiny.yaml", "--out", "trained", cwd=work)
     assert (work / "trained/model/manifest.yaml").is_file()
