@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,26 @@ def test_doctor_fails_when_something_needed_is_missing(
     assert cli.main(["doctor", "--json"]) == 1
     findings = json.loads(capsys.readouterr().out)
     assert [f["status"] for f in findings] == ["ok", "missing"]
+
+
+def test_doctor_makes_its_checks_at_once_and_tells_them_in_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    met = threading.Barrier(2)
+
+    def check(name: str) -> doctor.Check:
+        met.wait(60)  # for the other one
+        return doctor.Check(name, "ok", "here")
+
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: check("first"), lambda: check("second")))
+    assert cli.main(["doctor", "--json"]) == 0
+    assert [finding["name"] for finding in json.loads(capsys.readouterr().out)] == ["first", "second"]
+
+
+def test_doctor_itself_does_not_load_torch() -> None:
+    code = "import sys\nfrom rsdfm_ros import doctor\ndoctor.check_weights()\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_a_failed_trial_reports_its_last_line() -> None:
