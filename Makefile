@@ -9,8 +9,8 @@ help:            ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 setup:           ## make .venv, install the pinned requirements, build the messages (again: nothing to do, at once)
-	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.10 to 3.13" >&2; exit 2; }
-	@$(PYTHON) scripts/bootstrap.py
+	@$(PYTHON) -c "" 2>/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.10 to 3.13" >&2; exit 2; }
+	@$(PYTHON) scripts/bootstrap.py $(if $(filter file,$(origin PYTHON)),,$(PYTHON))
 
 setup-view: setup ## also install the rerun viewer for `rsdfm view` (about 230 MB)
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c requirements/constraints.txt -r requirements/view.txt

@@ -8,6 +8,7 @@ import glob
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -48,9 +49,35 @@ def find_supported_python():
     """Path of another Python on PATH that is supported, or None."""
     for minor in (12, 11, 13, 10):
         name = shutil.which("python3.%d" % minor)
-        if name and subprocess.call([name, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+        if name and version_of(name) == (3, minor):
             return name
     return None
+
+
+def version_of(python):
+    """(major, minor) of the Python that a command runs, None if it runs none."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    found = re.match(r"(\d+)\.(\d+)$", done.stdout.decode().strip())
+    return tuple(map(int, found.groups())) if done.returncode == 0 and found else None
+
+
+def check_named(python, version, made):
+    """Refuse a Python that the user named and that is not what its name says, or not what .venv is made with.
+
+    python: as in PYTHON=… · version: that of the Python that answered · made: that of .venv, None without one.
+    """
+    named = re.match(r"python(\d+)\.(\d+)$", os.path.basename(python))
+    if named and tuple(map(int, named.groups())) != tuple(version):
+        raise SetupError(
+            "PYTHON=%s runs Python %d.%d, not the version of its name: install that version, or name another with "
+            "`make setup PYTHON=…`" % (python, version[0], version[1])
+        )
+    if made and tuple(made) != tuple(version):
+        raise SetupError(
+            "PYTHON=%s is Python %d.%d and .venv is made with %d.%d: run `make clean` first, or leave PYTHON out"
+            % (python, version[0], version[1], made[0], made[1])
+        )
 
 
 def digest(contents, names=()):
@@ -151,14 +178,33 @@ def offer_optional_packages():
     step("optional system packages: " + " ".join(packages), stamp, " ".join(packages), provide_them)
 
 
-def main():
-    """Bring everything up to date; returns the exit status."""
+def choose_python(version, named):
+    """The path of the Python to go on with, None for the present one, of this version.
+
+    named: what the user gave as PYTHON=…, None for the default, which alone is replaced where it is not supported.
+    """
+    if named:
+        check_named(named, version, version_of(PYTHON) if os.path.exists(PYTHON) else None)
+        return None
+    if SUPPORTED[0] <= tuple(version) <= SUPPORTED[1]:
+        return None
+    other = find_supported_python()
+    if other:
+        print(
+            "setup: python3 is Python %d.%d, which is not supported: %s is used" % (*version, other),
+            flush=True,
+        )
+    return other
+
+
+def main(named=None):
+    """Bring everything up to date; returns the exit status. named: the Python that the user asked for."""
     try:
-        if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
-            other = find_supported_python()
-            if other:
-                os.execv(other, [other, *sys.argv])
-        check_machine(sys.version_info[:2], platform.machine(), platform.system())
+        version = sys.version_info[:2]
+        other = choose_python(version, named)
+        if other:
+            os.execv(other, [other, *sys.argv])
+        check_machine(version, platform.machine(), platform.system())
         packages = missing_packages()
         if packages:
             print("setup: system packages: %s …" % " ".join(packages), flush=True)
@@ -186,4 +232,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

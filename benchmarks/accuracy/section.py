@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.outputs import write_atomically
 
 if TYPE_CHECKING:
     from benchmarks.accuracy.bench import Bench
@@ -100,10 +101,7 @@ class Store:
 
     def write(self) -> None:
         """Write the file in one step."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps({"common": self.common, "units": self.units}, indent=1) + "\n")
-        part.replace(self.path)
+        write_atomically(self.path, json.dumps({"common": self.common, "units": self.units}, indent=1) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 Every command lives in a module of its own with `add_arguments(parser)` and `run(args) -> exit status`; a module is
 imported only when its command is chosen, so that `rsdfm --help` is immediate and works without torch or ROS.
+
+Exit status: 0 fine · 1 the command found something wrong in what it looked at (`doctor`, `data check`) · 2 an error, in
+one sentence (`boundary.py`) · 130 interrupted · 141 the reader of the output has gone.
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType, MappingProxyType
 
 from rsdfm_ros import __version__
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.boundary import EXIT_INTERRUPTED, explain, guarded
 
 #: Command → (module, one line of help), in the order of the help page. A command without its module is not offered.
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -46,9 +49,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
-EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Adds the default to an option's help unless the help says it or there is nothing to say."""
@@ -73,7 +73,8 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
         epilog="`rsdfm COMMAND --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"rsdfm_ros {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    # The underscore: an argument of a command may have any name, and all names share one namespace.
+    subparsers = parser.add_subparsers(dest="_command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, (module_name, summary) in commands.items():
         sub = subparsers.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
@@ -81,34 +82,42 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
             module = importlib.import_module(module_name)
             sub.description = (module.__doc__ or summary).strip().splitlines()[0]
             module.add_arguments(sub)
-            sub.set_defaults(run=module.run)
     return parser
+
+
+def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS) -> int:
+    """Run one command; returns the exit status. Without `argv`: that of the command line, as a program of its own."""
+    words = sys.argv[1:] if argv is None else argv
+    _on_signals(_leave)
+
+    def work() -> int:
+        there = available_commands(commands)
+        args = build_parser(words, there).parse_args(words)
+        module = importlib.import_module(there[vars(args)["_command"]][0])
+        _on_signals(_interrupt)
+        return int(module.run(args))
+
+    status = guarded(work)
+    if argv is None:
+        _on_signals(lambda number, frame: os._exit(status))
+    return status
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Ctrl-C, which shells let their background jobs ignore, and a polite end from outside: both save the same."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS) -> int:
-    """Run one command; returns the exit status: 0 fine, 2 an error that the user can act on, 130 interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)  # a polite end from outside saves what Ctrl-C saves
-        signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        )  # shells start background jobs with it ignored
-    try:
-        args = build_parser(argv, available_commands(commands)).parse_args(argv)
-        return int(args.run(args))
-    except RsdfmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    except KeyboardInterrupt as interrupt:
-        print(f"interrupted{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_ERROR
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End at once: modules are being imported, which do not all bear an exception, and nothing is open yet."""
+    explain(KeyboardInterrupt())
+    os._exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

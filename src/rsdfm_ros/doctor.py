@@ -1,6 +1,7 @@
 """Say what is there, what is missing, and the cure.
 
-What can crash or hang (graphics drivers, DDS) is tried in a process of its own with a time limit.
+What can crash or hang (graphics drivers, DDS) or takes long to load is tried in a process of its own with a time limit;
+all checks run at once.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rsdfm_ros.shipped import shipped
 
 SUPPORTED_PYTHON = ((3, 10), (3, 13))
 MINIMUM_DISK_GB = 2.0
@@ -47,6 +51,13 @@ with mujoco.Renderer(model, 64, 64) as renderer:
     renderer.update_scene(data)
     picture = renderer.render()
 assert picture.max() > 50, "the picture is black"
+"""
+
+
+_TORCH_TRIAL = """
+import json, torch
+device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+print(json.dumps([torch.__version__, device, torch.get_num_threads()]))
 """
 
 
@@ -118,17 +129,16 @@ def check_packages() -> Check:
 
 def check_torch() -> Check:
     """PyTorch, its threads, and where it will compute."""
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        return Check("PyTorch", "missing", str(error), MAKE_SETUP)
-    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    good, text = _trial(["-c", _TORCH_TRIAL])
+    if not good:
+        return Check("PyTorch", "missing", text, MAKE_SETUP)
+    version, device, threads = json.loads(text.splitlines()[-1])
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
         flags = ""
     bf16 = "bf16 in hardware" if re.search(r"avx512_bf16|amx_bf16", flags) else "no bf16 in the CPU"
-    return Check("PyTorch", "ok", f"{torch.__version__}, {device}, {torch.get_num_threads()} threads, {bf16}")
+    return Check("PyTorch", "ok", f"{version}, {device}, {threads} threads, {bf16}")
 
 
 def check_rendering() -> Check:
@@ -192,24 +202,16 @@ def check_viewer() -> Check:
         return Check("viewer", "absent", "no rerun-sdk", "optional, for `rsdfm view`: run `make setup-view`")
 
 
-def find_weights() -> Path | None:
-    """The shipped model: in this checkout, or in the share folder of an installation."""
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    places = [Path(__file__).resolve().parents[2], *(Path(p) / "share" / "rsdfm_ros" for p in prefixes if p)]
-    candidates = (place / "models" / "nano" for place in places)
-    return next((path for path in candidates if (path / "manifest.yaml").is_file()), None)
-
-
 def check_weights() -> Check:
     """The shipped weights against the hash in their manifest."""
-    folder = find_weights()
-    if folder is None:
+    folder = shipped("models/nano")
+    if not (folder / "manifest.yaml").is_file():
         return Check(
             "weights", "missing", "no models/nano", "check out the repository again, or run `./rsdfm train`"
         )
     try:
         from rsdfm_ros.errors import RsdfmError
-        from rsdfm_ros.model.store import WEIGHTS, read_manifest, sha256_of
+        from rsdfm_ros.model.manifest import WEIGHTS, read_manifest, sha256_of
 
         expected, actual = read_manifest(folder)["weights_sha256"], sha256_of(folder / WEIGHTS)
     except (RsdfmError, OSError, ImportError) as error:
@@ -259,9 +261,9 @@ CHECKS: tuple[Callable[[], Check], ...] = (
 
 
 def examine() -> Iterator[Check]:
-    """Run all checks in order."""
-    for check in CHECKS:
-        yield check()
+    """The findings of all checks, in order."""
+    with ThreadPoolExecutor(len(CHECKS)) as pool:
+        yield from pool.map(lambda check: check(), CHECKS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,13 @@ class RsdfmError(Exception):
     """Something the user can act on: says what was expected, what came, and what to do."""
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, in one line: those of parsers have several, those of the system name the file once more."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())
+
+
 def require_ros(purpose: str) -> None:
     """Raise RsdfmError unless rclpy and the messages of rsdfm_ros can be imported; `purpose` begins the sentence."""
     for name in ("rclpy", "rsdfm_ros.msg"):

@@ -8,10 +8,12 @@ new ones are complete; files are written beside their final name and then rename
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -29,6 +31,7 @@ _REPLACED, _COMPLETE = ".replaced", ".complete"
 _BESIDE = ".*.tmp*"
 """Names that `replacing` writes to; left only by a process that was killed."""
 _OURS = (_BESIDE, LOCK, UNFINISHED, _REPLACED, _COMPLETE)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class OutputError(RsdfmError):
@@ -37,7 +40,14 @@ class OutputError(RsdfmError):
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` (same suffix) to write to; renamed to `path` at the end, removed after an error."""
+    """A path beside `path` (same suffix) to write to; renamed to `path` at the end, removed after an error.
+
+    Devices and pipes, such as /dev/stdout, are written to directly, and links stay links.
+    """
+    if _is_special(path):
+        yield path
+        return
+    path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -52,7 +62,16 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     with replacing(path) as beside, beside.open("wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
-        os.fsync(file.fileno())
+        if not _is_special(beside):
+            os.fsync(file.fileno())
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def check_output_file(option: str, path: Path) -> None:
@@ -60,9 +79,17 @@ def check_output_file(option: str, path: Path) -> None:
 
     option: what the user gave the path with, such as `--json`.
     """
-    _check_ancestor(option, path, path.parent)
+    if not _is_special(path):
+        _check_ancestor(option, path, path.parent)
     if path.is_dir():
         raise OutputError(f"{option} {path} is a folder: expected the name of a file")
+
+
+def check_new_file(option: str, path: Path, *, force: bool = False) -> None:
+    """As `check_output_file`, and OutputError if the file is there already and is not to be overwritten."""
+    check_output_file(option, path)
+    if path.exists() and not force and not _is_special(path):
+        raise OutputError(f"{option} {path} exists already: --force replaces it, another name keeps both")
 
 
 def check_output_folder(option: str, path: Path) -> None:
@@ -122,6 +149,10 @@ def locked_folder(path: Path, option: str = "--out") -> Iterator[Path]:
         file.flush()
         try:
             yield path
+        except OSError as error:
+            if error.filename is None and error.errno in _FULL:
+                raise OutputError(f"{option} {path} cannot be written: {error.strerror}") from error
+            raise
         finally:
             lock.unlink(missing_ok=True)
             if made and path.is_dir() and not any(path.iterdir()):

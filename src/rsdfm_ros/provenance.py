@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros import __version__
-from rsdfm_ros.model.config import WEIGHTS
+from rsdfm_ros.model.manifest import WEIGHTS
 from rsdfm_ros.words import counted
 
 GIT_LIMIT_S = 10.0

@@ -34,27 +34,29 @@ def main(node: str | None = None) -> int:
             return 2
         node = sys.argv.pop(1)
         sys.argv[0] = node
-    # An error of the import may be one that a person can act on, such as a missing ROS: one sentence then.
+    from rsdfm_ros.boundary import guarded
     from rsdfm_ros.ending import LEAVE_S, TimeLimit
-    from rsdfm_ros.errors import RsdfmError
 
-    status = 1  # of an error that nobody foresaw
+    status = 1  # of an end that nobody foresaw
     try:
-        status = int(importlib.import_module(f"{NODES}.{node}").main())
-    except ModuleNotFoundError as error:
-        if error.name != f"{NODES}.{node}":
-            raise
-        print(f"error: there is no node {node!r}", file=sys.stderr)
-        status = 2
-    except RsdfmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
+        status = guarded(lambda: _run(node))
     finally:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        sys.stdout.flush()
         TimeLimit(LEAVE_S, status).now(f"{node}: the end of Python")  # which destroys what is left of ROS
     return status
+
+
+def _run(node: str) -> int:
+    from rsdfm_ros.errors import RsdfmError
+
+    # An error of the import may be one that a person can act on, such as a missing ROS: one sentence then.
+    try:
+        return int(importlib.import_module(f"{NODES}.{node}").main())
+    except ModuleNotFoundError as error:
+        if error.name != f"{NODES}.{node}":
+            raise
+        raise RsdfmError(f"there is no node {node!r}") from None
 
 
 if __name__ == "__main__":

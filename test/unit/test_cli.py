@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,19 @@ def test_an_interruption_says_what_was_saved_and_is_status_130(
     assert capsys.readouterr().err == "interrupted: 2 scenes were saved in data\n"
 
 
-def test_a_bug_keeps_its_traceback(commands: dict[str, tuple[str, str]]) -> None:
-    with pytest.raises(ZeroDivisionError):
-        cli.main(["try", "--how", "bug"], commands)
+def test_a_bug_is_one_sentence_and_its_traceback_lies_in_a_file(
+    commands: dict[str, tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "logs"))
+    assert cli.main(["try", "--how", "bug"], commands) == 2
+    (log,) = (tmp_path / "logs").iterdir()
+    assert capsys.readouterr().err == (
+        f"error: unexpected ZeroDivisionError; this is a fault of rsdfm_ros: please report it with {log}\n"
+    )
+    assert "Traceback" in log.read_text() and "in run\n    raise ZeroDivisionError" in log.read_text()
 
 
 def test_a_command_whose_module_does_not_exist_is_not_offered(
@@ -133,6 +144,26 @@ def test_doctor_fails_when_something_needed_is_missing(
     assert cli.main(["doctor", "--json"]) == 1
     findings = json.loads(capsys.readouterr().out)
     assert [f["status"] for f in findings] == ["ok", "missing"]
+
+
+def test_doctor_makes_its_checks_at_once_and_tells_them_in_order(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    met = threading.Barrier(2)
+
+    def check(name: str) -> doctor.Check:
+        met.wait(60)  # for the other one
+        return doctor.Check(name, "ok", "here")
+
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: check("first"), lambda: check("second")))
+    assert cli.main(["doctor", "--json"]) == 0
+    assert [finding["name"] for finding in json.loads(capsys.readouterr().out)] == ["first", "second"]
+
+
+def test_doctor_itself_does_not_load_torch() -> None:
+    code = "import sys\nfrom rsdfm_ros import doctor\ndoctor.check_weights()\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_a_failed_trial_reports_its_last_line() -> None:

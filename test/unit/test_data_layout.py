@@ -18,6 +18,7 @@ from rsdfm_ros.data.add_layout import add_layout
 from rsdfm_ros.data.errors import DatasetError, MissingFileError, TableError
 from rsdfm_ros.data.layout_map import LAYOUT_CLASSES, LayoutMap, layout_of_rectangles
 from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.outputs import OutputError
 from rsdfm_ros.sim.config import WorldConfig
 from rsdfm_ros.sim.layout import make_layout
 from rsdfm_ros.sim.layout_map import layout_map, layout_of_seed
@@ -90,8 +91,12 @@ def test_layouts_are_added_beside_a_data_set_that_stays_as_it_is(bare: Path, tmp
     assert one.layout(2) is None and two.layout(2) is not None and two.scenes == one.scenes
     np.testing.assert_array_equal(one.load(0, 0).views[1].image, two.load(0, 0).views[1].image)
     assert (out / "samples").is_symlink()
-    with pytest.raises(DatasetError, match="is not empty"):
+    with pytest.raises(OutputError, match="holds finished results; --force replaces them"):
         add_layout(bare, out)
+    for place in (bare, bare.parent):  # the pictures would be replaced by links to themselves
+        with pytest.raises(DatasetError, match="holds the pictures of"):
+            add_layout(bare, place, force=True)
+    assert add_layout(bare, out, force=True, layout_of=small) == 3 and (out / "samples").is_symlink()
     with pytest.raises(DatasetError, match="no finished simulated scene"):
         add_layout(tmp_path / "nothing")
 

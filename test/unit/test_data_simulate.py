@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +23,7 @@ from rsdfm_ros.data.nuscenes import DatasetError, ParameterMismatchError, open_d
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
+from rsdfm_ros.outputs import OutputError
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.record import to_record
 
@@ -137,7 +140,7 @@ def stop_in_the_second_scene(root: Path) -> None:
     rendering.remember_parameters(root, parameters)
     with closing(rendering.render(root, parameters, 3, 1, waiting_world)) as events:
         assert rendering.Progress(1, "frame") in events
-    (root / "scenes" / ".scene-00101.json.gz.4711.tmp").write_bytes(b"half")
+    (root / "scenes" / ".scene-00101.json.4711.tmp.gz").write_bytes(b"half")
 
 
 def test_a_simulation_can_be_opened(finished: Path) -> None:
@@ -196,14 +199,22 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_crash_before_the_first_scene_does_not_block_the_folder(finished: Path, tmp_path: Path) -> None:
-    (tmp_path / ".rsdfm_parameters.json.4711.tmp").write_bytes(b"half")
+    (tmp_path / ".rsdfm_parameters.4711.tmp.json").write_bytes(b"half")
     assert simulate.run(arguments(tmp_path), fake_world) == 0
     assert contents(tmp_path) == contents(finished)
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
-    with rendering.locked(tmp_path), pytest.raises(DatasetError, match="another rsdfm simulate"):
-        simulate.run(arguments(tmp_path), fake_world)
+    code = (
+        "import sys; from pathlib import Path; from rsdfm_ros.outputs import locked_folder\n"
+        "with locked_folder(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "in\n"
+        with pytest.raises(OutputError, match=rf"process {holder.pid}\) is writing there"):
+            simulate.run(arguments(tmp_path), fake_world)
+        holder.communicate("")
 
 
 @pytest.mark.parametrize(

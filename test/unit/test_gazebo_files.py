@@ -147,7 +147,7 @@ def test_the_same_seed_writes_the_same_files_and_another_seed_others(folder: Pat
 
 
 def test_the_shipped_world_is_what_the_command_writes(root: Path, folder: Path) -> None:
-    """rsdfm gazebo --ground-px 1024 --out config/gazebo"""
+    """rsdfm gazebo --ground-px 1024 --out config/gazebo --force"""
     import cv2
 
     shipped = root / "config/gazebo"

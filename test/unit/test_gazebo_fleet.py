@@ -174,11 +174,11 @@ def test_the_command_writes_a_world_and_says_how_to_start_it(
     told = json.loads(capsys.readouterr().out)
     assert {"world.sdf", "bridge.yaml", "models/rsdfm_uav/model.sdf"} <= set(told["files"])
     assert all((tmp_path / name).is_file() for name in told["files"])
-    assert main(["gazebo", *arguments]) == 0
+    assert main(["gazebo", *arguments, "--force"]) == 0
     out = capsys.readouterr().out
     assert "ros2 launch rsdfm_ros gazebo.launch.py seed:=5 uavs:=1" in out and f"{tmp_path}/world.sdf" in out
     assert main(["gazebo", *arguments[:-4], "--ground-px", "9", "--out", str(tmp_path)]) == 2
     assert "--ground-px: expected 64 to 3072" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert main(["gazebo", *arguments[:-1], str(tmp_path / "file")]) == 2
-    assert "cannot write to" in capsys.readouterr().err
+    assert "file is a file; expected a folder" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from rsdfm_ros.geometry.camera import (
     viewing_rays,
 )
 from rsdfm_ros.geometry.ground import GroundPlane, points_at_heights, position_sigma
-from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.geometry.lattice import Window, WindowError, square_window
 from rsdfm_ros.geometry.rotations import (
     R_BODY_OPTICAL,
     inverse,
@@ -182,3 +182,8 @@ def test_windows_share_one_lattice() -> None:
         small.tiles()
     with pytest.raises(ValueError, match="inside"):
         small.crop(large)
+
+
+def test_an_area_that_a_map_does_not_cover_is_said_in_metres() -> None:
+    with pytest.raises(WindowError, match=r"x -50 to 50 m.*does not lie inside the map \(x -32 to 32 m"):
+        square_window(32.0, 0.5).crop(square_window(50.0, 0.5))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 
 from rsdfm_ros.outputs import (
     OutputError,
+    check_new_file,
     check_output_file,
     check_output_folder,
     locked_folder,
@@ -210,3 +213,37 @@ def test_a_file_is_the_old_or_the_new_one(tmp_path: Path) -> None:
     assert content(tmp_path) == {"sub/result.json": "old"}
     write_atomically(path, b"new")
     assert content(tmp_path) == {"sub/result.json": "new"}
+
+
+def test_a_file_that_is_there_is_refused_unless_forced(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("mine")
+    with pytest.raises(OutputError, match="--force replaces it"):
+        check_new_file("--out", tmp_path / "a.json")
+    check_new_file("--out", tmp_path / "a.json", force=True)
+    check_new_file("--out", tmp_path / "b.json")
+
+
+def test_links_stay_links_and_pipes_are_written_to(tmp_path: Path) -> None:
+    """`--json /dev/stdout` is a link to a pipe or a terminal, which must not be replaced by a file."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "real" / "a.json")
+    write_atomically(tmp_path / "link.json", "through")
+    assert (tmp_path / "link.json").is_symlink() and (tmp_path / "real" / "a.json").read_text() == "through"
+    reading, writing = os.pipe()
+    try:
+        pipe = tmp_path / "stdout"
+        pipe.symlink_to(f"/proc/self/fd/{writing}")
+        check_output_file("--json", pipe)
+        check_new_file("--json", pipe)
+        write_atomically(pipe, "piped")
+        assert os.read(reading, 100) == b"piped" and pipe.is_symlink()
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_full_disk_in_a_folder_is_said_of_the_folder(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    words = r"--out .*run cannot be written: No space left"
+    with pytest.raises(OutputError, match=words), locked_folder(tmp_path / "run"):
+        raise full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -124,3 +125,74 @@ def test_cmake_exports_are_pointed_here_once() -> None:
     fixed = fix_cmake_exports.fix_text(text, python_include="/py/include", numpy_include="/np/include")
     assert fixed == '"/py/include;/np/include"'
     assert fix_cmake_exports.fix_text(fixed, python_include="/x", numpy_include="/y") == fixed
+
+
+def shim(folder: Path, name: str, answer: str = "") -> Path:
+    """A command of this name that runs the Python of these tests, or only prints `answer`."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    does = f"echo {answer}" if answer else f'exec {sys.executable} "$@"'
+    path.write_text(f"#!/bin/sh\n{does}\n")
+    path.chmod(0o755)
+    return path
+
+
+def make_setup(
+    root: Path, *words: str, first_on_path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    path = os.environ["PATH"] if first_on_path is None else f"{first_on_path}{os.pathsep}{os.environ['PATH']}"
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "PYTHON")}
+    return subprocess.run(
+        ["make", "-s", "-C", str(root), "setup", *words],
+        env={**environment, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_python_that_was_named_is_never_replaced(root: Path, tmp_path: Path) -> None:
+    """As a person types it: the shim of a version manager answers with another version."""
+    shim(tmp_path / "bin", "python3.9")
+    done = make_setup(root, "PYTHON=python3.9", first_on_path=tmp_path / "bin")
+    version = "{}.{}".format(*sys.version_info[:2])
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(
+        f"error: PYTHON=python3.9 runs Python {version}, not the version of its name"
+    )
+    done = make_setup(root, "PYTHON=python3.99", first_on_path=tmp_path / "bin")
+    assert done.returncode == 2 and "error: python3.99 is not installed" in done.stderr
+
+
+def test_what_was_named_must_be_what_it_says_and_what_the_environment_is_made_with() -> None:
+    bootstrap.check_named("python3.11", (3, 11), None)
+    bootstrap.check_named("/opt/py/bin/python3", (3, 11), (3, 11))
+    with pytest.raises(bootstrap.SetupError, match=r"python3\.9 runs Python 3\.11"):
+        bootstrap.check_named("/shims/python3.9", (3, 11), None)
+    with pytest.raises(bootstrap.SetupError, match=r"made with 3\.11: run `make clean` first"):
+        bootstrap.check_named("python3.12", (3, 12), (3, 11))
+
+
+def test_only_the_default_is_replaced_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "PYTHON", str(tmp_path / "none"))
+    monkeypatch.setattr(bootstrap, "find_supported_python", lambda: "/usr/bin/python3.12")
+    assert bootstrap.choose_python((3, 9), None) == "/usr/bin/python3.12"
+    assert capsys.readouterr().out == (
+        "setup: python3 is Python 3.9, which is not supported: /usr/bin/python3.12 is used\n"
+    )
+    assert bootstrap.choose_python((3, 9), "python3.9") is None  # and check_machine refuses it
+    assert bootstrap.choose_python((3, 11), None) is None
+    assert capsys.readouterr().out == ""
+
+
+def test_a_shim_of_another_version_is_not_found_as_a_supported_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bin"
+    for minor in (10, 11, 12, 13):
+        shim(folder, f"python3.{minor}", answer="3.8")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/bin")
+    assert bootstrap.find_supported_python() is None
+    shim(folder, "python3.13", answer="3.13")
+    assert bootstrap.find_supported_python() == str(folder / "python3.13")

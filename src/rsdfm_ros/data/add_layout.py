@@ -11,11 +11,15 @@ from typing import Any
 from rsdfm_ros.data.errors import DatasetError
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes_layout import write_layout
-from rsdfm_ros.data.nuscenes_merge import encode_json, fragment_path, merge, read_fragment, write_atomically
-from rsdfm_ros.data.render import PARAMETERS_FILE, locked, read_parameters
+from rsdfm_ros.data.nuscenes_merge import encode_json, fragment_path, merge, read_fragment
+from rsdfm_ros.data.nuscenes_schema import SIDE_FILE, VERSION
+from rsdfm_ros.data.render import PARAMETERS_FILE, read_parameters
+from rsdfm_ros.outputs import locked_folder, output_folder, write_atomically
 
 COPIED = ("scenes", PARAMETERS_FILE)
 LINKED = ("samples", "depth")
+OWNED = (VERSION, "maps", *COPIED, *LINKED)
+"""What a data set of ours consists of."""
 
 
 def simulated_layout(seed: int, record: Mapping[str, Any]) -> LayoutMap:
@@ -30,13 +34,15 @@ def add_layout(
     root: Path,
     out: Path | None = None,
     *,
+    force: bool = False,
     layout_of: Callable[[int, Mapping[str, Any]], LayoutMap] = simulated_layout,
     progress: Callable[[int, int], None] = lambda n, total: None,
 ) -> int:
     """Writes the layout of every scene that has none; returns how many that were.
 
-    out: leave `root` as it is and make a data set there, with tables and masks of its own and links to the pictures.
-    Raises: DatasetError if `root` was not made by `rsdfm simulate`, or `out` is not empty.
+    out: leave `root` as it is and make a data set there, with tables and masks of its own and links to the pictures ·
+    force: replace a data set that is there.
+    Raises: DatasetError if `root` was not made by `rsdfm simulate`, OutputError if `out` cannot be used.
     """
     fragments = sorted((root / "scenes").glob("*.json.gz"))
     if not fragments:
@@ -45,11 +51,16 @@ def add_layout(
             "holds no finished simulated scene (scenes/*.json.gz)",
             "write a map table as docs/datasets.md says",
         )
-    target = root
-    if out is not None:
-        _link(root, out)
-        target = out
-    with locked(target):
+    if out is None:
+        place = locked_folder(root, "the data set")
+    else:
+        for name in LINKED:
+            if (root / name).resolve().is_relative_to(out.resolve()):
+                raise DatasetError(out, f"holds the pictures of {root}", "choose another --out")
+        place = output_folder(out, marker=f"{VERSION}/{SIDE_FILE}", owned=OWNED, force=force)
+    with place as target:
+        if out is not None:
+            _link(root, target)
         added, known = 0, read_parameters(target)
         for n, path in enumerate(fragments):
             fragment = read_fragment(path)
@@ -70,9 +81,6 @@ def add_layout(
 
 def _link(root: Path, out: Path) -> None:
     """Makes `out` a data set with copies of what is changed and links to what is not."""
-    if out.exists() and any(out.iterdir()):
-        raise DatasetError(out, "is not empty", "choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         source = root / name
         if source.is_dir():

@@ -17,6 +17,7 @@ from rsdfm_ros.data.check import Report, check
 from rsdfm_ros.data.description import FILE_NAME
 from rsdfm_ros.data.presets import PRESETS
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.outputs import check_new_file, check_output_folder, write_atomically
 from rsdfm_ros.words import counted
 
 EXIT_PROBLEMS = 1
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     describing.add_argument("data", type=Path, nargs="?", metavar="DIR", help=f"write {FILE_NAME} there")
     describing.add_argument("--preset", choices=sorted(PRESETS), required=True, help="what to start from")
+    describing.add_argument("--force", action="store_true", help=f"replace a {FILE_NAME} that is there")
     layout = what.add_parser("layout", help="add masks of roads and buildings to a simulated data set")
     layout.add_argument("data", type=Path, metavar="DIR", help="folder made by rsdfm simulate")
     layout.add_argument(
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="leave DIR alone: make a data set there, with links to its pictures (default: add them in DIR)",
     )
+    layout.add_argument("--force", action="store_true", help="replace a data set that is in --out")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,10 +65,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _layout(args: argparse.Namespace) -> int:
+    if args.out is not None:
+        check_output_folder("--out", args.out)
+    elif args.force:
+        raise RsdfmError("--force is for --out: layouts that a scene in DIR has already are kept")
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("scenes")
         added = add_layout(
-            args.data, args.out, progress=lambda n, total: bar.update(task, completed=n, total=total)
+            args.data,
+            args.out,
+            force=args.force,
+            progress=lambda n, total: bar.update(task, completed=n, total=total),
         )
     print(f"{args.out or args.data}: layouts of {counted(added, 'scene')} added", file=sys.stderr)
     return 0
@@ -79,9 +89,8 @@ def _describe(args: argparse.Namespace) -> int:
     if not args.data.is_dir():
         raise RsdfmError(f"{args.data} is no folder: expected the one that holds the folders of tables")
     path = args.data / FILE_NAME
-    if path.exists():
-        raise RsdfmError(f"{path} is there already: change it, or delete it first")
-    path.write_text(text)
+    check_new_file("DIR: the file", path, force=args.force)
+    write_atomically(path, text)
     print(f"wrote {path}", file=sys.stderr)
     return 0
 

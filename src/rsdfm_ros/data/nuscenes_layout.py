@@ -24,8 +24,9 @@ import numpy as np
 from rsdfm_ros.data import nuscenes_schema as schema
 from rsdfm_ros.data.errors import MissingFileError, TableError
 from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.data.nuscenes_merge import Record, write_atomically
+from rsdfm_ros.data.nuscenes_merge import Record
 from rsdfm_ros.data.nuscenes_tables import REMEDY, is_vector, read_table
+from rsdfm_ros.outputs import write_atomically
 
 _LARGEST_SIDE = 20_000
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from rsdfm_ros.data import nuscenes_schema as schema
 from rsdfm_ros.data.errors import DatasetError
+from rsdfm_ros.outputs import write_atomically
 
 Record = dict[str, Any]
 
@@ -22,17 +22,6 @@ Record = dict[str, Any]
 def fragment_path(root: Path, name: str) -> Path:
     """Where the fragment of a finished scene lies."""
     return root / "scenes" / f"{name}.json.gz"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file such that a reader, now or after a crash, sees the old or the new bytes and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def encode_json(value: object) -> bytes:

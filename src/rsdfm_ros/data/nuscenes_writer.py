@@ -21,8 +21,9 @@ from rsdfm_ros.data.dem import Dem, dem_path
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes_layout import write_layout
-from rsdfm_ros.data.nuscenes_merge import Record, encode_json, fragment_path, write_atomically
+from rsdfm_ros.data.nuscenes_merge import Record, encode_json, fragment_path
 from rsdfm_ros.geometry.rotations import inverse, is_rigid
+from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.words import counted
 
 JPEG_QUALITY = 92

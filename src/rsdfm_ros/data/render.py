@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import multiprocessing
 import multiprocessing.connection as mp_connection
@@ -19,8 +18,9 @@ from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.errors import DatasetError, ParameterMismatchError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.data.nuscenes_merge import encode_json, fragment_path, write_atomically
+from rsdfm_ros.data.nuscenes_merge import encode_json, fragment_path
 from rsdfm_ros.data.nuscenes_writer import SceneWriter
+from rsdfm_ros.outputs import LOCK, write_atomically
 
 PARAMETERS_FILE = "rsdfm_parameters.json"
 FORMAT = 1
@@ -99,7 +99,7 @@ def remember_parameters(root: Path, parameters: Parameters) -> None:
     path = root / PARAMETERS_FILE
     asked = asdict(parameters)
     if not path.exists():
-        ours = (".lock", f".{PARAMETERS_FILE}.")  # the latter left by a crash
+        ours = (LOCK, f".{Path(PARAMETERS_FILE).stem}.")  # the latter left by a crash
         if root.is_dir() and not all(child.name.startswith(ours) for child in root.iterdir()):
             raise ParameterMismatchError(
                 root,
@@ -126,7 +126,7 @@ def remember_parameters(root: Path, parameters: Parameters) -> None:
 
 def remove_leftovers(root: Path) -> None:
     """Removes half-written files that a killed simulation left in its dataset; call it with the folder locked."""
-    patterns = (f".{PARAMETERS_FILE}.*.tmp", "scenes/.*.tmp", "maps/.*.tmp")
+    patterns = (f".{Path(PARAMETERS_FILE).stem}.*.tmp*", "scenes/.*.tmp*", "maps/.*.tmp*")
     for leftover in (path for pattern in patterns for path in root.glob(pattern)):
         leftover.unlink()
 
@@ -143,20 +143,6 @@ def read_parameters(root: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DatasetError(path, "expected a JSON object", "choose another --out")
     return value
-
-
-@contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Keeps a second writer out of the folder; the lock goes with the process, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DatasetError(
-                root, "another rsdfm simulate is writing here", "wait for it to end"
-            ) from error
-        yield
 
 
 def render(

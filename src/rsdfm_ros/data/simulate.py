@@ -19,13 +19,13 @@ from rsdfm_ros.data.nuscenes_merge import merge
 from rsdfm_ros.data.render import (
     Parameters,
     WorldFactory,
-    locked,
     remember_parameters,
     remove_leftovers,
     render,
     simulated_world,
 )
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.outputs import check_output_folder, locked_folder
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.record import changes, to_record
 from rsdfm_ros.words import counted
@@ -84,8 +84,7 @@ def run(args: argparse.Namespace, make_world: WorldFactory | None = None) -> int
     _require("--uavs", args.uavs, 1, MAX_UAVS)
     _require("--frames", args.frames, 1, MAX_FRAMES)
     _require("--jobs", args.jobs, 1, 1024)
-    if args.out.exists() and not args.out.is_dir():
-        raise RsdfmError(f"--out {args.out} is a file: expected a folder, or a name that is still free")
+    check_output_folder("--out", args.out)
     config = world_options.parse(args)
     parameters = Parameters(args.seed, args.uavs, args.frames, args.depth, to_record(config))
     make_world = make_world or partial(simulated_world, camera=parameters.camera, frames=args.frames)
@@ -93,7 +92,7 @@ def run(args: argparse.Namespace, make_world: WorldFactory | None = None) -> int
     start = time.monotonic()
     done = present = frames = 0
     try:
-        with locked(args.out):
+        with locked_folder(args.out):
             remember_parameters(args.out, parameters)
             remove_leftovers(args.out)
             with (

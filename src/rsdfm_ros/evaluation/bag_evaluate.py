@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from rsdfm_ros.evaluation.mission import METHOD_OF, Mission
 from rsdfm_ros.evaluation.runner import worker_count
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.shipped import shipped
 from rsdfm_ros.words import counted
 
 TRUTH_PATIENCE_NS = 10_000_000_000
@@ -228,7 +228,7 @@ def load_perception(source: str, device: str = "cpu") -> Perception:
     if source.startswith("random:"):
         path, _, seed = source.removeprefix("random:").partition(":")
         return Perception.random(load_model_config(path), seed=int(seed or 0))
-    if not Path(source).is_dir():
+    if not shipped(source).is_dir():
         raise RsdfmError(f"no model at {source!r}: give a folder with manifest.yaml and weights.safetensors")
     return Perception.load(source, device)
 

@@ -100,6 +100,11 @@ class RunReader:
                 "`rsdfm demo` or `rsdfm fleet`"
             )
         self.result: dict[str, Any] = _json(self.folder / "result.json")
+        if not _is_result(self.result):
+            raise RunError(
+                f"{self.folder / 'result.json'} is not of a mission: expected protocol.agents, results and frames, as "
+                "`rsdfm demo` and `rsdfm fleet` write them"
+            )
         self.lines: list[dict[str, Any]] = self.result.get("frames", [])
         self.agents: list[str] = list(self.result.get("protocol", {}).get("agents", []))
         self.frames: list[int] = sorted(int(p.stem) for p in (self.folder / "frames").glob("*.npz"))
@@ -123,6 +128,19 @@ class RunReader:
         """The results of a method; empty if it was not run."""
         rows: Sequence[dict[str, Any]] = self.result.get("results", [])
         return next((row for row in rows if row.get("method") == name), {})
+
+
+def _is_result(content: dict[str, Any]) -> bool:
+    """Whether it is of the shape that nodes/recorder.py writes, as far as all readers need it."""
+    protocol, rows, lines = content.get("protocol", {}), content.get("results", []), content.get("frames", [])
+    return (
+        isinstance(protocol, dict)
+        and isinstance(protocol.get("agents", []), list)
+        and isinstance(rows, list)
+        and all(isinstance(row, dict) for row in rows)
+        and isinstance(lines, list)
+        and all(isinstance(line, dict) and {"frame", "stamp_s", "agents"} <= set(line) for line in lines)
+    )
 
 
 def _frame(arrays: dict[str, NDArray[Any]]) -> RunFrame:

@@ -17,6 +17,7 @@ from rsdfm_ros.evaluation.report_about import how_it_was_measured, in_short, nex
 from rsdfm_ros.evaluation.report_maps import legend, moments
 from rsdfm_ros.evaluation.report_style import STYLE
 from rsdfm_ros.evaluation.timing import LOCKSTEP, PROCESSING, in_lockstep, shared_by
+from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.words import counted
 
 EMBED_VIDEO_BYTES = 12_000_000
@@ -85,9 +86,7 @@ def write_report(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Mission report</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
-    partial = path.with_suffix(".part")
-    partial.write_text(page)
-    partial.replace(path)
+    write_atomically(path, page)
 
 
 def _heading(run: RunReader) -> str:

@@ -12,6 +12,9 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.recording import RunReader
 from rsdfm_ros.evaluation.report import write_report
 from rsdfm_ros.evaluation.video import write_video
+from rsdfm_ros.outputs import check_new_file, check_output_folder
+
+PAGE, MOVIE = "report.html", "bev.mp4"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--agent", help="the UAV whose maps bev.mp4 shows (default: the first)")
     parser.add_argument("--no-video", action="store_true", help="leave out bev.mp4")
+    parser.add_argument("--force", action="store_true", help="replace a page and video that are in --out")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm report`."""
-    made = make_report(RunReader(args.run), args.out or args.run, agent=args.agent, video=not args.no_video)
+    recorded, out = RunReader(args.run), args.out or args.run
+    own = out.resolve() == args.run.resolve()  # those of the run itself are made anew at will
+    check_output_folder("--out", out)
+    for name in (PAGE, MOVIE):
+        check_new_file("--out: the file", out / name, force=own or args.force)
+    made = make_report(recorded, out, agent=args.agent, video=not args.no_video)
     for path in made:
         print(path)
     return 0
@@ -40,11 +49,11 @@ def make_report(run: RunReader, out: Path, *, agent: str | None = None, video: b
         raise RsdfmError(f"{agent} took no part in this run: expected one of {', '.join(run.agents)}")
     shown = agent or run.agents[0]
     out.mkdir(parents=True, exist_ok=True)
-    movie = out / "bev.mp4" if video and run.frames else None
+    movie = out / MOVIE if video and run.frames else None
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("video and report", total=(len(run.frames) if movie else 0) + 3)
         if movie is not None:
             write_video(run, movie, shown, lambda: bar.advance(task))
-        page = out / "report.html"
+        page = out / PAGE
         write_report(run, page, movie, lambda: bar.advance(task))
     return [page, *([movie] if movie else [])]

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import pictures as pic
 from rsdfm_ros.evaluation.recording import RunFrame, RunReader
+from rsdfm_ros.outputs import replacing
 from rsdfm_ros.words import counted
 
 WIDTH, HEIGHT = 1280, 784
@@ -81,11 +82,12 @@ def write_video(run: RunReader, path: Path, agent: str, on_frame: Callable[[], N
             on_frame()
 
     encoder = find_encoder()
-    if encoder is not None:
-        _pipe(encoder, sheets(), path)
-        return "H.264"
-    _opencv(sheets(), path)
-    return "VP9"
+    with replacing(path) as beside:
+        if encoder is not None:
+            _pipe(encoder, sheets(), beside)
+            return "H.264"
+        _opencv(sheets(), beside)
+        return "VP9"
 
 
 def find_encoder() -> str | None:
@@ -113,7 +115,6 @@ def find_encoder() -> str | None:
 
 
 def _pipe(encoder: str, sheets: Iterable[pic.Picture], path: Path) -> None:
-    partial = path.with_name(path.stem + ".part" + path.suffix)
     raw = [
         "-f",
         "rawvideo",
@@ -138,7 +139,7 @@ def _pipe(encoder: str, sheets: Iterable[pic.Picture], path: Path) -> None:
         "-movflags",
         "+faststart",
     ]
-    command = [encoder, "-hide_banner", "-loglevel", "error", "-y", *raw, *made, str(partial)]
+    command = [encoder, "-hide_banner", "-loglevel", "error", "-y", *raw, *made, str(path)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None
     try:
@@ -155,7 +156,6 @@ def _pipe(encoder: str, sheets: Iterable[pic.Picture], path: Path) -> None:
             error += f" (it did not end within {ENCODER_S:.0f} s)".encode()
     if process.returncode != 0:
         raise RsdfmError(f"{encoder} could not write {path}: {error.decode(errors='replace').strip()}")
-    partial.replace(path)
 
 
 def _opencv(sheets: Iterable[pic.Picture], path: Path) -> None:

@@ -14,8 +14,10 @@ from rich.console import Console
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.progress import frame_bar
 from rsdfm_ros.fleet import bag_export, bag_record
+from rsdfm_ros.outputs import check_output_file
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 from rsdfm_ros.words import counted
 
@@ -106,17 +108,18 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    if args.budget_bytes <= 0 or not 0 <= args.max_age <= 60:
+        raise RsdfmError("expected a positive --budget-bytes and a --max-age of 0 to 60 s")
+    if args.json is not None:
+        check_output_file("--json", args.json)
+    topic_map = chosen_map(args.map)
     # Imported here: torch takes a second, and `bag info` does not need it.
-    from rsdfm_ros.errors import RsdfmError
     from rsdfm_ros.evaluation.bag_answers import EngineOptions
     from rsdfm_ros.evaluation.bag_evaluate import evaluate_bag, load_perception
     from rsdfm_ros.evaluation.bag_report import print_evaluation
     from rsdfm_ros.evaluation.command import origin_of, write_json
     from rsdfm_ros.model.device import choose_device
 
-    if args.budget_bytes <= 0 or not 0 <= args.max_age <= 60:
-        raise RsdfmError("expected a positive --budget-bytes and a --max-age of 0 to 60 s")
-    topic_map = chosen_map(args.map)
     options = EngineOptions(
         budget_bytes=args.budget_bytes,
         max_age_s=args.max_age,
@@ -129,8 +132,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     start_s = time.monotonic()
     stamps: list[int] = []
+    perception = load_perception(args.model, choose_device(args.device))
     with open_bag(args.bag) as bag, frame_bar() as bar:
-        perception = load_perception(args.model, choose_device(args.device))
         task = bar.add_task("instants", total=None)
 
         def on_instant(instant: Any, sensors: Any) -> None:

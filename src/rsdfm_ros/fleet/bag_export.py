@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,18 @@ from rich.progress import track
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.outputs import check_output_folder, output_folder
 from rsdfm_ros.words import counted
+
+UAVS, FRAMES = 4, 40
+"""Of a simulated mission."""
+
+SERVES = {
+    "data": ("scene", "frames", "storage"),
+    "seed": ("uavs", "frames", "storage"),
+    "bag": ("scene", "frames", "map"),
+}
+"""Source → the options that are for it."""
 
 FUTURE_FRAMES = 4
 """Frames of truth beyond the last pictures, so that the last predictions can be judged."""
@@ -31,42 +43,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         default=argparse.SUPPRESS,
         metavar="DIR",
-        help="what is made; must not exist",
+        help="folder of what is made",
     )
+    parser.add_argument("--force", action="store_true", help="replace a bag or data set that is in --out")
     parser.add_argument(
-        "--scene", default="", metavar="NAME", help="scene of --data (default: its first), or to be made"
+        "--scene", metavar="NAME", help="scene of --data (default: its first), or to be made of --bag"
     )
-    parser.add_argument("--uavs", type=int, default=4, help="UAVs of --seed (default %(default)s)")
-    parser.add_argument("--frames", type=int, help="frames at 2 Hz (default: 40, or all)")
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="format of the bag")
+    parser.add_argument("--uavs", type=int, help=f"UAVs of --seed (default: {UAVS})")
+    parser.add_argument("--frames", type=int, help=f"frames at 2 Hz (default: {FRAMES}, or all)")
+    parser.add_argument("--storage", choices=("mcap", "sqlite3"), help="format of the bag (default: mcap)")
     parser.add_argument("--map", type=Path, metavar="YAML", help="topic map of --bag")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm bag export`."""
-    if args.out.exists():
-        raise RsdfmError(f"{args.out} exists already: choose another folder or remove it")
+    source = next(name for name in SERVES if getattr(args, name) is not None)
+    for option in {o for options in SERVES.values() for o in options} - set(SERVES[source]):
+        if getattr(args, option) is not None:
+            raise RsdfmError(f"--{option} is not for --{source}, which takes --{', --'.join(SERVES[source])}")
     if args.frames is not None and args.frames < 1:
         raise RsdfmError(f"--frames {args.frames}: expected at least 1")
-    if args.bag is not None:
-        return _to_data_set(args)
-    return _to_bag(args)
+    check_output_folder("--out", args.out)
+    return _to_data_set(args) if source == "bag" else _to_bag(args)
 
 
 def _to_bag(args: argparse.Namespace) -> int:
     from rsdfm_ros.data.bags.frames import write_frames
-    from rsdfm_ros.data.bags.writer import BagWriter
+    from rsdfm_ros.data.bags.writer import METADATA, BagWriter, owned
 
     if args.data is not None:
         agents, total, frames = _of_data_set(args.data, args.scene, args.frames)
     else:
-        agents, total, frames = _simulated(args.seed, args.uavs, args.frames or 40)
+        agents, total, frames = _simulated(
+            args.seed, UAVS if args.uavs is None else args.uavs, args.frames or FRAMES
+        )
     shown = track(frames, "frames", total=total, console=Console(stderr=True), transient=True)
-    with BagWriter(args.out, storage=args.storage) as writer:
+    with output_folder(args.out, marker=METADATA, owned=owned(args.out), force=args.force) as work:
+        writer, number, whole = BagWriter(work, storage=args.storage or "mcap"), 0, False
         try:
-            number = write_frames(writer, shown, agents)
+            with writer:
+                number = write_frames(writer, shown, agents)
+            whole = True
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"the bag in {args.out} holds what was written so far") from None
+            whole = bool(writer.messages)
+            kept = f"the bag in {work} holds what was written so far" if whole else "nothing was written"
+            raise KeyboardInterrupt(kept) from None
+        finally:
+            if not whole:  # not even as large as the disk allows: nobody would know what it lacks
+                _remove_bag(work, owned(work))
     print(
         f"{counted(number, 'frame')} of {counted(len(agents), 'UAV')}, {writer.bytes / 1e6:.1f} MB, in {args.out}",
         file=sys.stderr,
@@ -74,8 +98,13 @@ def _to_bag(args: argparse.Namespace) -> int:
     return 0
 
 
+def _remove_bag(folder: Path, patterns: Sequence[str]) -> None:
+    for path in {p for pattern in patterns for p in folder.glob(pattern)}:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def _of_data_set(
-    folder: Path, name: str, frames: int | None
+    folder: Path, name: str | None, frames: int | None
 ) -> tuple[tuple[str, ...], int, Iterator[WorldFrame]]:
     from rsdfm_ros.data.nuscenes import open_dataset
 
@@ -113,30 +142,45 @@ def _simulated(seed: int, uavs: int, frames: int) -> tuple[tuple[str, ...], int,
 def _to_data_set(args: argparse.Namespace) -> int:
     from itertools import islice
 
+    from rsdfm_ros.data.add_layout import OWNED
     from rsdfm_ros.data.bags.bag import open_bag
     from rsdfm_ros.data.bags.frames import read_frames
     from rsdfm_ros.data.bags.map_file import load_map
     from rsdfm_ros.data.bags.topic_map import default_map
     from rsdfm_ros.data.nuscenes import SceneWriter, merge
+    from rsdfm_ros.data.nuscenes_schema import SIDE_FILE, VERSION
     from rsdfm_ros.evaluation.task_messages import truth_from_message
 
-    skipped: list[str] = []
     topic_map = default_map() if args.map is None else load_map(args.map)
-    name = args.scene or args.bag.resolve().name
+    name = args.bag.resolve().name if args.scene is None else args.scene
+    if not name or name.startswith(".") or "/" in name:
+        raise RsdfmError(f"--scene {name}: expected a name without slashes that does not begin with a dot")
+    skipped: list[str] = []
+    interrupted, number = False, 0
     with open_bag(args.bag) as bag:
-        writer = SceneWriter(args.out, name)
-        number = 0
-        for frame in islice(read_frames(bag, topic_map, truth_from_message, skipped.append), args.frames):
-            writer.add(frame)
-            number += 1
+        marker = f"{VERSION}/{SIDE_FILE}"
+        with output_folder(args.out, marker=marker, owned=OWNED, force=args.force) as work:
+            writer = SceneWriter(work, name)
+            try:
+                for frame in islice(
+                    read_frames(bag, topic_map, truth_from_message, skipped.append), args.frames
+                ):
+                    writer.add(frame)
+                    number += 1
+            except KeyboardInterrupt:
+                interrupted = True
+            if number:
+                writer.finish()
+                merge(work)
+            elif not interrupted:
+                why = skipped[0] if skipped else "the map finds no pictures"
+                raise BagError(
+                    args.bag, f"has no frame with pictures of all UAVs and truth of the same stamp ({why})"
+                )
+            if interrupted:
+                kept = f"the data set in {work} holds the first {number} frames"
+                raise KeyboardInterrupt(kept if number else "nothing was written")
         damage = list(bag.damage)
-    if not number:
-        why = skipped[0] if skipped else "the map finds no pictures"
-        raise BagError(
-            args.bag, f"has no frame with pictures of all UAVs and truth of the same stamp ({why})"
-        )
-    writer.finish()
-    merge(args.out)
     for sentence in (*damage, *sorted(set(skipped))[:5]):
         print(f"left out: {sentence}", file=sys.stderr)
     print(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import re
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import expression_of
+from rsdfm_ros.data.bags.writer import METADATA, owned
 from rsdfm_ros.domains import joined_domain
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.processes import Supervisor
@@ -68,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
     """Records until Ctrl-C, the duration, or an error."""
     require_ros("recording")
     out = Path(args.out)
-    name = glob.escape(out.resolve().name)
     parameters = _checked(args)
     domain = args.domain
     if domain < 0:
@@ -77,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
         print(sentence, file=sys.stderr, end="\n" if sentence else "", flush=True)
     with output_folder(
         out,
-        marker="metadata.yaml",
-        owned=("metadata.yaml*", f"{name}_*"),
+        marker=METADATA,
+        owned=owned(out),
         force=args.force,
         worth_keeping=_readable,
     ) as work:
@@ -86,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         if status:
             left = "nothing was written" if is_vacant(work) else f"what was written so far is in {work}"
             raise RsdfmError(f"the recorder ended with status {status}; {left}")
-        if not (work / "metadata.yaml").is_file():
+        if not (work / METADATA).is_file():
             raise RsdfmError("the recorder was stopped before it began; nothing was written")
     if work != out:
         print(f"the bag is now in {out}", file=sys.stderr)

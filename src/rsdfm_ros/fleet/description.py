@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
+from rsdfm_ros.errors import reason
 from rsdfm_ros.fleet.fields import FleetDescriptionError, build, require, setting
+from rsdfm_ros.shipped import shipped
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 __all__ = [
@@ -297,9 +299,9 @@ def load_fleet(
     Raises: FleetDescriptionError.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(shipped(path).read_text())
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FleetDescriptionError(f"cannot read the fleet description {path}: {error}") from error
+        raise FleetDescriptionError(f"cannot read the fleet description {path}: {reason(error)}") from error
     if not isinstance(values, dict):
         raise FleetDescriptionError(f"{path}: expected a mapping with name, uavs, model, world, …")
     for name, value in (overrides or {}).items():

@@ -10,10 +10,12 @@ from typing import Any
 from rsdfm_ros.fleet.description import GAZEBO, fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.fields import FleetDescriptionError
 from rsdfm_ros.fleet.gazebo import gazebo_arguments, write_gazebo
-from rsdfm_ros.fleet.paths import found
-from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
+from rsdfm_ros.outputs import output_folder
+from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE, OWNED, WORLD_FILE
 from rsdfm_ros.sim.ground import GROUND_PX
 from rsdfm_ros.words import counted
+
+OUT = Path("out/gazebo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ground-px", type=int, default=GROUND_PX, help="pixels per side of the ground's picture"
     )
-    parser.add_argument("--out", default="out/gazebo", help="folder for the files")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"folder for the files (default: {OUT}, where an earlier world is kept beside)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the world that is in --out")
     parser.add_argument(
         "--json", action="store_true", help="print the names of the files as JSON, and nothing else"
     )
@@ -47,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     values["world.kind"] = GAZEBO
     if args.description:
-        fleet = load_fleet(found(args.description) or args.description, values)
+        fleet = load_fleet(args.description, values)
     else:
         groups: dict[str, Any] = {"world": {}}
         for name, value in values.items():
@@ -59,8 +67,12 @@ def run(args: argparse.Namespace) -> int:
         fleet = fleet_from_dict(groups)
     if not 64 <= args.ground_px <= GROUND_PX:
         raise FleetDescriptionError(f"--ground-px: expected 64 to {GROUND_PX}, got {args.ground_px}")
-    folder = Path(args.out)
-    files = write_gazebo(fleet, folder, args.ground_px)
+    folder = args.out or OUT
+    unnamed = args.out is None and not args.force
+    with output_folder(
+        folder, marker=WORLD_FILE, owned=OWNED, force=args.force, keep_earlier=unnamed
+    ) as place:
+        files = [folder / p.relative_to(place) for p in write_gazebo(fleet, place, args.ground_px)]
     if args.json:
         print(json.dumps({"folder": str(folder), "files": [str(p.relative_to(folder)) for p in files]}))
         return 0

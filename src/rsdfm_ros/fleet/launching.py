@@ -40,12 +40,13 @@ from rsdfm_ros.fleet.options import (
     sentence,
     setting_value,
 )
-from rsdfm_ros.fleet.paths import PACKAGE, found
+from rsdfm_ros.fleet.paths import found
 from rsdfm_ros.fleet.processes import parameter_file_of
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 from rsdfm_ros.fleet.run_folder import RunFolder, held_run_folder
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 from rsdfm_ros.fleet.surroundings import write_surroundings
+from rsdfm_ros.shipped import PACKAGE
 
 OPTIONS = (*SETTINGS, *LISTS, *SWITCHES)
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from rsdfm_ros.fleet.fields import FleetDescriptionError
+from rsdfm_ros.shipped import shipped
 
-PACKAGE = "rsdfm_ros"
 RANDOM = "random:"
 
 
-def shares() -> list[Path]:
-    """The share folders of this package in the sourced ROS environment, the uppermost first."""
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    return [share for p in prefixes if (share := Path(p) / "share" / PACKAGE).is_dir()]
-
-
 def found(path: str) -> Path | None:
-    """`path` if it exists, below the working folder or else below a share folder; None otherwise."""
-    for folder in (Path(), *shares()):
-        if (folder / path).exists():
-            return folder / path
-    return None
+    """`path` if it exists, in one of the places where shipped files are looked for; None otherwise."""
+    there = shipped(path)
+    return there if there.exists() else None
 
 
 def model_path(model: str) -> str:

@@ -12,6 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rsdfm_ros.errors import RsdfmError
+
+
+class WindowError(RsdfmError, ValueError):
+    """An area that a map does not cover."""
+
+
 #: Side of a tile in feature cells: the unit of transmission, loss, interest and caching.
 TILE_CELLS = 16
 
@@ -64,12 +71,18 @@ class Window:
         )
 
     def crop(self, other: Window) -> tuple[slice, slice]:
-        """Slices of an array over this window that cover `other`; ValueError if it does not lie inside."""
+        """Slices of an array over this window that cover `other`; WindowError if it does not lie inside."""
         i, j = other.i0 - self.i0, other.j0 - self.j0
         if other.cell_size != self.cell_size:
-            raise ValueError(f"cell sizes differ: {self.cell_size} and {other.cell_size} m")
+            raise WindowError(f"cell sizes differ: {self.cell_size} and {other.cell_size} m")
         if i < 0 or j < 0 or i + other.ni > self.ni or j + other.nj > self.nj:
-            raise ValueError(f"{other} does not lie inside {self}")
+            wanted, there = (
+                f"x {x0:g} to {x1:g} m, y {y0:g} to {y1:g} m"
+                for x0, y0, x1, y1 in (other.bounds, self.bounds)
+            )
+            raise WindowError(
+                f"the area wanted ({wanted}) does not lie inside the map ({there}): take a model whose window covers it"
+            )
         return slice(i, i + other.ni), slice(j, j + other.nj)
 
     def tiles(self) -> NDArray[np.int32]:

@@ -11,11 +11,9 @@ from typing import Any
 
 import yaml
 
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
-
-WEIGHTS = "weights.safetensors"
-"""The file of a model folder that holds its tensors."""
+from rsdfm_ros.shipped import shipped
 
 
 class ModelConfigError(RsdfmError):
@@ -133,9 +131,9 @@ def model_config_from_dict(values: dict[str, Any]) -> ModelConfig:
 def load_model_config(path: str | Path) -> ModelConfig:
     """Read a model configuration from a YAML file."""
     try:
-        values = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ModelConfigError(f"cannot read the model configuration {path}: {error}") from error
+        values = yaml.safe_load(shipped(path).read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelConfigError(f"cannot read the model configuration {path}: {reason(error)}") from error
     if not isinstance(values, dict):
         raise ModelConfigError(f"{path} must be a mapping of model settings")
     return model_config_from_dict(values.get("model", values))

@@ -9,8 +9,12 @@ import torch
 from rsdfm_ros.errors import RsdfmError
 
 
+class DeviceError(RsdfmError):
+    """A device that is not known or not there."""
+
+
 def choose_device(name: str = "auto", index: int = 0) -> torch.device:
-    """`auto` is GPU number `index` if there is one, else the CPU. Raises: RsdfmError for one that cannot be used."""
+    """`auto` is GPU number `index` if there is one, else the CPU. Raises: DeviceError."""
     if name == "auto":
         name = f"cuda:{index}" if torch.cuda.is_available() else "cpu"
     try:
@@ -18,11 +22,17 @@ def choose_device(name: str = "auto", index: int = 0) -> torch.device:
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
-        raise RsdfmError(f"unknown device {name!r}; use auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device.type == "cuda" and (device.index or 0) >= count:
-        found = f"the GPUs here are cuda:0 to cuda:{count - 1}" if count else "PyTorch finds no GPU here"
-        raise RsdfmError(f"device {name}: {found}; use another one, cpu or auto")
+        raise DeviceError(f"unknown device {name!r}: expected auto, cpu, cuda or cuda:N")
+    if device.type == "cpu":
+        return device
+    if not torch.cuda.is_available():
+        why = "finds no GPU" if torch.version.cuda else "is built for CPUs only"
+        raise DeviceError(
+            f"device {name!r} cannot be used: the installed PyTorch {torch.__version__} {why}; take auto or cpu"
+        )
+    there = torch.cuda.device_count()
+    if (device.index or 0) >= there:
+        raise DeviceError(f"there is no device {name!r}: expected cuda:0 to cuda:{there - 1}, auto or cpu")
     return device
 
 

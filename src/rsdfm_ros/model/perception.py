@@ -37,6 +37,7 @@ from rsdfm_ros.model.region import (
 )
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, wire_fingerprint
+from rsdfm_ros.shipped import shipped
 
 __all__ = ["AgentBev", "FusedMap", "Perception"]
 
@@ -47,7 +48,7 @@ class Perception(Exchange):
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Perception:
         """The model of a folder made by `rsdfm train`; refuses weights that are not what the manifest says."""
-        model, manifest, fingerprint = load_model(folder)
+        model, manifest, fingerprint = load_model(shipped(folder))
         return cls(model, fingerprint, manifest, device)
 
     @classmethod

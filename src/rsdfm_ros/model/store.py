@@ -7,21 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.model.config import WEIGHTS, model_config_from_dict
+from rsdfm_ros.model.config import model_config_from_dict
+from rsdfm_ros.model.manifest import (
+    FORMAT,
+    WEIGHTS,
+    ModelStoreError,
+    read_manifest,
+    sha256_of,
+    write_manifest,
+)
 from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.outputs import replacing
 
-MANIFEST = "manifest.yaml"
-FORMAT = 1
-
-
-class ModelStoreError(RsdfmError):
-    """A model folder that is missing, damaged or not what it says."""
-
+__all__ = [
+    "ModelStoreError",
+    "load_model",
+    "load_state",
+    "read_manifest",
+    "save_model",
+    "state_fingerprint",
+    "trunk_fingerprint",
+    "warm_start",
+    "wire_fingerprint",
+    "write_manifest",
+]
 
 #: Parts of the network that make what travels, and those that make task features of it.
 WIRE_PARTS = ("encoder", "embed", "compression", "interaction")
@@ -61,12 +73,10 @@ def _identity(config_digest: bytes, model: RSDFM, parts: tuple[str, ...] = ()) -
 def save_model(folder: str | Path, model: RSDFM, about: dict[str, Any]) -> Path:
     """Write weights and manifest; `about` (training data, time, metrics, thresholds …) goes into the manifest."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
-    temporary = folder / (WEIGHTS + ".part")
-    save_file(state, temporary)
-    temporary.chmod(0o644)
-    temporary.replace(folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as beside:
+        save_file(state, beside)
+        beside.chmod(0o644)
     manifest = {
         "format": FORMAT,
         "config": model.config.to_dict(),
@@ -76,33 +86,6 @@ def save_model(folder: str | Path, model: RSDFM, about: dict[str, Any]) -> Path:
     }
     write_manifest(folder, manifest)
     return folder
-
-
-def write_manifest(folder: str | Path, manifest: dict[str, Any]) -> None:
-    """Replace a folder's manifest in one step."""
-    path = Path(folder) / MANIFEST
-    temporary = path.with_suffix(".part")
-    temporary.write_text(yaml.safe_dump(manifest, sort_keys=False, width=100))
-    temporary.replace(path)
-
-
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest of a model folder, checked for the entries that loading needs."""
-    path = Path(folder) / MANIFEST
-    try:
-        manifest = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ModelStoreError(
-            f"no model at {folder}: cannot read {path.name} ({error.strerror}); give a folder made by `rsdfm train`"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ModelStoreError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelStoreError(f"{path}: expected a manifest of format {FORMAT}")
-    for key in ("config", "weights_sha256"):
-        if key not in manifest:
-            raise ModelStoreError(f"{path}: entry `{key}` is missing")
-    return manifest
 
 
 def load_model(folder: str | Path) -> tuple[RSDFM, dict[str, Any], int]:
@@ -158,12 +141,3 @@ def warm_start(model: RSDFM, folder: str | Path) -> list[str]:
         raise ModelStoreError(f"no tensor of {path} fits the model configuration")
     model.load_state_dict(found, strict=False)
     return sorted(set(own) - set(found))
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from rsdfm_ros.evaluation.mission import Instant
+from rsdfm_ros.outputs import write_atomically
 
 JPEG_QUALITY = 90
 
@@ -61,9 +62,7 @@ class FolderWriter:
 
     def result(self, result: dict[str, Any]) -> None:
         """Write result.json, whole or not at all."""
-        partial = self.folder / "result.json.partial"
-        partial.write_text(json.dumps(result, indent=2) + "\n")
-        partial.replace(self.folder / "result.json")
+        write_atomically(self.folder / "result.json", json.dumps(result, indent=2) + "\n")
 
     def void(self, reason: str) -> None:
         """Write void.json instead: why there is no result."""

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.shipped import shipped
 
 
 class TrainingConfigError(RsdfmError):
@@ -90,9 +91,11 @@ class TrainingConfig:
 def load_training_config(path: str | Path) -> TrainingConfig:
     """The `training:` section of a YAML file; what it does not name keeps its default."""
     try:
-        values = (yaml.safe_load(Path(path).read_text()) or {}).get("training") or {}
-    except (OSError, yaml.YAMLError, AttributeError) as error:
-        raise TrainingConfigError(f"cannot read the training configuration {path}: {error}") from error
+        values = (yaml.safe_load(shipped(path).read_text()) or {}).get("training") or {}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise TrainingConfigError(
+            f"cannot read the training configuration {path}: {reason(error)}"
+        ) from error
     fields = {f.name: f for f in dataclasses.fields(TrainingConfig)}
     unknown = sorted(set(values) - set(fields))
     if unknown:

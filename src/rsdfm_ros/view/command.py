@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from rsdfm_ros.data.bags.map_file import load_map
-from rsdfm_ros.data.bags.topic_map import default_map
+from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.domains import VARIABLE, joined_domain
 from rsdfm_ros.errors import RsdfmError, require_ros
+from rsdfm_ros.outputs import check_new_file, replacing, write_atomically
 from rsdfm_ros.view.foxglove import foxglove_layout
 from rsdfm_ros.view.rviz import rviz_config
 from rsdfm_ros.view.viewer import open_output, require_rerun
@@ -52,10 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layouts.add_argument("--rviz", type=Path, metavar="FILE", help="write an RViz 2 configuration and end")
     layouts.add_argument("--foxglove", type=Path, metavar="FILE", help="write a Foxglove layout and end")
     layouts.add_argument("--uavs", type=int, default=4, metavar="N", help="UAVs uav1 … uavN in a layout")
+    parser.add_argument(
+        "--force", action="store_true", help="replace the file of --save, --rviz or --foxglove if it is there"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run it; the exit status."""
+    for option in ("save", "rviz", "foxglove"):
+        if (path := getattr(args, option)) is not None:
+            check_new_file(f"--{option}", path, force=args.force)
     if args.rviz is not None or args.foxglove is not None:
         return _write_layouts(args)
     require_rerun()
@@ -66,13 +73,36 @@ def run(args: argparse.Namespace) -> int:
         raise RsdfmError(
             f"{args.source} does not exist: give a bag or the folder of a run, or nothing for a live fleet"
         )
-    from rsdfm_ros.view.scene import Scene
-    from rsdfm_ros.view.sources import check, is_run, left_out, show_bag, show_run
-    from rsdfm_ros.view.viewer import new_recording
+    from rsdfm_ros.view.sources import check
 
     check(args.source)
+    if args.save is None:
+        where, problems, interrupted = _show(args, topic_map, None)
+    else:
+        with replacing(args.save) as beside:
+            _, problems, interrupted = _show(args, topic_map, beside)
+        where = f"recorded to {args.save}"
+    if interrupted:
+        raise KeyboardInterrupt(f"{args.save} holds what was read so far" if args.save else "")
+    print(where)
+    console = Console(stderr=True)
+    for sentence in problems[:SHOWN_PROBLEMS]:
+        console.print(f"left out: {sentence}", style="yellow", highlight=False, markup=False)
+    if len(problems) > SHOWN_PROBLEMS:
+        console.print(f"… and {len(problems) - SHOWN_PROBLEMS} more kinds", style="yellow")
+    if args.web:
+        _until_interrupted()
+    return 0
+
+
+def _show(args: argparse.Namespace, topic_map: TopicMap, save: Path | None) -> tuple[str, list[str], bool]:
+    """Show the source, in a recording if `save` names one: where, what was left out, whether Ctrl-C came."""
+    from rsdfm_ros.view.scene import Scene
+    from rsdfm_ros.view.sources import is_run, left_out, show_bag, show_run
+    from rsdfm_ros.view.viewer import new_recording
+
     recording = new_recording(str(args.source))
-    where = open_output(recording, save=args.save, web=args.web, connect=args.connect)
+    where = open_output(recording, save=save, web=args.web, connect=args.connect)
     scene, console = Scene(recording), Console(stderr=True)
     problems: list[str] = []
     try:
@@ -87,24 +117,12 @@ def run(args: argparse.Namespace) -> int:
             else:
                 problems = left_out(show_bag(args.source, scene, topic_map, advance))
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{args.save} holds what was read so far" if args.save else "") from None
-    except RsdfmError:
-        if args.save is not None:
-            recording.disconnect()
-            args.save.unlink(missing_ok=True)
-        raise
+        return where, problems, True
     finally:
         recording.flush()
-        if args.save is not None:
+        if save is not None:
             recording.disconnect()
-    print(where)
-    for sentence in problems[:SHOWN_PROBLEMS]:
-        console.print(f"left out: {sentence}", style="yellow", highlight=False, markup=False)
-    if len(problems) > SHOWN_PROBLEMS:
-        console.print(f"… and {len(problems) - SHOWN_PROBLEMS} more kinds", style="yellow")
-    if args.web:
-        _until_interrupted()
-    return 0
+    return where, problems, False
 
 
 def _write_layouts(args: argparse.Namespace) -> int:
@@ -114,10 +132,7 @@ def _write_layouts(args: argparse.Namespace) -> int:
     for path, make in ((args.rviz, rviz_config), (args.foxglove, foxglove_layout)):
         if path is None:
             continue
-        try:
-            path.write_text(make(agents))
-        except OSError as error:
-            raise RsdfmError(f"cannot write {path}: {error.strerror}") from error
+        write_atomically(path, make(agents))
         print(path)
     return 0
 
@@ -129,6 +144,8 @@ def _live(args: argparse.Namespace, replace: Callable[[str, list[str]], None] = 
     if domain is not None:
         os.environ[VARIABLE] = str(domain)
         print(sentence, file=sys.stderr, flush=True)
+    if args.save is not None:
+        args.save.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "save": "" if args.save is None else str(args.save.absolute()),
         "web": bool(args.web),

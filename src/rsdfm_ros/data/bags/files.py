@@ -47,8 +47,9 @@ def find_files(place: Path) -> BagFiles:
     # Files that metadata.yaml does not know are part of the bag all the same if it is missing or names none of them.
     paths = [place / name for name in named or () if (place / name).is_file()] or here
     if not paths:
+        facts = damage if (place / "metadata.yaml").exists() else []
         raise BagError(
-            place, "; ".join(["holds no bag file", *damage]), f"expected {' or '.join(SUFFIXES)} in it"
+            place, "; ".join(["holds no bag file", *facts]), f"expected {' or '.join(SUFFIXES)} in it"
         )
     return BagFiles(tuple(paths), _storage(paths[0]), damage)
 

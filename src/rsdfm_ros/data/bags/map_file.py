@@ -20,6 +20,8 @@ from rsdfm_ros.data.bags.topic_map import (
     require,
 )
 from rsdfm_ros.data.messages.input_config import InputConfig
+from rsdfm_ros.errors import reason
+from rsdfm_ros.shipped import shipped
 
 MAX_MAP_BYTES = 1 << 20
 _SET_ELSEWHERE = ("agent", "frame_id", "cameras", "extrinsics", "pose_type", "pose_frame_id")
@@ -28,12 +30,12 @@ _SET_ELSEWHERE = ("agent", "frame_id", "cameras", "extrinsics", "pose_type", "po
 def load_map(path: str | Path) -> TopicMap:
     """Read a topic map. Raises: TopicMapError."""
     try:
-        text = Path(path).read_text()
+        text = shipped(path).read_text()
         if len(text) > MAX_MAP_BYTES:
             raise TopicMapError(f"{path}: {len(text)} characters are no topic map")
         values = yaml.safe_load(text)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TopicMapError(f"cannot read the topic map {path}: {error}") from error
+        raise TopicMapError(f"cannot read the topic map {path}: {reason(error)}") from error
     try:
         return map_from_dict(values)
     except TopicMapError as error:

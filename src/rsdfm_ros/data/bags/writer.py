@@ -7,8 +7,10 @@ metadata.yaml. A bag whose recorder was killed therefore has no metadata.yaml an
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,9 +24,16 @@ from rosbags.typesys.store import Typestore
 
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.types import typestore
-from rsdfm_ros.outputs import is_vacant
+from rsdfm_ros.outputs import is_vacant, write_atomically
 
 STORAGES = ("mcap", "sqlite3")
+METADATA = "metadata.yaml"
+"""What a finished bag has and an unfinished one lacks."""
+
+
+def owned(folder: Path) -> tuple[str, ...]:
+    """Patterns of the names that a bag in this folder consists of."""
+    return (METADATA, ".metadata.*", f"{glob.escape(folder.resolve().name)}_*")
 
 
 class BagWriter:
@@ -83,12 +92,13 @@ class BagWriter:
         if self._max_bytes and self._part_bytes and self._part_bytes + len(raw) > self._max_bytes:
             self._end()
             self._writer = self._begin()
-        if topic not in self._connections:
-            name, store, qos = self._topics[topic]
-            self._connections[topic] = self._writer.add_connection(
-                topic, name, typestore=store, offered_qos_profiles=qos
-            )
-        self._writer.write(self._connections[topic], log_ns, raw)
+        with self._database_errors():
+            if topic not in self._connections:
+                name, store, qos = self._topics[topic]
+                self._connections[topic] = self._writer.add_connection(
+                    topic, name, typestore=store, offered_qos_profiles=qos
+                )
+            self._writer.write(self._connections[topic], log_ns, raw)
         self._part_bytes += len(raw)
         self.messages += 1
         self.bytes += len(raw)
@@ -101,18 +111,27 @@ class BagWriter:
                 storage.close_chunk()
             storage.bio.flush()
         elif isinstance(storage, Sqlite3Writer):
-            storage.conn.commit()
+            with self._database_errors():
+                storage.conn.commit()
 
     def close(self) -> None:
         """Finish the bag."""
         if self._writer is not None:
-            self._end()
+            with self._database_errors():
+                self._end()
             self._writer = None
             self._describe()
 
+    @contextlib.contextmanager
+    def _database_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BagError(self.folder, f"cannot be written ({error})", "is the disk full?") from error
+
     def _begin(self) -> Writer:
         plugin = StoragePlugin.MCAP if self._storage == "mcap" else StoragePlugin.SQLITE3
-        part = self.folder / f"{self.folder.name}_{len(self._done)}"
+        part = self.folder / f"{self.folder.resolve().name}_{len(self._done)}"
         writer = Writer(part, version=9, storage_plugin=plugin)
         if self._storage == "mcap":
             # Chunks inside the file are compressed: masks shrink a hundredfold, and every MCAP reader understands it.
@@ -167,6 +186,5 @@ class BagWriter:
             "compression_format": "",
             "compression_mode": "",
         }
-        partial = self.folder / "metadata.yaml.partial"
-        partial.write_text(yaml.safe_dump({"rosbag2_bagfile_information": content}, sort_keys=False))
-        partial.replace(self.folder / "metadata.yaml")
+        text = yaml.safe_dump({"rosbag2_bagfile_information": content}, sort_keys=False)
+        write_atomically(self.folder / METADATA, text)

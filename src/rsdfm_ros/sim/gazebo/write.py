@@ -16,6 +16,9 @@ from rsdfm_ros.sim.ground import GROUND_PX
 from rsdfm_ros.sim.looks import FACADES
 
 WORLD_FILE, BRIDGE_FILE = "world.sdf", "bridge.yaml"
+OWNED = (WORLD_FILE, BRIDGE_FILE, "meshes", "textures", "models")
+"""What a written world consists of."""
+
 _MODEL_TEXT = (
     "Quadrotor with a gimballed camera and an IMU. Commands: cmd_vel in the body frame, gimbal angles."
 )
@@ -44,7 +47,8 @@ def write_world(
         (folder / BRIDGE_FILE).write_text(bridge_yaml(bridge_entries(spaces)))
     except OSError as error:
         raise SdfError(f"cannot write to {folder}: {error}") from error
-    return sorted(p for p in folder.rglob("*") if p.is_file())
+    made = (p for name in OWNED for p in (folder / name, *(folder / name).rglob("*")))
+    return sorted(p for p in made if p.is_file())
 
 
 def write_model(folder: Path, config: SimConfig) -> None:
