@@ -17,7 +17,7 @@ from typing import Any
 
 from rsdfm_ros import __version__
 from rsdfm_ros.model.manifest import WEIGHTS
-from rsdfm_ros.words import command_line, counted
+from rsdfm_ros.words import command_line, counted, without_home
 
 GIT_LIMIT_S = 10.0
 INSTRUCTION_SETS = (

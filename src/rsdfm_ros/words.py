@@ -15,7 +15,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def command_line(words: Sequence[str] | None = None) -> str:
-    """A command line, by default this process's, as a person types it: the program by its name, the home folder as ~."""
+    """A command line, by default of this process, as a person types it: the program by name, the home folder as ~."""
     program, *rest = (sys.argv if words is None else words) or [""]
     name = Path(program).name
     return without_home(shlex.join(["rsdfm" if name == "cli.py" else name, *rest]))
