@@ -49,7 +49,7 @@ def run(node: str | None = None) -> NoReturn:
     from rsdfm_ros.ending import LEAVE_S, TimeLimit
 
     status = main(node)
-    TimeLimit(LEAVE_S, status).now(f"{sys.argv[0]}: the end of Python")
+    TimeLimit(LEAVE_S, status).now(f"{node or sys.argv[0]}: the end of Python")
     sys.exit(status)
 
 
