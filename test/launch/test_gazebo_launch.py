@@ -14,9 +14,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: it comes with a ROS installation")
-pytest.importorskip(
-    "rosidl_runtime_py", reason="rosidl_runtime_py is not installed: it comes with a ROS installation"
-)
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -18,7 +18,7 @@ S = TypeVar("S")
 
 POLL_S = 0.04
 """Time of the node's clock between two batches."""
-LEAST_S, MOST_S = 0.005, 0.2
+LEAST_S, MOST_S = 0.005, 0.4
 """The same in steady time, however fast or slow simulated time runs."""
 MOST_MESSAGES = 64
 """Messages of one topic that a batch takes; what is left waits for the next one."""
