@@ -23,6 +23,9 @@ from rsdfm_ros.fleet.specification import outside_remaps
 from rsdfm_ros.sim.gazebo.versions import GAZEBOS
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
 
+PLUGIN_PATHS = ("GZ_SIM_SYSTEM_PLUGIN_PATH", "IGN_GAZEBO_SYSTEM_PLUGIN_PATH")
+"""Where Gazebo looks for plugins; the second is Fortress's own name."""
+
 
 def actions(context: LaunchContext) -> list:
     """Everything, in the order of its start."""
@@ -44,12 +47,12 @@ def actions(context: LaunchContext) -> list:
         raise RsdfmError(f"ros_gz_bridge is missing: apt install ros-{distribution}-ros-gz") from error
     # Not through ros_gz_sim's gz_sim.launch.py: that starts a shell, which keeps the SIGINT of a shutdown to itself,
     # and Gazebo would outlive the mission. Gazebo may take 5 s each to end its window and its server.
-    libraries = [os.environ.get(name, "") for name in ("GZ_SIM_SYSTEM_PLUGIN_PATH", "LD_LIBRARY_PATH")]
+    libraries = [os.environ.get(name, "") for name in (*PLUGIN_PATHS, "LD_LIBRARY_PATH")]
     gazebo = ExecuteProcess(
         cmd=[*there.gazebo.command, *there.choosing, *arguments, *shlex.split(argument(context, "gz_args"))],
         name="gazebo",
         output="screen",
-        additional_env={"GZ_SIM_SYSTEM_PLUGIN_PATH": os.pathsep.join(libraries)},
+        additional_env=dict.fromkeys(PLUGIN_PATHS, os.pathsep.join(filter(None, libraries))),
         sigterm_timeout="12",
         on_exit=Shutdown(reason="Gazebo has ended"),
     )

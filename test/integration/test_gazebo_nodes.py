@@ -186,7 +186,7 @@ def test_the_first_image_precedes_the_first_odometry_without_a_warning(
 
 
 def test_joint_states_at_every_physics_step_cost_little(root: Path, tmp_path: Path) -> None:
-    """Four UAVs with joint states at 250 Hz. It was 0.3 s and more where this takes 0.1 s; a busy machine takes
+    """Four UAVs with joint states at 250 Hz. It was 0.5 s where this takes 0.08 s; a busy machine takes
     longer."""
     command = [
         sys.executable,
@@ -201,4 +201,4 @@ def test_joint_states_at_every_physics_step_cost_little(root: Path, tmp_path: Pa
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "f.json").read_text())
-    assert found["cpu_s_per_s"] < 0.25 and 5 < found["commands_per_s"] < 30, found
+    assert found["cpu_s_per_s"] < 0.25 and 3 < found["commands_per_s"] < 20, found

@@ -5,7 +5,8 @@ picture it publishes what the UAV's nodes need: the pose of the camera's optical
 intrinsics in ROS's convention. Simulation time is read from the stamps of the odometry.
 
 Before gz-sim 8.14 joint states come at every physics step, 250 times a second from each UAV: the node takes its inputs
-in batches (polling.py), of the joint states only the newest, and commands each UAV once per batch.
+in batches (polling.py), of the joint states only the newest, and commands each UAV once per batch, from its newest
+odometry.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped, Twist
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Float64
 
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.pose_buffer import PoseBuffer
-from rsdfm_ros.data.messages.poses import PoseSample, StampedPose, from_odometry
-from rsdfm_ros.data.messages.serialized import LITTLE_ENDIAN, odometry_pose
+from rsdfm_ros.data.messages.poses import PoseSample
+from rsdfm_ros.data.messages.serialized import odometry_pose, odometry_stamp_ns
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes import convert, qos
@@ -44,27 +44,31 @@ JOINT_GAPS = 5
 """So many times as far apart as odometry may joint states be: a gimbal that holds a point turns slowly."""
 WAITING_PICTURES = 8
 """Pictures of one UAV that may wait for the odometry of their instant."""
+ODOMETRY_KEPT = 64
 NO_POSE = "no_pose"
 
 
 @dataclass
 class _Uav:
     """What is known of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp ·
-    newest: the last pose of the body that no command answers yet."""
+    odometry: the last ones, serialised, by stamp; only those that are needed are read · fresh: some came since the last
+    batch · began: a picture has had a pose."""
 
     track: Track
     base: PoseBuffer
     camera: PoseBuffer
     outputs: dict[str, Any]
     pictures: deque[tuple[int, CameraInfo]] = field(default_factory=deque)
-    newest: StampedPose | None = None
+    odometry: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=ODOMETRY_KEPT))
+    fresh: bool = False
     began: bool = False
 
     def clear(self) -> None:
         self.base.clear()
         self.camera.clear()
         self.pictures.clear()
-        self.newest, self.began = None, False
+        self.odometry.clear()
+        self.fresh = self.began = False
 
 
 class GazeboFlightNode(PollingNode[GazeboFlightSettings]):
@@ -121,20 +125,22 @@ class GazeboFlightNode(PollingNode[GazeboFlightSettings]):
     # --- state in, commands out -----------------------------------------------------------------------------------
 
     def _on_odometry(self, agent: str, uav: _Uav, message: bytes) -> None:
-        posed = posed_of(message)
-        uav.base.add(posed.stamp_ns, posed.sample)
-        uav.newest = posed
+        uav.odometry.append((odometry_stamp_ns(message), message))
+        uav.fresh = True
 
     def batch(self) -> None:
         """Command every UAV that has moved, and report the pictures whose poses are known now."""
         for agent, uav in self._uavs.items():
-            if uav.newest is not None and self.settings.fly:
-                self._steer(uav, uav.newest.stamp_ns, uav.newest.sample.T)
-            uav.newest = None
-            try:
-                self._report(agent, uav)
-            except RsdfmError as error:
-                self.on_callback_error(f"{agent}/gazebo/camera_info", error)
+            self.guarded(self._answer, f"{agent}/odometry")(agent, uav)
+
+    def _answer(self, agent: str, uav: _Uav) -> None:
+        fresh, uav.fresh = uav.fresh, False
+        if fresh:
+            posed = odometry_pose(uav.odometry[-1][1])
+            uav.base.add(posed.stamp_ns, posed.sample)
+            if self.settings.fly:
+                self._steer(uav, posed.stamp_ns, posed.sample.T)
+        self._report(agent, uav)
 
     def _on_joints(self, agent: str, uav: _Uav, message: JointState) -> None:
         stamp_ns = checked_stamp_ns(message.header.stamp, "joint states")
@@ -149,8 +155,8 @@ class GazeboFlightNode(PollingNode[GazeboFlightSettings]):
         s = self.settings
         command = steer(uav.track, stamp_ns / 1e9 - s.start_s, T_map_base, s.lead_s)
         twist = Twist()
-        twist.linear.x, twist.linear.y, twist.linear.z = (float(v) for v in command.linear)
-        twist.angular.x, twist.angular.y, twist.angular.z = (float(v) for v in command.angular)
+        twist.linear.x, twist.linear.y, twist.linear.z = command.linear.tolist()
+        twist.angular.x, twist.angular.y, twist.angular.z = command.angular.tolist()
         uav.outputs["velocity"].publish(twist)
         uav.outputs[PITCH_JOINT].publish(Float64(data=float(command.pitch)))
         uav.outputs[ROLL_JOINT].publish(Float64(data=float(command.roll)))
@@ -174,7 +180,7 @@ class GazeboFlightNode(PollingNode[GazeboFlightSettings]):
         while uav.pictures and uav.base.ready(uav.pictures[0][0]) and uav.camera.ready(uav.pictures[0][0]):
             stamp_ns, info = uav.pictures.popleft()
             try:
-                T = uav.base.at(stamp_ns).T @ uav.camera.at(stamp_ns).T
+                T = base_at(uav, stamp_ns) @ uav.camera.at(stamp_ns).T
             except MessageError:
                 if uav.began:
                     raise
@@ -187,11 +193,13 @@ class GazeboFlightNode(PollingNode[GazeboFlightSettings]):
             self.health.count("pictures")
 
 
-def posed_of(data: bytes) -> StampedPose:
-    """The pose of a serialised odometry. Raises: MessageError."""
-    if data[:2] == LITTLE_ENDIAN:
-        return odometry_pose(data)
-    return from_odometry(deserialize_message(data, Odometry))
+def base_at(uav: _Uav, stamp_ns: int) -> NDArray[np.float64]:
+    """The pose of the body at an instant: that of the odometry with this stamp, or between two. Raises:
+    MessageError."""
+    for at_ns, data in reversed(uav.odometry):
+        if at_ns == stamp_ns:
+            return odometry_pose(data).sample.T
+    return uav.base.at(stamp_ns).T
 
 
 def ros_intrinsics(info: CameraInfo, frame_id: str) -> CameraInfo:

@@ -16,9 +16,9 @@ from rsdfm_ros.nodes.base import RsdfmNode, monotonic
 
 S = TypeVar("S")
 
-POLL_S = 0.04
+POLL_S = 0.08
 """Time of the node's clock between two batches."""
-LEAST_S, MOST_S = 0.005, 0.4
+LEAST_S, MOST_S = 0.01, 0.8
 """The same in steady time, however fast or slow simulated time runs."""
 MOST_MESSAGES = 64
 """Messages of one topic that a batch takes; what is left waits for the next one."""

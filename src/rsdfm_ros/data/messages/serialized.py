@@ -11,7 +11,7 @@ import struct
 
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.poses import PoseSample, StampedPose, matrix_of
-from rsdfm_ros.data.messages.stamps import checked_ns
+from rsdfm_ros.data.messages.stamps import NS, checked_ns
 
 LITTLE_ENDIAN = b"\x00\x01"
 _HEAD = 4
@@ -38,6 +38,14 @@ def odometry_pose(data: bytes) -> StampedPose:
         ) from error
     stamp_ns = checked_ns(sec, nanosec, "odometry")
     return StampedPose(stamp_ns, PoseSample(matrix_of((x, y, z), xyzw)), frame_id, child_frame_id)
+
+
+def odometry_stamp_ns(data: bytes) -> int:
+    """The stamp of a serialised odometry, unchecked. Raises: MessageError `serialized`."""
+    if data[:2] != LITTLE_ENDIAN or len(data) < _HEAD + _STAMP.size:
+        raise MessageError("serialized", f"odometry: expected little-endian CDR, got {data[:12].hex()}")
+    sec, nanosec = _STAMP.unpack_from(data, _HEAD)
+    return int(sec) * NS + int(nanosec)
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:

@@ -82,10 +82,10 @@ class Track:
     def at(self, mission_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """x y z m, yaw, pitch, roll rad (6,), the yaw not wrapped, and their rates per second (6,)."""
         k, t = divmod(max(0.0, mission_s) / NODE_S, 1.0)
-        cubic = self._segment(int(k))
-        values = ((cubic[3] * t + cubic[2]) * t + cubic[1]) * t + cubic[0]
-        rates = ((3 * cubic[3] * t + 2 * cubic[2]) * t + cubic[1]) / NODE_S
-        return values, rates if mission_s >= 0 else 0 * rates
+        rate = 1.0 / NODE_S if mission_s >= 0 else 0.0
+        powers = np.array([(1.0, t, t**2, t**3), (0.0, rate, 2 * rate * t, 3 * rate * t**2)])
+        values, rates = powers @ self._segment(int(k))
+        return values, rates
 
     def _compute(self, n: int) -> NDArray[np.float64]:
         p = planned(self._flight, n * NODE_S)
@@ -105,18 +105,18 @@ def steer(track: Track, mission_s: float, T_map_base: NDArray[np.float64], lead_
     The planned velocity at mission_s + lead_s (when the command takes effect) plus a share of the error; a tilted base
     is levelled. Speeds are limited: a UAV that is far away comes in a bounded time and not at once.
     """
-    here, _ = track.at(mission_s)
-    ahead, rates = track.at(mission_s + lead_s)
+    here, (ahead, rates) = track.at(mission_s)[0].tolist(), track.at(mission_s + lead_s)
     R = T_map_base[:3, :3]
     velocity = rates[:3] + POSITION_GAIN * (here[:3] - T_map_base[:3, 3])
     velocity *= min(1.0, MAX_SPEED_MPS / max(math.sqrt(velocity @ velocity), 1e-9))
-    turn = rates[3] + ATTITUDE_GAIN * _wrapped(here[3] - math.atan2(R[1, 0], R[0, 0]))
+    turn = float(rates[3]) + ATTITUDE_GAIN * _wrapped(here[3] - math.atan2(R[1, 0], R[0, 0]))
     turn = max(-MAX_TURN_RATE, min(MAX_TURN_RATE, turn))
     # the first two turn the base's z towards the map's
-    angular = np.array([ATTITUDE_GAIN * R[1, 2], -ATTITUDE_GAIN * R[0, 2], turn])
+    turning = (ATTITUDE_GAIN * R[1, 2], -ATTITUDE_GAIN * R[0, 2], turn)
     pitch = max(PITCH_LIMITS_RAD[0], min(PITCH_LIMITS_RAD[1], float(ahead[4])))
     roll = max(ROLL_LIMITS_RAD[0], min(ROLL_LIMITS_RAD[1], float(ahead[5])))
-    return Command(velocity @ R, angular @ R, pitch, roll)
+    linear, angular = np.array([velocity, turning]) @ R
+    return Command(linear, angular, pitch, roll)
 
 
 def _wrapped(angle: float) -> float:

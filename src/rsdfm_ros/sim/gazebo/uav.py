@@ -95,11 +95,12 @@ def _systems(model: ET.Element, name: str, at: Posture | None) -> None:
             model, "joint-position-controller", "JointPositionController",
             joint_name=joint, use_velocity_commands=True, cmd_max=3.0, initial_position=angle,
         )  # fmt: skip
+    # A model that is put into other worlds gets its name there.
+    frames = {} if at is None else {"robot_base_frame": f"{name}/{BASE}"}
     plugin(model, "joint-state-publisher", "JointStatePublisher", update_rate=ODOMETRY_HZ)
     plugin(
         model, "odometry-publisher", "OdometryPublisher",
-        dimensions=3, odom_publish_frequency=ODOMETRY_HZ, odom_frame="map",
-        robot_base_frame=f"{name}/{BASE}",
+        dimensions=3, odom_publish_frequency=ODOMETRY_HZ, odom_frame="map", **frames,
     )  # fmt: skip
 
 
