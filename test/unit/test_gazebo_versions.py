@@ -131,6 +131,10 @@ def test_without_gazebo_or_without_an_answer_it_is_said(programs: Path) -> None:
         RsdfmError, match=r"no Gazebo .`gz` or `ign`. on the PATH: apt install ros-jazzy-ros-gz"
     ):
         installed(AUTO, "jazzy")
+    program(programs, "gz", "7.8.0")
+    program(programs, "ign", status=1)
+    with pytest.raises(RsdfmError, match=r"got 7\.8\.0"):
+        installed(AUTO, "jazzy")
     program(programs, "gz", status=1)
     there = installed(AUTO, "jazzy")
     assert there.gazebo is HARMONIC and "names no version" in there.notes[0]

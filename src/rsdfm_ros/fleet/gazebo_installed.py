@@ -37,15 +37,16 @@ def installed(name: str, distribution: str) -> Installed:
         raise RsdfmError(f"there is no Gazebo ({names}) on the PATH: apt install ros-{distribution}-ros-gz")
     found: list[Version] = []
     for command in there:
-        found = sorted(_versions(command), reverse=True)
+        versions = sorted(_versions(command), reverse=True)
+        found += versions
         of_major = {g.major: g for g in wanted if g.command == command}
-        for version in found:
+        for version in versions:
             if version[0] in of_major:
                 gazebo = of_major[version[0]]
-                choosing = ("--force-version", _text(version)) if len(found) > 1 else ()
+                choosing = ("--force-version", _text(version)) if len(versions) > 1 else ()
                 return Installed(gazebo, choosing, _notes(gazebo, version))
     if not found:
-        gazebo = next(g for g in (HARMONIC, *wanted) if g in wanted and g.command == there[-1])
+        gazebo = next(g for g in (HARMONIC, *wanted) if g in wanted and g.command == there[0])
         asked = " ".join([*gazebo.command, "--versions"])
         return Installed(gazebo, (), (f"`{asked}` names no version: the world is written for {gazebo.name}",))
     expected = ", ".join(f"{g.major} ({g.name})" for g in wanted)
