@@ -1,6 +1,6 @@
-"""CPU time of gazebo_flight_node per simulated second: four UAVs as Gazebo's bridge sends them, over DDS, in real time.
+"""CPU time of gazebo_flight_node per simulated second: four UAVs as Gazebo's bridge sends them, over DDS.
 
-python -m benchmarks.gazebo_flight [--seconds 10] [--joints-hz 250] [--json out.json]
+python -m benchmarks.gazebo_flight [--seconds 10] [--rate 1.0] [--joints-hz 250] [--json out.json]
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(seconds: float, joints_hz: int) -> dict[str, float]:
+def measure(seconds: float, joints_hz: int, rate: float) -> dict[str, float]:
     """CPU seconds per simulated second, and commands per simulated second and UAV."""
     rclpy.init()
     feeder = Feeder(joints_hz)
@@ -125,7 +125,7 @@ def measure(seconds: float, joints_hz: int) -> dict[str, float]:
                 time.sleep(0.05)
             begin, start_s, commands = time.monotonic(), 0.0, 0
             for now_ms in range(STEP_MS, round(1000 * (SETTLE_S + seconds)), STEP_MS):
-                time.sleep(max(0.0, begin + now_ms / 1000 - time.monotonic()))
+                time.sleep(max(0.0, begin + now_ms / 1000 / rate - time.monotonic()))
                 if now_ms == round(1000 * SETTLE_S):
                     start_s, commands = cpu_s(node.pid), feeder.commands
                 feeder.step(now_ms)
@@ -141,18 +141,18 @@ def measure(seconds: float, joints_hz: int) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "--seconds", type=float, default=10.0, help="simulated and real seconds (default %(default)s)"
-    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="simulated seconds (default %(default)s)")
     parser.add_argument(
         "--joints-hz", type=int, default=250, choices=(50, 125, 250), help="rate of joint states"
     )
+    parser.add_argument("--rate", type=float, default=1.0, help="simulated seconds per second")
     parser.add_argument("--json", type=Path, help="also write it to this file")
     args = parser.parse_args()
-    found = measure(args.seconds, args.joints_hz)
+    found = measure(args.seconds, args.joints_hz, args.rate)
     print(
-        f"{len(AGENTS)} UAVs, joint states at {args.joints_hz} Hz: {found['cpu_s_per_s']:.3f} s of CPU per simulated "
-        f"second, {found['commands_per_s']:.1f} commands per second and UAV"
+        f"{len(AGENTS)} UAVs, joint states at {args.joints_hz} Hz, rate {args.rate:g}: "
+        f"{found['cpu_s_per_s']:.3f} s of CPU per simulated second, "
+        f"{found['commands_per_s']:.1f} commands per second and UAV"
     )
     if args.json:
         args.json.write_text(json.dumps(found) + "\n")
