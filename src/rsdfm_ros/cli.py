@@ -10,6 +10,7 @@ one sentence (`boundary.py`) · 130 interrupted · 141 the reader of the output 
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import importlib.util
 import os
@@ -21,6 +22,7 @@ from types import FrameType, MappingProxyType
 
 from rsdfm_ros import __version__
 from rsdfm_ros.boundary import EXIT_INTERRUPTED, explain, guarded
+from rsdfm_ros.errors import RsdfmError
 
 #: Command → (module, one line of help), in the order of the help page. A command without its module is not offered.
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -88,19 +90,45 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
 def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, str]] = COMMANDS) -> int:
     """Run one command; returns the exit status. Without `argv`: that of the command line, as a program of its own."""
     words = sys.argv[1:] if argv is None else argv
+    statuses: list[int] = []
+    signals: list[int] = []
+    if argv is None:  # first of all, so that it comes last
+        atexit.register(_end, statuses)
     _on_signals(_leave)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
 
     def work() -> int:
         there = available_commands(commands)
         args = build_parser(words, there).parse_args(words)
         module = importlib.import_module(there[vars(args)["_command"]][0])
-        _on_signals(_interrupt)
-        return int(module.run(args))
+        _on_signals(interrupt)
+        try:
+            return int(module.run(args))
+        except (RsdfmError, OSError):
+            raise
+        except Exception as error:
+            if signals:  # compiled code may turn it into an error of its own, such as ctypes.ArgumentError
+                raise KeyboardInterrupt from error
+            raise
 
     status = guarded(work)
     if argv is None:
+        statuses.append(status)
         _on_signals(lambda number, frame: os._exit(status))
     return status
+
+
+def _end(statuses: Sequence[int]) -> None:
+    """End with the status of the command, without the rest of Python's own end.
+
+    That would give signals their default effect back, and would end the process by SIGINT if Ctrl-C had come inside of
+    `exec` of a text, as in the making of a named tuple, although it was taken as an interruption.
+    """
+    for status in statuses:
+        os._exit(status)
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
@@ -108,10 +136,6 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

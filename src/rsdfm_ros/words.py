@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,26 @@ def command_line(words: Sequence[str] | None = None) -> str:
     return without_home(shlex.join(["rsdfm" if name == "cli.py" else name, *rest]))
 
 
+def checkout() -> Path | None:
+    """Folder of the checkout that this package runs from; None if it is installed."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "rsdfm").is_file() and (root / "Makefile").is_file() else None
+
+
+def program() -> str:
+    """`rsdfm` as it can be typed here: ./rsdfm in the checkout, its path in other folders, its name if installed."""
+    root = checkout()
+    if root is None:
+        return "rsdfm"
+    return "./rsdfm" if root == Path.cwd() else without_home(shlex.quote(str(root / "rsdfm")))
+
+
 def without_home(text: str) -> str:
-    """A text in which ~ stands for the home folder, whose name is often the person's."""
-    home = str(Path.home())
-    return text if len(home) < 2 else text.replace(home + os.sep, "~" + os.sep)
+    """A command line in which ~ stands for the home folder, whose name is often the person's.
+
+    Only at the beginning of a path, and before its quotes, as shells do not expand it inside of quotes.
+    """
+    home = Path.home()
+    if home == home.parent:
+        return text
+    return re.sub(rf"(^|(?<=[\s=:]))('?){re.escape(str(home))}/", r"~/\2", text)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-RESULT = '{"protocol": {"frames_answered": 3, "agents": ["uav1"]}, "results": []}'
+RESULT = '{"protocol": {"frames_answered": 3, "agents": ["uav1"]}, "results": [], "provenance": {}}'
 
 
 def program(out: Path, mode: str, judged: bool) -> int:
@@ -57,7 +57,7 @@ def main() -> int:
 
     mode = os.environ["STAND_IN"]
 
-    def specifications(fleet: Any, out: Path) -> list[NodeSpec]:
+    def specifications(fleet: Any, out: Path, about: Any) -> list[NodeSpec]:
         judged = fleet.evaluator.enabled
         words = command("--program", str(out), mode, str(judged))
         return [NodeSpec("evaluator" if judged else "uav1", EVALUATOR if judged else UAV, "", command=words)]

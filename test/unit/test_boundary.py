@@ -159,6 +159,13 @@ def add_arguments(parser):
 def run(args):
     if WHEN == "run":
         wait()
+    if WHEN == "text":
+        exec("wait()", globals())
+    if WHEN == "compiled":
+        import ctypes
+        function = ctypes.CDLL(None).abs
+        function.argtypes = [type("Argument", (), {"from_param": lambda value: wait()})]
+        function(1)
     if WHEN == "end":
         atexit.register(wait)
     return 0
@@ -169,7 +176,13 @@ if WHEN == "import":
 
 @pytest.mark.parametrize(
     ("when", "status", "said"),
-    [("import", 130, "interrupted\n"), ("run", 130, "interrupted\n"), ("end", 0, "")],
+    [
+        ("import", 130, "interrupted\n"),
+        ("run", 130, "interrupted\n"),
+        ("text", 130, "interrupted\n"),
+        ("compiled", 130, "interrupted\n"),
+        ("end", 0, ""),
+    ],
 )
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_ctrl_c_is_understood_at_any_moment(
@@ -177,9 +190,10 @@ def test_ctrl_c_is_understood_at_any_moment(
 ) -> None:
     (tmp_path / "waiting_command.py").write_text(_COMMAND)
     code = "import sys\nfrom rsdfm_ros import cli\nsys.exit(cli.main(commands={'try': ('waiting_command', 'wait')}))"
+    (tmp_path / "program_under_test.py").write_text(code)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "try", when],
+    process = subprocess.Popen(  # as a module, as ./rsdfm does: only then Python ends by the signal itself
+        [sys.executable, "-m", "program_under_test", "try", when],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -28,6 +28,7 @@ from rsdfm_ros.fleet.surroundings import surroundings_of, surroundings_of_seed, 
 from rsdfm_ros.sim.config import SimConfig, WorldConfig
 from rsdfm_ros.sim.layout_map import layout_of_seed
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES, BudgetConfig
+from rsdfm_ros.words import without_home
 
 ROOT = Path(__file__).parents[2]
 
@@ -179,3 +180,15 @@ def test_every_default_of_the_byte_budget_is_the_same() -> None:
         assert load_fleet(path).uav.budget_bytes == DEFAULT_BUDGET_BYTES, path
     about = about_mission(fleet_from_dict({}))
     assert json.loads(json.dumps(about))["protocol"]["budget_bytes"] == DEFAULT_BUDGET_BYTES
+
+
+def test_steps_can_be_typed_in_any_folder(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(next_steps, "find_spec", lambda name: None)
+    Path("run/frames").mkdir(parents=True)
+    Path("run/frames/000000.npz").touch()
+    page, view = (command for _, command in steps_with(Path("run")))
+    assert page == f"{without_home(str(root))}/rsdfm report run"
+    assert view == f"make -C {without_home(str(root))} setup-view && {without_home(str(root))}/rsdfm view run"

@@ -13,7 +13,7 @@ import pytest
 
 from rsdfm_ros import __version__
 from rsdfm_ros import provenance as origin
-from rsdfm_ros.words import counted
+from rsdfm_ros.words import command_line, counted
 
 CPUINFO = (
     "processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu avx2 avx512f amx_tile\n\nprocessor\t: 1\n"
@@ -57,6 +57,24 @@ def test_neither_person_nor_machine_are_named(monkeypatch: pytest.MonkeyPatch, t
     assert told["command"] == "rsdfm demo --out ~/out" and told["model"]["folder"] == "~/models/mine"
     assert "ada" not in json.dumps({k: told[k] for k in ("command", "model")})
     assert "adas-laptop" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("/home/ada/out", "~/out"),
+        ("/mnt/home/ada/out", "/mnt/home/ada/out"),
+        ("/home/ada/my runs", "~/'my runs'"),
+        ("/home/ada/Läufe", "~/'Läufe'"),
+        ("random:/home/ada/m.yaml", "random:~/m.yaml"),
+        ("/home/adam/out", "/home/adam/out"),
+    ],
+)
+def test_a_path_below_home_is_told_as_a_shell_expands_it(
+    typed: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert command_line(["rsdfm", typed]) == f"rsdfm {told}"
 
 
 def test_a_machine_is_told_by_processor_and_instruction_sets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
-from rsdfm_ros.words import without_home
+from rsdfm_ros.words import checkout, program, without_home
 
 Step = tuple[str, str]
 """What it does, and the command."""
@@ -22,15 +22,15 @@ def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) 
     frames, bag = any((folder / "frames").glob("*.npz")), folder / "bag"
     steps: list[Step] = []
     if frames and not paged:
-        steps.append(("make a page of it, with a video", f"./rsdfm report {here}"))
+        steps.append(("make a page of it, with a video", f"{program()} report {here}"))
     if frames:
-        first = "" if find_spec("rerun") else "make setup-view && "
-        steps.append(("look at cameras, maps and boxes over time", f"{first}./rsdfm view {here}"))
+        first = "" if find_spec("rerun") else f"{_setup_view()} && "
+        steps.append(("look at cameras, maps and boxes over time", f"{first}{program()} view {here}"))
     if bag.is_dir():
         steps.append(
             (
                 "compute the recorded flight anew and judge it",
-                f"./rsdfm bag evaluate {_word(place / bag.name)}",
+                f"{program()} bag evaluate {_word(place / bag.name)}",
             )
         )
     return steps
@@ -44,9 +44,9 @@ def steps_after_demo(folder: Path, seed: int, place: Path | None = None) -> list
         *steps_with(folder, paged=True, place=place),
         (
             "fly over another place",
-            f"./rsdfm demo --set world.seed={seed + 1} --out {_word(other)}",
+            f"{program()} demo --set world.seed={seed + 1} --out {_word(other)}",
         ),
-        ("compare ways to collaborate, on fewer frames", "./rsdfm evaluate --scenes 1 --frames 12"),
+        ("compare ways to collaborate, on fewer frames", f"{program()} evaluate --scenes 1 --frames 12"),
     ]
 
 
@@ -58,3 +58,10 @@ def steps_text(steps: list[Step]) -> str:
 
 def _word(path: Path) -> str:
     return without_home(shlex.quote(str(path)))
+
+
+def _setup_view() -> str:
+    root = checkout()
+    if root is None:
+        return "pip install rerun-sdk"
+    return "make setup-view" if root == Path.cwd() else f"make -C {_word(root)} setup-view"

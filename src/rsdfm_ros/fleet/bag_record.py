@@ -69,11 +69,6 @@ def run(args: argparse.Namespace) -> int:
     require_ros("recording")
     out = Path(args.out)
     parameters = _checked(args)
-    domain = args.domain
-    if domain < 0:
-        joined, sentence = joined_domain()
-        domain = domain if joined is None else joined
-        print(sentence, file=sys.stderr, end="\n" if sentence else "", flush=True)
     with output_folder(
         out,
         marker=METADATA,
@@ -81,6 +76,11 @@ def run(args: argparse.Namespace) -> int:
         force=args.force,
         worth_keeping=_readable,
     ) as work:
+        domain = args.domain
+        if domain < 0:
+            joined, sentence = joined_domain()
+            domain = domain if joined is None else joined
+            print(sentence, file=sys.stderr, end="\n" if sentence else "", flush=True)
         status = _record(record_specification(work, parameters, domain=domain))
         if status:
             left = "nothing was written" if is_vacant(work) else f"what was written so far is in {work}"

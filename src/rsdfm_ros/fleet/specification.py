@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rsdfm_ros.errors import reason
 from rsdfm_ros.fleet.description import (
     END,
     GAZEBO,
@@ -21,6 +20,7 @@ from rsdfm_ros.fleet.description import (
 )
 from rsdfm_ros.fleet.paths import model_path, parameter_file
 from rsdfm_ros.model.config import load_model_config, model_config_from_dict
+from rsdfm_ros.model.manifest import ModelStoreError, read_manifest
 
 NODES = (
     "encoder_node",
@@ -291,10 +291,14 @@ def model_facts(model: str) -> ModelFacts:
         if model.startswith("random:"):
             config = load_model_config(model.split(":")[1])
         else:
-            values = yaml.safe_load((Path(model) / "manifest.yaml").read_text())
+            values = read_manifest(model)
             config = model_config_from_dict(values["config"])
             percent = round(100 * float((values.get("thresholds") or {}).get("segmentation", 0.5)))
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FleetDescriptionError(f"model {model!r}: cannot read its manifest.yaml: {error}") from error
+    except ModelStoreError as error:
+        raise FleetDescriptionError(str(error)) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise FleetDescriptionError(
+            f"model {model!r}: its manifest.yaml is damaged: {reason(error)}"
+        ) from error
     window = config.output_window
     return ModelFacts(window.bounds, window.cell_size, percent)
