@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from rsdfm_ros.domains import HIGHEST
 from rsdfm_ros.ending import TimeLimit
+from rsdfm_ros.shared_memory import remove_stale_ports
 
 # Before anything imports MuJoCo, OpenMP or DDS.
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 # A busy machine is slow, which is no failure.
@@ -36,8 +37,9 @@ _STDERR = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the stderr that nothing captures."""
+    """Keep the stderr that nothing captures; no test meets what killed processes of earlier runs left."""
     config.stash[_STDERR] = os.dup(2)
+    remove_stale_ports(range(HIGHEST + 1))
 
 
 @pytest.hookimpl(wrapper=True)
