@@ -15,9 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from rsdfm_ros.domains import HIGHEST
 from rsdfm_ros.ending import TimeLimit
-from rsdfm_ros.shared_memory import remove_stale_ports
 
 # Before anything imports MuJoCo, OpenMP or DDS.
 os.environ.setdefault("MUJOCO_GL", "egl")
@@ -37,9 +35,8 @@ _STDERR = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the stderr that nothing captures; no test meets what killed processes of earlier runs left."""
+    """Keep the stderr that nothing captures."""
     config.stash[_STDERR] = os.dup(2)
-    remove_stale_ports(range(HIGHEST + 1))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,6 +22,7 @@ from rsdfm_ros.domains import FIRST_PORT, PORTS, udp_ports
 
 FOLDER = Path("/dev/shm")
 EVERYWHERE = range(FIRST_PORT - 400, FIRST_PORT)
+_LOCKS = ("_el", "_sl")
 _NAME = re.compile(r"fastdds_port(\d{1,5})(_el|_sl)?|sem\.fastdds_port(\d{1,5})_mutex")
 
 
@@ -43,19 +44,22 @@ class Cleared:
 def remove_stale_ports(domains: Iterable[int], folder: Path = FOLDER) -> Cleared:
     """Remove the ports that ended processes have left in ROS domains, and those that all domains share.
 
-    A domain that uses UDP ports is left alone, and so is every port that somebody listens at.
+    A domain that uses UDP ports is left alone, and so is every port that somebody listens at. Of the shared ports only
+    those are removed whose reader was killed: somebody in another domain may write to the others, and keeps a port open
+    for whoever will listen there next.
     """
-    busy = set(udp_ports())
-    numbers = {port for port in EVERYWHERE if port not in busy}
+    busy, numbers = set(udp_ports()), set[int]()
     for domain in domains:
         ports = range(FIRST_PORT + PORTS * domain, FIRST_PORT + PORTS * (domain + 1))
         numbers |= set() if busy.intersection(ports) else set(ports)
     found: dict[int, list[Path]] = defaultdict(list)
     with contextlib.suppress(OSError):  # no such folder: another system
         for path in folder.iterdir():
-            if (match := _NAME.fullmatch(path.name)) and (port := int(match[1] or match[3])) in numbers:
-                found[port].append(path)
-    gone = [_remove(folder / f"fastdds_port{port}", paths) for port, paths in found.items()]
+            if match := _NAME.fullmatch(path.name):
+                found[int(match[1] or match[3])].append(path)
+    killed = {port for port, paths in found.items() if any(path.name.endswith(_LOCKS) for path in paths)}
+    numbers |= killed.intersection(EVERYWHERE) - busy
+    gone = [_remove(folder / f"fastdds_port{port}", found[port]) for port in numbers.intersection(found)]
     return Cleared(gone.count(True), gone.count(False))
 
 
@@ -64,7 +68,7 @@ def _remove(port: Path, paths: list[Path]) -> bool | None:
 
     Meanwhile we hold the locks of a reader: a process that starts takes another port.
     """
-    exclusive, shared = (port.with_name(port.name + end) for end in ("_el", "_sl"))
+    exclusive, shared = (port.with_name(port.name + end) for end in _LOCKS)
     locks = [shared, exclusive] if shared in paths else [exclusive]
     with contextlib.ExitStack() as held:
         try:
