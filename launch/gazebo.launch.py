@@ -7,7 +7,6 @@ knows the truth, and the fleet itself, with the options of fleet.launch.py. The 
 
 import os
 import shlex
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -18,9 +17,14 @@ from launch_ros.actions import Node
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
+from rsdfm_ros.fleet.gazebo_installed import AUTO, installed
 from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_actions, fleet_of, folder_of
 from rsdfm_ros.fleet.specification import environment_of, outside_remaps
+from rsdfm_ros.sim.gazebo.versions import GAZEBOS
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
+
+PLUGIN_PATHS = ("GZ_SIM_SYSTEM_PLUGIN_PATH", "IGN_GAZEBO_SYSTEM_PLUGIN_PATH")
+"""Where Gazebo looks for plugins; the second is Fortress's own name."""
 
 
 def actions(context: LaunchContext) -> list:
@@ -30,26 +34,25 @@ def actions(context: LaunchContext) -> list:
     folder = Path(
         given or (run.work / "gazebo" if run else tempfile.mkdtemp(prefix="rsdfm_gazebo_"))
     ).absolute()
-    if given:
-        check_world(fleet, folder)
-    else:
-        write_gazebo(fleet, folder)
-    arguments = gazebo_arguments(folder, headless=argument(context, "headless") == "true")
     distribution = os.environ.get("ROS_DISTRO", "<distribution>")
-    if shutil.which("gz") is None:
-        raise RsdfmError(f"there is no Gazebo (`gz`) on the PATH: apt install ros-{distribution}-ros-gz")
+    there = installed(argument(context, "gazebo"), distribution)
+    if given:
+        check_world(fleet, folder, there.gazebo)
+    else:
+        write_gazebo(fleet, folder, gazebo=there.gazebo)
+    arguments = gazebo_arguments(folder, headless=argument(context, "headless") == "true")
     try:
         get_package_share_directory("ros_gz_bridge")
     except PackageNotFoundError as error:
         raise RsdfmError(f"ros_gz_bridge is missing: apt install ros-{distribution}-ros-gz") from error
     # Not through ros_gz_sim's gz_sim.launch.py: that starts a shell, which keeps the SIGINT of a shutdown to itself,
     # and Gazebo would outlive the mission. Gazebo may take 5 s each to end its window and its server.
-    libraries = [os.environ.get(name, "") for name in ("GZ_SIM_SYSTEM_PLUGIN_PATH", "LD_LIBRARY_PATH")]
+    libraries = [os.environ.get(name, "") for name in (*PLUGIN_PATHS, "LD_LIBRARY_PATH")]
     gazebo = ExecuteProcess(
-        cmd=["gz", "sim", *arguments, *shlex.split(argument(context, "gz_args"))],
+        cmd=[*there.gazebo.command, *there.choosing, *arguments, *shlex.split(argument(context, "gz_args"))],
         name="gazebo",
         output="screen",
-        additional_env={"GZ_SIM_SYSTEM_PLUGIN_PATH": os.pathsep.join(libraries)},
+        additional_env=dict.fromkeys(PLUGIN_PATHS, os.pathsep.join(filter(None, libraries))),
         sigterm_timeout="12",
         on_exit=Shutdown(reason="Gazebo has ended"),
     )
@@ -62,8 +65,12 @@ def actions(context: LaunchContext) -> list:
         additional_env=environment_of(fleet),
         output="screen",
     )
-    note = LogInfo(msg=f"Gazebo's world of seed {fleet.world.seed} is in {folder}")
-    return [note, gazebo, bridge, *fleet_actions(context, run, world="gazebo")]
+    notes = [
+        f"Gazebo {there.gazebo.name}; the world of seed {fleet.world.seed} is in {folder}",
+        *there.notes,
+    ]
+    said = [LogInfo(msg=note) for note in notes]
+    return [*said, gazebo, bridge, *fleet_actions(context, run, world="gazebo")]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -78,6 +85,13 @@ def generate_launch_description() -> LaunchDescription:
                 default_value="",
                 description="folder that `rsdfm gazebo` wrote for this fleet; empty: a new one, in <out>/gazebo or a "
                 "temporary folder",
+            ),
+            DeclareLaunchArgument(
+                "gazebo",
+                default_value=AUTO,
+                choices=[AUTO, *GAZEBOS],
+                description="version of Gazebo to start and to write the world for; "
+                f"{AUTO}: the newest that is installed",
             ),
             DeclareLaunchArgument(
                 "headless",

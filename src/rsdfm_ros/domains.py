@@ -11,9 +11,7 @@ import fcntl
 import getpass
 import json
 import os
-import shlex
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.words import command_line
 
 VARIABLE = "ROS_DOMAIN_ID"
 ROS_DEFAULT, HIGHEST = 0, 232
@@ -71,12 +70,9 @@ def this_process(out: str | Path | None, uavs: Sequence[str]) -> Holder:
         user = getpass.getuser()
     except (OSError, KeyError):  # an id without a name, as in containers
         user = f"user {os.getuid()}"
-    program = Path(sys.argv[0])
-    name = "rsdfm" if program.name == "cli.py" else program.name
-    command = shlex.join([name, *sys.argv[1:]])
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     folder = "" if out is None else str(Path(out).absolute())
-    return Holder(os.getpid(), user, command, folder, tuple(uavs), started)
+    return Holder(os.getpid(), user, command_line(), folder, tuple(uavs), started)
 
 
 def environment_domain() -> int | None:

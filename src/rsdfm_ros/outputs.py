@@ -22,6 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.words import command_line
 
 LOCK = ".lock"
 UNFINISHED = "unfinished"
@@ -145,7 +146,7 @@ def locked_folder(path: Path, option: str = "--out") -> Iterator[Path]:
             file = None
     with file:
         file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "command": " ".join(sys.argv[:2])}))
+        file.write(json.dumps({"pid": os.getpid(), "command": command_line()}))
         file.flush()
         try:
             yield path

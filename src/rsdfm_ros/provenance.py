@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import metadata
@@ -19,7 +17,7 @@ from typing import Any
 
 from rsdfm_ros import __version__
 from rsdfm_ros.model.manifest import WEIGHTS
-from rsdfm_ros.words import counted
+from rsdfm_ros.words import command_line, counted, without_home
 
 GIT_LIMIT_S = 10.0
 INSTRUCTION_SETS = (
@@ -46,7 +44,7 @@ def provenance(
     loaded · command: words of the command line, by default those of this process.
     """
     return {
-        "command": command_line(sys.argv if command is None else command),
+        "command": command_line(command),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "version": __version__,
         "commit": commit_of(Path(__file__).resolve().parents[2]),
@@ -65,20 +63,6 @@ def model_identity(model: str | Path, fingerprint: int | None = None) -> dict[st
         "weights_sha256": digest,
         "fingerprint": None if fingerprint is None else f"{fingerprint:016x}",
     }
-
-
-def command_line(words: Sequence[str]) -> str:
-    """A command line as a person types it: the program by its name, the home folder as ~."""
-    program, *rest = words or [""]
-    name = Path(program).name
-    name = "rsdfm" if name in ("cli.py", "rsdfm") else name
-    return without_home(shlex.join([name, *rest]))
-
-
-def without_home(text: str) -> str:
-    """A text in which ~ stands for the home folder, whose name is often the person's."""
-    home = str(Path.home())
-    return text if len(home) < 2 else text.replace(home + os.sep, "~" + os.sep)
 
 
 def commit_of(root: Path) -> str | None:

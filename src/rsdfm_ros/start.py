@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 NODES = "rsdfm_ros.nodes"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -35,16 +36,21 @@ def main(node: str | None = None) -> int:
         node = sys.argv.pop(1)
         sys.argv[0] = node
     from rsdfm_ros.boundary import guarded
-    from rsdfm_ros.ending import LEAVE_S, TimeLimit
 
-    status = 1  # of an end that nobody foresaw
     try:
-        status = guarded(lambda: _run(node))
+        return guarded(lambda: _run(node))
     finally:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        TimeLimit(LEAVE_S, status).now(f"{node}: the end of Python")  # which destroys what is left of ROS
-    return status
+
+
+def run(node: str | None = None) -> NoReturn:
+    """As `main`, and end the process, in time even if the end of Python, which destroys what is left of ROS, hangs."""
+    from rsdfm_ros.ending import LEAVE_S, TimeLimit
+
+    status = main(node)
+    TimeLimit(LEAVE_S, status).now(f"{node or sys.argv[0]}: the end of Python")
+    sys.exit(status)
 
 
 def _run(node: str) -> int:
@@ -60,4 +66,4 @@ def _run(node: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

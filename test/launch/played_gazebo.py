@@ -1,5 +1,5 @@
 """A stand-in for Gazebo and its bridge, started in the bridge's place: reads the world and bridge.yaml, moves the UAVs
-as they are commanded, and renders their pictures with MuJoCo from where their cameras are.
+as they are commanded, plays the actors' scripts as Gazebo does, and renders images with MuJoCo from where cameras are.
 
 It stands still until the fleet listens, then runs as fast as it can but not faster than PLAYED_RATE (default 1).
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import signal
+import sys
 import time
 import xml.etree.ElementTree as ET
 from functools import partial
@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import rclpy
 import yaml
-from rosidl_runtime_py.utilities import get_message
 
 from rsdfm_ros.nodes import convert
-from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.nodes.message_types import message_class
 from rsdfm_ros.sim.gazebo.gimbal import camera_pose
-from rsdfm_ros.sim.world import World
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+from played_scene import PlayedScene
 
 TICK_NS, PICTURE_NS = 20_000_000, 500_000_000
 JOINTS = ("gimbal_pitch", "gimbal_roll")
@@ -56,16 +57,13 @@ class Played:
     def __init__(self) -> None:
         self.node = rclpy.create_node("gazebo_bridge")
         config = Path(self.node.declare_parameter("config_file", "").value)
-        world = (config.parent / "world.sdf").read_text()
-        made = re.search(r"seed=(\d+) uavs=\d+ frames=\d+ start_s=([\d.]+)", world)
-        assert made is not None
-        self.start_ns = round(float(made[2]) * 1e9)
-        models = ET.fromstring(world).findall("world/model")
-        self.bodies = {str(m.get("name")): Body(m) for m in models if m.find("plugin") is not None}
-        self.world = World(int(made[1]), len(self.bodies))
+        self.scene = PlayedScene(config.parent / "world.sdf")
+        self.bodies = {name: Body(model) for name, model in self.scene.models.items()}
         self.out: dict[str, Any] = {}
         for entry in yaml.safe_load(config.read_text()):
-            kind, gz = get_message(entry["ros_type_name"]), entry["gz_topic_name"]
+            if entry.get("lazy"):  # nobody asks for it here
+                continue
+            kind, gz = message_class(entry["ros_type_name"]), entry["gz_topic_name"]
             if entry["direction"] == "GZ_TO_ROS":
                 self.out[gz] = self.node.create_publisher(kind, entry["ros_topic_name"], 10)
             else:
@@ -111,9 +109,8 @@ class Played:
             self.pictures(ns)
 
     def pictures(self, ns: int) -> None:
-        k = max(0, min((ns - self.start_ns) // PICTURE_NS, SimConfig().max_frames - 1))
         cameras = [camera_pose(b.T, *(b.joints[j] for j in JOINTS)) for b in self.bodies.values()]
-        frame = self.world.frame(k, poses=cameras)
+        frame = self.scene.frame(ns // 1_000_000, cameras)
         for agent, view in zip(self.bodies, frame.views, strict=True):
             sensor = f"/world/rsdfm_block/model/{agent}/link/camera_link/sensor/camera"
             height, width = view.image.shape[:2]
@@ -140,7 +137,7 @@ def main() -> None:
             ns += TICK_NS
             played.tick(ns)
             due = max(due + TICK_NS / 1e9 / rate, time.monotonic() - 0.2)
-    played.world.close()
+    played.scene.close()
     rclpy.shutdown()
 
 

@@ -14,9 +14,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: it comes with a ROS installation")
-pytest.importorskip(
-    "rosidl_runtime_py", reason="rosidl_runtime_py is not installed: it comes with a ROS installation"
-)
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -36,6 +33,9 @@ sys.exit(service.run())
 """
 GZ = """#!{python}
 import json, os, signal, sys
+if "--versions" in sys.argv:
+    print(os.environ.get("PLAYED_VERSIONS", "8.9.0"))
+    sys.exit(0)
 json.dump({{"arguments": sys.argv[1:], "environment": dict(os.environ)}}, open({record!r}, "w"))
 signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
 signal.pause()
@@ -121,6 +121,13 @@ def test_a_mission_in_a_played_gazebo_is_flown_scored_and_ended(
     assert result["protocol"]["frames_answered"] >= FRAMES - 2, said
     for process in ("gazebo_truth", "gazebo_flight", "uav1", "uav2", "evaluator"):
         assert f"[{process}-" in said and "process has died" not in said, said
+
+
+def test_another_version_than_the_one_asked_for_is_refused(stand_ins: dict[str, str], tmp_path: Path) -> None:
+    environment = {**stand_ins, "PLAYED_VERSIONS": "7.8.0"}
+    done = launch(environment, f"out:={tmp_path / 'out'}", "frames:=2", timeout_s=120)
+    assert done.returncode != 0
+    assert "expected Gazebo's simulator in version" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("missing", ["gz", "ros_gz_bridge"])

@@ -90,4 +90,4 @@ if STUCK == "exit":
 executable = ModuleType("rsdfm_ros.nodes.stuck_node")
 executable.main = main  # type: ignore[attr-defined]
 sys.modules[executable.__name__] = executable
-sys.exit(start.main("stuck_node"))
+start.run("stuck_node")

@@ -60,38 +60,6 @@ def wrapped(angle: float) -> float:
     return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
-class Script:
-    """An actor's script, played as gz-sim does: one trajectory after the other, the first that contains the instant,
-    a Catmull-Rom spline through its waypoints (half the difference to the neighbours; at the ends, to the only one)."""
-
-    def __init__(self, actor: ET.Element) -> None:
-        self.delay_ms = int(float(text(actor, "script/delay_start")) * 1000)
-        assert text(actor, "script/loop") == "false"
-        self.stays = []
-        start = 0
-        for trajectory in actor.findall("script/trajectory"):
-            times = [int(float(text(w, "time")) * 1000) for w in trajectory.findall("waypoint")]
-            poses = np.array([values(w, "pose") for w in trajectory.findall("waypoint")])
-            assert times[0] == 0 and all(np.diff(times) > 0)
-            self.stays.append((start, np.array(times), poses))
-            start += times[-1]
-        self.end_ms = start
-
-    def at(self, sim_ms: int) -> NDArray[np.float64]:
-        """x, y, z, yaw."""
-        t = min(max(0, sim_ms - self.delay_ms), self.end_ms)
-        start, times, poses = next(s for s in self.stays if s[0] <= t <= s[0] + s[1][-1])
-        t -= start
-        p = poses[:, [0, 1, 2, 5]]
-        k = min(int(np.searchsorted(times, t, side="right")) - 1, len(times) - 2)
-        u = (t - times[k]) / (times[k + 1] - times[k])
-        slopes = np.empty_like(p)
-        slopes[1:-1] = 0.5 * (p[2:] - p[:-2])
-        slopes[0], slopes[-1] = 0.5 * (p[1] - p[0]), 0.5 * (p[-1] - p[-2])
-        a, b = 2 * u**3 - 3 * u**2 + 1, u**3 - 2 * u**2 + u
-        return np.asarray(a * p[k] + (1 - a) * p[k + 1] + b * slopes[k] + (u**3 - u**2) * slopes[k + 1])
-
-
 def read_obj(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Corners (N, 3) and triangles (T, 3) of an OBJ file; normals must agree with the winding."""
     points, normals, faces = [], [], []

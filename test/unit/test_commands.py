@@ -281,3 +281,14 @@ def test_shipped_files_are_found_from_any_folder(work: Path, bag: Path) -> None:
     assert done.returncode == 2 and done.stderr.startswith(
         "error: nowhere: is no folder"
     )  # models/nano is found
+
+
+@pytest.mark.parametrize(
+    "content", [{"protocol": [1]}, {"frames": [{"frame": 0}]}, {"results": [3]}, {"frames": 3}]
+)
+def test_results_of_another_kind_are_no_run(
+    content: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "result.json is not of a mission: expected protocol.agents" in capsys.readouterr().err

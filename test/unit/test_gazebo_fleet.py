@@ -20,6 +20,7 @@ from rsdfm_ros.sim.gazebo.bridge import GZ_TO_ROS, ROS_TO_GZ, bridge_entries, br
 from rsdfm_ros.sim.gazebo.gimbal import (
     MAX_SPEED_MPS,
     PITCH_LIMITS_RAD,
+    Track,
     camera_pose,
     planned,
     posture_of,
@@ -36,6 +37,7 @@ PAIRS = {
     "nav_msgs/msg/Odometry": "gz.msgs.Odometry",
     "geometry_msgs/msg/Twist": "gz.msgs.Twist",
     "std_msgs/msg/Float64": "gz.msgs.Double",
+    "tf2_msgs/msg/TFMessage": "gz.msgs.Pose_V",
 }
 KEYS = {"ros_topic_name", "gz_topic_name", "ros_type_name", "gz_type_name", "direction", "lazy"}
 
@@ -44,13 +46,14 @@ KEYS = {"ros_topic_name", "gz_topic_name", "ros_type_name", "gz_type_name", "dir
 def test_the_bridge_carries_every_topic_once_in_one_direction_with_types_that_fit(n: int) -> None:
     spaces = {f"uav{k + 1}": f"/team/uav{k + 1}" for k in range(n)}
     rows = yaml.safe_load(bridge_yaml(bridge_entries(spaces)))
-    assert len(rows) == 1 + 8 * n
+    assert len(rows) == 1 + 9 * n
     for row in rows:
         assert set(row) <= KEYS and PAIRS[row["ros_type_name"]] == row["gz_type_name"]
         assert row["direction"] in (GZ_TO_ROS, ROS_TO_GZ) and row["ros_topic_name"].startswith("/")
         assert row.get("lazy", True) is True
-    for key in ("ros_topic_name", "gz_topic_name"):
-        assert max(Counter(row[key] for row in rows).values()) == 1
+    counts = {key: Counter(row[key] for row in rows) for key in ("ros_topic_name", "gz_topic_name")}
+    assert counts["ros_topic_name"].pop("/tf") == n, "the UAVs share it"
+    assert all(max(c.values()) == 1 for c in counts.values())
     to_gazebo = {r["ros_topic_name"] for r in rows if r["direction"] == ROS_TO_GZ}
     wanted = {"cmd_vel", "gimbal/pitch/command", "gimbal/roll/command"}
     assert to_gazebo == {f"{s}/{t}" for s in spaces.values() for t in wanted}
@@ -64,6 +67,7 @@ def test_gazebos_side_of_the_bridge_has_the_names_that_gz_sim_makes_from_the_mod
         "/uav1/gazebo/camera_info": "/world/w/model/uav1/link/camera_link/sensor/camera/camera_info",
         "/uav1/odometry": "/model/uav1/odometry",
         "/uav1/joint_states": "/world/w/model/uav1/joint_state",
+        "/tf": "/model/uav1/pose",
         "/uav1/imu": "/world/w/model/uav1/link/base_link/sensor/imu/imu",
         "/uav1/cmd_vel": "/model/uav1/cmd_vel",
         "/uav1/gimbal/pitch/command": "/model/uav1/joint/gimbal_pitch/0/cmd_pos",
@@ -89,7 +93,7 @@ def test_a_uav_on_its_flight_is_commanded_the_planned_velocity_in_its_own_frame(
     base = np.eye(4)
     c, s = math.cos(here.yaw), math.sin(here.yaw)
     base[:2, :2], base[:3, 3] = [[c, -s], [s, c]], here.position
-    command = steer(flight, 10.0, base)
+    command = steer(Track(flight), 10.0, base)
     np.testing.assert_allclose(
         base[:3, :3] @ command.linear, (soon.position - here.position) / 0.01, atol=0.02
     )
@@ -97,12 +101,24 @@ def test_a_uav_on_its_flight_is_commanded_the_planned_velocity_in_its_own_frame(
     assert (command.pitch, command.roll) == pytest.approx((here.pitch, here.roll))
 
 
+def test_a_track_is_the_flight_without_computing_it_at_every_instant() -> None:
+    for flight in make_flights(9000, 4):
+        track = Track(flight)
+        for t in np.arange(0.15, 60.0, 0.73):
+            (values, rates), p = track.at(t), planned(flight, t)
+            np.testing.assert_allclose(values[:3], p.position, atol=1e-4)
+            assert abs(math.remainder(values[3] - p.yaw, math.tau)) < 1e-5
+            np.testing.assert_allclose(values[4:], [p.pitch, p.roll], atol=1e-5)
+            speed = (planned(flight, t + 1e-3).position - planned(flight, t - 1e-3).position) / 2e-3
+            np.testing.assert_allclose(rates[:3], speed, atol=5e-3)
+
+
 def test_a_uav_far_away_and_tilted_comes_back_at_a_bounded_speed() -> None:
     flight = make_flights(9000, 1)[0]
     base = np.eye(4)
     base[1:3, 1:3] = [[math.cos(0.4), -math.sin(0.4)], [math.sin(0.4), math.cos(0.4)]]
     base[:3, 3] = planned(flight, 0.0).position + np.array([500.0, 0.0, 0.0])
-    command = steer(flight, 0.0, base)
+    command = steer(Track(flight), 0.0, base)
     assert np.linalg.norm(command.linear) == pytest.approx(MAX_SPEED_MPS)
     assert (base[:3, :3] @ command.linear)[0] < 0
     assert (base[:3, :3] @ command.angular)[0] < 0, "turns back about the axis of its tilt"
@@ -113,7 +129,7 @@ def test_before_the_start_a_uav_waits() -> None:
     base = np.eye(4)
     base[:3, 3] = planned(flight, 0.0).position
     assert planned(flight, -5.0).yaw == planned(flight, 0.0).yaw
-    assert np.linalg.norm(steer(flight, -5.0, base).linear) == 0.0
+    assert np.linalg.norm(steer(Track(flight), -5.0, base).linear) == 0.0
 
 
 def test_a_description_with_gazebo_asks_for_flight_truth_and_an_evaluator_that_ends(root: Path) -> None:

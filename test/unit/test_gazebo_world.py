@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
+from actor_player import Actor, ServerHangs
 from gazebo_files import (
     FRAMES,
     PERIOD_S,
     SEED,
     START_S,
-    Script,
+    agents,
     read_obj,
     text,
     values,
@@ -23,8 +25,9 @@ from gazebo_files import (
 )
 
 from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.gazebo.motion import HOLD_MS
 from rsdfm_ros.sim.gazebo.vehicles import seconds
-from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES
+from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES, make_scene, world_sdf
 from rsdfm_ros.sim.layout import make_layout
 from rsdfm_ros.sim.looks import draw_looks
 from rsdfm_ros.sim.population import Population, populate
@@ -55,7 +58,7 @@ def test_moving_vehicles_are_where_the_traffic_has_them_at_every_frame(
     ]
     there = 0
     for index, actor in zip(range(p.parked, len(p.specs)), moving, strict=True):
-        script = Script(actor)
+        script = Actor(actor)
         assert script.delay_ms == START_S * 1000
         for k in range(FRAMES + FUTURE_FRAMES):
             x, y, z, yaw = script.at(round(1000 * (START_S + k * PERIOD_S)))
@@ -75,15 +78,16 @@ def test_between_frames_they_stay_close_to_the_traffic(world: ET.Element, popula
     np.testing.assert_array_equal(fine.poses[::5], p.poses[:40])
     inside, ends = [], []
     for index, actor in zip(range(p.parked, len(p.specs)), world.findall("actor"), strict=True):
-        script = Script(actor)
+        script = Actor(actor)
         for k in range(200):
             whole = p.ids[k // 5, index] == p.ids[min(k // 5 + 1, 39), index] == fine.ids[k, index] > 0
             if whole and np.abs(fine.poses[k, index, :2]).max() < 100:
                 x, y, z, yaw = script.at(round(1000 * START_S) + 100 * k)
                 assert z == 0 and abs(wrapped(yaw - fine.poses[k, index, 2])) < 0.03
                 error = math.hypot(x - fine.poses[k, index, 0], y - fine.poses[k, index, 1])
-                start, times, _ = next(s for s in script.stays if s[0] <= 100 * k <= s[0] + s[1][-1])
-                at_end = min(100 * k - start, start + times[-1] - 100 * k) < 1000
+                now = script.delay_ms + 100 * k
+                stay = next(e for e in script.trajectories if e.start_ms <= now <= e.end_ms)
+                at_end = min(now - stay.start_ms, stay.end_ms - now) < 1000
                 (ends if at_end else inside).append(error)
     assert len(inside) > 5000 and len(ends) > 100
     assert np.percentile(inside, 99) < 0.03 and max(inside) < 0.1 and max(ends) < 0.35
@@ -92,8 +96,8 @@ def test_between_frames_they_stay_close_to_the_traffic(world: ET.Element, popula
 def test_headings_never_jump_within_a_stay(world: ET.Element) -> None:
     """gz-sim makes quaternions of them: a jump by a whole turn would change their sign, and spin the vehicle."""
     for actor in world.findall("actor"):
-        for _, _, poses in Script(actor).stays:
-            assert np.abs(np.diff(poses[:, 5])).max() < 1.5
+        for stay in Actor(actor).trajectories:
+            assert np.abs(np.diff(stay.poses[:, 5])).max() < 1.5
 
 
 def test_times_survive_the_cut_to_milliseconds() -> None:
@@ -104,11 +108,56 @@ def test_times_survive_the_cut_to_milliseconds() -> None:
 def test_before_the_mission_they_wait_at_their_first_poses_and_afterwards_at_the_last(
     world: ET.Element,
 ) -> None:
-    for actor in world.findall("actor"):
-        script = Script(actor)
-        np.testing.assert_array_equal(script.at(0), script.at(round(1000 * START_S)))
-        np.testing.assert_array_equal(script.at(10**6), script.at(script.delay_ms + script.end_ms))
-        assert script.end_ms == 1000 * PERIOD_S * (FRAMES + FUTURE_FRAMES - 1)
+    end_ms = round(1000 * (START_S + PERIOD_S * (FRAMES + FUTURE_FRAMES - 1)))
+    for element in world.findall("actor"):
+        actor = Actor(element)
+        np.testing.assert_array_equal(actor.at(0), actor.at(round(1000 * START_S)))
+        for later_ms in (1, 500, 600_000, HOLD_MS):
+            np.testing.assert_allclose(actor.at(end_ms + later_ms), actor.at(end_ms), atol=1e-9)
+        hold = actor.trajectories[-1]
+        assert (hold.start_ms, hold.end_ms) == (end_ms, end_ms + HOLD_MS)
+
+
+def as_element(world: ET.Element, old: str, new: str) -> ET.Element:
+    """The world with a piece of its text changed."""
+    text_ = ET.tostring(world, encoding="unicode")
+    assert old in text_
+    return ET.fromstring(text_.replace(old, new))
+
+
+def moves(actor: Actor) -> float:
+    """How far it ever gets from where it waits, m."""
+    places = np.array([actor.at(t) for t in range(0, round(1000 * START_S) + 30_000, 2000)])
+    return float(np.linalg.norm(places[:, :3] - places[0, :3], axis=1).max())
+
+
+def test_a_script_that_does_not_loop_never_moves_as_in_gazebo(world: ET.Element) -> None:
+    """The fault of worlds that were made with <loop>false</loop>: their scripts have a length of 0."""
+    still = as_element(world, "<loop>true</loop>", "<loop>false</loop>")
+    assert max(moves(Actor(a)) for a in still.findall("actor")) == 0
+    assert sum(moves(Actor(a)) > 5 for a in world.findall("actor")) > 30
+
+
+def test_a_script_that_loops_without_a_hold_jumps_back(world: ET.Element) -> None:
+    for element in copy.deepcopy(world).findall("actor")[:10]:
+        script = element.find("script")
+        assert script is not None
+        actor = Actor(element)
+        end_ms = actor.trajectories[-1].start_ms
+        script.remove(script.findall("trajectory")[-1])
+        np.testing.assert_allclose(Actor(element).at(end_ms + 1), actor.at(actor.delay_ms + 1), atol=1e-9)
+
+
+def test_a_mission_may_start_at_zero_where_a_script_that_does_not_loop_hangs_the_server() -> None:
+    root = world_sdf(make_scene(SEED, agents(1), 4, 0.0))
+    world = root.find("world")
+    assert world is not None
+    actors = [Actor(a) for a in world.findall("actor")]
+    assert all(a.delay_ms == 0 for a in actors)
+    assert max(float(np.abs(a.at(3000) - a.at(0)).max()) for a in actors) > 5
+    still = as_element(world, "<loop>true</loop>", "<loop>false</loop>")
+    with pytest.raises(ServerHangs):
+        Actor(still.findall("actor")[0]).at(4)
 
 
 def test_parked_vehicles_stand_where_the_scene_has_them(world: ET.Element, population: Population) -> None:
@@ -140,7 +189,8 @@ def test_every_vehicle_is_made_of_the_boxes_and_colours_of_its_kind(
             centre, size = values(visual, "pose")[:3], values(visual, "geometry/box/size")
             np.testing.assert_allclose(centre - 0.5 * size, part.low, atol=1.1e-3)
             np.testing.assert_allclose(centre + 0.5 * size, part.high, atol=1.1e-3)
-            np.testing.assert_allclose(values(visual, "material/diffuse")[:3], part.rgb, atol=1e-3)
+            for tone in ("diffuse", "ambient"):  # without the second, Ogre 1 draws black where the sun is not
+                np.testing.assert_allclose(values(visual, f"material/{tone}")[:3], part.rgb, atol=1e-3)
 
 
 def test_buildings_are_those_of_the_layout_as_blocks_and_as_meshes(world: ET.Element, folder: Path) -> None:

@@ -53,6 +53,21 @@ def test_a_second_publisher_is_foreign() -> None:
     assert clock.foreign() == "/clock has 2 publishers instead of one: /player, /sim_node"
 
 
+def test_nodes_of_a_uav_share_a_topic_and_one_that_is_there_twice_is_foreign() -> None:
+    topic, twin = "/uav1/debug/processing_time", (4, "/uav1", "encoder_node")
+    own = [(1, "/uav1", "encoder_node"), (2, "/uav1", "trajectory_head_node")]
+    for publishers, sentence in (
+        (own, ""),
+        ([*own, twin], "has 2 publishers instead of one: /uav1/encoder_node, /uav1/encoder_node"),
+        ([*own, (3, "/uav2", "encoder_node")], "a node that does not belong to the UAV: /uav2/encoder_node"),
+    ):
+        graph = Graph()
+        graph.publishers[topic] = publishers
+        made = Origins(graph, own_answers=True, uavs_return=False)
+        made.add(topic, "/uav1", shared=True)
+        assert (sentence in made.foreign()) if sentence else made.foreign() == ""
+
+
 def test_a_node_elsewhere_that_answers_for_a_uav_is_foreign() -> None:
     assert "/stranger" in origins((1, "/", "stranger")).foreign()
     assert origins((1, "/", "player"), own_answers=False).foreign() == ""

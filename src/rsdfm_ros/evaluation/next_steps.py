@@ -6,7 +6,7 @@ import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
-from rsdfm_ros.provenance import without_home
+from rsdfm_ros.words import without_home
 
 Step = tuple[str, str]
 """What it does, and the command."""

@@ -30,6 +30,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.heads.registry import needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.tracking import Tracker, velocities_along
+from rsdfm_ros.waiting import uninterrupted
 
 
 class SceneSource(Protocol):
@@ -283,4 +284,5 @@ def worker_pool() -> Iterator[ThreadPoolExecutor]:
     try:
         yield pool
     finally:
-        pool.shutdown(cancel_futures=True)
+        with uninterrupted():
+            pool.shutdown(cancel_futures=True)

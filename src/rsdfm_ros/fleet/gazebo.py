@@ -7,12 +7,15 @@ from pathlib import Path
 
 from rsdfm_ros.fleet.description import FleetDescription, FleetDescriptionError
 from rsdfm_ros.fleet.specification import namespace_of
+from rsdfm_ros.sim.gazebo.versions import GAZEBOS, HARMONIC, Gazebo
 from rsdfm_ros.sim.gazebo.world import Scene, make_scene
 from rsdfm_ros.sim.gazebo.write import WORLD_FILE, write_world
 from rsdfm_ros.sim.ground import GROUND_PX
 
 VERBOSITY = 2
-_MADE = re.compile(r"`rsdfm gazebo` for seed=(\d+) uavs=(\d+) frames=(\d+) start_s=([\d.]+):")
+_MADE = re.compile(r"`rsdfm gazebo` for seed=(\d+) uavs=(\d+) frames=(\d+) start_s=([\d.]+) gazebo=(\w+):")
+_STILL = re.compile(r"`rsdfm gazebo` for seed=\d+ uavs=\d+ frames=\d+ start_s=[\d.]+:")
+"""Worlds of earlier versions, in which moving vehicles stand still."""
 
 
 def scene_of(fleet: FleetDescription) -> Scene:
@@ -21,21 +24,35 @@ def scene_of(fleet: FleetDescription) -> Scene:
     return make_scene(w.seed, fleet.agents, w.frames, w.start_s, real_time_factor=w.real_time_factor)
 
 
-def write_gazebo(fleet: FleetDescription, folder: Path, ground_px: int = GROUND_PX) -> list[Path]:
+def write_gazebo(
+    fleet: FleetDescription, folder: Path, ground_px: int = GROUND_PX, gazebo: Gazebo = HARMONIC
+) -> list[Path]:
     """Write world.sdf, bridge.yaml and what belongs to them into a folder; the files. Raises: SdfError."""
     namespaces = {agent: namespace_of(fleet, agent) for agent in fleet.agents}
-    return write_world(folder, scene_of(fleet), namespaces, ground_px)
+    return write_world(folder, scene_of(fleet), namespaces, ground_px, gazebo)
 
 
-def check_world(fleet: FleetDescription, folder: Path) -> None:
-    """FleetDescriptionError unless the world in a folder was made for this fleet: the truth would be another's."""
+def check_world(fleet: FleetDescription, folder: Path, gazebo: Gazebo = HARMONIC) -> None:
+    """FleetDescriptionError unless the world in a folder was made for this fleet, whose truth would be another's, and
+    with names that this Gazebo understands."""
     try:
         with (folder / WORLD_FILE).open() as file:
-            made = _MADE.search(file.read(400))
+            head = file.read(400)
     except (OSError, UnicodeDecodeError) as error:
         raise FleetDescriptionError(f"there is no world in {folder}: {error}") from error
-    if made is None:
+    if _STILL.search(head):
+        raise FleetDescriptionError(
+            f"the world in {folder} was made by an earlier version, and its vehicles would never move: "
+            "make it anew with `rsdfm gazebo`"
+        )
+    made = _MADE.search(head)
+    if made is None or made[5] not in GAZEBOS:
         raise FleetDescriptionError(f"{folder / WORLD_FILE} was not made by `rsdfm gazebo`")
+    if not gazebo.reads(GAZEBOS[made[5]]):
+        raise FleetDescriptionError(
+            f"the world in {folder} was made for Gazebo {made[5]}, whose names {gazebo.name} does not know: "
+            f"make it anew with `rsdfm gazebo --gazebo {gazebo.name}`"
+        )
     w = fleet.world
     there = (int(made[1]), int(made[2]), int(made[3]), float(made[4]))
     asked = (w.seed, fleet.uavs, w.frames, w.start_s)
@@ -46,7 +63,8 @@ def check_world(fleet: FleetDescription, folder: Path) -> None:
 
 
 def gazebo_arguments(folder: Path, *, headless: bool, paused: bool = False) -> list[str]:
-    """The arguments of `gz sim` for a written world. headless: no window, pictures without a display."""
+    """The arguments of `gz sim` or `ign gazebo` for a written world. headless: no window, pictures without a
+    display."""
     run = [] if paused else ["-r"]
     window = ["-s", "--headless-rendering"] if headless else []
     return [*run, *window, "-v", str(VERBOSITY), str(folder / WORLD_FILE)]

@@ -11,6 +11,7 @@ from rsdfm_ros.fleet.description import GAZEBO, fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.fields import FleetDescriptionError
 from rsdfm_ros.fleet.gazebo import gazebo_arguments, write_gazebo
 from rsdfm_ros.outputs import output_folder
+from rsdfm_ros.sim.gazebo.versions import GAZEBOS, HARMONIC
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE, OWNED, WORLD_FILE
 from rsdfm_ros.sim.ground import GROUND_PX
 from rsdfm_ros.words import counted
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ground-px", type=int, default=GROUND_PX, help="pixels per side of the ground's picture"
+    )
+    parser.add_argument(
+        "--gazebo",
+        choices=tuple(GAZEBOS),
+        default=HARMONIC.name,
+        help="version of Gazebo whose plugin and message names are written (default: %(default)s)",
     )
     parser.add_argument(
         "--out",
@@ -67,14 +74,23 @@ def run(args: argparse.Namespace) -> int:
         fleet = fleet_from_dict(groups)
     if not 64 <= args.ground_px <= GROUND_PX:
         raise FleetDescriptionError(f"--ground-px: expected 64 to {GROUND_PX}, got {args.ground_px}")
+    gazebo = GAZEBOS[args.gazebo]
     folder = args.out or OUT
     unnamed = args.out is None and not args.force
     with output_folder(
         folder, marker=WORLD_FILE, owned=OWNED, force=args.force, keep_earlier=unnamed
     ) as place:
-        files = [folder / p.relative_to(place) for p in write_gazebo(fleet, place, args.ground_px)]
+        files = [folder / p.relative_to(place) for p in write_gazebo(fleet, place, args.ground_px, gazebo)]
     if args.json:
-        print(json.dumps({"folder": str(folder), "files": [str(p.relative_to(folder)) for p in files]}))
+        print(
+            json.dumps(
+                {
+                    "folder": str(folder),
+                    "gazebo": gazebo.name,
+                    "files": [str(p.relative_to(folder)) for p in files],
+                }
+            )
+        )
         return 0
     size = sum(p.stat().st_size for p in files) / 1e6
     print(
@@ -82,9 +98,10 @@ def run(args: argparse.Namespace) -> int:
         f"{counted(fleet.uavs, 'UAV')}"
     )
     print("Start Gazebo, the bridge, and the fleet together:")
-    print(f"  ros2 launch rsdfm_ros gazebo.launch.py seed:={fleet.world.seed} uavs:={fleet.uavs}")
+    chosen = "" if gazebo is HARMONIC else f" gazebo:={gazebo.name}"
+    print(f"  ros2 launch rsdfm_ros gazebo.launch.py seed:={fleet.world.seed} uavs:={fleet.uavs}{chosen}")
     print("or by hand:")
-    print(f"  gz sim {' '.join(gazebo_arguments(folder, headless=False))}")
+    print(f"  {' '.join([*gazebo.command, *gazebo_arguments(folder, headless=False)])}")
     print(
         "  ros2 run ros_gz_bridge parameter_bridge --ros-args -p use_sim_time:=true "
         f"-p config_file:={(folder / BRIDGE_FILE).absolute()}"

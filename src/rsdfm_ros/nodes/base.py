@@ -20,6 +20,7 @@ from rsdfm_ros.nodes.entities import ACTIVE, CONFIGURED, NODE, STEADY, wanted
 from rsdfm_ros.nodes.expectations import Expectations
 from rsdfm_ros.nodes.health import Health
 from rsdfm_ros.nodes.live_settings import FINALIZED, INACTIVE, UNCONFIGURED, LiveSettings
+from rsdfm_ros.nodes.node_time import NodeTime, simulated_ns
 from rsdfm_ros.nodes.runner import run
 from rsdfm_ros.wire.errors import WireError
 
@@ -28,7 +29,7 @@ __all__ = ["STEADY", "RsdfmNode", "agent_name", "monotonic", "run", "wanted"]
 S = TypeVar("S")
 
 SILENCE_S = 5.0
-"""The same kind of refusal or error is written to the log at most so often; all are counted."""
+"""The same kind of refusal or error is written to the log at most so often on the node's clock; all are counted."""
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
     TransitionCallbackReturn.FAILURE,
@@ -49,7 +50,8 @@ class RsdfmNode(LiveSettings[S]):
         super().__init__(name, settings, **options)
         self.health = health or Health()
         self.last_error = ""
-        self.expectations = Expectations(self._say, monotonic)
+        self.time = NodeTime(self._say, lambda: simulated_ns(self.get_clock()), monotonic)
+        self.expectations = Expectations(self._say, self.time)
         self.diagnostics = Diagnostics(self)
         self._processing_time: Any = None
         self._said_s: dict[str, float] = {}
@@ -154,7 +156,7 @@ class RsdfmNode(LiveSettings[S]):
 
     def _may_say(self, what: str) -> bool:
         """Whether to write this kind of thing to the log again: every few seconds at most."""
-        now_s = monotonic()
+        now_s = self.time()
         if now_s - self._said_s.get(what, -SILENCE_S) < SILENCE_S:
             return False
         self._said_s[what] = now_s

@@ -114,11 +114,13 @@ class Diagnostics:
         values = {topic: _ago(silent_s) for topic, silent_s in node.expectations.silences().items()}
         if not values:
             return
-        level = OK
+        standing, level = node.time.standing(node.settings.input_timeout_s), OK
         if missing:
             level = WARN if all(m.ever for m in missing) else ERROR
+        elif standing:
+            level = WARN
         sentences = "; ".join(m.sentence() + node.hint(m.topic) for m in missing)
-        yield "inputs", Status(level, sentences or "all inputs come", values)
+        yield "inputs", Status(level, sentences or standing or "all inputs come", values)
 
     def _work(self) -> Iterable[tuple[str, Status]]:
         node, health = self._node, self._node.health

@@ -119,7 +119,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             self._listen(f"{agent}/bev/features", FeaturePacket, features, self._on_features, agent)
             self._listen(f"{agent}/status", AgentStatus, qos.outputs(), self._on_status, agent)
             times = f"{agent}/debug/processing_time"
-            self._listen(times, ProcessingTime, qos.outputs(), self._on_times, agent)
+            self._listen(times, ProcessingTime, qos.outputs(), self._on_times, agent, shared=True)
             for variant, prefix in (("collaborative", ""), ("single", "single/")):
                 here = f"{agent}/{prefix}"
                 self._listen(f"{here}instance_mask", Image, qos.outputs(), self._on_mask, agent, variant)
@@ -154,11 +154,14 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     # --- taking in ------------------------------------------------------------------------------------------------
 
-    def _listen(self, topic: str, kind: Any, profile: Any, handler: Any, *key: str) -> None:
+    def _listen(
+        self, topic: str, kind: Any, profile: Any, handler: Any, *key: str, shared: bool = False
+    ) -> None:
         type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
         own = bool(key) and topic.partition("/")[2] not in _SENSED
         topic = self.resolve_topic_name(topic)  # the fleet may have a namespace and other names
-        self._origins.add(topic, f"{self.get_namespace().rstrip('/')}/{key[0]}" if own else "")
+        namespace = f"{self.get_namespace().rstrip('/')}/{key[0]}" if own else ""
+        self._origins.add(topic, namespace, shared=shared)
 
         def handle(raw: bytes) -> None:
             message = None if handler is None else deserialize_message(raw, kind)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 REPEAT_S = 60.0
-"""An input that comes and goes is written to the log at most once in that time."""
+"""An input that comes and goes is written to the log at most once in that time of the node's clock."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Missing:
 
 
 class Expectations:
-    """Inputs that a node needs. Every method may be called from any thread; times are of the steady clock.
+    """Inputs that a node needs. Every method may be called from any thread; times are of `clock`, s.
 
     say(level, sentence): called once when an input is missing and once when it is back; level `warn` or `info`.
     """

@@ -3,6 +3,10 @@
 From the bridge come odometry, joint states and intrinsics of every UAV; back go velocities and gimbal angles. For every
 picture it publishes what the UAV's nodes need: the pose of the camera's optical frame at the picture's stamp, and the
 intrinsics in ROS's convention. Simulation time is read from the stamps of the odometry.
+
+Before gz-sim 8.14 joint states come at every physics step, 250 times a second from each UAV: the node takes its inputs
+in batches (polling.py), of the joint states only the newest, and commands each UAV once per batch, from its newest
+odometry.
 """
 
 from __future__ import annotations
@@ -22,44 +26,58 @@ from std_msgs.msg import Float64
 
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.pose_buffer import PoseBuffer
-from rsdfm_ros.data.messages.poses import PoseSample, from_odometry
+from rsdfm_ros.data.messages.poses import PoseSample
+from rsdfm_ros.data.messages.serialized import odometry_pose, odometry_stamp_ns
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes import convert, qos
-from rsdfm_ros.nodes.base import RsdfmNode, run
+from rsdfm_ros.nodes.base import run
 from rsdfm_ros.nodes.gazebo_settings import GazeboFlightSettings
-from rsdfm_ros.sim.flight import Flight, make_flights
+from rsdfm_ros.nodes.polling import PollingNode
+from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.bridge import GIMBAL_TOPICS
-from rsdfm_ros.sim.gazebo.gimbal import camera_pose, steer
+from rsdfm_ros.sim.gazebo.gimbal import Track, camera_pose, steer
 from rsdfm_ros.sim.gazebo.uav import PITCH_JOINT, ROLL_JOINT
 from rsdfm_ros.sim.gazebo.world import MAX_UAVS
 
+JOINT_GAPS = 5
+"""So many times as far apart as odometry may joint states be: a gimbal that holds a point turns slowly."""
 WAITING_PICTURES = 8
 """Pictures of one UAV that may wait for the odometry of their instant."""
+ODOMETRY_KEPT = 64
+NO_POSE = "no_pose"
 
 
 @dataclass
 class _Uav:
-    """What is known of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp."""
+    """What is known of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp ·
+    odometry: the last ones, serialised, by stamp; only those that are needed are read · fresh: some came since the last
+    batch · began: a picture has had a pose."""
 
-    flight: Flight
+    track: Track
     base: PoseBuffer
     camera: PoseBuffer
     outputs: dict[str, Any]
     pictures: deque[tuple[int, CameraInfo]] = field(default_factory=deque)
+    odometry: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=ODOMETRY_KEPT))
+    fresh: bool = False
+    began: bool = False
 
     def clear(self) -> None:
         self.base.clear()
         self.camera.clear()
         self.pictures.clear()
+        self.odometry.clear()
+        self.fresh = self.began = False
 
 
-class GazeboFlightNode(RsdfmNode[GazeboFlightSettings]):
+class GazeboFlightNode(PollingNode[GazeboFlightSettings]):
     """One for all UAVs of a world."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("gazebo_flight_node", GazeboFlightSettings, **options)
         self._uavs: dict[str, _Uav] = {}
+        self.start_polling()
 
     def check(self, settings: GazeboFlightSettings) -> None:
         check_agents(settings.agents)
@@ -76,24 +94,25 @@ class GazeboFlightNode(RsdfmNode[GazeboFlightSettings]):
             }
             for joint, topic in GIMBAL_TOPICS.items():
                 outputs[joint] = self.create_publisher(Float64, f"{agent}/{topic}", reliable)
-            buffers = [PoseBuffer(tolerance_ns=0, max_gap_ns=gap_ns) for _ in range(2)]
-            self._uavs[agent] = _Uav(flight, buffers[0], buffers[1], outputs)
+            buffers = [PoseBuffer(tolerance_ns=0, max_gap_ns=gap) for gap in (gap_ns, JOINT_GAPS * gap_ns)]
+            self._uavs[agent] = _Uav(Track(flight), buffers[0], buffers[1], outputs)
 
     def cleanup(self) -> None:
         self._uavs = {}
 
     def activate(self) -> None:
-        profile = qos.sensor(self.settings.input_reliability, depth=50)
         inputs = (
-            (Odometry, "odometry", self._on_odometry, "odometry"),
-            (JointState, "joint_states", self._on_joints, "joint states"),
-            (CameraInfo, "gazebo/camera_info", self._on_picture, "camera_info of Gazebo"),
+            (Odometry, "odometry", self._on_odometry, "odometry", 50),
+            (JointState, "joint_states", self._on_joints, "joint states", 1),
+            (CameraInfo, "gazebo/camera_info", self._on_picture, "camera_info of Gazebo", 50),
         )
         for agent, uav in self._uavs.items():
-            for kind, topic, handler, what in inputs:
+            for kind, topic, handler, what, depth in inputs:
                 self.create_subscription(
-                    kind, f"{agent}/{topic}", lambda m, h=handler, u=uav, a=agent: h(a, u, m), profile
-                )
+                    kind, f"{agent}/{topic}", lambda m, h=handler, u=uav, a=agent: h(a, u, m),
+                    qos.sensor(self.settings.input_reliability, depth=depth), callback_group=self.unwaited,
+                    raw=kind is Odometry,
+                )  # fmt: skip
                 self.expect(f"{agent}/{topic}", what)
 
     def deactivate(self) -> None:
@@ -105,11 +124,22 @@ class GazeboFlightNode(RsdfmNode[GazeboFlightSettings]):
 
     # --- state in, commands out -----------------------------------------------------------------------------------
 
-    def _on_odometry(self, agent: str, uav: _Uav, message: Odometry) -> None:
-        posed = from_odometry(message)
-        uav.base.add(posed.stamp_ns, posed.sample)
-        if self.settings.fly:
-            self._steer(uav, posed.stamp_ns, posed.sample.T)
+    def _on_odometry(self, agent: str, uav: _Uav, message: bytes) -> None:
+        uav.odometry.append((odometry_stamp_ns(message), message))
+        uav.fresh = True
+
+    def batch(self) -> None:
+        """Command every UAV that has moved, and report the pictures whose poses are known now."""
+        for agent, uav in self._uavs.items():
+            self.guarded(self._answer, f"{agent}/odometry")(agent, uav)
+
+    def _answer(self, agent: str, uav: _Uav) -> None:
+        fresh, uav.fresh = uav.fresh, False
+        if fresh:
+            posed = odometry_pose(uav.odometry[-1][1])
+            uav.base.add(posed.stamp_ns, posed.sample)
+            if self.settings.fly:
+                self._steer(uav, posed.stamp_ns, posed.sample.T)
         self._report(agent, uav)
 
     def _on_joints(self, agent: str, uav: _Uav, message: JointState) -> None:
@@ -120,14 +150,13 @@ class GazeboFlightNode(RsdfmNode[GazeboFlightSettings]):
             raise MessageError("joint_states", f"{agent}: expected a finite position of joint {missing[0]}")
         T = camera_pose(np.eye(4), angles[PITCH_JOINT], angles[ROLL_JOINT])
         uav.camera.add(stamp_ns, PoseSample(T))
-        self._report(agent, uav)
 
     def _steer(self, uav: _Uav, stamp_ns: int, T_map_base: NDArray[np.float64]) -> None:
         s = self.settings
-        command = steer(uav.flight, stamp_ns / 1e9 - s.start_s, T_map_base, s.lead_s)
+        command = steer(uav.track, stamp_ns / 1e9 - s.start_s, T_map_base, s.lead_s)
         twist = Twist()
-        twist.linear.x, twist.linear.y, twist.linear.z = (float(v) for v in command.linear)
-        twist.angular.x, twist.angular.y, twist.angular.z = (float(v) for v in command.angular)
+        twist.linear.x, twist.linear.y, twist.linear.z = command.linear.tolist()
+        twist.angular.x, twist.angular.y, twist.angular.z = command.angular.tolist()
         uav.outputs["velocity"].publish(twist)
         uav.outputs[PITCH_JOINT].publish(Float64(data=float(command.pitch)))
         uav.outputs[ROLL_JOINT].publish(Float64(data=float(command.roll)))
@@ -140,18 +169,37 @@ class GazeboFlightNode(RsdfmNode[GazeboFlightSettings]):
         uav.pictures.append((stamp_ns, message))
         if len(uav.pictures) > WAITING_PICTURES:
             late, _ = uav.pictures.popleft()
-            self.reject("no_pose", f"{agent}: no odometry or joint states up to {late / 1e9:.3f} s")
-        self._report(agent, uav)
+            self.reject(NO_POSE, f"{agent}: no odometry or joint states up to {late / 1e9:.3f} s")
 
     def _report(self, agent: str, uav: _Uav) -> None:
-        """Publish pose and intrinsics of every picture whose instant is known."""
+        """Publish pose and intrinsics of every picture whose instant is known.
+
+        Pictures from before the first odometry or joint states have no pose: Gazebo sends its first ones before these.
+        Until a picture has had one, that is counted and not told.
+        """
         while uav.pictures and uav.base.ready(uav.pictures[0][0]) and uav.camera.ready(uav.pictures[0][0]):
             stamp_ns, info = uav.pictures.popleft()
-            T = uav.base.at(stamp_ns).T @ uav.camera.at(stamp_ns).T
+            try:
+                T = base_at(uav, stamp_ns) @ uav.camera.at(stamp_ns).T
+            except MessageError:
+                if uav.began:
+                    raise
+                self.health.reject(NO_POSE)
+                continue
             pose = convert.pose_to_message(T, np.zeros((6, 6)), stamp_ns, self.settings.frame_id)
             uav.outputs["info"].publish(ros_intrinsics(info, f"{agent}/camera_optical"))
             uav.outputs["pose"].publish(pose)
+            uav.began = True
             self.health.count("pictures")
+
+
+def base_at(uav: _Uav, stamp_ns: int) -> NDArray[np.float64]:
+    """The pose of the body at an instant: that of the odometry with this stamp, or between two. Raises:
+    MessageError."""
+    for at_ns, data in reversed(uav.odometry):
+        if at_ns == stamp_ns:
+            return odometry_pose(data).sample.T
+    return uav.base.at(stamp_ns).T
 
 
 def ros_intrinsics(info: CameraInfo, frame_id: str) -> CameraInfo:

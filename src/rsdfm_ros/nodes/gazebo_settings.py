@@ -26,8 +26,9 @@ class GazeboFlightSettings(NodeSettings):
         0.04, "time from the odometry to the effect of a command that answers it, s", low=0.0, high=1.0
     )
     max_gap_s: float = setting(
-        0.2, "odometry and joint states farther apart are not interpolated, s", low=0.001, high=10.0
-    )
+        0.2, "odometry farther apart, and joint states five times as far, are not interpolated, s", low=0.001,
+        high=10.0,
+    )  # fmt: skip
     input_reliability: str = setting("reliable", _FROM_BRIDGE, choices=RELIABILITY)
 
 

@@ -19,12 +19,19 @@ class Origins:
     def __init__(self, node: Any, *, own_answers: bool, uavs_return: bool) -> None:
         self._node, self._own_answers, self._uavs_return = node, own_answers, uavs_return
         self._namespaces: dict[str, str] = {}
+        self._shared: set[str] = set()
         self._heard: dict[str, list[bytes]] = {}
         self._returned: set[str] = set()
 
-    def add(self, topic: str, namespace: str = "") -> None:
-        """Look at a topic too. namespace: of the UAV that answers on it, "" for what the world publishes."""
+    def add(self, topic: str, namespace: str = "", *, shared: bool = False) -> None:
+        """Look at a topic too.
+
+        namespace: of the UAV that answers on it, "" for what the world publishes · shared: every node of the UAV has a
+        publisher there.
+        """
         self._namespaces[topic] = namespace
+        if shared:
+            self._shared.add(topic)
         self._heard[topic] = []
 
     def heard(self, topic: str, info: Any) -> None:
@@ -46,6 +53,8 @@ class Origins:
             infos = self._node.get_publishers_info_by_topic(topic)
             publishers = {bytes(i.endpoint_gid): i for i in infos}.values()
             names = sorted(map(name_of, publishers))
+            if topic in self._shared:
+                names = [name for name in names if names.count(name) > 1]
             lost = bool(namespace) and self._uavs_return and topic not in self._returned
             if len(names) > 1 and not lost:
                 return f"{topic} has {len(names)} publishers instead of one: {', '.join(names)}"

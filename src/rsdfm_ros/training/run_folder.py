@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.data.nuscenes import SceneInfo
+from rsdfm_ros.model.manifest import MANIFEST, ModelStoreError
 from rsdfm_ros.model.rsdfm import RSDFM
-from rsdfm_ros.model.store import MANIFEST, ModelStoreError, load_model, save_model, state_fingerprint
+from rsdfm_ros.model.store import load_model, save_model, state_fingerprint
 from rsdfm_ros.outputs import LOCK, OutputError, locked_folder, write_atomically
 from rsdfm_ros.training.config import TrainingConfig
 

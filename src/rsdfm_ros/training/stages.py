@@ -27,6 +27,7 @@ from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch, run_stage
 from rsdfm_ros.training.objective import Batch, TrunkObjective, collate, trunk_losses
 from rsdfm_ros.training.samples import TrunkSampler
 from rsdfm_ros.training.temporal import TemporalObjective, TemporalSamples
+from rsdfm_ros.waiting import uninterrupted
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,8 @@ def run_logged(
                 main=main,
             )
         finally:
-            batches.close()  # type: ignore[attr-defined]
+            with uninterrupted():
+                batches.close()  # type: ignore[attr-defined]
             if writer is not None:
                 writer.close()
             if log is not None:

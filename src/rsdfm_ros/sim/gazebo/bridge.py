@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rsdfm_ros.sim.gazebo.uav import BASE, CAMERA, CAMERA_LINK, IMU, PITCH_JOINT, ROLL_JOINT
+from rsdfm_ros.sim.gazebo.versions import HARMONIC, Gazebo
 from rsdfm_ros.sim.gazebo.world import WORLD
 
 GZ_TO_ROS, ROS_TO_GZ = "GZ_TO_ROS", "ROS_TO_GZ"
@@ -15,7 +16,8 @@ GIMBAL_TOPICS = {PITCH_JOINT: "gimbal/pitch/command", ROLL_JOINT: "gimbal/roll/c
 
 @dataclass(frozen=True)
 class BridgeEntry:
-    """One bridged topic. lazy: only while somebody subscribes on the receiving side."""
+    """One bridged topic, with Harmonic's name of the message type. lazy: only while somebody subscribes on the
+    receiving side."""
 
     ros_topic: str
     gz_topic: str
@@ -52,6 +54,7 @@ def _uav_entries(agent: str, ns: str, world: str) -> list[BridgeEntry]:
         BridgeEntry(
             f"{ns}/joint_states", f"{scoped}/joint_state", "sensor_msgs/msg/JointState", "gz.msgs.Model", GZ_TO_ROS
         ),
+        BridgeEntry("/tf", f"{model}/pose", "tf2_msgs/msg/TFMessage", "gz.msgs.Pose_V", GZ_TO_ROS, lazy=True),
         BridgeEntry(f"{ns}/imu", imu, "sensor_msgs/msg/Imu", "gz.msgs.IMU", GZ_TO_ROS, lazy=True),
         BridgeEntry(f"{ns}/cmd_vel", f"{model}/cmd_vel", "geometry_msgs/msg/Twist", "gz.msgs.Twist", ROS_TO_GZ),
     ]  # fmt: skip
@@ -63,15 +66,15 @@ def _uav_entries(agent: str, ns: str, world: str) -> list[BridgeEntry]:
     return out
 
 
-def bridge_yaml(entries: list[BridgeEntry]) -> str:
-    """The file for `parameter_bridge --ros-args -p config_file:=…`."""
+def bridge_yaml(entries: list[BridgeEntry], gazebo: Gazebo = HARMONIC) -> str:
+    """The file for `parameter_bridge --ros-args -p config_file:=…` of a version of Gazebo."""
     lines = ["# Written by `rsdfm gazebo`; read by ros_gz_bridge's parameter_bridge (config_file)."]
     for e in entries:
         lines += [
             f'- ros_topic_name: "{e.ros_topic}"',
             f'  gz_topic_name: "{e.gz_topic}"',
             f'  ros_type_name: "{e.ros_type}"',
-            f'  gz_type_name: "{e.gz_type}"',
+            f'  gz_type_name: "{gazebo.messages}{e.gz_type.removeprefix(HARMONIC.messages)}"',
             f"  direction: {e.direction}",
         ]
         if e.lazy:

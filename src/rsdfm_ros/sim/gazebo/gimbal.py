@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,9 @@ R_FLU_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 POSITION_GAIN, ATTITUDE_GAIN = 1.5, 2.0
 """1/s: share of an error that is corrected per second."""
 MAX_SPEED_MPS, MAX_TURN_RATE = 15.0, 1.5
-_DIFFERENCE_S = 0.05
+NODE_S = 0.1
+"""A flight is computed at instants so far apart; between them a cubic runs within a tenth of a millimetre of it."""
+_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -67,28 +70,53 @@ def planned(flight: Flight, mission_s: float) -> Posture:
     return posture_of(flight.T_map_camera(max(0.0, mission_s)))
 
 
-def steer(flight: Flight, mission_s: float, T_map_base: NDArray[np.float64], lead_s: float = 0.0) -> Command:
+class Track:
+    """A planned flight as it is asked for again and again: computed at multiples of NODE_S, a Catmull-Rom spline
+    between them. Nothing moves before the start."""
+
+    def __init__(self, flight: Flight) -> None:
+        self._flight = flight
+        self._node = lru_cache(_KEPT)(self._compute)
+        self._segment = lru_cache(_KEPT)(self._cubic)
+
+    def at(self, mission_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """x y z m, yaw, pitch, roll rad (6,), the yaw not wrapped, and their rates per second (6,)."""
+        k, t = divmod(max(0.0, mission_s) / NODE_S, 1.0)
+        rate = 1.0 / NODE_S if mission_s >= 0 else 0.0
+        powers = np.array([(1.0, t, t**2, t**3), (0.0, rate, 2 * rate * t, 3 * rate * t**2)])
+        values, rates = powers @ self._segment(int(k))
+        return values, rates
+
+    def _compute(self, n: int) -> NDArray[np.float64]:
+        p = planned(self._flight, n * NODE_S)
+        return np.array([*p.position, p.yaw, p.pitch, p.roll])
+
+    def _cubic(self, k: int) -> NDArray[np.float64]:
+        """Coefficients (4, 6) of the powers 0 to 3 between the nodes k and k + 1."""
+        nodes = np.stack([self._node(n) for n in range(k - 1, k + 3)])
+        nodes[:, 3] = np.unwrap(nodes[:, 3])
+        a, b, c, d = nodes
+        return np.stack([b, 0.5 * (c - a), a - 2.5 * b + 2 * c - 0.5 * d, 1.5 * (b - c) + 0.5 * (d - a)])
+
+
+def steer(track: Track, mission_s: float, T_map_base: NDArray[np.float64], lead_s: float = 0.0) -> Command:
     """What to command at mission_s to a UAV whose base has the pose (4, 4), so that it follows its flight.
 
     The planned velocity at mission_s + lead_s (when the command takes effect) plus a share of the error; a tilted base
     is levelled. Speeds are limited: a UAV that is far away comes in a bounded time and not at once.
     """
-    here = planned(flight, mission_s)
-    then = mission_s + lead_s
-    before, after = planned(flight, then - _DIFFERENCE_S), planned(flight, then + _DIFFERENCE_S)
-    ahead = planned(flight, then)
+    here, (ahead, rates) = track.at(mission_s)[0].tolist(), track.at(mission_s + lead_s)
     R = T_map_base[:3, :3]
-    velocity = (after.position - before.position) / (2 * _DIFFERENCE_S)
-    velocity = velocity + POSITION_GAIN * (here.position - T_map_base[:3, 3])
-    speed = float(np.linalg.norm(velocity))
-    velocity *= min(1.0, MAX_SPEED_MPS / max(speed, 1e-9))
-    turn = _wrapped(after.yaw - before.yaw) / (2 * _DIFFERENCE_S)
-    turn += ATTITUDE_GAIN * _wrapped(here.yaw - math.atan2(R[1, 0], R[0, 0]))
-    tilt = np.cross(R[:, 2], [0.0, 0.0, 1.0])  # turns the base's z towards the map's
-    angular = ATTITUDE_GAIN * tilt + np.array([0.0, 0.0, max(-MAX_TURN_RATE, min(MAX_TURN_RATE, turn))])
-    pitch = max(PITCH_LIMITS_RAD[0], min(PITCH_LIMITS_RAD[1], ahead.pitch))
-    roll = max(ROLL_LIMITS_RAD[0], min(ROLL_LIMITS_RAD[1], ahead.roll))
-    return Command(R.T @ velocity, R.T @ angular, pitch, roll)
+    velocity = rates[:3] + POSITION_GAIN * (here[:3] - T_map_base[:3, 3])
+    velocity *= min(1.0, MAX_SPEED_MPS / max(math.sqrt(velocity @ velocity), 1e-9))
+    turn = float(rates[3]) + ATTITUDE_GAIN * _wrapped(here[3] - math.atan2(R[1, 0], R[0, 0]))
+    turn = max(-MAX_TURN_RATE, min(MAX_TURN_RATE, turn))
+    # the first two turn the base's z towards the map's
+    turning = (ATTITUDE_GAIN * R[1, 2], -ATTITUDE_GAIN * R[0, 2], turn)
+    pitch = max(PITCH_LIMITS_RAD[0], min(PITCH_LIMITS_RAD[1], float(ahead[4])))
+    roll = max(ROLL_LIMITS_RAD[0], min(ROLL_LIMITS_RAD[1], float(ahead[5])))
+    linear, angular = np.array([velocity, turning]) @ R
+    return Command(linear, angular, pitch, roll)
 
 
 def _wrapped(angle: float) -> float:

@@ -2,13 +2,14 @@
 
 An actor plays its trajectories one after the other; within one, gz-sim interpolates waypoints with a Catmull-Rom spline
 over positions and over quaternions. A vehicle that leaves the map and comes back as another object gets a trajectory
-per stay: in one spline the jump would bend the way before and after it.
+per stay: in one spline the jump would bend the way before and after it. The last trajectory holds the final pose,
+because scripts have to loop (vehicles.moving_actor).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,8 @@ AWAY_M = -100.0
 """Height of a vehicle that is not there: far below the ground."""
 MARGIN_MS = 20
 """A vehicle comes so long after the last frame without it, and goes so long before the next one."""
+HOLD_MS = 3_600_000
+"""How long a vehicle stands at its final pose before its script begins anew."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Trajectory:
 
 
 def trajectories(population: Population, vehicle: int, frames: int, period_s: float) -> list[Trajectory]:
-    """All trajectories of one moving vehicle over `frames` frames, from frame 0 to the last, without gaps.
+    """All trajectories of one moving vehicle over `frames` frames, from frame 0 to the last, without gaps; then one
+    that holds the final pose for HOLD_MS.
 
     Every frame at which the vehicle is there is a waypoint with its exact pose; standing still needs no more of them.
     """
@@ -64,6 +68,9 @@ def trajectories(population: Population, vehicle: int, frames: int, period_s: fl
         else:
             points = _stay(poses, velocities, first, last, start, end, period_ms)
         out.append(Trajectory(start, tuple(points)))
+    last_point = out[-1].waypoints[-1]
+    held = (replace(last_point, time_ms=0), replace(last_point, time_ms=HOLD_MS))
+    out.append(Trajectory(out[-1].start_ms + out[-1].duration_ms, held))
     return out
 
 

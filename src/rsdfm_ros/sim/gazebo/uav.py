@@ -31,7 +31,7 @@ def uav_model(parent: ET.Element, name: str, config: SimConfig, at: Posture | No
         pose(model, at.position, (0.0, 0.0, at.yaw))
     _base(model)
     _gimbal(model, config)
-    _systems(model, at)
+    _systems(model, name, at)
     return model
 
 
@@ -87,7 +87,7 @@ def _gimbal(model: ET.Element, config: SimConfig) -> None:
     _joint(model, ROLL_JOINT, PITCH_LINK, CAMERA_LINK, "1 0 0", ROLL_LIMITS_RAD)
 
 
-def _systems(model: ET.Element, at: Posture | None) -> None:
+def _systems(model: ET.Element, name: str, at: Posture | None) -> None:
     plugin(model, "velocity-control", "VelocityControl")
     angles = ((PITCH_JOINT, 0.785 if at is None else at.pitch), (ROLL_JOINT, 0.0 if at is None else at.roll))
     for joint, angle in angles:
@@ -95,10 +95,12 @@ def _systems(model: ET.Element, at: Posture | None) -> None:
             model, "joint-position-controller", "JointPositionController",
             joint_name=joint, use_velocity_commands=True, cmd_max=3.0, initial_position=angle,
         )  # fmt: skip
+    # A model that is put into other worlds gets its name there.
+    frames = {} if at is None else {"robot_base_frame": f"{name}/{BASE}"}
     plugin(model, "joint-state-publisher", "JointStatePublisher", update_rate=ODOMETRY_HZ)
     plugin(
         model, "odometry-publisher", "OdometryPublisher",
-        dimensions=3, odom_publish_frequency=ODOMETRY_HZ, odom_frame="map",
+        dimensions=3, odom_publish_frequency=ODOMETRY_HZ, odom_frame="map", **frames,
     )  # fmt: skip
 
 

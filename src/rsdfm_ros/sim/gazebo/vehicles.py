@@ -39,15 +39,17 @@ def parked_model(
 def moving_actor(
     world: ET.Element, index: int, spec: VehicleSpec, stays: Sequence[Trajectory], start_s: float
 ) -> ET.Element:
-    """An actor that stands at its first waypoint until start_s of simulation time, then plays its trajectories once.
+    """An actor that stands at its first waypoint until start_s of simulation time, then plays its trajectories.
 
-    Without a skin an actor shows the visuals of its links and follows its script (gz-sim 7 and later); in cameras it
-    looks like any model, but nothing collides with it.
+    Without a skin an actor shows the visuals of its links and follows its script; in cameras it looks like any model,
+    but nothing collides with it. The script loops: gz-sim counts the length of one that does not as 0, so that its
+    actor would never leave the first waypoint, and would hang the server with a delay of 0. The last of the
+    trajectories holds the final pose (motion.HOLD_MS).
     """
     actor = add(world, "actor", name=vehicle_name(index, spec))
     _body(add(actor, "link", name="body"), spec)
     script = add(actor, "script")
-    add(script, "loop", False)
+    add(script, "loop", True)
     add(script, "delay_start", seconds(round(1000 * start_s)))
     add(script, "auto_start", True)
     for number_, stay in enumerate(stays):
@@ -73,5 +75,6 @@ def _body(link: ET.Element, spec: VehicleSpec) -> None:
         pose(visual, 0.5 * (low + high))
         add(add(add(visual, "geometry"), "box"), "size", numbers(high - low, 3))
         material = add(visual, "material")
-        colour(material, "diffuse", part.rgb)
+        for tag in ("ambient", "diffuse"):
+            colour(material, tag, part.rgb)
         colour(material, "specular", PAINT_SPECULAR)
