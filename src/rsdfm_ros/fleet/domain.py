@@ -150,7 +150,8 @@ def alive(fleet: FleetDescription) -> list[str]:
 
     Raises: DomainError if nobody can look there.
     """
-    command = [sys.executable, "-m", "rsdfm_ros.nodes.domain_check", json.dumps(business(fleet))]
+    wanted = business(fleet) | {"expected": has_ports(fleet.network.domain)}
+    command = [sys.executable, "-m", "rsdfm_ros.nodes.domain_check", json.dumps(wanted)]
     environment = {**os.environ, **environment_of(fleet)}
     try:
         done = subprocess.run(
