@@ -69,6 +69,11 @@ a domain that nothing on this machine uses, hold it until they end, and say whic
 The locks are files in `rsdfm_ros_domains` in the folder for temporary files; they end with the process that holds them.
 Programs that know nothing of them are seen by their UDP ports.
 
+Processes that were killed leave files in `/dev/shm`, among them mutexes of Fast DDS for which later processes wait.
+Before the first process of a fleet starts, those of its domain are removed if nobody uses the domain, and those that
+all domains share if their reader was killed. What cannot be removed, such as files of another user, is said with the
+domain.
+
 ## The folder of a run
 
 `rsdfm demo`, `fleet`, `replay` and launch files with `out:=` write one folder: result.json, status.jsonl, logs/, and

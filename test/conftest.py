@@ -20,7 +20,6 @@ from rsdfm_ros.ending import TimeLimit
 # Before anything imports MuJoCo, OpenMP or DDS.
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 # A busy machine is slow, which is no failure.

@@ -170,8 +170,14 @@ def check_messages() -> Check:
 
 
 def check_transport() -> Check:
-    """The DDS setting without which large messages get lost."""
-    name, value = "FASTDDS_BUILTIN_TRANSPORTS", os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "")
+    """The DDS settings without which large messages get lost."""
+    name, reach = "FASTDDS_BUILTIN_TRANSPORTS", "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    value, rmw = os.environ.get(name, ""), os.environ.get("RMW_IMPLEMENTATION", "")
+    if rmw and "fastrtps" not in rmw:
+        return Check("DDS transport", "ok", f"as {rmw} chooses; {name} is for Fast DDS")
+    if os.environ.get(reach) == "LOCALHOST":
+        text = f"shared memory and UDP, as {reach}=LOCALHOST says: {name} has no effect"
+        return Check("DDS transport", "ok", f"{text}, best-effort images above 520 kB get lost")
     if value:
         return Check("DDS transport", "ok", f"{name}={value}")
     return Check(

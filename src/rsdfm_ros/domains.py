@@ -139,10 +139,11 @@ def joined_domain() -> tuple[int | None, str]:
 def has_ports(domain: int) -> bool:
     """Whether a program on this machine uses UDP ports of a domain; False where that cannot be told."""
     first = FIRST_PORT + PORTS * domain
-    return any(first <= port < first + PORTS for port in _udp_ports())
+    return any(first <= port < first + PORTS for port in udp_ports())
 
 
-def _udp_ports() -> Iterator[int]:
+def udp_ports() -> Iterator[int]:
+    """UDP ports in use on this machine; none where that cannot be told."""
     for table in ("udp", "udp6"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             for line in Path("/proc/net", table).read_text().splitlines()[1:]:

@@ -32,6 +32,7 @@ from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
 from rsdfm_ros.nodes import convert, qos
+from rsdfm_ros.shared_memory import remove_stale_ports
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.yaml"
@@ -219,5 +220,7 @@ _used = iter(range(1000))
 
 
 def new_domain() -> int:
-    """A ROS domain that no other test of this run, and hardly one of another, uses."""
-    return 1 + (os.getpid() * 7 + next(_used)) % 99
+    """A ROS domain that no other test of this run, and hardly one of another, uses, without what killed ones left."""
+    domain = 1 + (os.getpid() * 7 + next(_used)) % 99
+    remove_stale_ports([domain])
+    return domain

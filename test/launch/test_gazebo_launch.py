@@ -70,7 +70,6 @@ def stand_ins(tmp_path: Path) -> dict[str, str]:
         "PATH": f"{programs}:{before['PATH']}",
         "ROS_LOG_DIR": str(tmp_path / "log"),
         "ROS_DOMAIN_ID": str(101 + os.getpid() % 100),
-        "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA",
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from ros_world import new_domain
 from rsdfm_ros.msg import FeaturePacket
 
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, quaternion_from_matrix, transform
@@ -56,7 +56,7 @@ def picture(seed: int = 0) -> np.ndarray:
 def encoder_context() -> Iterator[Context]:
     """One participant for all tests of this file: every test has a namespace of its own."""
     made = Context()
-    rclpy.init(context=made, domain_id=1 + os.getpid() % 99)
+    rclpy.init(context=made, domain_id=new_domain())
     yield made
     rclpy.shutdown(context=made)
 

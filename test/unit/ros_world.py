@@ -22,6 +22,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from rsdfm_ros.nodes.base import RsdfmNode
+from rsdfm_ros.shared_memory import remove_stale_ports
 
 TINY = Path(__file__).parents[1] / "integration" / "tiny.yaml"
 MODEL = f"random:{TINY}"
@@ -52,8 +53,10 @@ def own_domain() -> dict[str, str]:
 
 
 def new_domain() -> int:
-    """A ROS domain that no other test of this run, and hardly one of another, uses."""
-    return 101 + (os.getpid() * 13 + next(_used)) % 100
+    """A ROS domain that no other test of this run, and hardly one of another, uses, without what killed ones left."""
+    domain = 101 + (os.getpid() * 13 + next(_used)) % 100
+    remove_stale_ports([domain])
+    return domain
 
 
 class RosWorld:

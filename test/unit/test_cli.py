@@ -190,3 +190,23 @@ def test_doctor_knows_the_viewer_is_an_extra(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(doctor.importlib.metadata, "version", no_version)
     check = doctor.check_viewer()
     assert check.status == "absent" and "optional" in check.cure
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "words"),
+    [
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, "ok", "FASTDDS_BUILTIN_TRANSPORTS has no effect"),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, "ok", "FASTDDS_BUILTIN_TRANSPORTS=UDPv4"),
+        ({"FASTDDS_BUILTIN_TRANSPORTS": ""}, "absent", "large images get lost"),
+        ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, "ok", "as rmw_cyclonedds_cpp chooses"),
+    ],
+)
+def test_doctor_says_which_transport_setting_has_an_effect(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], status: str, words: str
+) -> None:
+    for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "RMW_IMPLEMENTATION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4", **environment}.items():
+        monkeypatch.setenv(name, value)
+    check = doctor.check_transport()
+    assert check.status == status and words in check.found

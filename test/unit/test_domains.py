@@ -113,6 +113,16 @@ def test_a_domain_that_another_fleet_holds_is_refused_and_nothing_is_touched(
     assert (out / "result.json").read_text() == "an earlier result"
 
 
+def test_a_transport_without_effect_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = rsdfm("fleet", "config/fleet/demo.yaml", "--set=network.transport=UDPv4", f"--out={out}")
+    assert done.returncode == 2 and done.stdout == "" and not out.exists()
+    assert done.stderr.startswith(
+        "error: network.transport: 'UDPv4' would have no effect with network.discovery_"
+    )
+    assert done.stderr.count("\n") == 1
+
+
 def test_what_asks_for_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked_domain(fleet_from_dict({})) is None
     monkeypatch.setenv("ROS_DOMAIN_ID", "17")

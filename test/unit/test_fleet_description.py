@@ -12,7 +12,7 @@ from rsdfm_ros.fleet.description import (
     load_fleet,
     parse_override,
 )
-from rsdfm_ros.fleet.specification import node_specifications
+from rsdfm_ros.fleet.specification import environment_of, node_specifications
 
 ROOT = Path(__file__).parents[2]
 TINY = f"random:{ROOT / 'test/integration/tiny.yaml'}"
@@ -42,12 +42,21 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
         ({"uav": {"parameters": [1]}}, "uav.parameters: expected a mapping"),
         ({"network": {"domain": 400}}, "network.domain: expected -1 to 232"),
         ({"network": {"transport": "x; rm"}}, "network.transport"),
+        (
+            {"network": {"transport": "UDPv4"}},
+            "'UDPv4' would have no effect with network.discovery_range LOCALHOST",
+        ),
         ({"name": "My Fleet"}, "name: expected lower-case"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(values: dict, sentence: str) -> None:
     with pytest.raises(FleetDescriptionError, match=sentence.replace("(", r"\(")):
         fleet_from_dict(values)
+
+
+def test_a_transport_is_taken_where_it_has_an_effect() -> None:
+    fleet = fleet_from_dict({"network": {"discovery_range": "SUBNET", "transport": "UDPv4"}})
+    assert environment_of(fleet)["FASTDDS_BUILTIN_TRANSPORTS"] == "UDPv4"
 
 
 def test_a_file_that_is_no_description_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import types
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
+from ros_world import new_domain
 from rsdfm_ros.msg import ObjectArray, TrajectoryArray
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
@@ -85,7 +85,7 @@ class Model:
 @pytest.fixture
 def context() -> Iterator[Context]:
     context = Context()
-    rclpy.init(context=context, domain_id=100 + os.getpid() % 90)
+    rclpy.init(context=context, domain_id=new_domain())
     yield context
     rclpy.shutdown(context=context)
 

@@ -11,6 +11,7 @@ import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from ros_world import new_domain
 
 from rsdfm_ros.nodes import settings
 from rsdfm_ros.nodes.parameters import SettingError, declare, setting
@@ -31,7 +32,7 @@ class Example:
 @pytest.fixture
 def context():
     made = Context()
-    rclpy.init(context=made, domain_id=99)
+    rclpy.init(context=made, domain_id=new_domain())
     yield made
     rclpy.shutdown(context=made)
 

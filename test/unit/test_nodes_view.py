@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import threading
@@ -23,6 +22,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rerun_file import RerunFile
+from ros_world import new_domain
 from rsdfm_ros.msg import AgentStatus
 from std_msgs.msg import String
 
@@ -70,7 +70,7 @@ class Fixture:
 @pytest.fixture
 def here() -> Iterator[Fixture]:
     context = Context()
-    rclpy.init(context=context, domain_id=100 + os.getpid() % 90)
+    rclpy.init(context=context, domain_id=new_domain())
     made = Fixture(context)
     yield made
     made.executor.shutdown()

@@ -145,7 +145,6 @@ def _readable(bag: Path) -> bool:
 def record_specification(out: Path, parameters: dict[str, object], *, domain: int = -1) -> NodeSpec:
     """The process of a recorder that writes to `out`."""
     environment = {
-        "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA",
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "PYTHONUNBUFFERED": "1",
     }

@@ -203,6 +203,9 @@ class ProcessesDescription:
     )
 
 
+LOCALHOST, LARGE_DATA = "LOCALHOST", "LARGE_DATA"
+
+
 @dataclass(frozen=True)
 class NetworkDescription:
     """DDS settings of all processes."""
@@ -215,13 +218,14 @@ class NetworkDescription:
         high=232,
     )
     discovery_range: str = setting(
-        "LOCALHOST",
+        LOCALHOST,
         "ROS_AUTOMATIC_DISCOVERY_RANGE; SUBNET for UAVs on several computers",
-        choices=("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT"),
+        choices=(LOCALHOST, "SUBNET", "OFF", "SYSTEM_DEFAULT"),
     )
     transport: str = setting(
-        "LARGE_DATA",
-        "FASTDDS_BUILTIN_TRANSPORTS, used by Fast DDS only",
+        LARGE_DATA,
+        "FASTDDS_BUILTIN_TRANSPORTS, used by Fast DDS only, and not with `discovery_range: LOCALHOST`, where any other "
+        "value is refused",
         pattern=r"[A-Za-z0-9_?&=]*",
         words="a value of FASTDDS_BUILTIN_TRANSPORTS",
     )
@@ -286,6 +290,12 @@ class FleetDescription:
         if self.world.kind == REPLAY:
             require(bool(self.replay.bag), "replay.bag", "the folder of a bag", self.replay.bag)
         require(bool(self.model), "model", "a model folder", self.model)
+        network = self.network
+        if network.discovery_range == LOCALHOST and network.transport != LARGE_DATA:
+            raise FleetDescriptionError(
+                f"network.transport: {network.transport!r} would have no effect with network.discovery_range "
+                f"{LOCALHOST}, where rmw_fastrtps takes shared memory and UDP: leave it out, or set another range"
+            )
         twice = [name for name in self.agents if self.agents.count(name) > 1]
         require(not twice, "members", "names that differ", twice[0] if twice else "")
 

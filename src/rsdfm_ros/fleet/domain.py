@@ -34,6 +34,7 @@ from rsdfm_ros.fleet.specification import (
     namespace_of,
     outside_remaps,
 )
+from rsdfm_ros.shared_memory import Cleared, remove_stale_ports
 
 CHECK_LIMIT_S = 60.0
 SHOWN = 4
@@ -56,7 +57,8 @@ def claim_domain(fleet: FleetDescription, out: str | Path | None, *, free: bool 
     """Hold the ROS domain in which a fleet will run, from before its first process to after its last.
 
     That is what the description or else ROS_DOMAIN_ID asks for. Without either it is any free one, or, where the world
-    is made by other programs or with `free` off, ROS' own default. out: folder of the results, told to others.
+    is made by other programs or with `free` off, ROS' own default. out: folder of the results, told to others. What
+    ended processes have left in shared memory for a domain that nobody uses is removed before the first process starts.
     Raises: DomainError where another fleet holds the domain that was asked for, or what this fleet would publish is
     published there.
     """
@@ -67,12 +69,12 @@ def claim_domain(fleet: FleetDescription, out: str | Path | None, *, free: bool 
     mine = this_process(out, fleet.agents)
     with contextlib.ExitStack() as stack:
         if asked is None:
-            made = _take_free(fleet, mine, stack)
+            made, cleared = _take_free(fleet, mine, stack)
         else:
-            made = _take(fleet, mine, stack, *asked)
+            made, cleared = _take(fleet, mine, stack, *asked)
         domain = made.network.domain
-        join = f"{VARIABLE}={domain} ros2 topic list"
-        yield Claim(made, domain, f"ROS domain {domain} ({join})")
+        told = f"ROS domain {domain} ({VARIABLE}={domain} ros2 topic list)"
+        yield Claim(made, domain, "; ".join(filter(None, (told, cleared.sentence()))))
 
 
 def asked_domain(fleet: FleetDescription) -> tuple[int, str] | None:
@@ -85,7 +87,7 @@ def asked_domain(fleet: FleetDescription) -> tuple[int, str] | None:
 
 def _take(
     fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack, domain: int, asked: str
-) -> FleetDescription:
+) -> tuple[FleetDescription, Cleared]:
     made = _in_domain(fleet, domain)
     own = fleet.world.kind in (SIMULATION, REPLAY)
     other = "leave the domain out (no --domain, no network.domain, no ROS_DOMAIN_ID) to get a free one"
@@ -96,16 +98,19 @@ def _take(
         raise DomainError(
             f"ROS domain {domain} ({asked}) belongs to another fleet: {held.holder}: {cure}"
         ) from held
+    cleared = remove_stale_ports([domain])
     if found := alive(made):
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise DomainError(
             f"ROS domain {domain} ({asked}) is in use, and answers from there would mix with those of this fleet: "
             f"{'; '.join(found[:SHOWN])}{more}: {cure}"
         )
-    return made
+    return made, cleared
 
 
-def _take_free(fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack) -> FleetDescription:
+def _take_free(
+    fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack
+) -> tuple[FleetDescription, Cleared]:
     beyond = fleet.network.discovery_range not in ("LOCALHOST", "OFF")
     unusable: DomainError | None = None
     for domain in CHOSEN:
@@ -118,10 +123,13 @@ def _take_free(fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStac
             except DomainError as error:  # somebody spoilt a file, or the folder of all
                 unusable = error
                 continue
-            if has_ports(domain) or (beyond and alive(made)):
+            if has_ports(domain):
+                continue
+            cleared = remove_stale_ports([domain])
+            if beyond and alive(made):
                 continue
             stack.push(attempt.pop_all())
-            return made
+            return made, cleared
     raise unusable or DomainError(
         f"every ROS domain from {min(CHOSEN)} to {max(CHOSEN)} is in use on this machine: end a fleet, or choose a "
         "domain with network.domain"
@@ -142,7 +150,8 @@ def alive(fleet: FleetDescription) -> list[str]:
 
     Raises: DomainError if nobody can look there.
     """
-    command = [sys.executable, "-m", "rsdfm_ros.nodes.domain_check", json.dumps(business(fleet))]
+    wanted = business(fleet) | {"expected": has_ports(fleet.network.domain)}
+    command = [sys.executable, "-m", "rsdfm_ros.nodes.domain_check", json.dumps(wanted)]
     environment = {**os.environ, **environment_of(fleet)}
     try:
         done = subprocess.run(

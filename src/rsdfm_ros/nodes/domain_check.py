@@ -3,7 +3,7 @@
 python -m rsdfm_ros.nodes.domain_check '{"topics": ["/clock"], "nodes": [], "below": ["/uav1"]}'
 
 topics: names whose publishers count · nodes: whole names that count · below: namespaces in which every publisher and
-every node counts.
+every node counts · expected: whether somebody is known to be in the domain, and has to be waited for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from rsdfm_ros.nodes.origins import name_of
 QUIET_S, NAMED_S, AT_MOST_S, POLL_S = 1.0, 0.3, 4.0, 0.05
 """It looks until the graph has not changed for QUIET_S, or, once something is found, for NAMED_S: names of nodes come
 after their topics. On a busy machine it looks for AT_MOST_S."""
+EXPECTED_S = 15.0
+"""Where somebody is known to be in the domain it looks so long until they are discovered."""
 OWN_NAME = "rsdfm_domain_check"
 
 
@@ -42,6 +44,7 @@ def main() -> int:
     import rclpy
 
     wanted = json.loads(sys.argv[1])
+    expected = bool(wanted.pop("expected", False))
     context = rclpy.Context()
     context.init()
     node = rclpy.create_node(
@@ -55,12 +58,15 @@ def main() -> int:
         start_s = changed_s = now_s = time.monotonic()
         graph: list[Any] = []
         found: list[str] = []
-        while now_s - changed_s < (NAMED_S if found else QUIET_S) and now_s - start_s < AT_MOST_S:
+        while now_s - changed_s < (NAMED_S if found else QUIET_S) and now_s - start_s < (
+            EXPECTED_S if expected else AT_MOST_S
+        ):
             time.sleep(POLL_S)
             now_s, before = time.monotonic(), graph
             found = found_in(node, **wanted)
-            graph = [found, node.get_topic_names_and_types(), node.get_node_names_and_namespaces()]
-            changed_s = changed_s if graph == before else now_s
+            others = [name for name, _ in node.get_node_names_and_namespaces() if name != OWN_NAME]
+            graph = [found, node.get_topic_names_and_types(), others]
+            changed_s = changed_s if graph == before and (others or not expected) else now_s
     finally:
         node.destroy_node()
         context.shutdown()
