@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -207,6 +208,33 @@ def test_ctrl_c_is_understood_at_any_moment(
         process.kill()
         process.communicate()
     assert (process.returncode, error) == (status, said)
+
+
+def test_an_export_that_was_stopped_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bag_data import make_bag
+
+    from rsdfm_ros import cli
+    from rsdfm_ros.data.bags import frames
+    from rsdfm_ros.data.bags.bag import open_bag
+
+    monkeypatch.chdir(tmp_path)
+    make_bag(tmp_path / "flight")
+    assert cli.main(["bag", "export", "--bag", "flight", "--out", "data"]) == 0
+    capsys.readouterr()
+    whole, words = frames.write_frames, ["bag", "export", "--data", "data", "--out", "bag"]
+
+    def stopped(writer: Any, shown: Any, agents: tuple[str, ...]) -> int:
+        whole(writer, [next(iter(shown))], agents)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(frames, "write_frames", stopped)
+    assert cli.main(words) == 130
+    assert capsys.readouterr().err == "interrupted: the bag in bag holds what was written so far\n"
+    open_bag("bag").close()
+    monkeypatch.setattr(frames, "write_frames", whole)
+    assert cli.main(words) == 0
 
 
 def test_a_full_disk_leaves_no_half_bag_that_blocks_the_next(tmp_path: Path) -> None:

@@ -287,6 +287,13 @@ def test_the_page_ends_with_commands_for_what_is_there(run: RunReader) -> None:
     assert f"./rsdfm demo --set world.seed=9001 --out {run.folder}-9001" in steps
 
 
+def test_a_page_in_another_folder_says_where_the_figures_are(run: RunReader, tmp_path: Path) -> None:
+    (page,) = make_report(run, run.folder, video=False)
+    assert "<code>result.json</code> beside this page" in page.read_text()
+    (page,) = make_report(run, tmp_path / "pages", video=False)
+    assert "beside this page" not in page.read_text() and str(run.folder / "result.json") in page.read_text()
+
+
 def test_nothing_but_background_lies_where_players_have_their_controls(run: RunReader) -> None:
     image = video.compose(run, run.load(3), "uav1", run.lines[3])
     assert (image[-60:] == pic.PAPER).all()

@@ -69,7 +69,8 @@ def _layout(args: argparse.Namespace) -> int:
         check_output_folder("--out", args.out)
     elif args.force:
         raise RsdfmError("--force is for --out: layouts that a scene in DIR has already are kept")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("scenes")
         added = add_layout(
             args.data,

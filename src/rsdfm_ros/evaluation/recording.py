@@ -1,10 +1,10 @@
 """Reads the folder that an evaluated mission leaves behind. Free of ROS.
 
-result.json          protocol, results per method, figures per UAV, and a line of figures per frame
-status.jsonl         the same lines, one per frame, appended while the mission flies frames/NNNNNN.npz
-arrays of one frame, as described at `RunFrame` (nodes/recorder.py writes them) scene.json
-optional: what stands still and the cameras, for pictures, as described at `Surroundings` bag/
-the mission as a rosbag2 bag
+- result.json: protocol, results per method, figures per UAV, and a line of figures per frame
+- status.jsonl: the same lines, one per frame, appended while the mission flies
+- frames/NNNNNN.npz: arrays of one frame, as described at `RunFrame` (nodes/recorder.py writes them)
+- scene.json: optional: what stands still and the cameras, for images, as described at `Surroundings`
+- bag/: the mission as a rosbag2 bag
 
 run = RunReader("out/demo"); run.result; run.lines; for n in run.frames: frame = run.load(n)
 """

@@ -76,7 +76,7 @@ def write_report(
             _metric_table(run),
             _agent_table(run),
             _plots(run),
-            how_it_was_measured(run),
+            how_it_was_measured(run, path),
             next_steps(run),
         )
         if part

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.evaluation.next_steps import steps_after_demo, steps_with
 from rsdfm_ros.evaluation.recording import RunReader
 from rsdfm_ros.evaluation.timing import LOCKSTEP
 from rsdfm_ros.provenance import machine_words
+from rsdfm_ros.words import without_home
 
 SHOWN_HASH = 12
 
@@ -33,14 +35,19 @@ def in_short(run: RunReader) -> str:
     return f"<dl class=facts>{items}</dl>" if items else ""
 
 
-def how_it_was_measured(run: RunReader) -> str:
-    """Definitions, provenance and protocol."""
+def how_it_was_measured(run: RunReader, page: Path) -> str:
+    """Definitions, provenance and protocol. page: file that this becomes a part of."""
+    figures = (
+        "<code>result.json</code> beside this page"
+        if page.resolve().parent == run.folder.resolve()
+        else f"<code>{html.escape(without_home(str(run.place.resolve() / 'result.json')))}</code>"
+    )
     protocol = run.result.get("protocol", {})
     text = html.escape(json.dumps(protocol, indent=2))
     lockstep = f"<p>{LOCKSTEP[:1].upper()}{LOCKSTEP[1:]}.</p>" if protocol.get("lockstep") else ""
     return (
         "<h2>How it was measured</h2><p>Cells of 0.5 m; a vehicle counts whether or not a camera sees it. All figures, "
-        "frame by frame, stand in <code>result.json</code> beside this page; the definitions in "
+        f"frame by frame, are in {figures}; the definitions in "
         f"<code>docs/evaluation.md</code>.</p>{lockstep}{_provenance(run)}"
         f"<details><summary>Protocol</summary><pre>{text}</pre></details>"
     )

@@ -50,7 +50,8 @@ def make_report(run: RunReader, out: Path, *, agent: str | None = None, video: b
     shown = agent or run.agents[0]
     out.mkdir(parents=True, exist_ok=True)
     movie = out / MOVIE if video and run.frames else None
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("video and report", total=(len(run.frames) if movie else 0) + 3)
         if movie is not None:
             write_video(run, movie, shown, lambda: bar.advance(task))

@@ -77,7 +77,10 @@ def _to_bag(args: argparse.Namespace) -> int:
         agents, total, frames = _simulated(
             args.seed, UAVS if args.uavs is None else args.uavs, args.frames or FRAMES
         )
-    shown = track(frames, "frames", total=total, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    shown = track(
+        frames, "frames", total=total, console=console, transient=True, disable=not console.is_terminal
+    )
     with output_folder(args.out, marker=METADATA, owned=owned(args.out), force=args.force) as work:
         writer, number, whole = BagWriter(work, storage=args.storage or "mcap"), 0, False
         try:
@@ -86,6 +89,9 @@ def _to_bag(args: argparse.Namespace) -> int:
             whole = True
         except KeyboardInterrupt:
             whole = bool(writer.messages)
+            (work / METADATA).unlink(
+                missing_ok=True
+            )  # readable without it, and not in the way of the next export
             kept = f"the bag in {work} holds what was written so far" if whole else "nothing was written"
             raise KeyboardInterrupt(kept) from None
         finally:
@@ -178,7 +184,9 @@ def _to_data_set(args: argparse.Namespace) -> int:
                     args.bag, f"has no frame with pictures of all UAVs and truth of the same stamp ({why})"
                 )
             if interrupted:
-                kept = f"the data set in {work} holds the first {number} frames"
+                kept = (
+                    f"the data set in {work} holds the first {counted(number, 'frame')}; --force begins anew"
+                )
                 raise KeyboardInterrupt(kept if number else "nothing was written")
         damage = list(bag.damage)
     for sentence in (*damage, *sorted(set(skipped))[:5]):
