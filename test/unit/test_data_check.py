@@ -202,7 +202,7 @@ def test_a_description_is_written_once_and_read(root: Path, capsys: pytest.Captu
     assert "axes: unreal" in capsys.readouterr().out
     assert run("describe", str(root), "--preset", "air-co-pred") == 0
     assert open_dataset(root).description.to_yaml() == PRESETS["air-co-pred"].to_yaml()
-    with pytest.raises(RsdfmError, match="is there already"):
+    with pytest.raises(RsdfmError, match="exists already"):
         run("describe", str(root), "--preset", "air-co-pred")
     with pytest.raises(RsdfmError, match="is no folder"):
         run("describe", str(root / "nowhere"), "--preset", "air-co-pred")

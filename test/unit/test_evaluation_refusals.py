@@ -81,7 +81,7 @@ MISTAKES = [
     ("--methods single,magic", "unknown method magic"),
     ("--disturb noise=1", "unknown disturbance"),
     ("--disturb loss=nan", "loss=nan is out of range"),
-    ("--device cuda:77", "device cuda:77"),
+    ("--device cuda:77", "device 'cuda:77'"),
     ("--device tpu", "unknown device 'tpu'"),
     ("--plugin no_such_module", "cannot import no_such_module"),
     ("--style moon", "moon"),

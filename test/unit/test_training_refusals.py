@@ -67,7 +67,7 @@ MISTAKES = [
     ("--codec-minutes -3", "--codec-minutes -3: expected"),
     ("--threads 0", "--threads 0 is out of range"),
     ("--seed -1", "--seed -1 is out of range"),
-    ("--device cuda:77", "device cuda:77"),
+    ("--device cuda:77", "device 'cuda:77'"),
     ("--device gpu", "unknown device 'gpu'"),
     ("--stages codec", "--init MODEL says which"),
     ("--stages trunk --init {model} --codec-minutes 3", "codec stage is not part of --stages trunk"),

@@ -112,9 +112,9 @@ def test_a_switch_changes_the_weights(
         key = yaml.safe_dump(values)
         if key not in known:
             out = tmp_path / str(len(known))
-            out.mkdir()
-            (out / "c.yaml").write_text(yaml.safe_dump({**SETTINGS, "training": values}))
-            command.run(arguments(out / "c.yaml", out))
+            config = out.with_suffix(".yaml")
+            config.write_text(yaml.safe_dump({**SETTINGS, "training": values}))
+            command.run(arguments(config, out))
             known[key] = load_model(out / "model")[0].state_dict()
         return known[key]
 
