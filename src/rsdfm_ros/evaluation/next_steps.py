@@ -39,7 +39,7 @@ def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) 
 def steps_after_demo(folder: Path, seed: int, place: Path | None = None) -> list[Step]:
     """The same, and further missions and figures. seed: of the world that was flown."""
     place = place or folder
-    other = place.with_name(f"{place.name}-{seed + 1}")
+    other = place.with_name(f"{place.name.removesuffix(f'-{seed}')}-{seed + 1}")
     return [
         *steps_with(folder, paged=True, place=place),
         (
