@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import select
 import sys
@@ -39,15 +40,26 @@ _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENOMEM: "close other programs, or ask for less at once",
 }
-_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EFBIG), "disk is full")
+_NO_SPACE = (
+    os.strerror(errno.ENOSPC),
+    os.strerror(errno.EFBIG),
+    "disk is full",
+    "PytorchStreamWriter failed writing",  # torch.save says no more than these two
+    "unexpected pos ",
+)
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 
 
 def guarded(work: Callable[[], int]) -> int:
     """The exit status of `work`, whose errors are printed as sentences; standard output is flushed."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no … or → is no reason to end
     try:
         status = work()
     except SystemExit as end:  # of argparse, which has said what there is to say
+        if isinstance(end.__context__, BrokenPipeError):  # of rich, whose status 1 has another meaning here
+            _discard(sys.stdout)
+            return EXIT_READER_GONE
         if flushed := _flushed():
             return flushed
         if end.code is None or isinstance(end.code, int):

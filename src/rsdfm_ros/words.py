@@ -32,7 +32,7 @@ def program() -> str:
     root = checkout()
     if root is None:
         return "rsdfm"
-    return "./rsdfm" if root == Path.cwd() else without_home(shlex.quote(str(root / "rsdfm")))
+    return "./rsdfm" if root == Path.cwd() else path_word(root / "rsdfm")
 
 
 def without_home(text: str) -> str:
@@ -44,3 +44,8 @@ def without_home(text: str) -> str:
     if home == home.parent:
         return text
     return re.sub(rf"(^|(?<=[\s=:]))('?){re.escape(str(home))}/", r"~/\2", text)
+
+
+def path_word(path: Path) -> str:
+    """A path as a word of a command line."""
+    return without_home(shlex.quote(str(path)))

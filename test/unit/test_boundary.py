@@ -54,6 +54,10 @@ def text_error(kind: type[Exception]) -> Exception:
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
             "there is not enough memory",
         ),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 519040 vs 518936"),
+            "error: the disk is full ([enforce fail at inline_container.cc:672]",
+        ),
         (RuntimeError("database or disk is full"), "error: the disk is full (database or disk is full)"),
         (text_error(UnicodeDecodeError), "error: a file is no text in UTF-8"),
         (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "a package is missing or damaged"),
@@ -115,18 +119,34 @@ def test_output_that_cannot_be_written_is_an_error(
     assert boundary.guarded(lambda: 0) == 0
 
 
-@pytest.mark.parametrize("words", [["--help"], ["bag", "--help"], ["data", "describe", "--preset", "uav3d"]])
-def test_a_reader_that_goes_is_no_error(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["bag", "--help"],
+        ["bag", "info", "flight"],
+        ["data", "describe", "--preset", "uav3d"],
+    ],
+)
+def test_a_reader_that_goes_is_no_error(words: list[str], tmp_path: Path) -> None:
     """rsdfm … | true"""
+    from bag_data import make_bag
+
+    make_bag(tmp_path / "flight", 1)
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = subprocess.run(
-            [*CLI, *words], stdout=writing, stderr=subprocess.PIPE, text=True, env=BUFFERED, timeout=WAIT_S
-        )
+        pipes: dict[str, Any] = {"stdout": writing, "stderr": subprocess.PIPE}
+        done = subprocess.run([*CLI, *words], cwd=tmp_path, text=True, env=BUFFERED, timeout=WAIT_S, **pipes)
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_terminal_without_unicode_gets_what_it_can_show() -> None:
+    environment = {**BUFFERED, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*CLI, "evaluate", "--help"], capture_output=True, env=environment, timeout=WAIT_S)
+    assert (done.returncode, done.stderr) == (0, b"") and b"usage: rsdfm evaluate" in done.stdout
 
 
 def test_the_first_line_can_be_had(root: Path) -> None:

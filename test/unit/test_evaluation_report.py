@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from rsdfm_ros.cli import main
 from rsdfm_ros.evaluation import pictures as pic
-from rsdfm_ros.evaluation import video
+from rsdfm_ros.evaluation import report_command, video
 from rsdfm_ros.evaluation.recording import RunError, RunReader, Surroundings
 from rsdfm_ros.evaluation.report_command import make_report
 from rsdfm_ros.evaluation.report_maps import key_frames
@@ -292,6 +293,20 @@ def test_a_page_in_another_folder_says_where_the_figures_are(run: RunReader, tmp
     assert "<code>result.json</code> beside this page" in page.read_text()
     (page,) = make_report(run, tmp_path / "pages", video=False)
     assert "beside this page" not in page.read_text() and str(run.folder / "result.json") in page.read_text()
+
+
+def test_a_report_that_was_stopped_leaves_no_video_that_blocks_the_next(
+    run: RunReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    words = ["report", str(run.folder), "--out", str(tmp_path / "page")]
+    with monkeypatch.context() as patch:
+        patch.setattr(report_command, "write_report", stopped)
+        assert main(words) == 130
+    assert list((tmp_path / "page").iterdir()) == []
+    assert main(words) == 0
 
 
 def test_nothing_but_background_lies_where_players_have_their_controls(run: RunReader) -> None:

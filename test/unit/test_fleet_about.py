@@ -163,6 +163,8 @@ def test_steps_are_offered_for_what_is_there(tmp_path: Path, monkeypatch: pytest
     ]
     monkeypatch.setattr(next_steps, "find_spec", lambda name: "installed")
     assert f"./rsdfm view '{run}'" in [command for _, command in steps_with(run)]
+    again = [command for _, command in steps_after_demo(tmp_path / "run-9001", 9001)]
+    assert f"./rsdfm demo --set world.seed=9002 --out {tmp_path}/run-9002" in again
     steps = steps_after_demo(run, 9000)
     assert not any(" report " in command for _, command in steps)
     assert any("--set world.seed=9001" in command for _, command in steps)

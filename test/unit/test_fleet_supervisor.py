@@ -33,3 +33,13 @@ def test_a_process_that_was_starting_at_ctrl_c_is_ended_too(
             supervisor.start(spec)
         assert supervisor.names() == ["sleeper"]
     assert made[0].poll() is not None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_does_not_block_a_process_that_prints(tmp_path: Path) -> None:
+    (tmp_path / "talker.log").symlink_to("/dev/full")
+    code = "for n in range(40_000): print(f'line {n}')"  # more than a pipe holds
+    with Supervisor(tmp_path) as supervisor:
+        supervisor.start(NodeSpec("talker", "uav", "", command=(sys.executable, "-c", code)))
+        crashed = supervisor.crashed("talker")
+    assert crashed.status == 0 and "line 39999" in str(crashed)

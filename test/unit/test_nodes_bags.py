@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -352,6 +354,28 @@ def test_a_bag_ends_only_when_the_last_pose_is_in_it(world: RosWorld, tmp_path: 
             START_NS,
             last,
         ]
+
+
+def test_an_evaluator_that_cannot_write_ends_in_one_sentence(
+    world: RosWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*words: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(BagWriter, "write", full)
+    options = world.options(agents=["uav1"], out=str(tmp_path), record_bag=True, image_reliability="reliable")
+    node = world.add(EvaluatorNode(**options | {"namespace": "/"}))
+    world.up(node)
+    pose = world.manager.create_publisher(
+        PoseWithCovarianceStamped, "/uav1/pose", qos.sensor("reliable", depth=10)
+    )
+    world.until(lambda: pose.get_subscription_count() > 0, "the evaluator listens")
+    message = PoseWithCovarianceStamped()
+    message.header.stamp = time_of(START_NS)
+    pose.publish(message)
+    world.until(node.finished.is_set, "the evaluator ends")
+    assert node.failure == "the mission cannot be recorded: No space left on device"
+    assert not (tmp_path / "result.json").exists()
 
 
 def test_all_publishers_share_the_time_for_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:

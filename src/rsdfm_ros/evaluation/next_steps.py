@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
-from rsdfm_ros.words import checkout, program, without_home
+from rsdfm_ros.words import checkout, path_word, program
 
 Step = tuple[str, str]
 """What it does, and the command."""
@@ -18,7 +17,7 @@ def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) 
     paged: whether it has its page · place: where the folder will be, if it is still to be moved.
     """
     place = place or folder
-    here = _word(place)
+    here = path_word(place)
     frames, bag = any((folder / "frames").glob("*.npz")), folder / "bag"
     steps: list[Step] = []
     if frames and not paged:
@@ -30,7 +29,7 @@ def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) 
         steps.append(
             (
                 "compute the recorded flight anew and judge it",
-                f"{program()} bag evaluate {_word(place / bag.name)}",
+                f"{program()} bag evaluate {path_word(place / bag.name)}",
             )
         )
     return steps
@@ -39,12 +38,12 @@ def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) 
 def steps_after_demo(folder: Path, seed: int, place: Path | None = None) -> list[Step]:
     """The same, and further missions and figures. seed: of the world that was flown."""
     place = place or folder
-    other = place.with_name(f"{place.name}-{seed + 1}")
+    other = place.with_name(f"{place.name.removesuffix(f'-{seed}')}-{seed + 1}")
     return [
         *steps_with(folder, paged=True, place=place),
         (
             "fly over another place",
-            f"{program()} demo --set world.seed={seed + 1} --out {_word(other)}",
+            f"{program()} demo --set world.seed={seed + 1} --out {path_word(other)}",
         ),
         ("compare ways to collaborate, on fewer frames", f"{program()} evaluate --scenes 1 --frames 12"),
     ]
@@ -56,12 +55,8 @@ def steps_text(steps: list[Step]) -> str:
     return "\n".join(["What to try next:", *(f"  {command:<{width}}  # {what}" for what, command in steps)])
 
 
-def _word(path: Path) -> str:
-    return without_home(shlex.quote(str(path)))
-
-
 def _setup_view() -> str:
     root = checkout()
     if root is None:
         return "pip install rerun-sdk"
-    return "make setup-view" if root == Path.cwd() else f"make -C {_word(root)} setup-view"
+    return "make setup-view" if root == Path.cwd() else f"make -C {path_word(root)} setup-view"

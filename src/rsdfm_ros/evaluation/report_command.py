@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from rich.console import Console
@@ -50,11 +51,20 @@ def make_report(run: RunReader, out: Path, *, agent: str | None = None, video: b
     shown = agent or run.agents[0]
     out.mkdir(parents=True, exist_ok=True)
     movie = out / MOVIE if video and run.frames else None
+    with contextlib.ExitStack() as unfinished:
+        if movie is not None and not movie.exists():
+            unfinished.callback(
+                movie.unlink, missing_ok=True
+            )  # a video without its page would block the next report
+        _write(run, page := out / PAGE, movie, shown)
+        unfinished.pop_all()
+    return [page, *([movie] if movie else [])]
+
+
+def _write(run: RunReader, page: Path, movie: Path | None, shown: str) -> None:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("video and report", total=(len(run.frames) if movie else 0) + 3)
         if movie is not None:
             write_video(run, movie, shown, lambda: bar.advance(task))
-        page = out / PAGE
         write_report(run, page, movie, lambda: bar.advance(task))
-    return [page, *([movie] if movie else [])]

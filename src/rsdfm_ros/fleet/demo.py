@@ -24,7 +24,7 @@ from rsdfm_ros.fleet.live_table import live_table, status_text
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.options import checked_setting
 from rsdfm_ros.fleet.outcome import print_outcome
-from rsdfm_ros.words import counted
+from rsdfm_ros.words import counted, path_word, program
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,11 @@ def run(args: argparse.Namespace) -> int:
             flown = run_fleet(fleet, out_dir=folder, on_status=on_status, claimed=True)
         recorded = RunReader(out, place=chosen)
         console.print(f"flown in {flown.seconds:.0f} s; making the report …")
-        made = make_report(recorded, out)
+        try:
+            made = make_report(recorded, out)
+        except KeyboardInterrupt:
+            again = f"{program()} report {path_word(chosen)}"
+            raise KeyboardInterrupt(f"the report was not finished, `{again}` makes it") from None
         made += [p for p in (out / "result.json", out / "bag") if p.exists()]
     made = [folder.final(path) for path in made]
     if args.json:

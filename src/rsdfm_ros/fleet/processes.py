@@ -138,10 +138,11 @@ class Supervisor:
                 running.reader.join(1.0)
 
     def _read(self, running: Running, stream: IO[str]) -> None:
-        with running.log.open("a") as log:
+        with running.log.open("ab", buffering=0) as log:
             for line in stream:
-                log.write(line)
-                log.flush()
+                # A full disk must not end this thread: the process would be blocked as soon as its pipe is full.
+                with contextlib.suppress(OSError):
+                    log.write(line.encode())
                 running.tail.append(line.rstrip("\n"))
                 if self._on_line is not None:
                     self._on_line(running.spec.name, line.rstrip("\n"))

@@ -6,6 +6,7 @@ executor only appends. Sizes of messages are those of the serialised bytes.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
@@ -24,7 +25,7 @@ from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.ending import SAVE_S
-from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.evaluation import task_messages
 from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
@@ -238,6 +239,11 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 handle(raw)
             except RsdfmError as error:
                 self.reject(getattr(error, "reason", "message"), f"{topic}: {error}")
+            except OSError as error:
+                self._cannot_write(error)
+                self._folder = self._bag = None
+                self.finished.set()
+                return
             except Exception as error:
                 self.on_job_error(topic, error)
 
@@ -353,14 +359,22 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 domain = self.context.get_domain_id()
                 result = result_of(self.mission, self.settings, self._history, self._processing, domain)
                 self._folder.result(with_about(result, self._about, self._fingerprint))
+        except OSError as error:
+            self._cannot_write(error)
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self.on_job_error("results", error)
         finally:
             if self._folder is not None:
-                self._folder.close()
+                with contextlib.suppress(OSError):  # of what could not be written before
+                    self._folder.close()
             self._folder = self._bag = None
         self.finished.set()
+
+    def _cannot_write(self, error: OSError) -> None:
+        """End without a result, as on a full disk: what is missing of a mission would not be seen in its figures."""
+        self.failure = f"the mission cannot be recorded: {reason(error)}"
+        self.get_logger().error(self.failure)
 
 
 def main() -> int:
