@@ -130,7 +130,8 @@ def test_without_gazebo_or_without_an_answer_it_is_said(programs: Path) -> None:
     missing = r"no Gazebo .`gz sim` or `ign gazebo`. on the PATH: apt install ros-jazzy-ros-gz"
     with pytest.raises(RsdfmError, match=missing):
         installed(AUTO, "jazzy")
-    for name in ("gz", "ign"):  # the tools alone: they fail on the command of a simulator that is not installed
+    # The tools alone: they fail on the command of a simulator that is not installed.
+    for name in ("gz", "ign"):
         program(programs, name, "usage", status=255)
     with pytest.raises(RsdfmError, match=missing):
         installed(AUTO, "jazzy")
