@@ -18,7 +18,7 @@ from launch_ros.actions import Node
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
 from rsdfm_ros.fleet.gazebo_installed import AUTO, installed
-from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_actions, fleet_of, folder_of
+from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_of, hold, started
 from rsdfm_ros.fleet.specification import environment_of, outside_remaps
 from rsdfm_ros.sim.gazebo.versions import GAZEBOS
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
@@ -29,22 +29,23 @@ PLUGIN_PATHS = ("GZ_SIM_SYSTEM_PLUGIN_PATH", "IGN_GAZEBO_SYSTEM_PLUGIN_PATH")
 
 def actions(context: LaunchContext) -> list:
     """Everything, in the order of its start."""
-    fleet, _ = fleet_of(context, world="gazebo")
-    given, run = argument(context, "world_folder"), folder_of(context)
-    folder = Path(
-        given or (run.work / "gazebo" if run else tempfile.mkdtemp(prefix="rsdfm_gazebo_"))
-    ).absolute()
+    fleet, options = fleet_of(context, world="gazebo")
     distribution = os.environ.get("ROS_DISTRO", "<distribution>")
     there = installed(argument(context, "gazebo"), distribution)
-    if given:
-        check_world(fleet, folder, there.gazebo)
-    else:
-        write_gazebo(fleet, folder, gazebo=there.gazebo)
-    arguments = gazebo_arguments(folder, headless=argument(context, "headless") == "true")
     try:
         get_package_share_directory("ros_gz_bridge")
     except PackageNotFoundError as error:
         raise RsdfmError(f"ros_gz_bridge is missing: apt install ros-{distribution}-ros-gz") from error
+    if given := argument(context, "world_folder"):
+        check_world(fleet, Path(given).absolute(), there.gazebo)
+    held = hold(context, fleet, options)
+    fleet, run = held.claim.fleet, held.folder
+    folder = Path(
+        given or (run.work / "gazebo" if run else tempfile.mkdtemp(prefix="rsdfm_gazebo_"))
+    ).absolute()
+    if not given:
+        write_gazebo(fleet, folder, gazebo=there.gazebo)
+    arguments = gazebo_arguments(folder, headless=argument(context, "headless") == "true")
     # Not through ros_gz_sim's gz_sim.launch.py: that starts a shell, which keeps the SIGINT of a shutdown to itself,
     # and Gazebo would outlive the mission. Gazebo may take 5 s each to end its window and its server.
     libraries = [os.environ.get(name, "") for name in (*PLUGIN_PATHS, "LD_LIBRARY_PATH")]
@@ -70,7 +71,7 @@ def actions(context: LaunchContext) -> list:
         *there.notes,
     ]
     said = [LogInfo(msg=note) for note in notes]
-    return [*said, gazebo, bridge, *fleet_actions(context, run, world="gazebo")]
+    return [*said, gazebo, bridge, *started(held)]
 
 
 def generate_launch_description() -> LaunchDescription:

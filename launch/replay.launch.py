@@ -12,8 +12,8 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from rsdfm_ros.fleet.launching import declared_arguments, replay_actions
 
-ARGUMENTS = {
-    "bag": ("", "folder of the bag, or one of its files"),
+ARGUMENTS: dict[str, tuple[str | None, str]] = {
+    "bag": (None, "folder of the bag, or one of its files"),
     "topic_map": ("", "topic map (YAML) for bags with other topics than ours; empty: our own"),
     "rate": (
         "max",

@@ -24,7 +24,7 @@ if importlib.util.find_spec("rclpy") is None:
 @pytest.fixture
 def domain() -> int:
     """A ROS domain of this test's own."""
-    from harness import new_domain
+    from own_domains import new_domain
 
     return new_domain()
 

@@ -5,7 +5,6 @@ Every test has its own ROS domain and its own context; nothing sleeps to wait, e
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +31,6 @@ from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
 from rsdfm_ros.nodes import convert, qos
-from rsdfm_ros.shared_memory import remove_stale_ports
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.yaml"
@@ -214,13 +212,3 @@ def flight(
             yield world, supervisor
     finally:
         world.close()
-
-
-_used = iter(range(1000))
-
-
-def new_domain() -> int:
-    """A ROS domain that no other test of this run, and hardly one of another, uses, without what killed ones left."""
-    domain = 1 + (os.getpid() * 7 + next(_used)) % 99
-    remove_stale_ports([domain])
-    return domain

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseWithCovarianceStamped, Twist
-from harness import new_domain
 from nav_msgs.msg import OccupancyGrid, Odometry
+from own_domains import new_domain
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node

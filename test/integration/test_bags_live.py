@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import HERE, new_domain
+from harness import HERE
+from own_domains import new_domain
 from test_fleet_processes import left_behind, small_fleet, wait_until
 
 from rsdfm_ros.data.bags.bag import open_bag

@@ -119,7 +119,8 @@ def test_a_stopped_fleet_leaves_nothing_running(tmp_path: Path, domain: int, num
         text=True,
     )
     try:
-        wait_until(lambda: len(left_behind(mark)) >= 5, "the fleet's processes run")
+        wait_until(lambda: len(left_behind(mark)) >= 5 or process.poll() is not None, "the processes run")
+        assert process.poll() is None, process.communicate()[0]
         logs = out / "logs"
         wait_until(lambda: any(f.stat().st_size for f in logs.glob("uav*.log")), "a UAV says something")
     finally:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import new_domain
+from own_domains import new_domain
 
 FRAMES = 4
 SLOW = "0.25"

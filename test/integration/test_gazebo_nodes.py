@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import new_domain
 from nav_msgs.msg import Odometry
+from own_domains import new_domain
 from played_bridge import AGENTS, PICTURE_NS, SEED, TICK_NS, Answers, PlayedGazebo, gazebo_info
 from sensor_msgs.msg import JointState
 

@@ -13,11 +13,11 @@ import pytest
 pytest.importorskip("rclpy")
 import rclpy
 import torch
+from own_domains import new_domain
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from ros_world import new_domain
 from rsdfm_ros.msg import FeaturePacket
 
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, quaternion_from_matrix, transform

@@ -15,6 +15,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from own_domains import new_domain
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters, SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -22,7 +23,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from rsdfm_ros.nodes.base import RsdfmNode
-from rsdfm_ros.shared_memory import remove_stale_ports
 
 TINY = Path(__file__).parents[1] / "integration" / "tiny.yaml"
 MODEL = f"random:{TINY}"
@@ -38,7 +38,6 @@ SHUTDOWN = {
     "inactive": Transition.TRANSITION_INACTIVE_SHUTDOWN,
     "active": Transition.TRANSITION_ACTIVE_SHUTDOWN,
 }
-_used = iter(range(10_000))
 # The nodes' environment keeps large freed blocks for the next picture. Fast DDS clears its pools when it gets such a
 # block again: the second domain participant of one process would take half a minute. Tests make many of them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, USUAL = -1, -3, 128 * 1024
@@ -50,13 +49,6 @@ if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
 def own_domain() -> dict[str, str]:
     """The environment of a process that shall meet nobody else."""
     return {**os.environ, "ROS_DOMAIN_ID": str(new_domain())}
-
-
-def new_domain() -> int:
-    """A ROS domain that no other test of this run, and hardly one of another, uses, without what killed ones left."""
-    domain = 101 + (os.getpid() * 13 + next(_used)) % 100
-    remove_stale_ports([domain])
-    return domain
 
 
 class RosWorld:

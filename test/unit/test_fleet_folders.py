@@ -267,7 +267,7 @@ _LAUNCH = """import sys
 from pathlib import Path
 from rsdfm_ros.fleet.run_folder import held_run_folder
 kind, end, force = sys.argv[1:]
-folder = held_run_folder(Path("run"), force=force == "true", option="out:=", force_option="force:=true")
+folder = held_run_folder(Path("run"), force=force == "true", option="out", force_option="force:=true")
 folder.begin(kind)
 (folder.work / "bag").mkdir()
 (folder.work / "bag" / "metadata.yaml").write_text(f"{kind} {end}")
@@ -279,7 +279,7 @@ def test_the_folder_of_a_launch_file_is_let_go_when_its_process_ends(here: Path)
     def launch(kind: str, end: str, force: str) -> str:
         command = [sys.executable, "-c", _LAUNCH, kind, end, force]
         done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=WAIT_S)
-        refused = "force:=true replaces them, another out:= keeps both" in done.stderr
+        refused = "force:=true replaces them, another out keeps both" in done.stderr
         assert done.returncode == refused and ("Traceback" in done.stderr) == refused, done.stderr
         assert not (here / "run/.lock").exists()
         return "refused" if refused else (here / "run/bag/metadata.yaml").read_text()

@@ -127,15 +127,18 @@ def test_another_version_than_the_one_asked_for_is_refused(programs: Path, asked
 
 
 def test_without_gazebo_or_without_an_answer_it_is_said(programs: Path) -> None:
-    with pytest.raises(
-        RsdfmError, match=r"no Gazebo .`gz` or `ign`. on the PATH: apt install ros-jazzy-ros-gz"
-    ):
+    missing = r"no Gazebo .`gz sim` or `ign gazebo`. on the PATH: apt install ros-jazzy-ros-gz"
+    with pytest.raises(RsdfmError, match=missing):
+        installed(AUTO, "jazzy")
+    # The tools alone: they fail on the command of a simulator that is not installed.
+    for name in ("gz", "ign"):
+        program(programs, name, "usage", status=255)
+    with pytest.raises(RsdfmError, match=missing):
         installed(AUTO, "jazzy")
     program(programs, "gz", "7.8.0")
-    program(programs, "ign", status=1)
     with pytest.raises(RsdfmError, match=r"got 7\.8\.0"):
         installed(AUTO, "jazzy")
-    program(programs, "gz", status=1)
+    program(programs, "gz", "unreleased")
     there = installed(AUTO, "jazzy")
     assert there.gazebo is HARMONIC and "names no version" in there.notes[0]
 

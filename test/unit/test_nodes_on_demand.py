@@ -12,11 +12,11 @@ import pytest
 import rclpy
 import torch
 from nav_msgs.msg import OccupancyGrid
+from own_domains import new_domain
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
-from ros_world import new_domain
 from rsdfm_ros.msg import ObjectArray, TrajectoryArray
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray

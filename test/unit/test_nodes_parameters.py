@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 import rclpy
+from own_domains import new_domain
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from ros_world import new_domain
 
 from rsdfm_ros.nodes import settings
 from rsdfm_ros.nodes.parameters import SettingError, declare, setting

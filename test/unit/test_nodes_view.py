@@ -17,12 +17,12 @@ pytest.importorskip("rerun", reason="the viewer is an extra: make setup-view")
 
 import rclpy
 import view_flight as flight
+from own_domains import new_domain
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rerun_file import RerunFile
-from ros_world import new_domain
 from rsdfm_ros.msg import AgentStatus
 from std_msgs.msg import String
 

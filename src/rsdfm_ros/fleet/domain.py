@@ -53,25 +53,33 @@ class Claim:
 
 
 @contextlib.contextmanager
-def claim_domain(fleet: FleetDescription, out: str | Path | None, *, free: bool = True) -> Iterator[Claim]:
+def claim_domain(
+    fleet: FleetDescription, out: str | Path | None, *, free: bool = True, option: str = "--domain"
+) -> Iterator[Claim]:
     """Hold the ROS domain in which a fleet will run, from before its first process to after its last.
 
     That is what the description or else ROS_DOMAIN_ID asks for. Without either it is any free one, or, where the world
-    is made by other programs or with `free` off, ROS' own default. out: folder of the results, told to others. What
-    ended processes have left in shared memory for a domain that nobody uses is removed before the first process starts.
+    is made by other programs or with `free` off, ROS' own default. out: folder of the results, told to others ·
+    option: what chooses a domain, for the sentence of a refusal. What ended processes have left in shared memory for a
+    domain that nobody uses is removed before the first process starts.
     Raises: DomainError where another fleet holds the domain that was asked for, or what this fleet would publish is
     published there.
     """
     require_ros("a fleet")
-    asked = asked_domain(fleet)
-    if asked is None and not (free and fleet.world.kind in (SIMULATION, REPLAY)):
+    asked, any_will_do = asked_domain(fleet), free and fleet.world.kind in (SIMULATION, REPLAY)
+    if asked is None and not any_will_do:
         asked = ROS_DEFAULT, "the default of ROS"
     mine = this_process(out, fleet.agents)
     with contextlib.ExitStack() as stack:
         if asked is None:
             made, cleared = _take_free(fleet, mine, stack)
         else:
-            made, cleared = _take(fleet, mine, stack, *asked)
+            other = (
+                f"leave the domain out (no {option}, no network.domain, no {VARIABLE}) to get a free one"
+                if any_will_do
+                else f"choose another domain with {option}"
+            )
+            made, cleared = _take(fleet, mine, stack, *asked, cure=f"end it, or {other}")
         domain = made.network.domain
         told = f"ROS domain {domain} ({VARIABLE}={domain} ros2 topic list)"
         yield Claim(made, domain, "; ".join(filter(None, (told, cleared.sentence()))))
@@ -86,12 +94,9 @@ def asked_domain(fleet: FleetDescription) -> tuple[int, str] | None:
 
 
 def _take(
-    fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack, domain: int, asked: str
+    fleet: FleetDescription, mine: Holder, stack: contextlib.ExitStack, domain: int, asked: str, *, cure: str
 ) -> tuple[FleetDescription, Cleared]:
     made = _in_domain(fleet, domain)
-    own = fleet.world.kind in (SIMULATION, REPLAY)
-    other = "leave the domain out (no --domain, no network.domain, no ROS_DOMAIN_ID) to get a free one"
-    cure = f"end it, or {other if own else 'choose another domain with --domain'}"
     try:
         stack.enter_context(locked(domain, mine))
     except DomainHeld as held:

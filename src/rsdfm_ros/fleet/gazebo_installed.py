@@ -31,13 +31,12 @@ def installed(name: str, distribution: str) -> Installed:
     """
     wanted = tuple(GAZEBOS.values()) if name == AUTO else (gazebo_named(name),)
     commands = dict.fromkeys(g.command for g in sorted(wanted, key=lambda g: -g.major))
-    there = [command for command in commands if shutil.which(command[0])]
+    there = {command: versions for command in commands if (versions := _versions(command)) is not None}
     if not there:
-        names = " or ".join(f"`{command[0]}`" for command in commands)
+        names = " or ".join(f"`{' '.join(command)}`" for command in commands)
         raise RsdfmError(f"there is no Gazebo ({names}) on the PATH: apt install ros-{distribution}-ros-gz")
     found: list[Version] = []
-    for command in there:
-        versions = sorted(_versions(command), reverse=True)
+    for command, versions in there.items():
         found += versions
         of_major = {g.major: g for g in wanted if g.command == command}
         for version in versions:
@@ -46,7 +45,8 @@ def installed(name: str, distribution: str) -> Installed:
                 choosing = ("--force-version", _text(version)) if len(versions) > 1 else ()
                 return Installed(gazebo, choosing, _notes(gazebo, version))
     if not found:
-        gazebo = next(g for g in (HARMONIC, *wanted) if g in wanted and g.command == there[0])
+        first = next(iter(there))
+        gazebo = next(g for g in (HARMONIC, *wanted) if g in wanted and g.command == first)
         asked = " ".join([*gazebo.command, "--versions"])
         return Installed(gazebo, (), (f"`{asked}` names no version: the world is written for {gazebo.name}",))
     expected = ", ".join(f"{g.major} ({g.name})" for g in wanted)
@@ -66,13 +66,20 @@ def _notes(gazebo: Gazebo, version: Version) -> tuple[str, ...]:
     )
 
 
-def _versions(command: tuple[str, ...]) -> list[Version]:
-    """What `--versions` prints; nothing if it fails."""
+def _versions(command: tuple[str, ...]) -> list[Version] | None:
+    """What `--versions` prints, the newest first; None if there is no such simulator.
+
+    `gz` and `ign` are there without one, too: they come with every tool of Gazebo, and fail on what they do not know.
+    """
+    if shutil.which(command[0]) is None:
+        return None
     try:
         done = subprocess.run([*command, "--versions"], capture_output=True, text=True, timeout=ASKING_S)
     except (OSError, subprocess.SubprocessError):
         return []
-    return [(int(a), int(b), int(c)) for a, b, c in _VERSION.findall(done.stdout)]
+    if done.returncode != 0:
+        return None
+    return sorted(((int(a), int(b), int(c)) for a, b, c in _VERSION.findall(done.stdout)), reverse=True)
 
 
 def _text(version: Version) -> str:

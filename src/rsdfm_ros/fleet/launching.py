@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from rsdfm_ros.fleet.about import about_mission
 from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
-from rsdfm_ros.fleet.domain import claim_domain
+from rsdfm_ros.fleet.domain import Claim, claim_domain
 from rsdfm_ros.fleet.mission import REFUSED
 from rsdfm_ros.fleet.options import (
     LISTS,
@@ -85,15 +86,27 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
     return arguments
 
 
-def fleet_actions(context: LaunchContext, folder: RunFolder | None = None, **fixed: str) -> list[Action]:
+@dataclass(frozen=True)
+class Held:
+    """A fleet before its first process: nobody else has its ROS domain and writes to its folder.
+
+    claim: the fleet in its domain · folder: None without `out` · give_back: frees the domain.
+    """
+
+    claim: Claim
+    options: FleetOptions
+    folder: RunFolder | None
+    give_back: Callable[[], None]
+
+
+def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
     """What starts the fleet of these launch arguments; the end of the mission ends the launch.
 
-    folder: that of `out` if it has been opened already · fixed: options that the launch file decides, such as
-    world="gazebo". Raises: RsdfmError.
+    fixed: options that the launch file decides, such as world="none". Raises: RsdfmError.
     """
     fleet, options = fleet_of(context, **fixed)
     check_replay(fleet)
-    return _started(context, fleet, options, folder)
+    return started(hold(context, fleet, options))
 
 
 def replay_actions(context: LaunchContext) -> list[Action]:
@@ -110,7 +123,7 @@ def replay_actions(context: LaunchContext) -> list[Action]:
         loops=_replay_setting(context, "loops"),
     )
     fleet, notes = replay_fleet(fleet, replay, rate=parse_rate(argument(context, "rate")))
-    return [*(LogInfo(msg=note) for note in notes), *_started(context, fleet, options)]
+    return [*(LogInfo(msg=note) for note in notes), *started(hold(context, fleet, options))]
 
 
 def _replay_setting(context: LaunchContext, name: str) -> Any:
@@ -118,26 +131,29 @@ def _replay_setting(context: LaunchContext, name: str) -> Any:
     return checked_setting(name, setting, setting_value(setting, argument(context, name)))
 
 
-def _started(
-    context: LaunchContext, fleet: FleetDescription, options: FleetOptions, folder: RunFolder | None = None
-) -> list[Action]:
+def hold(context: LaunchContext, fleet: FleetDescription, options: FleetOptions) -> Held:
+    """Check a fleet, and take the ROS domain and the folder of these launch arguments. Raises: RsdfmError."""
     check_fleet(fleet, options)
     if out := argument(context, "out"):
         check_apart(fleet, Path(os.path.expanduser(out)))
-    held = contextlib.ExitStack()
-    claim = held.enter_context(claim_domain(fleet, out or None, free=False))
-    # Given back as the processes begin to end: what still lives of them then is seen by whoever comes.
-    give_back = RegisterEventHandler(OnShutdown(on_shutdown=lambda event, context: held.close()))
-    folder = folder or folder_of(context)
-    fleet, more, notes = companions(claim.fleet, options, folder.work if folder else None)
-    notes = [claim.sentence, *notes]
+    stack = contextlib.ExitStack()
+    claim = stack.enter_context(claim_domain(fleet, out or None, free=False, option="domain:="))
+    return Held(claim, options, folder_of(context), stack.close)
+
+
+def started(held: Held) -> list[Action]:
+    """What starts a fleet; the end of its mission ends the launch. Raises: RsdfmError."""
+    folder = held.folder
+    fleet, more, notes = companions(held.claim.fleet, held.options, folder.work if folder else None)
     specs = node_specifications(fleet, folder.work if folder else None, about_mission(fleet))
     if folder is not None:
         write_surroundings(fleet, folder.work)
         folder.begin(fleet.world.kind)
+    # Given back as the processes begin to end: what still lives of them then is seen by whoever comes.
+    give_back = RegisterEventHandler(OnShutdown(on_shutdown=lambda event, context: held.give_back()))
     return [
         give_back,
-        *(LogInfo(msg=note) for note in notes),
+        *(LogInfo(msg=note) for note in (held.claim.sentence, *notes)),
         *process_actions(fleet, [*more, *specs], folder),
     ]
 
@@ -155,7 +171,7 @@ def folder_of(context: LaunchContext) -> RunFolder | None:
     if not out:
         return None
     force = argument(context, "force") == "true"
-    return held_run_folder(Path(out).absolute(), force=force, option="out:=", force_option="force:=true")
+    return held_run_folder(Path(out).absolute(), force=force, option="out", force_option="force:=true")
 
 
 def argument(context: LaunchContext, name: str) -> str:
