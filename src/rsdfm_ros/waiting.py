@@ -1,4 +1,4 @@
-"""Waiting for threads at the end of a command."""
+"""Steps that Ctrl-C must not cut in two."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM back while threads are waited for that end in a moment.
+    """Keep Ctrl-C and SIGTERM back for a moment: while threads end, or until a process that starts is known.
 
-    A process that leaves while they are at work in PyTorch is aborted. What came meanwhile raises KeyboardInterrupt
+    A process that leaves while threads are at work in PyTorch is aborted. What came meanwhile raises KeyboardInterrupt
     afterwards, unless an exception is on its way already.
     """
     if threading.current_thread() is not threading.main_thread():  # signals do not come here

@@ -130,6 +130,21 @@ def test_a_checkout_that_is_not_set_up_says_what_to_run(root: Path, tmp_path: Pa
     assert done.stderr == "error: rsdfm_ros is not set up here: run make setup\n"
 
 
+def test_logs_go_to_the_checkout_only_if_it_can_be_written(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(root / "scripts/with_ros", tmp_path / "scripts")
+    environment = {k: v for k, v in os.environ.items() if k != "ROS_LOG_DIR"} | {"AMENT_PREFIX_PATH": "/"}
+
+    def told() -> str:
+        words = [str(tmp_path / "scripts/with_ros"), "printenv", "ROS_LOG_DIR"]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60).stdout
+
+    (tmp_path / "log").touch()
+    assert told() == ""
+    (tmp_path / "log").unlink()
+    assert told() == f"{tmp_path}/log/ros\n"
+
+
 def test_doctor_fails_when_something_needed_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -20,6 +20,7 @@ import yaml
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.specification import NodeSpec
+from rsdfm_ros.waiting import uninterrupted
 
 LAST_LINES = 20
 SIGTERM_S, SIGKILL_S, GONE_S = 6.0, 3.0, 3.0
@@ -79,7 +80,7 @@ class Supervisor:
         """Start one process in a process group of its own; again, if one of that name has ended."""
         log = self.logs / f"{spec.name}.log"
         command = command_of(spec, self.logs)
-        with _uninterrupted():  # otherwise a process could run that nobody ends
+        with uninterrupted():  # otherwise a process could run that nobody ends
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -167,26 +168,6 @@ def parameter_file_of(spec: NodeSpec, folder: Path) -> Path:
     path = folder / f"{spec.name}.yaml"
     path.write_text(yaml.safe_dump({"/**": {"ros__parameters": dict(spec.parameters)}}, sort_keys=False))
     return path
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let SIGINT and SIGTERM take effect only at the end; handlers belong to the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0])
 
 
 def _signal_group(pid: int, number: int) -> None:
