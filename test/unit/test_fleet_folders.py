@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from bag_data import make_bag
+from own_domains import new_domain
 
 HERE = Path(__file__).resolve().parent
 TINY = HERE.parent / "integration" / "tiny.yaml"
@@ -33,8 +34,8 @@ def here(tmp_path: Path) -> Path:
 def started(here: Path, mode: str, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(HERE / "stand_in.py"), *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    # A recorder would join, and tell of, whatever fleets fly on this machine.
-    domain = {"ROS_DOMAIN_ID": "0"} if words[0] == "bag" else {}
+    # A recorder would join whatever fleet flies on this machine; one of real UAVs would take ROS' own default domain.
+    domain = {"ROS_DOMAIN_ID": str(new_domain())} if words[0] == "bag" or "live.yaml" in words else {}
     environment = {**os.environ, "STAND_IN": mode, **domain}
     return subprocess.Popen(command, cwd=here, env=environment, text=True, **pipes)
 

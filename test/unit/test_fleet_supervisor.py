@@ -19,7 +19,7 @@ def test_a_process_that_was_starting_at_ctrl_c_is_ended_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[subprocess.Popen[str]] = []
-    start = subprocess.Popen
+    start, before = subprocess.Popen, signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupted(*args: Any, **options: Any) -> subprocess.Popen[str]:
         made.append(start(*args, **options))
@@ -28,11 +28,14 @@ def test_a_process_that_was_starting_at_ctrl_c_is_ended_too(
 
     monkeypatch.setattr(subprocess, "Popen", interrupted)
     spec = NodeSpec("sleeper", "uav", "", command=(sys.executable, "-c", "import time; time.sleep(600)"))
-    with Supervisor(tmp_path) as supervisor:
-        with pytest.raises(KeyboardInterrupt):
-            supervisor.start(spec)
-        assert supervisor.names() == ["sleeper"]
-    assert made[0].poll() is not None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:  # shells let their background jobs ignore it
+        with Supervisor(tmp_path) as supervisor:
+            with pytest.raises(KeyboardInterrupt):
+                supervisor.start(spec)
+            assert supervisor.names() == ["sleeper"]
+        assert made[0].poll() is not None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

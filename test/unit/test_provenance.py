@@ -62,18 +62,18 @@ def test_neither_person_nor_machine_are_named(monkeypatch: pytest.MonkeyPatch, t
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("/home/ada/out", "~/out"),
-        ("/mnt/home/ada/out", "/mnt/home/ada/out"),
-        ("/home/ada/my runs", "~/'my runs'"),
-        ("/home/ada/Läufe", "~/'Läufe'"),
-        ("random:/home/ada/m.yaml", "random:~/m.yaml"),
-        ("/home/adam/out", "/home/adam/out"),
+        ("/people/ada/out", "~/out"),
+        ("/mnt/people/ada/out", "/mnt/people/ada/out"),
+        ("/people/ada/my runs", "~/'my runs'"),
+        ("/people/ada/Läufe", "~/'Läufe'"),
+        ("random:/people/ada/m.yaml", "random:~/m.yaml"),
+        ("/people/adam/out", "/people/adam/out"),
     ],
 )
 def test_a_path_below_home_is_told_as_a_shell_expands_it(
     typed: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("HOME", "/people/ada")
     assert command_line(["rsdfm", typed]) == f"rsdfm {told}"
 
 
