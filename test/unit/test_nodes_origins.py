@@ -59,6 +59,7 @@ def test_nodes_of_a_uav_share_a_topic_and_one_that_is_there_twice_is_foreign() -
     for publishers, sentence in (
         (own, ""),
         ([*own, twin], "has 2 publishers instead of one: /uav1/encoder_node, /uav1/encoder_node"),
+        ([*own, (5, "/", "_NODE_NAME_UNKNOWN_"), (6, "/", "_NODE_NAME_UNKNOWN_")], ""),
         ([*own, (3, "/uav2", "encoder_node")], "a node that does not belong to the UAV: /uav2/encoder_node"),
     ):
         graph = Graph()
@@ -66,6 +67,17 @@ def test_nodes_of_a_uav_share_a_topic_and_one_that_is_there_twice_is_foreign() -
         made = Origins(graph, own_answers=True, uavs_return=False)
         made.add(topic, "/uav1", shared=True)
         assert (sentence in made.foreign()) if sentence else made.foreign() == ""
+
+
+def test_nodes_that_share_a_topic_and_came_back_are_not_foreign() -> None:
+    topic, graph = "/uav1/debug/processing_time", Graph()
+    names = ("encoder_node", "trajectory_head_node")
+    graph.publishers[topic] = [(gid, "/uav1", name) for gid, name in enumerate(names * 2, 1)]
+    made = Origins(graph, own_answers=True, uavs_return=True)
+    made.add(topic, "/uav1", shared=True)
+    for gid in (1, 2, 1, 2, 3, 4, 3, 4):  # nodes take turns, before and after their process is lost
+        made.heard(topic, message(gid))
+    assert made.foreign() == ""
 
 
 def test_a_node_elsewhere_that_answers_for_a_uav_is_foreign() -> None:

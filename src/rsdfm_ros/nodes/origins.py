@@ -13,7 +13,8 @@ class Origins:
 
     node: asks the graph · own_answers: a UAV's answers come from its own nodes · uavs_return: a UAV whose process was
     lost may come back; DDS keeps the publisher of the lost one in the graph for a while, so that two of them are wrong
-    only if the first is heard again after the second.
+    only if the first is heard again after the second. Where nodes share a topic, they take turns, and two of each are
+    then never wrong.
     """
 
     def __init__(self, node: Any, *, own_answers: bool, uavs_return: bool) -> None:
@@ -38,7 +39,7 @@ class Origins:
         """A message came. info: as rclpy hands it on; not every version names the publisher in it."""
         publisher = info.get("publisher_gid") if isinstance(info, dict) else None
         heard = self._heard.get(topic)
-        if publisher is None or heard is None or topic in self._returned:
+        if publisher is None or heard is None or topic in self._returned | self._shared:
             return
         gid = bytes(publisher["data"])
         if heard and heard[-1] == gid:
@@ -54,7 +55,8 @@ class Origins:
             publishers = {bytes(i.endpoint_gid): i for i in infos}.values()
             names = sorted(map(name_of, publishers))
             if topic in self._shared:
-                names = [name for name in names if names.count(name) > 1]
+                known = [name_of(info) for info in publishers if not _unknown(info)]
+                names = sorted(name for name in known if known.count(name) > 1)
             lost = bool(namespace) and self._uavs_return and topic not in self._returned
             if len(names) > 1 and not lost:
                 return f"{topic} has {len(names)} publishers instead of one: {', '.join(names)}"
