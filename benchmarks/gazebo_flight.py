@@ -23,7 +23,8 @@ from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, JointState
 
-from rsdfm_ros.nodes import convert, qos
+from rsdfm_ros.nodes.convert import sensors as convert
+from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.gimbal import Track
@@ -115,7 +116,7 @@ def measure(seconds: float, joints_hz: int, rate: float) -> dict[str, float]:
     feeder = Feeder(joints_hz)
     settings = {"use_sim_time": "true", "seed": SEED, "start_s": START_S}
     options = [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]
-    command = [sys.executable, "-m", "rsdfm_ros.nodes.gazebo_flight_node", "--ros-args", *options]
+    command = [sys.executable, "-m", "rsdfm_ros.nodes.mission.gazebo_flight_node", "--ros-args", *options]
     with subprocess.Popen(command) as node:
         try:
             deadline = time.monotonic() + WAIT_S

@@ -1,4 +1,4 @@
-"""How far a mapping carries: altitude, pitch, field of view and picture size unlike those of training.
+"""How far a mapping carries: altitude, pitch, field of view and image size unlike those of training.
 
     scripts/with_ros python -m benchmarks.generalisation --models out/relative/model out/absolute/model \
         --json out/generalisation.json --plot out/generalisation.svg
@@ -30,16 +30,16 @@ from rich.table import Table
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.command import write_json
+from rsdfm_ros.evaluation.commands.evaluate import write_json
+from rsdfm_ros.evaluation.commands.mapping import rendered, variants
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
-from rsdfm_ros.evaluation.heads import Thresholds
-from rsdfm_ros.evaluation.mapping import MappingScore, mapping_scores
-from rsdfm_ros.evaluation.mapping_command import rendered, variants
-from rsdfm_ros.evaluation.plots import LINES
+from rsdfm_ros.evaluation.methods.answers import Thresholds
+from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, scored_frames
-from rsdfm_ros.evaluation.runner import MethodScore, Settings, evaluate_scene, worker_count
+from rsdfm_ros.evaluation.report.plots import LINES
 from rsdfm_ros.evaluation.scenes import refuse_training_data
+from rsdfm_ros.evaluation.session import MethodScore, Settings, evaluate_scene, worker_count
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
@@ -92,7 +92,7 @@ AXES: dict[str, Axis] = {
         "terrain", tuple((t, SimConfig(world=WorldConfig(terrain=t))) for t in ("flat", "slope", "steps"))
     ),
     "size": Axis(
-        "picture (px)",
+        "image (px)",
         tuple(
             (f"{w}×{h}", SimConfig(width_px=w, height_px=h))
             for w, h in ((240, 136), (352, 192), (480, 270), (480, 360), (640, 360), (960, 540))
@@ -117,7 +117,7 @@ class RenderedScene:
         return ground, list(frames)
 
     @property
-    def pictures(self) -> list[WorldFrame]:
+    def images(self) -> list[WorldFrame]:
         """All frames that are looked at, with depth: those after the last scored one are only looked forward to."""
         return self._rendered[1]
 
@@ -135,12 +135,12 @@ class RenderedScene:
 
     def load(self, k: int) -> WorldFrame:
         """Frame k."""
-        return self.pictures[k]
+        return self.images[k]
 
     def objects(self, k: int) -> Objects:
         """The objects of frame k."""
-        shown = len(self.pictures)
-        return self.pictures[k].objects if k < shown else self._later[k - shown]
+        shown = len(self.images)
+        return self.images[k].objects if k < shown else self._later[k - shown]
 
     def layout(self) -> LayoutMap | None:
         """Not asked for: this study is about vehicles."""
@@ -162,7 +162,7 @@ def evaluate_point(
             scores: dict[str, MethodScore] = {}
             mapping = MappingScore()
             for scene in scenes:
-                frames, ground = scene.pictures[::MAPPING_STRIDE], scene.ground() or GroundPlane()
+                frames, ground = scene.images[::MAPPING_STRIDE], scene.ground() or GroundPlane()
                 mapping.merge(mapping_scores({name: perception.on_ground(ground)}, frames, ground)[name])
                 for method, score in evaluate_scene(perception, scene, settings, pool).items():
                     if method in scores:

@@ -1,4 +1,4 @@
-"""Times of reading a picture on this machine: every encoding, JPEG and PNG, rectification.
+"""Times of reading an image on this machine: every encoding, JPEG and PNG, rectification.
 
 python -m benchmarks.inputs [--size 1920x1080] [--threads 2] [--json out.json]
 """
@@ -24,7 +24,7 @@ from rsdfm_ros.data.messages.rectify import Rectifier
 
 
 def scene(width: int, height: int) -> np.ndarray:
-    """A picture (H, W, 3) with edges and texture, so that JPEG has something to do."""
+    """An image (H, W, 3) with edges and texture, so that JPEG has something to do."""
     rng = np.random.default_rng(0)
     blocks = cv2.resize(rng.integers(0, 255, (height // 40, width // 40, 3), np.uint8), (width, height))
     return np.clip(blocks + rng.normal(0, 6, blocks.shape), 0, 255).astype(np.uint8)
@@ -66,10 +66,10 @@ def run(width: int, height: int) -> dict[str, float]:
         times[encoding] = median_ms(lambda message=message: image_from_message(message))
     big = raw("mono16", width, height, big_endian=True)
     times["mono16, big-endian"] = median_ms(lambda: image_from_message(big))
-    picture = scene(width, height)
+    image = scene(width, height)
     for name, extension in (("JPEG, quality 90", ".jpg"), ("PNG", ".png")):
         options = [cv2.IMWRITE_JPEG_QUALITY, 90] if extension == ".jpg" else []
-        data = cv2.imencode(extension, picture, options)[1].tobytes()
+        data = cv2.imencode(extension, image, options)[1].tobytes()
         message = SimpleNamespace(format="", data=data)
         times[f"{name} ({len(data) / 1e6:.1f} MB)"] = median_ms(
             lambda message=message: image_from_compressed(message), 7
@@ -77,15 +77,15 @@ def run(width: int, height: int) -> dict[str, float]:
     lenses = (("plumb_bob", (-0.2, 0.05, 0.0, 0.0, 0.0)), ("equidistant", (0.02, -0.01, 0.0, 0.0)))
     for model, d in lenses:
         camera, rectifier = info(width, height, model, d), Rectifier()
-        times[f"{model}, each picture"] = median_ms(lambda c=camera, r=rectifier: r(picture, c))
-        times[f"{model}, when camera_info changes"] = median_ms(lambda c=camera: Rectifier()(picture, c), 5)
+        times[f"{model}, each image"] = median_ms(lambda c=camera, r=rectifier: r(image, c))
+        times[f"{model}, when camera_info changes"] = median_ms(lambda c=camera: Rectifier()(image, c), 5)
     return times
 
 
 def main() -> int:
     """Print a table, and JSON on request."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--size", default="1920x1080", metavar="WxH", help="of the pictures, pixels")
+    parser.add_argument("--size", default="1920x1080", metavar="WxH", help="of the images, pixels")
     parser.add_argument("--threads", type=int, default=2, help="threads of OpenCV (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the times as JSON")
     arguments = parser.parse_args()

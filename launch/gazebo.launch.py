@@ -98,7 +98,7 @@ def generate_launch_description() -> LaunchDescription:
                 "headless",
                 default_value="false",
                 choices=["true", "false"],
-                description="no window; pictures are rendered without a display",
+                description="no window; images are rendered without a display",
             ),
             DeclareLaunchArgument("gz_args", default_value="", description="further arguments of `gz sim`"),
             OpaqueFunction(function=actions),

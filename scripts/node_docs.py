@@ -1,7 +1,8 @@
 """Write docs/topics.md and docs/parameters.md from the nodes themselves: scripts/with_ros python scripts/node_docs.py
 
 Every executable is started in this process with all options on and asked for its publishers, subscriptions, types, QoS
-and settings; the sentences come from nodes/topics.py and nodes/settings.py. --check: only say whether the pages differ.
+and settings; the sentences come from nodes/core/topics.py and the settings of the nodes. --check: only say whether the
+pages differ.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ import yaml
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from rsdfm_ros.nodes import runner
-from rsdfm_ros.nodes.topics import about, relative_name
+from rsdfm_ros.nodes.core import runner
+from rsdfm_ros.nodes.core.topics import about, relative_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"topics": ROOT / "docs" / "topics.md", "parameters": ROOT / "docs" / "parameters.md"}
@@ -36,7 +37,7 @@ COMMAND = "`make docs`"
 
 #: What switches every option on. What needs packages that not every machine has stays off: see OPTIONAL.
 EVERYTHING: dict[str, Any] = {
-    "model": f"random:{ROOT / 'test/integration/tiny.yaml'}",
+    "model": f"random:{ROOT / 'test/support/tiny.yaml'}",
     "agents": ["uav1"],
     "uavs": 1,
     "publish_single": True,
@@ -113,14 +114,24 @@ class Row:
 
 
 def executables() -> list[str]:
-    """The modules of nodes/ that can be run, sorted."""
-    found = sorted((ROOT / "src/rsdfm_ros/nodes").glob("*_node.py"))
-    return [path.stem for path in found if "\ndef main" in path.read_text()]
+    """The executables, sorted."""
+    return sorted(modules())
+
+
+def modules() -> dict[str, str]:
+    """Executable → its module."""
+    source = ROOT / "src"
+    found = sorted((source / "rsdfm_ros/nodes").rglob("*_node.py"))
+    return {
+        path.stem: ".".join(path.relative_to(source).with_suffix("").parts)
+        for path in found
+        if "\ndef main" in path.read_text()
+    }
 
 
 def nodes_of(executable: str) -> list[Any]:
     """The nodes that the `main` of an executable builds."""
-    module = importlib.import_module(f"rsdfm_ros.nodes.{executable}")
+    module = importlib.import_module(modules()[executable])
     built: list[Any] = []
 
     def collect(build: Any, *_: Any, **__: Any) -> int:
@@ -302,7 +313,7 @@ def parameter_row(field: dataclasses.Field[Any]) -> str:
 
 def about_module(executable: str) -> str:
     """What an executable is, from the first line of its module."""
-    text = (sys.modules[f"rsdfm_ros.nodes.{executable}"].__doc__ or "").strip().splitlines()[0]
+    text = (sys.modules[modules()[executable]].__doc__ or "").strip().splitlines()[0]
     text = text.partition(": ")[2] or text
     return text[:1].upper() + text[1:]
 

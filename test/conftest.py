@@ -16,11 +16,14 @@ import pytest
 from hypothesis import settings
 
 from rsdfm_ros.ending import TimeLimit
+from support.places import TEST
 
 # Before anything imports MuJoCo, OpenMP or DDS.
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+# Processes that tests start import test/support as the tests do.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(TEST), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 # A busy machine is slow, which is no failure.
 settings.register_profile("any machine", deadline=None)

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data import simulate
 from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.scenes import CACHE
+from rsdfm_ros.sim.dataset import simulate
 from rsdfm_ros.sim.flight import Flight, make_flights
 
 UAVS = 4

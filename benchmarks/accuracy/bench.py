@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.section import BenchError
-from rsdfm_ros.data import world_options
-from rsdfm_ros.evaluation.command import evaluate_together, results_of
+from rsdfm_ros.evaluation.commands.evaluate import evaluate_together, results_of
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.frames import FUTURE_STEPS
-from rsdfm_ros.evaluation.heads import Thresholds
+from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM
-from rsdfm_ros.evaluation.runner import Settings
 from rsdfm_ros.evaluation.scenes import (
     CACHE,
     DatasetScene,
@@ -25,8 +23,10 @@ from rsdfm_ros.evaluation.scenes import (
     refuse_training_data,
     simulated,
 )
+from rsdfm_ros.evaluation.session import Settings
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.sim.dataset import world_options
 
 UAVS = 4
 BUDGET_BYTES = 18_000

@@ -14,11 +14,11 @@ from benchmarks.accuracy import drawing
 from benchmarks.accuracy.bench import Bench, Case, settings_of
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
+from rsdfm_ros.evaluation.commands.progress import frame_bar
 from rsdfm_ros.evaluation.methods import METHODS
-from rsdfm_ros.evaluation.progress import frame_bar
-from rsdfm_ros.evaluation.runner import worker_pool
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, SoloHistory
 from rsdfm_ros.evaluation.scenes import DatasetScene
-from rsdfm_ros.evaluation.step import SoloHistory, Step
+from rsdfm_ros.evaluation.session import worker_pool
 
 BUDGETS = (2_000, 2_500, 5_000, 10_000, 18_000, 25_000, 50_000)
 METHOD_NAMES = ("rsdfm", "rsdfm-ondemand")
@@ -44,7 +44,7 @@ def _sent(bench: Bench, scene: DatasetScene) -> dict[str, Any]:
     solo = SoloHistory()
     found: dict[tuple[str, int], list[list[int]]] = {key: [[] for _ in range(scene.uavs)] for key in senders}
 
-    def fly(step: Step, agent: int) -> None:
+    def fly(step: EvaluationFrame, agent: int) -> None:
         step.encode(agent)
         for key, sender in senders.items():
             sent = sender.send(step, agent)
@@ -54,7 +54,9 @@ def _sent(bench: Bench, scene: DatasetScene) -> dict[str, Any]:
     with frame_bar() as bar, worker_pool() as pool:
         for k in bar.track(range(scene.frames), description=f"seed {scene.number}"):
             frame, disturbance = scene.load(k), settings.disturbance
-            step = Step(bench.perception, settings.thresholds, frame, scene.number, disturbance, solo)
+            step = EvaluationFrame(
+                bench.perception, settings.thresholds, frame, scene.number, disturbance, solo
+            )
             list(pool.map(partial(fly, step), range(scene.uavs)))
     return {name: {str(b): found[name, b] for b in BUDGETS} for name in METHOD_NAMES}
 

@@ -130,7 +130,7 @@ def figures(content: Content, folder: Path) -> Mapping[str, str]:
         (
             "",
             "bench_carrying.svg",
-            "IoU and position error over altitude, pitch, field of view, picture size",
+            "IoU and position error over altitude, pitch, field of view, image size",
         ),
         (LIFTS, "bench_lifts.svg", "The same of a relative and an absolute lift"),
     ):

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rsdfm_ros.evaluation.plots import LINES
+from rsdfm_ros.evaluation.report.plots import LINES
 
 HARM = -0.005
 """A gain over `single` below this is harm."""

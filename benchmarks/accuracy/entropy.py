@@ -18,7 +18,7 @@ from benchmarks.accuracy.bench import Bench
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, Store
 from rsdfm_ros.evaluation.scenes import DatasetScene
-from rsdfm_ros.wire.budget import Plan, fitted
+from rsdfm_ros.wire.budget import Plan, apply_plan
 from rsdfm_ros.wire.features import CELLS_PER_TILE, FeatureFrame
 from rsdfm_ros.wire.header import FIXED_BYTES, HALF_BYTES
 from rsdfm_ros.wire.packet import MAX_DENSE_PACKET_BYTES, encode_frame
@@ -97,7 +97,7 @@ def _mean(bench: Bench, scenes: list[DatasetScene], plan: Plan) -> dict[str, flo
             for view in scene.load(k).views:
                 bev = bench.perception.perceive(view.image, view.K, view.T_map_camera, view.covariance)
                 frame = bench.perception.compress(bev, plan.cells, low=plan.low)
-                found.append(measure(fitted(frame, plan)))
+                found.append(measure(apply_plan(frame, plan)))
     return {"packets": float(len(found)), **{n: float(np.mean([f[n] for f in found])) for n in found[0]}}
 
 

@@ -49,7 +49,7 @@ class Section:
     """One part of the page.
 
     run: computes what the store does not hold yet, unit by unit · tables: the Markdown of the results · figures: draws
-    pictures into a folder and returns their captions by file name · bars: what the results have to clear · sizes: which
+    images into a folder and returns their captions by file name · bars: what the results have to clear · sizes: which
     of bench.Sizes it is measured with, by the beginning of their names ("" for the standard split, part, world, study,
     mission) · shows: the section whose results it shows, if it measures none itself · scored: UAVs answer.
     """

@@ -10,7 +10,7 @@ from benchmarks.accuracy import standard
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, nothing
 from rsdfm_ros.data.frame import CLASSES
-from rsdfm_ros.evaluation.detection import BANDS_M, DISTANCES_M, IOUS
+from rsdfm_ros.evaluation.metrics.detection import BANDS_M, DISTANCES_M, IOUS
 
 Columns = tuple[tuple[str, str, int], ...]
 """Heading, key, digits."""

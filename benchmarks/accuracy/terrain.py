@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.accuracy.bench import UAVS, Bench, Case
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, Store
-from rsdfm_ros.evaluation.mapping import MappingScore, mapping_scores
-from rsdfm_ros.evaluation.mapping_command import rendered
+from rsdfm_ros.evaluation.commands.mapping import rendered
+from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
 from rsdfm_ros.evaluation.scenes import DatasetScene, simulated_as
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.height_grid import HeightGrid

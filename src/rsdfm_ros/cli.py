@@ -27,13 +27,16 @@ from rsdfm_ros.errors import RsdfmError
 #: Command → (module, one line of help), in the order of the help page. A command without its module is not offered.
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "demo": ("rsdfm_ros.fleet.demo", "fly four simulated UAVs over real DDS and write a report"),
-        "fleet": ("rsdfm_ros.fleet.command", "run a fleet: one process per UAV, simulator, evaluator"),
-        "replay": ("rsdfm_ros.fleet.replay_command", "play a recorded bag through the live nodes"),
-        "bag": ("rsdfm_ros.fleet.bag_command", "look into, evaluate, record and make bags"),
-        "simulate": ("rsdfm_ros.data.simulate", "make a data set of simulated missions (nuScenes schema)"),
+        "demo": ("rsdfm_ros.fleet.commands.demo", "fly four simulated UAVs over real DDS and write a report"),
+        "fleet": ("rsdfm_ros.fleet.commands.fleet", "run a fleet: one process per UAV, simulator, evaluator"),
+        "replay": ("rsdfm_ros.fleet.commands.replay", "play a recorded bag through the live nodes"),
+        "bag": ("rsdfm_ros.fleet.commands.bag", "look into, evaluate, record and make bags"),
+        "simulate": (
+            "rsdfm_ros.sim.dataset.simulate",
+            "make a data set of simulated missions (nuScenes schema)",
+        ),
         "gazebo": (
-            "rsdfm_ros.fleet.gazebo_command",
+            "rsdfm_ros.fleet.commands.gazebo",
             "write the same world for Gazebo: SDF, UAV model, bridge",
         ),
         "data": (
@@ -41,8 +44,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "check a data set, describe how its tables are meant, add layouts",
         ),
         "train": ("rsdfm_ros.training.command", "train a model from a data set"),
-        "evaluate": ("rsdfm_ros.evaluation.command", "measure methods on test scenes: accuracy and bytes"),
-        "report": ("rsdfm_ros.evaluation.report_command", "make a page of pictures and tables from results"),
+        "evaluate": (
+            "rsdfm_ros.evaluation.commands.evaluate",
+            "measure methods on test scenes: accuracy and bytes",
+        ),
+        "report": ("rsdfm_ros.evaluation.commands.report", "make a page of images and tables from results"),
         "view": (
             "rsdfm_ros.view.command",
             "look at a live fleet, a bag or a run; layouts for RViz and Foxglove",

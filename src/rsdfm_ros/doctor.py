@@ -49,8 +49,8 @@ data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
 with mujoco.Renderer(model, 64, 64) as renderer:
     renderer.update_scene(data)
-    picture = renderer.render()
-assert picture.max() > 50, "the picture is black"
+    image = renderer.render()
+assert image.max() > 50, "the image is black"
 """
 
 
@@ -142,7 +142,7 @@ def check_torch() -> Check:
 
 
 def check_rendering() -> Check:
-    """A picture rendered without a display, as the simulator needs."""
+    """An image rendered without a display, as the simulator needs."""
     good, text = _trial(["-c", _RENDER_TRIAL])
     if good:
         return Check("rendering", "ok", f"MuJoCo draws (MUJOCO_GL={os.environ.get('MUJOCO_GL', 'not set')})")
@@ -157,7 +157,7 @@ def check_messages() -> Check:
             return Check(
                 "ROS 2", "missing", f"cannot import {module}", f"{MAKE_SETUP}, or source a ROS 2 workspace"
             )
-    good, text = _trial(["-m", "rsdfm_ros.nodes.dds_check"])
+    good, text = _trial(["-m", "rsdfm_ros.nodes.mission.dds_check"])
     if not good:
         cure = (
             "allow UDP on the loopback interface, and look at ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -232,7 +232,7 @@ def check_weights() -> Check:
 def check_video() -> Check:
     """An encoder for bev.mp4 that browsers can play."""
     try:
-        from rsdfm_ros.evaluation.video import find_encoder
+        from rsdfm_ros.evaluation.report.video import find_encoder
 
         encoder = find_encoder()
     except (ImportError, OSError) as error:

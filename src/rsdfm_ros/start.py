@@ -12,7 +12,8 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-NODES = "rsdfm_ros.nodes"
+NODES = ("rsdfm_ros.nodes.uav", "rsdfm_ros.nodes.mission")
+"""Where executables are."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -57,12 +58,15 @@ def _run(node: str) -> int:
     from rsdfm_ros.errors import RsdfmError
 
     # An error of the import may be one that a person can act on, such as a missing ROS: one sentence then.
-    try:
-        return int(importlib.import_module(f"{NODES}.{node}").main())
-    except ModuleNotFoundError as error:
-        if error.name != f"{NODES}.{node}":
-            raise
-        raise RsdfmError(f"there is no node {node!r}") from None
+    for place in NODES:
+        try:
+            module = importlib.import_module(f"{place}.{node}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{place}.{node}":
+                raise
+        else:
+            return int(module.main())
+    raise RsdfmError(f"there is no node {node!r}")
 
 
 if __name__ == "__main__":

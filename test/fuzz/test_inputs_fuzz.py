@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from input_messages import Message, compressed, header, info, px4, tf, transform
 
 from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.encodings import ENCODINGS
@@ -22,13 +16,14 @@ from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs
 from rsdfm_ros.data.messages.poses import from_px4_odometry
 from rsdfm_ros.data.messages.rectify import Rectifier
+from support.input_messages import Message, compressed, header, info, px4, tf, transform
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-PICTURE = np.random.default_rng(0).integers(0, 255, (10, 14, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 255, (10, 14, 3), dtype=np.uint8)
 FILES = [
-    cv2.imencode(".png", PICTURE)[1].tobytes(),
-    cv2.imencode(".jpg", PICTURE)[1].tobytes(),
-    cv2.imencode(".jpg", PICTURE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes(),
+    cv2.imencode(".png", IMAGE)[1].tobytes(),
+    cv2.imencode(".jpg", IMAGE)[1].tobytes(),
+    cv2.imencode(".jpg", IMAGE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes(),
 ]
 #: Numbers as they come when something is broken.
 REALS = st.one_of(
@@ -115,10 +110,10 @@ def test_a_camera_info_of_any_numbers_rectifies_or_is_refused(
         message.k = values
         try:
             with np.errstate(all="ignore"):
-                out = Rectifier(rectified=rectified, scaling=scaling)(PICTURE, message)
+                out = Rectifier(rectified=rectified, scaling=scaling)(IMAGE, message)
         except MessageError:
             continue
-        assert out.image.shape == PICTURE.shape and np.isfinite(out.K).all()
+        assert out.image.shape == IMAGE.shape and np.isfinite(out.K).all()
         assert out.K[0, 0] > 0 and out.K[1, 1] > 0
 
 
@@ -188,7 +183,7 @@ def test_any_sequence_of_messages_is_survived(events: list[tuple], pose_type: st
                 height=10,
                 step=42,
                 is_bigendian=0,
-                data=PICTURE.tobytes(),
+                data=IMAGE.tobytes(),
             )
             matched = inputs.add_image(camera, message, number * 0.01)
         elif kind == "info":

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import struct
-import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from wire_frames import dense_frame, feature_frame
-
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.packet import DensePart, assemble, assemble_dense, decode_packet, encode_frame
+from support.wire_frames import dense_frame, feature_frame
 
 PACKETS = [
     *encode_frame(feature_frame(seed=1, tiles=6, cells=60), fingerprint=9),

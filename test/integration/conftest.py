@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-# The nodes' environment keeps large freed blocks for the next picture. Fast DDS clears its pools when it gets such a
+# The nodes' environment keeps large freed blocks for the next image. Fast DDS clears its pools when it gets such a
 # block again: the second domain participant of one process would take half a minute. Tests make many of them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, USUAL = -1, -3, 128 * 1024
 if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
@@ -24,7 +23,7 @@ if importlib.util.find_spec("rclpy") is None:
 @pytest.fixture
 def domain() -> int:
     """A ROS domain of this test's own."""
-    from own_domains import new_domain
+    from support.own_domains import new_domain
 
     return new_domain()
 
@@ -32,6 +31,6 @@ def domain() -> int:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with untrained weights that answer something."""
-    from harness import lively_model
+    from support.harness import lively_model
 
     return lively_model(tmp_path_factory.mktemp("model") / "tiny")

@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import OUTPUTS, START_NS, STEP_NS, uav_spec
 from rclpy.parameter import Parameter
-from ros_world import RosWorld
 from rsdfm_ros.msg import FeaturePacket
 
 from rsdfm_ros.data.bags.bag import open_bag
@@ -25,23 +23,26 @@ from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.data.messages.tasks import boxes_from_message, masks_from_message, tracks_from_message
 from rsdfm_ros.data.nuscenes import open_dataset
-from rsdfm_ros.evaluation.bag_answers import EngineOptions, UavAnswer
-from rsdfm_ros.evaluation.bag_engine import Engine
-from rsdfm_ros.evaluation.bag_evaluate import load_perception
+from rsdfm_ros.evaluation.bags.answers import EngineOptions, UavAnswer
+from rsdfm_ros.evaluation.bags.engine import Engine
+from rsdfm_ros.evaluation.bags.evaluate import load_perception
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.task_messages import boxes_from_message, masks_from_message, tracks_from_message
-from rsdfm_ros.nodes import qos
-from rsdfm_ros.nodes.replay_node import ReplayNode
-from rsdfm_ros.nodes.uav_node import Uav
+from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.mission.replay_node import ReplayNode
+from rsdfm_ros.nodes.uav.uav_node import Uav
 from rsdfm_ros.wire.boxes import carries_boxes
+from support.harness import OUTPUTS, START_NS, STEP_NS, uav_spec
+from support.places import ROOT
+from support.ros_world import RosWorld
 
 AGENTS = ("uav1", "uav2")
 FRAMES = 4
 BUDGET = 12_000
 NOISE = Disturbance(pose_sigma_m=0.3, pose_sigma_deg=0.3, seed=1)
 FALSE_FROM = 2
-"""From this frame on the second UAV sends what is false: its picture left to right."""
+"""From this frame on the second UAV sends what is false: its image left to right."""
 NOTHING = Objects(
     ids=np.zeros(0, np.int64),
     classes=np.zeros(0, np.int64),
@@ -56,7 +57,7 @@ NOTHING = Objects(
 @pytest.fixture(scope="module")
 def model() -> Path:
     """The shipped one: untrained weights find no objects that two UAVs have in common."""
-    return Path(__file__).parents[2] / "models" / "nano"
+    return ROOT / "models" / "nano"
 
 
 @pytest.fixture(scope="module")

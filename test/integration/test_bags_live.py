@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import HERE
-from own_domains import new_domain
-from test_fleet_processes import left_behind, small_fleet, wait_until
 
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.topic_map import default_map
-from rsdfm_ros.evaluation.bag_answers import EngineOptions
-from rsdfm_ros.evaluation.bag_evaluate import evaluate_bag, load_perception
+from rsdfm_ros.evaluation.bags.answers import EngineOptions
+from rsdfm_ros.evaluation.bags.evaluate import evaluate_bag, load_perception
 from rsdfm_ros.fleet.description import FleetDescription, ReplayDescription
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.replay import replay_fleet
+from support.fleets import left_behind, small_fleet, wait_until
+from support.own_domains import new_domain
+from support.places import ROOT
 
 FRAMES = 4
 BUDGET = 6000
@@ -85,15 +85,15 @@ def test_a_played_bag_gives_the_answers_of_the_flight(
 
 
 def compare_answers(bag_folder: Path, model: Path) -> None:
-    """Masks and boxes in the bag, bit by bit, with those computed from its pictures."""
+    """Masks and boxes in the bag, bit by bit, with those computed from its images."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
 
     from rsdfm_ros.data.bags.sensors import Sensors
     from rsdfm_ros.data.messages.stamps import stamp_ns
-    from rsdfm_ros.evaluation.bag_engine import Engine
-    from rsdfm_ros.evaluation.task_messages import boxes_from_message, masks_from_message
+    from rsdfm_ros.data.messages.tasks import boxes_from_message, masks_from_message
+    from rsdfm_ros.evaluation.bags.engine import Engine
 
     perception = load_perception(str(model))
     with open_bag(bag_folder) as bag, ThreadPoolExecutor(2) as pool:
@@ -187,7 +187,7 @@ def test_the_commands_agree_with_the_functions(flown: Any, model: Path, tmp_path
         out = tmp_path / f"{n}.json"
         command = [sys.executable, "-m", "rsdfm_ros.cli", "bag", "evaluate", str(folder / "bag")]
         command += ["--model", str(model), "--budget-bytes", str(BUDGET), "--json", str(out)]
-        subprocess.run(command, check=True, capture_output=True, cwd=HERE.parents[1])
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         results.append(json.loads(out.read_text()))
         assert results[-1].pop("provenance")["model"]["folder"] == str(model)
     assert results[0] == results[1]

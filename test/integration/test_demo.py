@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import yaml
-from harness import TINY, WAIT_S
-from test_fleet_processes import left_behind, wait_until
 
 from rsdfm_ros.data.bags.bag import open_bag
-from rsdfm_ros.evaluation.recording import RunReader
+from rsdfm_ros.evaluation.report.recording import RunReader
+from support.fleets import left_behind, wait_until
+from support.harness import TINY, WAIT_S
 
 
 def test_ctrl_c_leaves_what_was_recorded_and_the_next_run_takes_the_folder(

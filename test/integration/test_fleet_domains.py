@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from harness import HERE
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
-from test_fleet_processes import wait_until
 
 from rsdfm_ros.domains import holders
+from support.fleets import wait_until
+from support.places import ROOT
 
-DEMO = HERE.parents[1] / "config" / "fleet" / "demo.yaml"
+DEMO = ROOT / "config" / "fleet" / "demo.yaml"
 WAIT_S = 180.0
 PATIENT = ("world.first_answer_timeout_s=100.0", "world.answer_timeout_s=60.0", "uav.liveliness_lease_s=10.0")
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import rclpy
-from harness import HERE
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -23,7 +22,8 @@ from rsdfm_ros.fleet.description import FleetDescription, fleet_from_dict
 from rsdfm_ros.fleet.mission import FleetResult, run_fleet
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import node_specifications
-from rsdfm_ros.nodes import qos
+from rsdfm_ros.nodes.core import qos
+from support.places import TINY
 
 WAIT_S = 200.0
 
@@ -32,7 +32,7 @@ def small_fleet(domain: int, frames: int = 60, when_lost: str = "end", **uav: An
     return fleet_from_dict(
         {
             "uavs": 2,
-            "model": f"random:{HERE / 'tiny.yaml'}",
+            "model": f"random:{TINY}",
             "world": {"frames": frames, "first_answer_timeout_s": 60.0, "answer_timeout_s": 3.0},
             "uav": {"peer_wait_s": 2.0, "liveliness_lease_s": 2.0, **uav},
             "evaluator": {"end_timeout_s": 5.0},

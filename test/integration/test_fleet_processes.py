@@ -8,44 +8,24 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import HERE
 from rosbags.highlevel import AnyReader
 
+from rsdfm_ros.data.bags.message_sizes import typestore
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.bytes import typestore
-from rsdfm_ros.evaluation.recording import RunReader
-from rsdfm_ros.evaluation.report_command import make_report
-from rsdfm_ros.fleet.description import FleetDescription, fleet_from_dict
+from rsdfm_ros.evaluation.commands.report import make_report
+from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.model.perception import Perception
+from support.fleets import left_behind, small_fleet, wait_until
+from support.places import ROOT, TINY
 
 GIVEN = ("uavs", "model", "world", "uav", "evaluator", "network")
-DEMO = HERE.parents[1] / "config" / "fleet" / "demo.yaml"
-
-
-def small_fleet(model: Path, domain: int, frames: int = 3) -> FleetDescription:
-    return fleet_from_dict(
-        {
-            "uavs": 2,
-            "model": str(model),
-            "world": {"frames": frames, "first_answer_timeout_s": 60.0, "answer_timeout_s": 30.0},
-            "uav": {
-                "budget_bytes": 6000,
-                "peer_wait_s": 20.0,
-                "liveliness_lease_s": 10.0,
-                "publish_single": True,
-                "publish_future": True,
-            },
-            "evaluator": {"record_frames": True, "record_bag": True},
-            "network": {"domain": domain},
-        }
-    )
+DEMO = ROOT / "config" / "fleet" / "demo.yaml"
 
 
 def test_a_mission_is_flown_judged_recorded_and_explained(tmp_path: Path, domain: int, model: Path) -> None:
@@ -105,7 +85,7 @@ def test_a_stopped_fleet_leaves_nothing_running(tmp_path: Path, domain: int, num
     command = [sys.executable, "-m", "rsdfm_ros.cli", "fleet", str(DEMO), "--out", str(out)]
     command += [
         "--model",
-        f"random:{HERE / 'tiny.yaml'}",
+        f"random:{TINY}",
         "--set",
         "uavs=2",
         "--set",
@@ -129,25 +109,3 @@ def test_a_stopped_fleet_leaves_nothing_running(tmp_path: Path, domain: int, num
     assert "Traceback" not in printed
     assert number == signal.SIGKILL or process.returncode in (130, 143), printed
     wait_until(lambda: left_behind(mark) == [], "everything has ended")
-
-
-def wait_until(condition, what: str, timeout_s: float = 120.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain until {what}"
-        time.sleep(0.05)
-
-
-def left_behind(mark: str) -> list[str]:
-    """Command lines of living processes, except this one, whose environment or command line contains `mark`."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if int(folder.name) == os.getpid() or "State:\tZ" in (folder / "status").read_text():
-                continue
-            command = (folder / "cmdline").read_bytes()
-            if mark.encode() in command + (folder / "environ").read_bytes():
-                found.append(command.replace(b"\0", b" ").decode(errors="replace"))
-        except (OSError, PermissionError):
-            continue
-    return found

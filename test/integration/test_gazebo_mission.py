@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from own_domains import new_domain
+
+from support.own_domains import new_domain
 
 FRAMES = 4
 SLOW = "0.1"
@@ -31,7 +32,7 @@ def test_a_mission_in_a_played_gazebo_leaves_a_bag_that_others_can_evaluate(
 ) -> None:
     environment = {**os.environ, "ROS_DOMAIN_ID": str(new_domain()), "PLAYED_RATE": SLOW}
     sizes = ["--seed", 9001, "--uavs", 2, "--frames", FRAMES]
-    world, out, model = tmp_path / "world", tmp_path / "out", f"random:{root / 'test/integration/tiny.yaml'}"
+    world, out, model = tmp_path / "world", tmp_path / "out", f"random:{root / 'test/support/tiny.yaml'}"
     rsdfm(
         "gazebo", *sizes, "--start-s", 1, "--ground-px", 64, "--out", world, "--json", environment=environment
     )

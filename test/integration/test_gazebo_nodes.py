@@ -18,21 +18,22 @@ from typing import Any
 import numpy as np
 import pytest
 from nav_msgs.msg import Odometry
-from own_domains import new_domain
-from played_bridge import AGENTS, PICTURE_NS, SEED, TICK_NS, Answers, PlayedGazebo, gazebo_info
 from sensor_msgs.msg import JointState
 
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.cameras import intrinsics_from_message
+from rsdfm_ros.data.messages.tasks import truth_from_message
 from rsdfm_ros.evaluation.frames import HORIZON
-from rsdfm_ros.evaluation.task_messages import truth_from_message
-from rsdfm_ros.nodes import convert, polling
-from rsdfm_ros.nodes.evaluator_node import EvaluatorNode
-from rsdfm_ros.nodes.gazebo_flight_node import GazeboFlightNode
-from rsdfm_ros.nodes.gazebo_truth_node import GazeboTruthNode
+from rsdfm_ros.nodes.convert import sensors as convert
+from rsdfm_ros.nodes.core import polling
+from rsdfm_ros.nodes.mission.evaluator_node import EvaluatorNode
+from rsdfm_ros.nodes.mission.gazebo_flight_node import GazeboFlightNode
+from rsdfm_ros.nodes.mission.gazebo_truth_node import GazeboTruthNode
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES
 from rsdfm_ros.sim.world import World
+from support.own_domains import new_domain
+from support.played_bridge import AGENTS, IMAGE_NS, SEED, TICK_NS, Answers, PlayedGazebo, gazebo_info
 
 FRAMES, START_S = 6, 4.0
 
@@ -50,7 +51,7 @@ def gazebo(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedGazebo]:
 
 
 def stamp_of(k: int) -> int:
-    return round(START_S * 1e9) + k * PICTURE_NS
+    return round(START_S * 1e9) + k * IMAGE_NS
 
 
 def turned_by(a: np.ndarray, b: np.ndarray) -> float:
@@ -107,7 +108,7 @@ def test_the_uavs_fly_their_flights_and_the_evaluator_scores_against_the_truth(
 
 
 def check_flight(gazebo: PlayedGazebo, agent: str) -> None:
-    """Poses are reported as they are, at the stamps of the pictures, and are those of the planned flight."""
+    """Poses are reported as they are, at the stamps of the images, and are those of the planned flight."""
     for ns, T in gazebo.true_pose[agent].items():
         np.testing.assert_allclose(gazebo.pose[agent][ns], T, atol=1e-6)
     for k in range(FRAMES):
@@ -120,8 +121,8 @@ def check_flight(gazebo: PlayedGazebo, agent: str) -> None:
 
 
 def test_missing_pictures_leave_no_hole_in_the_truth(gazebo: PlayedGazebo) -> None:
-    """A UAV without a picture sees nothing in that frame; a frame without any picture is told at its nominal time; a
-    picture beside its frame is refused."""
+    """A UAV without an image sees nothing in that frame; a frame without any image is told at its nominal time; a
+    image beside its frame is refused."""
     shared: dict[str, Any] = {"seed": SEED, "agents": list(AGENTS), "start_s": 1.0}
     truth = gazebo.add(GazeboTruthNode, frames=4, **shared)
     gazebo.add(GazeboFlightNode, **shared)
@@ -129,14 +130,14 @@ def test_missing_pictures_leave_no_hole_in_the_truth(gazebo: PlayedGazebo) -> No
     shown: dict[int, tuple[tuple[str, ...], int]] = {
         0: (AGENTS, 4_000_000), 1: (AGENTS[:1], 0), 2: ((), 0), 3: (AGENTS, 0), 4: (AGENTS, 60_000_000), 5: (AGENTS, 0),
     }  # fmt: skip
-    while gazebo.now_ns < 1_000_000_000 + 5 * PICTURE_NS + TICK_NS:
-        k = (gazebo.now_ns + TICK_NS - 1_000_000_000) // PICTURE_NS
-        pictures, shift_ns = shown.get(k, ((), 0))
-        gazebo.tick(pictures=pictures, shift_ns=shift_ns)
+    while gazebo.now_ns < 1_000_000_000 + 5 * IMAGE_NS + TICK_NS:
+        k = (gazebo.now_ns + TICK_NS - 1_000_000_000) // IMAGE_NS
+        images, shift_ns = shown.get(k, ((), 0))
+        gazebo.tick(images=images, shift_ns=shift_ns)
     gazebo.until(truth.finished.is_set, "the truth node has finished")
     gazebo.until(lambda: len(gazebo.truth) == 4 + FUTURE_FRAMES, "the whole truth is told")
     stamped = {k: stamps.stamp_ns(m.header.stamp) - 1_000_000_000 for k, m in gazebo.truth.items()}
-    assert stamped == {0: 4_000_000} | {k: k * PICTURE_NS for k in range(1, 8)}
+    assert stamped == {0: 4_000_000} | {k: k * IMAGE_NS for k in range(1, 8)}
     seen = {k: truth_from_message(m).visibility.max(0) > 0 for k, m in gazebo.truth.items()}
     assert seen[0].all() and seen[3].all() and not seen[2].any() and seen[1].tolist() == [True, False]
     objects = truth_from_message(gazebo.truth[0])
@@ -176,13 +177,13 @@ def test_the_first_image_precedes_the_first_odometry_without_a_warning(
     gazebo.connected()
     said: list[str] = []
     monkeypatch.setattr(flight, "reject", lambda reason, text: said.append(f"{reason}: {text}"))
-    gazebo.now_ns = PICTURE_NS
+    gazebo.now_ns = IMAGE_NS
     for agent in AGENTS:
         gazebo.out[agent]["info"].publish(gazebo_info(gazebo.now_ns))
     while not all(gazebo.pose[a] for a in AGENTS):
         gazebo.tick()
     assert said == [] and flight.health.rejects["no_pose"] == len(AGENTS)
-    assert PICTURE_NS not in gazebo.pose["uav1"]
+    assert IMAGE_NS not in gazebo.pose["uav1"]
 
 
 def test_joint_states_at_every_physics_step_cost_little(root: Path, tmp_path: Path) -> None:

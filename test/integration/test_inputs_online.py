@@ -1,4 +1,4 @@
-"""A UAV with compressed pictures and odometry answers exactly what one with raw pictures and poses answers."""
+"""A UAV with compressed images and odometry answers exactly what one with raw images and poses answers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from harness import SIZE, START_NS, STEP_NS, TestWorld, camera, picture, uav_spec
 from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
-from rsdfm_ros.evaluation import task_messages
+from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.fleet.processes import Supervisor
-from rsdfm_ros.nodes import convert, qos
+from rsdfm_ros.nodes.convert import sensors as convert
+from rsdfm_ros.nodes.core import qos
+from support.harness import SIZE, START_NS, STEP_NS, TestWorld, camera, camera_image, uav_spec
 
 USUAL, OTHER = "uav1", "uav2"
 FRAMES = 3
@@ -43,11 +44,11 @@ class MixedWorld(TestWorld):
         return there and all(p.get_subscription_count() > 0 for out in self._out.values() for p in out)
 
     def show(self, frame: int, agents: list[str] | None = None, spoil: bool = False) -> int:
-        """Publish a frame to both; `spoil`: the second UAV's pictures are damaged, and its odometry is not finite."""
+        """Publish a frame to both; `spoil`: the second UAV's images are damaged, and its odometry is not finite."""
         stamp = START_NS + frame * STEP_NS
         self._clock.publish(Clock(clock=convert.time_of(stamp)))
         K, T, covariance = camera(1, frame)
-        image = picture(1, frame)
+        image = camera_image(1, frame)
         info, pose, raw = self._out[USUAL]
         info.publish(convert.intrinsics_to_message(K, SIZE, stamp, "camera"))
         pose.publish(convert.pose_to_message(T, covariance, stamp, "map"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import array
 from pathlib import Path
 
-from harness import LEASE_S, START_NS, STEP_NS, flight, uav_spec
 from rsdfm_ros.msg import FeaturePacket
 
-from rsdfm_ros.nodes import convert, qos
+from rsdfm_ros.nodes.convert import sensors as convert
+from rsdfm_ros.nodes.core import qos
+from support.harness import LEASE_S, START_NS, STEP_NS, flight, uav_spec
 
 AGENTS = ["uav1", "uav2"]
 

@@ -7,9 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from harness import TestWorld, flight, uav_spec
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+
+from support.harness import TestWorld, flight, uav_spec
 
 NODES = (
     "detection_head_node",
@@ -59,7 +60,7 @@ def test_a_manager_brings_a_uav_up_flies_it_and_brings_it_down_and_up_again(
             for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
                 assert manager.change(transition) == [True] * 5
             assert manager.states() == {"active"}
-            world.until(lambda: world.connected(["uav1"]), "the UAV takes pictures")
+            world.until(lambda: world.connected(["uav1"]), "the UAV takes images")
             world.fly(frame)
             world.fly(frame + 1)
             frame += 2

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import SIZE, TestWorld, believed, camera, flight, picture, uav_spec
 
+from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.agent.prefusion.prepare import PreFusionOptions, prepare
+from rsdfm_ros.agent.solo import SoloHistory
+from rsdfm_ros.agent.tracking import Identities, with_ids
+from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.poses import pose_matrix
-from rsdfm_ros.evaluation import task_messages
-from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.model.prepare import Care, prepare
-from rsdfm_ros.model.solo import SoloHistory
-from rsdfm_ros.model.tracking import Identities, with_ids
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
-from rsdfm_ros.wire.budget import BudgetController, fitted
+from rsdfm_ros.wire.budget import BudgetController, apply_plan
 from rsdfm_ros.wire.packet import assemble, decode_packet
+from support.harness import SIZE, TestWorld, believed, camera, camera_image, flight, uav_spec
 
 AGENTS = ["uav1", "uav2"]
 FRAMES = 4
@@ -51,20 +51,20 @@ def test_online_output_equals_offline_output_on_the_same_bytes(
 
 
 class Offline:
-    """The same mission computed in this process: own maps from the pictures, peers' maps from the packets."""
+    """The same mission computed in this process: own maps from the images, peers' maps from the packets."""
 
     def __init__(self, perception: Perception, world: TestWorld) -> None:
         self.perception = perception
         self.histories: dict[tuple[str, str], list[Any]] = {}
         self.identities = {agent: Identities() for agent in AGENTS}
         self.alone = {agent: SoloHistory(perception.config.history) for agent in AGENTS}
-        self.care = Care(resemblance=perception.thresholds["resemblance"])
+        self.care = PreFusionOptions(resemblance=perception.thresholds["resemblance"])
 
     def compare(self, world: TestWorld, agent: str, prefix: str, frame: int, stamp: int) -> int:
         """Assert that every output is equal; how many things were in them."""
         p, number = self.perception, int(agent[-1])
         K, T, covariance = camera(number, frame)
-        ego = p.perceive(picture(number, frame), K, believed(T), covariance)
+        ego = p.perceive(camera_image(number, frame), K, believed(T), covariance)
         own, peers = View(ego, believed(T), covariance, name=agent), []
         if not prefix:
             peers = [self.received(world, next(a for a in AGENTS if a != agent), stamp)]
@@ -134,13 +134,13 @@ def test_the_packets_are_those_that_the_codec_makes_within_the_budget(
         messages = sorted(world.packets["uav1"][stamp], key=lambda m: m.packet_index)
         assert [m.packet_index for m in messages] == list(range(messages[0].packet_count))
         K, T, covariance = camera(1, frame)
-        bev = perception.perceive(picture(1, frame), K, believed(T), covariance)
+        bev = perception.perceive(camera_image(1, frame), K, believed(T), covariance)
         if frame == 0:
             plan = budget.plan()
-            sent = fitted(perception.compress(bev, plan.cells, low=plan.low), plan)
+            sent = apply_plan(perception.compress(bev, plan.cells, low=plan.low), plan)
             got = assemble(unpacked(messages)[0])
             np.testing.assert_array_equal(got.low, sent.low)
             np.testing.assert_array_equal(got.high, sent.high)
         assert all(m.fingerprint == perception.fingerprint and m.frame == frame for m in messages)
         np.testing.assert_allclose(np.reshape(messages[0].covariance, (6, 6)), covariance)
-    assert picture(1, 0).shape == (*SIZE, 3)
+    assert camera_image(1, 0).shape == (*SIZE, 3)

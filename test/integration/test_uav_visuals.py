@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import TestWorld, believed, camera, flight, uav_spec
 from nav_msgs.msg import Path as Track
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import Marker, MarkerArray
 
+from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.data.messages.stamps import stamp_ns
-from rsdfm_ros.evaluation import task_messages
-from rsdfm_ros.nodes import qos, topics
+from rsdfm_ros.nodes.core import qos, topics
+from support.harness import TestWorld, believed, camera, flight, uav_spec
 
 AGENTS = ["uav1", "uav2"]
 VISUALS: dict[str, Any] = {
@@ -77,9 +77,9 @@ def test_visuals_come_when_somebody_looks_and_fit_the_answers(
     np.testing.assert_allclose(pose_matrix(track[-1].pose), believed(camera(1, frame)[1]), atol=1e-9)
     who = np.frombuffer(here["bev/contributors"].data, np.uint8)
     assert set(np.unique(who)) == {0, 1, 2}, "with one peer a cell is unseen, the UAV's own, or the peer's"
-    info, picture = answers["occupancy"].info, here["debug/bev_image"]
-    assert (picture.width, picture.height) == (4 * info.width, 4 * info.height) and picture.encoding == "rgb8"
-    pixels = np.frombuffer(picture.data, np.uint8).reshape(picture.height, picture.width, 3)
+    info, image = answers["occupancy"].info, here["debug/bev_image"]
+    assert (image.width, image.height) == (4 * info.width, 4 * info.height) and image.encoding == "rgb8"
+    pixels = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
     mask = np.frombuffer(answers["instance_mask"].data, "<u2").reshape(info.height, info.width)
     assert len(np.unique(pixels[::4, ::4][mask > 0], axis=0)) >= min(len(np.unique(mask)) - 1, 2)
 

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("rerun", reason="the viewer is an extra: make setup-view")
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 import rclpy
 import view_flight as flight
@@ -25,9 +24,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rerun_file import RerunFile
 
-from rsdfm_ros.nodes import qos
+from rsdfm_ros.nodes.core import qos
+from support.rerun_file import RerunFile
 
 WAIT_S = 60.0
 

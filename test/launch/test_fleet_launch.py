@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from support.places import ROOT
+
 pytest.importorskip(
     "launch_testing", reason="launch_testing is not installed: it comes with a ROS installation"
 )
@@ -29,9 +31,8 @@ from rclpy.node import Node
 from rsdfm_ros.msg import ObjectArray, TrajectoryArray
 
 from rsdfm_ros.data.messages import stamps
-from rsdfm_ros.nodes import qos
+from rsdfm_ros.nodes.core import qos
 
-ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = 101 + os.getpid() % 100
 LEASE_S = 2.0
 WAIT_S = 90.0
@@ -54,7 +55,7 @@ def generate_test_description(composed: str) -> tuple[LaunchDescription, dict]:
         "description": str(ROOT / "config/fleet/demo.yaml"),
         "uavs": "2",
         "frames": "120",
-        "model": f"random:{ROOT / 'test/integration/tiny.yaml'}",
+        "model": f"random:{ROOT / 'test/support/tiny.yaml'}",
         "composed": composed,
         "when_lost": "continue",
         "domain": str(DOMAIN),

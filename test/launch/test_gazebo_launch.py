@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from support.places import ROOT, TEST
+
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: it comes with a ROS installation")
 
-from launched import TINY, launch
+from support.launched import TINY, launch
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 FILE = "gazebo.launch.py"
 FRAMES = 6
 GZ = """#!{python}
@@ -42,7 +42,7 @@ def stand_ins(tmp_path: Path) -> dict[str, str]:
     index.mkdir(parents=True)
     (index / "ros_gz_bridge").touch()
     (prefix / "share/ros_gz_bridge").mkdir(parents=True)
-    names = {"python": sys.executable, "played": str(HERE / "played_gazebo.py")}
+    names = {"python": sys.executable, "played": str(TEST / "support" / "played_gazebo.py")}
     for path, text, record in (
         (programs / "gz", GZ, "gz.json"),
         (prefix / "lib/ros_gz_bridge/parameter_bridge", BRIDGE, "bridge.json"),

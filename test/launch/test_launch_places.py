@@ -13,10 +13,9 @@ import pytest
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: it comes with a ROS installation")
 
-from bag_data import make_bag
-from launched import TINY, launch, launching
-
 from rsdfm_ros.domains import locked, this_process
+from support.bag_data import make_bag
+from support.launched import TINY, launch, launching
 
 FLEET = "fleet.launch.py"
 DOMAIN = 101 + (os.getpid() + 25) % 100

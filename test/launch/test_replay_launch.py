@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from support.places import ROOT
+
 pytest.importorskip(
     "launch_testing", reason="launch_testing is not installed: it comes with a ROS installation"
 )
@@ -19,12 +21,12 @@ pytest.importorskip("launch_ros", reason="launch_ros is not installed: it comes 
 
 import launch_testing
 import launch_testing.actions
-from bag_data import AGENTS, make_bag
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.bag_data import AGENTS, make_bag
+
 DOMAIN = 101 + (os.getpid() + 50) % 100
 WAIT_S = 120.0
 END_S = 60.0  # from Ctrl-C to a harder signal: the default is short for a busy machine
@@ -48,7 +50,7 @@ def generate_test_description() -> tuple[LaunchDescription, dict]:
         "rate": "max",
         "out": str(folder / "out"),
         "description": str(ROOT / "config/fleet/demo.yaml"),
-        "model": f"random:{ROOT / 'test/integration/tiny.yaml'}",
+        "model": f"random:{ROOT / 'test/support/tiny.yaml'}",
         "domain": str(DOMAIN),
         "sigterm_timeout_s": str(END_S),
         "set": " ".join(SETTINGS),

@@ -130,7 +130,7 @@ def test_output_that_cannot_be_written_is_an_error(
 )
 def test_a_reader_that_goes_is_no_error(words: list[str], tmp_path: Path) -> None:
     """rsdfm … | true"""
-    from bag_data import make_bag
+    from support.bag_data import make_bag
 
     make_bag(tmp_path / "flight", 1)
     reading, writing = os.pipe()
@@ -233,11 +233,10 @@ def test_ctrl_c_is_understood_at_any_moment(
 def test_an_export_that_was_stopped_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bag_data import make_bag
-
     from rsdfm_ros import cli
     from rsdfm_ros.data.bags import frames
     from rsdfm_ros.data.bags.bag import open_bag
+    from support.bag_data import make_bag
 
     monkeypatch.chdir(tmp_path)
     make_bag(tmp_path / "flight")
@@ -258,7 +257,7 @@ def test_an_export_that_was_stopped_can_be_repeated(
 
 
 def test_a_full_disk_leaves_no_half_bag_that_blocks_the_next(tmp_path: Path) -> None:
-    from bag_data import make_bag
+    from support.bag_data import make_bag
 
     make_bag(tmp_path / "bag")
     export = [*CLI, "bag", "export"]

@@ -190,7 +190,7 @@ def test_a_node_without_ros_says_what_is_missing() -> None:
     code = (
         "import sys\nsys.modules['rclpy'] = None\n"
         "from rsdfm_ros.errors import RsdfmError\n"
-        "try:\n    import rsdfm_ros.nodes.uav_node\n"
+        "try:\n    import rsdfm_ros.nodes.uav.uav_node\n"
         "except RsdfmError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

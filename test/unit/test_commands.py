@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from rsdfm_ros import cli
+from support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-TINY = ROOT / "test/integration/tiny.yaml"
+TINY = ROOT / "test/support/tiny.yaml"
 WAIT_S = 600.0
 
 FLOWN = "test/integration/test_commands_flown.py"
@@ -138,7 +138,7 @@ def evaluate(work: Path) -> None:
 
 
 def finished_run(folder: Path) -> Path:
-    """The folder of a mission of two frames, without pictures."""
+    """The folder of a mission of two frames, without images."""
     facts = {
         "rate_hz": 2.0,
         "latency_median_ms": 9.0,

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from painted import PaintedScene, run_settings
-from test_training import SETTINGS
-from training_data import FlatWorld
 
 from rsdfm_ros.cli import COMMANDS, build_parser
-from rsdfm_ros.evaluation.runner import evaluate_scene
+from rsdfm_ros.evaluation.session import evaluate_scene
 from rsdfm_ros.model.config import model_config_from_dict
 from rsdfm_ros.model.heads import registry
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
 from rsdfm_ros.training import command
+from support.painted import PaintedScene, run_settings
+from support.training_data import FlatWorld
+from support.training_runs import SETTINGS
 
 PAGES = ("docs/tutorials/add_your_own_task.md", "docs/training.md")
 

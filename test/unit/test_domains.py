@@ -24,7 +24,7 @@ from rsdfm_ros.fleet.specification import EVALUATOR, WORLD, NodeSpec
 
 pytest.importorskip("rclpy")
 
-TINY = "random:test/integration/tiny.yaml"
+TINY = "random:test/support/tiny.yaml"
 CLAIM = """
 import sys
 from rsdfm_ros.fleet.description import fleet_from_dict

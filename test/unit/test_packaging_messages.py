@@ -5,16 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 
+import message_docs
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
+from support.places import ROOT
 
-sys.path.insert(0, str(ROOT / "scripts"))
-import message_docs  # noqa: E402
+MESSAGES = sorted((ROOT / "msg").glob("*.msg"))
 
 
 @pytest.mark.parametrize("path", MESSAGES, ids=lambda path: path.stem)

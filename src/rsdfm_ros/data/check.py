@@ -1,4 +1,4 @@
-"""Everything that is missing or inconsistent in a data set: tables, pictures, geometry, time, classes.
+"""Everything that is missing or inconsistent in a data set: tables, images, geometry, time, classes.
 
 Tables are checked as they lie on disk (nuscenes_check_tables); if they can be read, what the reader makes of them is
 checked too: a wrong description (axes, ground, sizes) reads without an error, but not without a trace.
@@ -15,9 +15,9 @@ import numpy as np
 
 from rsdfm_ros.data.errors import DatasetError, MissingFileError
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
-from rsdfm_ros.data.nuscenes_check_tables import Problem, check_tables
-from rsdfm_ros.data.nuscenes_reader import Dataset, open_dataset, read_image
-from rsdfm_ros.data.nuscenes_tables import find_version
+from rsdfm_ros.data.nuscenes.check_tables import Problem, check_tables
+from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset, read_image
+from rsdfm_ros.data.nuscenes.tables import find_version
 from rsdfm_ros.data.presets import locate
 from rsdfm_ros.geometry.camera import project
 
@@ -40,7 +40,7 @@ class Report:
 
 
 def check(path: Path | str, *, decode: bool = False) -> Report:
-    """Checks a data set. `decode`: also open every picture instead of only looking for its file.
+    """Checks a data set. `decode`: also open every image instead of only looking for its file.
 
     Raises :class:`DatasetError` only if there are no tables at all or the description is malformed.
     """
@@ -75,7 +75,7 @@ def _facts(dataset: Dataset) -> dict[str, object]:
     for s, info in enumerate(dataset.scenes):
         for k in range(info.frames):
             counts += np.bincount(dataset.objects(s, k).classes, minlength=len(CLASSES))
-            heights += [float(p.T_map_camera[2, 3]) for of in dataset.pictures(s, k) for p in of]
+            heights += [float(p.T_map_camera[2, 3]) for of in dataset.images(s, k) for p in of]
     grounds = [dataset.origin(s)[2] for s in range(len(dataset))]
     agents = sorted({len(info.agents) for info in dataset.scenes})
     return {
@@ -96,10 +96,10 @@ def _files(dataset: Dataset, decode: bool) -> Iterator[Problem]:
     missing, damaged = [], []
     for s, info in enumerate(dataset.scenes):
         for k in range(info.frames):
-            for p in (p for of in dataset.pictures(s, k) for p in of):
+            for p in (p for of in dataset.images(s, k) for p in of):
                 if not p.path.is_file():
                     missing.append(p.path)
-                elif decode or k == 0:  # of every camera at least the first picture
+                elif decode or k == 0:  # of every camera at least the first image
                     try:
                         read_image(p.path, p.size)
                     except (MissingFileError, cv2.error) as error:
@@ -122,14 +122,14 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
             continue
         for k in range(info.frames):
             objects = dataset.objects(s, k)
-            pictures = [p for of in dataset.pictures(s, k) for p in of]
+            images = [p for of in dataset.images(s, k) for p in of]
             low += [
                 (info.name, p.path.name, p.T_map_camera[2, 3])
-                for p in pictures
+                for p in images
                 if p.T_map_camera[2, 3] < LOWEST_CAMERA_M
             ]
             inside = np.zeros(len(objects), bool)
-            for p in pictures:
+            for p in images:
                 height, width = p.size if all(p.size) else (2 * p.K[1, 2], 2 * p.K[0, 2])
                 uv, depth = project(objects.centres, p.K, p.T_map_camera)
                 inside |= (depth > 0) & (uv >= 0).all(axis=1) & (uv < [width, height]).all(axis=1)
@@ -148,7 +148,7 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
         text = f"{name}: the camera of {file} is {height:.1f} m over the ground, expected above {LOWEST_CAMERA_M:g}"
         yield Problem(path, f"{text}; {hint}", len(low))
     if unseen:
-        yield Problem(path, f"{unseen[0]}: no vehicle is in any picture; {hint}", len(unseen))
+        yield Problem(path, f"{unseen[0]}: no vehicle is in any image; {hint}", len(unseen))
     if sizes and float(np.median(sizes)) < 1.2:
         text = f"vehicles are {float(np.median(sizes)):.2f} times as long as wide, expected about 2"
         yield Problem(path, f"{text}; is size_order {dataset.description.size_order!r} right?")
@@ -185,12 +185,12 @@ def _classes(dataset: Dataset) -> Iterator[Problem]:
 def _missing(dataset: Dataset) -> Iterator[Problem]:
     gaps, blind = [], []
     for s, info in enumerate(dataset.scenes):
-        counts = np.array([[len(of) for of in dataset.pictures(s, k)] for k in range(info.frames)])
+        counts = np.array([[len(of) for of in dataset.images(s, k)] for k in range(info.frames)])
         for k, a in np.argwhere(counts == 0):
-            blind.append(f"{info.name} frame {k}: {info.agents[a]} has no picture")
+            blind.append(f"{info.name} frame {k}: {info.agents[a]} has no image")
         for k, a in np.argwhere((counts > 0) & (counts < counts.max(axis=0))):
             gaps.append(
-                f"{info.name} frame {k}: {info.agents[a]} has {counts[k, a]} of {counts[:, a].max()} pictures"
+                f"{info.name} frame {k}: {info.agents[a]} has {counts[k, a]} of {counts[:, a].max()} images"
             )
     for cases in (blind, gaps):
         if cases:

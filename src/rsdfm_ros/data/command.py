@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from rsdfm_ros.data.add_layout import add_layout
 from rsdfm_ros.data.check import Report, check
 from rsdfm_ros.data.description import FILE_NAME
 from rsdfm_ros.data.presets import PRESETS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import check_new_file, check_output_folder, write_atomically
+from rsdfm_ros.sim.dataset.add_layout import add_layout
 from rsdfm_ros.words import counted
 
 EXIT_PROBLEMS = 1
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checking = what.add_parser("check", help="say all that is missing or inconsistent in a data set")
     checking.add_argument("data", type=Path, metavar="DIR", help="folder, DIR@split, or a description file")
     checking.add_argument(
-        "--images", action="store_true", help="decode every picture, not only look for its file"
+        "--images", action="store_true", help="decode every image, not only look for its file"
     )
     checking.add_argument("--json", action="store_true", help="print the report as JSON")
     describing = what.add_parser(
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="leave DIR alone: make a data set there, with links to its pictures (default: add them in DIR)",
+        help="leave DIR alone: make a data set there, with links to its images (default: add them in DIR)",
     )
     layout.add_argument("--force", action="store_true", help="replace a data set that is in --out")
 

@@ -59,7 +59,7 @@ class Description:
     what an annotation's translation is · size_order: of an annotation · categories: (pattern, class) in order, the
     first that fits a name counts; a class is one of ours, `by_size` or `ignore`; what fits none is ignored · splits:
     name → rule (see :meth:`in_split`) · timestamps: unit of `timestamp`; auto: ns from 9·10¹⁵ on · missing_cameras:
-    whether a sample may lack pictures.
+    whether a sample may lack images.
     """
 
     name: str = "nuscenes"

@@ -22,7 +22,7 @@ class TableError(DatasetError):
 
 
 class MissingFileError(DatasetError):
-    """A picture or depth file that the tables name cannot be read."""
+    """An image or depth file that the tables name cannot be read."""
 
 
 class ParameterMismatchError(DatasetError):

@@ -54,7 +54,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class CameraView:
-    """One picture and all that is known of the camera that took it.
+    """One image and all that is known of the camera that took it.
 
     image (H, W, 3) uint8 RGB · K (3, 3) pixels, pixel centres at integers + 0.5 (the left edge of the image is
     u = 0) · T_map_camera (4, 4), optical camera frame to ``map`` · covariance (6, 6) of the camera pose, order
@@ -78,7 +78,7 @@ class WorldFrame:
     """All views and all objects at one instant; index counts frames from 0, stamp_ns is the exposure time.
 
     agents: the UAVs that take part, in order (default: those of the views). Each has the views that name it: usually
-    one, several where it carries several cameras, none where its pictures of this instant are missing.
+    one, several where it carries several cameras, none where its images of this instant are missing.
     """
 
     index: int

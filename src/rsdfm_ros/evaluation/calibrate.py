@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.evaluation.detection import greedy_match, ranked
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
-from rsdfm_ros.evaluation.heads import Thresholds
-from rsdfm_ros.evaluation.metrics import within
-from rsdfm_ros.evaluation.runner import SceneSource, Settings, evaluate_scene
+from rsdfm_ros.evaluation.methods.answers import Thresholds
+from rsdfm_ros.evaluation.metrics.accumulator import within
+from rsdfm_ros.evaluation.metrics.detection import greedy_match, ranked
+from rsdfm_ros.evaluation.session import SceneSource, Settings, evaluate_scene
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.model.perception import Perception
 

@@ -6,7 +6,7 @@ cameras expose together every 500 ms; 1, peers' cameras expose so that their mes
 pose_sigma_m, pose_sigma_deg: standard deviation of independent Gaussian noise on each axis of every UAV's
 camera pose (the ego's too), drawn for every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene;
 the covariance that travels along says so · drop_uavs: that many peers of every ego never send · attackers: that
-many peers of every ego send false features: of their pictures mirrored.
+many peers of every ego send false features: of their images mirrored.
 
 The same seed draws the same random numbers whatever the strength and the method, so that figures of a sweep
 differ only by the disturbance.

@@ -1,7 +1,7 @@
 """What is compared: the prediction for one frame and the truth of that frame, as structures of arrays.
 
 The command line and the online evaluator node fill these and hand them to
-:class:`rsdfm_ros.evaluation.metrics.MetricAccumulator`.
+:class:`rsdfm_ros.evaluation.metrics.accumulator.MetricAccumulator`.
 """
 
 from __future__ import annotations

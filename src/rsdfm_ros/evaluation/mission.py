@@ -16,8 +16,14 @@ from numpy.typing import NDArray
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, FrameTruth, Tracks, truth_of
-from rsdfm_ros.evaluation.messages import Traffic
-from rsdfm_ros.evaluation.metrics import MetricAccumulator, Result, figures_by_area, frame_ap, frame_iou
+from rsdfm_ros.evaluation.methods.radio import Traffic
+from rsdfm_ros.evaluation.metrics.accumulator import (
+    MetricAccumulator,
+    Result,
+    figures_by_area,
+    frame_ap,
+    frame_iou,
+)
 from rsdfm_ros.evaluation.protocol import HISTORY
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window, square_window

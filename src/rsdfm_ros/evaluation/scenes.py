@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsdfm_ros.data import simulate, world_options
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
-from rsdfm_ros.data.render import PARAMETERS_FILE, read_parameters
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
@@ -21,14 +19,16 @@ from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.dataset import simulate, world_options
+from rsdfm_ros.sim.dataset.render import PARAMETERS_FILE, read_parameters
 from rsdfm_ros.sim.record import from_record
 from rsdfm_ros.words import counted
 
 CACHE = Path("out/data")
 """Where simulated scenes are kept, relative to the working directory."""
 
-_NO_PICTURES_BETWEEN = (
-    "staggered=1 needs pictures between the frames, which only simulated scenes (with a seed) have: "
+_NO_IMAGES_BETWEEN = (
+    "staggered=1 needs images between the frames, which only simulated scenes (with a seed) have: "
     "leave it out, then delays count in whole frames"
 )
 
@@ -58,7 +58,7 @@ class DatasetScene:
         return scene_ground(self.dataset, self.place)
 
     def load(self, k: int) -> WorldFrame:
-        """Frame k with the pictures of the agents in use."""
+        """Frame k with the images of the agents in use."""
         return self.dataset.load(self.place, k, agents=range(self.uavs))
 
     def objects(self, k: int) -> Objects:
@@ -72,7 +72,7 @@ class DatasetScene:
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
         """The scene `lead_s` before frame k, rendered now; None before its beginning, RsdfmError if not simulated."""
         if self.live is None:
-            raise RsdfmError(_NO_PICTURES_BETWEEN)
+            raise RsdfmError(_NO_IMAGES_BETWEEN)
         return self.live.before(self.load(k), lead_s)
 
     def close(self) -> None:
@@ -146,9 +146,9 @@ def open_scenes(
 
 
 def check_staggered(scenes: Sequence[DatasetScene], disturbance: Disturbance) -> None:
-    """Raise RsdfmError if the disturbance needs pictures between the frames of scenes that have none."""
+    """Raise RsdfmError if the disturbance needs images between the frames of scenes that have none."""
     if disturbance.lead_s and any(scene.live is None for scene in scenes):
-        raise RsdfmError(_NO_PICTURES_BETWEEN)
+        raise RsdfmError(_NO_IMAGES_BETWEEN)
 
 
 def simulated_as(folder: Path) -> SimConfig:

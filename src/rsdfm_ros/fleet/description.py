@@ -96,7 +96,7 @@ class ReplayDescription:
 class TopicsDescription:
     """Where the inputs of a UAV come from: relative names are below its namespace. Empty: the standard name."""
 
-    image: str = setting("", "pictures instead of camera/image_raw", pattern=f"({_TOPIC})?", words="a topic")
+    image: str = setting("", "images instead of camera/image_raw", pattern=f"({_TOPIC})?", words="a topic")
     camera_info: str = setting(
         "", "intrinsics instead of camera/camera_info", pattern=f"({_TOPIC})?", words="a topic"
     )
@@ -123,7 +123,7 @@ class UavDescription:
     )
     threads: int = setting(1, "threads of torch in every process", low=1, high=64)
     budget_bytes: int = setting(
-        DEFAULT_BUDGET_BYTES, "mean serialised bytes of features per picture", low=1000, high=10_000_000
+        DEFAULT_BUDGET_BYTES, "mean serialised bytes of features per image", low=1000, high=10_000_000
     )
     max_packet_bytes: int = setting(
         16_384, "largest payload of a feature packet, bytes", low=512, high=65_536

@@ -151,12 +151,12 @@ def in_domain(spec: NodeSpec, domain: int) -> NodeSpec:
 
 
 def alive(fleet: FleetDescription) -> list[str]:
-    """What lives in the domain of a fleet of all that is the fleet's own business (nodes/domain_check.py).
+    """What lives in the domain of a fleet of all that is the fleet's own business (nodes/mission/domain_check.py).
 
     Raises: DomainError if nobody can look there.
     """
     wanted = business(fleet) | {"expected": has_ports(fleet.network.domain)}
-    command = [sys.executable, "-m", "rsdfm_ros.nodes.domain_check", json.dumps(wanted)]
+    command = [sys.executable, "-m", "rsdfm_ros.nodes.mission.domain_check", json.dumps(wanted)]
     environment = {**os.environ, **environment_of(fleet)}
     try:
         done = subprocess.run(

@@ -63,7 +63,7 @@ def check_world(fleet: FleetDescription, folder: Path, gazebo: Gazebo = HARMONIC
 
 
 def gazebo_arguments(folder: Path, *, headless: bool, paused: bool = False) -> list[str]:
-    """The arguments of `gz sim` or `ign gazebo` for a written world. headless: no window, pictures without a
+    """The arguments of `gz sim` or `ign gazebo` for a written world. headless: no window, images without a
     display."""
     run = [] if paused else ["-r"]
     window = ["-s", "--headless-rendering"] if headless else []

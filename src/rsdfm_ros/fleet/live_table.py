@@ -11,7 +11,7 @@ from rich.text import Text
 
 
 def live_table(line: dict[str, Any] | None, frames: int, budget_bytes: int, *, lockstep: bool) -> Group:
-    """Table of one status line (nodes/report.py); None before the first frame is answered."""
+    """Table of one status line (nodes/mission/report.py); None before the first frame is answered."""
     table = Table(expand=False)
     columns = (*COLUMNS[:2], PROCESSING, *(() if lockstep else (LATENCY,)), *COLUMNS[2:])
     for heading, _ in columns:

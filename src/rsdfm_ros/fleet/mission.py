@@ -60,11 +60,12 @@ def run_fleet(
 
     out_dir: a folder that `run_folder` has opened for this run, or the path of one to open for it: one with a finished
     run is refused.
-    A mission ends when its evaluator has written the result, or its world has ended and there is no evaluator; without
-    a world it runs until KeyboardInterrupt. on_status: called with every line of status.jsonl (nodes/report.py), one
-    per answered frame. on_line: called with (process, line) for all their output. on_note: called with a sentence when
-    a UAV is lost and the others fly on. companions: further processes, such as a recorder, whose end does not matter.
-    claimed: the caller holds the fleet's ROS domain (fleet/domain.py); otherwise it is claimed here.
+    A mission ends when its evaluator has written the result, or its world has ended and there is no evaluator;
+    without a world it runs until KeyboardInterrupt. on_status: called with every line of status.jsonl
+    (nodes/mission/report.py), one per answered frame. on_line: called with (process, line) for all their output.
+    on_note: called with a sentence when a UAV is lost and the others fly on. companions: further processes, such as a
+    recorder, whose end does not matter. claimed: the caller holds the fleet's ROS domain (fleet/domain.py); otherwise
+    it is claimed here.
     Raises: RsdfmError if a process ends too early, with its last lines, or the mission is void; KeyboardInterrupt after
     everything was ended.
     """

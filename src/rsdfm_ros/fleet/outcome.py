@@ -7,17 +7,19 @@ from typing import Any
 
 from rich.console import Console
 
-from rsdfm_ros.evaluation.next_steps import Step, steps_text
-from rsdfm_ros.evaluation.timing import timing_words
+from rsdfm_ros.evaluation.report.next_steps import NextStep, steps_text
+from rsdfm_ros.evaluation.report.timing import timing_words
 
 TITLE = "The mission, mean over all UAVs (single: alone, rsdfm: with peers)"
 
 
 def print_outcome(
-    result: dict[str, Any], console: Console, files: list[Path], steps: list[Step], title: str = TITLE
+    result: dict[str, Any], console: Console, files: list[Path], steps: list[NextStep], title: str = TITLE
 ) -> None:
     """Print the table of result.json as `rsdfm evaluate` does, then times, files and steps."""
-    from rsdfm_ros.evaluation.table import print_table  # needs torch, which a mission does not wait for
+    from rsdfm_ros.evaluation.report.table import (
+        print_table,  # needs torch, which a mission does not wait for
+    )
 
     print_table(result["results"], console, title=title)
     if words := timing_words(result):

@@ -1,4 +1,4 @@
-"""A fleet that gets its pictures from a bag: what the bag has decides which UAVs there are and how they are set."""
+"""A fleet that gets its images from a bag: what the bag has decides which UAVs there are and how they are set."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ def environment_of(fleet: FleetDescription) -> dict[str, str]:
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "PYTHONUNBUFFERED": "1",
-        # Keep freed blocks instead of handing them back to the system for every picture.
+        # Keep freed blocks instead of handing them back to the system for every image.
         "MALLOC_MMAP_THRESHOLD_": "1073741824",
         "MALLOC_TRIM_THRESHOLD_": "1073741824",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from rsdfm_ros.evaluation.recording import SCENE_FILE, Surroundings
+from rsdfm_ros.evaluation.report.recording import SCENE_FILE, Surroundings
 from rsdfm_ros.fleet.description import GAZEBO, REPLAY, SIMULATION, FleetDescription
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.draw import draw_world

@@ -81,7 +81,7 @@ def top_cells(score: Tensor, allowed: Tensor, count: int) -> Tensor:
 _ODD_WORTH = 0.5
 
 
-def worth(score: Tensor) -> Tensor:
+def cell_priority(score: Tensor) -> Tensor:
     """By what cells are chosen, (V, 1, H, W) in [0, 1]: q of the logits `score`, less on odd cells."""
     h, w = score.shape[-2:]
     i, j = torch.arange(h, device=score.device)[:, None], torch.arange(w, device=score.device)
@@ -159,7 +159,7 @@ class Compression(nn.Module):
         multiples of so many steps (wire.budget.coarsened).
         """
         latents = self.encode(bev, visible, low=low)
-        sent = top_cells(worth(latents.score), visible, count)
+        sent = top_cells(cell_priority(latents.score), visible, count)
         q = torch.sigmoid(latents.score)
         gate = 1.0 + (q - q.detach())  # exactly 1 in value, in half precision too
         coarse, fine = (

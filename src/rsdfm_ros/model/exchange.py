@@ -12,7 +12,7 @@ from torch import Tensor
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surface
 from rsdfm_ros.geometry.lattice import TILE_CELLS
-from rsdfm_ros.model.compression import LOW_BLOCK, top_cells, worth
+from rsdfm_ros.model.compression import LOW_BLOCK, cell_priority, top_cells
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
 from rsdfm_ros.model.rsdfm import RSDFM
@@ -71,7 +71,7 @@ class Exchange:
         visible = bev.visible[None, None]
         with torch.autocast(**self._autocast):
             latents = self.model.compression.encode(bev.features[None], visible, low=low)
-        score = worth(latents.score)
+        score = cell_priority(latents.score)
         if demand is not None:
             score = score * torch.from_numpy(np.ascontiguousarray(demand, np.float32)).to(self.device)
         sent = top_cells(score, visible & (score > 0), max(0, int(cells)))[0, 0]
@@ -133,7 +133,7 @@ class Exchange:
     ) -> AgentBev:
         """The map that a received frame stands for; tiles outside the region are left out.
 
-        stale (M,), stale_s: tiles that are older than the rest, and by how much (wire/recall.py).
+        stale (M,), stale_s: tiles that are older than the rest, and by how much (wire/concealment.py).
         """
         cfg = self.config
         low_fits = len(frame.tiles) == 0 or frame.low.shape[1] == cfg.low_channels

@@ -97,16 +97,16 @@ class Perception(Exchange):
         covariance: NDArray[np.float64] | None = None,
         ground_height_m: float | None = None,
     ) -> AgentBev:
-        """Encoder and mapping: an RGB picture (H, W, 3) with intrinsics and pose → the agent's map.
+        """Encoder and mapping: an RGB image (H, W, 3) with intrinsics and pose → the agent's map.
 
-        K (3, 3) belongs to the picture as given; it is resized, and K with it, to the model's input. ground_height_m:
+        K (3, 3) belongs to the image as given; it is resized, and K with it, to the model's input. ground_height_m:
         level ground at that height instead of `ground`.
         """
-        pictures, scaled = self._resized(image, K)
+        images, scaled = self._resized(image, K)
         pose, ground = np.asarray(T_map_camera, np.float64), self._ground(ground_height_m)
         with torch.autocast(**self._autocast):
             maps, visible, _ = self.model.map_views(
-                pictures,
+                images,
                 torch.from_numpy(scaled[None]).to(self.device),
                 torch.from_numpy(pose[None].copy()).to(self.device),
                 ground=ground,
@@ -119,15 +119,15 @@ class Perception(Exchange):
     def bins_of(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability (h, w, D + 1) of every bin of the lift, and of "nothing", at every pixel of the encoder's output,
         which is ENCODER_STRIDE times smaller than the model's input."""
-        pictures, _ = self._resized(image, np.eye(3))
+        images, _ = self._resized(image, np.eye(3))
         with torch.autocast(**self._autocast):
-            _, logits = self.model.encoder(pictures)
+            _, logits = self.model.encoder(images)
         return np.asarray(torch.softmax(logits[0].float(), dim=0).permute(1, 2, 0).cpu().numpy())
 
     def _resized(
         self, image: NDArray[np.uint8], K: NDArray[np.float64]
     ) -> tuple[Tensor, NDArray[np.float64]]:
-        """A picture as the encoder wants it, and the intrinsics that then belong to it."""
+        """An image as the encoder wants it, and the intrinsics that then belong to it."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise RsdfmError(f"expected an RGB image (H, W, 3) of uint8, got {image.shape} {image.dtype}")
         size = (self.config.image_height, self.config.image_width)

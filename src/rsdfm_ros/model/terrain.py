@@ -1,4 +1,4 @@
-"""Where the rays of whole pictures meet terrain: geometry/height_grid.py in torch, for all pixels and bins at once."""
+"""Where the rays of whole images meet terrain: geometry/height_grid.py in torch, for all pixels and bins at once."""
 
 from __future__ import annotations
 

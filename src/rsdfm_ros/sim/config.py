@@ -137,7 +137,7 @@ class SimConfig:
     width_px, height_px: image size · horizontal_fov_rad: of every camera, unless fov_deg gives a range to draw each
     UAV's from · frame_rate_hz: frames per second of mission · max_frames: frames precomputed; a longer mission extends
     a shorter one without changing it · label_extent_m: objects with |x| and |y| below this are reported · samples:
-    samples per pixel of the picture · flight, world: see FlightConfig, WorldConfig.
+    samples per pixel of the image · flight, world: see FlightConfig, WorldConfig.
     """
 
     width_px: int = 480

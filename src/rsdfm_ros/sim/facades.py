@@ -1,4 +1,4 @@
-"""Pictures of walls that tile."""
+"""Images of walls that tile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rsdfm_ros.sim.ground import Image, tint
 
 FACADE_PX = 256
 FACADE_M = 12.0
-"""Side of the square of wall that a facade picture covers."""
+"""Side of the square of wall that a facade image covers."""
 
 
 def paint_facade(rng: np.random.Generator) -> Image:
@@ -125,7 +125,7 @@ def paint_hall_wall(rng: np.random.Generator) -> Image:
     y = int(rng.uniform(0.08, 0.5) * FACADE_PX)
     cv2.rectangle(image, (0, y), (FACADE_PX, y + int(rng.uniform(12, 30))), band, -1)
     for x in (20, 150):
-        if rng.random() < 0.7:  # rolling gates; the bottom of the picture is the foot of the wall
+        if rng.random() < 0.7:  # rolling gates; the bottom of the image is the foot of the wall
             cv2.rectangle(image, (x, FACADE_PX - 96), (x + 84, FACADE_PX), (88, 92, 98), -1)
     noise = rng.normal(1.0, 0.02, (FACADE_PX, FACADE_PX, 1))
     return np.clip(image * noise, 0, 255).astype(np.uint8)

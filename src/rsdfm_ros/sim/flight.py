@@ -130,7 +130,7 @@ def _draw(rng: np.random.Generator, azimuth: float, config: FlightConfig) -> Fli
     margin = min(manner.climb_m[1], 0.5 * (high - low))
     altitude = float(rng.uniform(low + margin, high - margin))
     pitching = wave(math.radians(manner.pitching_deg), manner.pitching_rate)
-    # low flights look out flatter, so that one picture still covers a good part of the square
+    # low flights look out flatter, so that one image still covers a good part of the square
     steepest = 42.0 + 17.0 * min(1.0, max(0.0, (altitude - 32.0) / 25.0))
     flattest = 36.0
     if config.pitch_deg is not None:

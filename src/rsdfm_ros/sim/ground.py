@@ -1,4 +1,4 @@
-"""The picture of the ground seen from above."""
+"""The image of the ground seen from above."""
 
 from __future__ import annotations
 

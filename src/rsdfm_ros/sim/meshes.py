@@ -73,11 +73,11 @@ def _stand(ground: Ground | None, x0: float, y0: float, x1: float, y1: float) ->
 
 
 def building_meshes(
-    buildings: tuple[Building, ...], looks: int, roofs: int, seed: int, ground: Ground | None = None
+    buildings: tuple[Building, ...], appearance: int, roofs: int, seed: int, ground: Ground | None = None
 ) -> tuple[list[Mesh], list[Mesh]]:
     """Walls by facade look and roofs (with parapets and roof-top boxes) by roof look; ground: None where it is flat."""
     rng = np.random.default_rng([seed, 6])
-    walls, tops = [Mesh() for _ in range(looks)], [Mesh() for _ in range(roofs)]
+    walls, tops = [Mesh() for _ in range(appearance)], [Mesh() for _ in range(roofs)]
     for b in buildings:
         x0, y0, x1, y1 = b.footprint
         z = b.height_m
@@ -200,11 +200,11 @@ def clutter_meshes(clutter: tuple[Clutter, ...], ground: Ground | None = None) -
 
 
 def tree_meshes(
-    trees: tuple[Tree, ...], looks: int, seed: int, ground: Ground | None = None
+    trees: tuple[Tree, ...], appearance: int, seed: int, ground: Ground | None = None
 ) -> tuple[Mesh, list[Mesh]]:
     """Trunks, and crowns by look: rings of jittered points; ground: None where it is flat."""
     rng = np.random.default_rng([seed, 7])
-    trunks, crowns = Mesh(), [Mesh() for _ in range(looks)]
+    trunks, crowns = Mesh(), [Mesh() for _ in range(appearance)]
     for t in trees:
         base = 0.3 * t.height_m
         lift, sunk = _stand(ground, t.x - 0.3, t.y - 0.3, t.x + 0.3, t.y + 0.3)

@@ -85,7 +85,7 @@ class Street:
 
 @dataclass(frozen=True)
 class Building:
-    """An upright block; facade and roof pick among the looks of the scene.
+    """An upright block; facade and roof pick among the appearance of the scene.
 
     form: `flat`, or `gable` with the ridge along the longer side, `height_m` up to the eaves, rising by `rise_m`.
     """
@@ -138,7 +138,7 @@ class Surface:
 class Clutter:
     """A thing that is no labelled object: a box turned by yaw, or a drum (an upright prism of `width_m` across).
 
-    colour: a name of looks.CLUTTER_COLOURS · z_m: underside above the ground.
+    colour: a name of appearance.CLUTTER_COLOURS · z_m: underside above the ground.
     """
 
     x: float

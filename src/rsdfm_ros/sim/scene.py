@@ -10,16 +10,16 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.sim.appearance import BARK, CLUTTER_COLOURS, FACADES, ROOFS, TREES, Appearance, draw_appearance
+from rsdfm_ros.sim.camera.weather import light_of
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
 from rsdfm_ros.sim.facades import FACADE_PX
 from rsdfm_ros.sim.ground import GROUND_PX, Image, paint_ground
-from rsdfm_ros.sim.looks import BARK, CLUTTER_COLOURS, FACADES, ROOFS, TREES, Looks, draw_looks
 from rsdfm_ros.sim.meshes import Ground, Mesh, building_meshes, clutter_meshes, flat, tree_meshes
 from rsdfm_ros.sim.people import Person, body
 from rsdfm_ros.sim.plan import Layout
 from rsdfm_ros.sim.terrain import Terrain
 from rsdfm_ros.sim.vehicles import HEADLIGHT, REAR_LIGHT, Part, VehicleSpec, parts
-from rsdfm_ros.sim.weather import light_of
 
 Z_NEAR_M, Z_FAR_M = 5.0, 700.0
 _EXTENT_M = 100.0
@@ -66,7 +66,7 @@ def build_scene(
 
     turn_rad: of everything that stands still, about the vertical · sky: whether a camera may see above the horizon.
     """
-    looks = light_of(draw_looks(seed, layout.palette), weather, seed)
+    appearance = light_of(draw_appearance(seed, layout.palette), weather, seed)
     spec = mujoco.MjSpec()
     spec.visual.map.znear, spec.visual.map.zfar = Z_NEAR_M / _EXTENT_M, Z_FAR_M / _EXTENT_M
     spec.stat.extent, spec.stat.center = _EXTENT_M, [0.0, 0.0, 0.0]
@@ -78,9 +78,9 @@ def build_scene(
         spec.worldbody.add_body(name="plan", quat=[math.cos(0.5 * turn_rad), 0, 0, math.sin(0.5 * turn_rad)])
     if sky:
         _sky(spec)
-    _light(spec, looks)
+    _light(spec, appearance)
     _ground(spec, layout, seed, terrain)
-    _static(spec, layout, seed, looks, None if terrain is None else terrain.height)
+    _static(spec, layout, seed, appearance, None if terrain is None else terrain.height)
     names = _vehicles(spec, vehicles)
     walkers = _people(spec, people)
     for agent, fov in vertical_fovs_rad.items():
@@ -114,14 +114,15 @@ def _material_of(model: mujoco.MjModel, geom: int) -> str:
     return model.material(number).name if number >= 0 else ""
 
 
-def _light(spec: mujoco.MjSpec, looks: Looks) -> None:
+def _light(spec: mujoco.MjSpec, appearance: Appearance) -> None:
     """The sun, and light from the sky."""
-    towards = looks.towards_sun
+    towards = appearance.towards_sun
     spec.worldbody.add_light(
         name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, pos=150 * towards, dir=-towards,
-        diffuse=looks.sun, ambient=[0, 0, 0], specular=looks.shine * np.ones(3), castshadow=looks.shadows,
+        diffuse=appearance.sun, ambient=[0, 0, 0], specular=appearance.shine * np.ones(3),
+        castshadow=appearance.shadows,
     )  # fmt: skip
-    spec.visual.headlight.ambient, spec.visual.headlight.diffuse = looks.sky, 0.10 * np.ones(3)
+    spec.visual.headlight.ambient, spec.visual.headlight.diffuse = appearance.sky, 0.10 * np.ones(3)
     spec.visual.headlight.specular = np.zeros(3)
 
 
@@ -182,20 +183,22 @@ def _mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh, material: str) -> None:
     _geom(_plan(spec), mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=material)
 
 
-def _static(spec: mujoco.MjSpec, layout: Layout, seed: int, looks: Looks, ground: Ground | None) -> None:
+def _static(
+    spec: mujoco.MjSpec, layout: Layout, seed: int, appearance: Appearance, ground: Ground | None
+) -> None:
     """Buildings and trees."""
     walls, roofs = building_meshes(layout.buildings, FACADES, ROOFS, seed, ground)
-    for n, (mesh, facade) in enumerate(zip(walls, looks.facades, strict=True)):
+    for n, (mesh, facade) in enumerate(zip(walls, appearance.facades, strict=True)):
         assert facade.shape[0] == FACADE_PX
         _texture(spec, f"facade{n}", facade)
         _mesh(spec, f"walls{n}", mesh, f"facade{n}")
-    for n, (mesh, tone) in enumerate(zip(roofs, looks.roofs, strict=True)):
+    for n, (mesh, tone) in enumerate(zip(roofs, appearance.roofs, strict=True)):
         spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
         _mesh(spec, f"roofs{n}", mesh, f"roof{n}")
     trunks, crowns = tree_meshes(layout.trees, TREES, seed, ground)
     spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[*BARK, 1])
     _mesh(spec, "trunks", trunks, "bark")
-    for n, (mesh, green) in enumerate(zip(crowns, looks.leaves, strict=True)):
+    for n, (mesh, green) in enumerate(zip(crowns, appearance.leaves, strict=True)):
         spec.add_material(name=f"leaves{n}", specular=0.0, shininess=0.0, rgba=[*green, 1.0])
         _mesh(spec, f"crowns{n}", mesh, f"leaves{n}")
     for name, mesh in clutter_meshes(layout.clutter, ground).items():

@@ -30,7 +30,7 @@ class Terrain:
         return self.grid.height(xy)
 
     def heights_of(self, plan: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same for the points (H, W, 3) that the pixels of a picture show."""
+        """The same for the points (H, W, 3) that the pixels of an image show."""
         e, scale = np.float32(PAINTED_EXTENT_M), np.float32(1.0 / CELL_M)
         rows, columns = (plan[..., 0] + e) * scale, (plan[..., 1] + e) * scale
         return np.asarray(
@@ -46,7 +46,7 @@ class Terrain:
         return Dem(heights.astype(np.float32), -DEM_HALF_M, -DEM_HALF_M, DEM_CELL_M)
 
     def meshes(self) -> tuple[Mesh, Mesh]:
-        """The painted ground, with the ground's picture as texture, and the land around it."""
+        """The painted ground, with the ground's image as texture, and the land around it."""
         ground, land = Mesh(), Mesh()
         e = PAINTED_EXTENT_M
         inner = np.arange(-e, e + 0.5 * CELL_M, CELL_M)

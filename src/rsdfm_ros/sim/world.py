@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.sim.camera.image import Images, Lens, between
+from rsdfm_ros.sim.camera.renderer import Raw, Renderer
+from rsdfm_ros.sim.camera.truth import box_corners, silhouette_areas, visibility
 from rsdfm_ros.sim.config import Camera, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.layout_map import layout_map
 from rsdfm_ros.sim.people import draw_people, poses
-from rsdfm_ros.sim.picture import Lens, Pictures, between
 from rsdfm_ros.sim.plan import Layout
 from rsdfm_ros.sim.population import populate
-from rsdfm_ros.sim.renderer import Raw, Renderer
 from rsdfm_ros.sim.scene import build_scene
 from rsdfm_ros.sim.styles import make_plan
 from rsdfm_ros.sim.styles.kit import lit, walks
 from rsdfm_ros.sim.terrain import Terrain, make_terrain
-from rsdfm_ros.sim.truth import box_corners, silhouette_areas, visibility
 
 MAX_UAVS = 8
 CLEARANCE_M = 6.0
@@ -72,7 +72,7 @@ class World:
             people=self._people, turn_rad=turn, sky=_sees_horizon(self.config, fovs.values()),
             terrain=self._terrain,
         )  # fmt: skip
-        self._pictures = Pictures(self.draw, self._layout, self._population, self._scene, seed, self._terrain)
+        self._images = Images(self.draw, self._layout, self._population, self._scene, seed, self._terrain)
         self._data = mujoco.MjData(self._scene.model)
         self._renderer: Renderer | None = None
         self._sizes = np.array([v.size for v in self._population.specs]).reshape(-1, 3)
@@ -138,11 +138,11 @@ class World:
         views, shares = [], np.zeros((len(objects), len(self.agents)))
         for a, (agent, T) in enumerate(zip(self.agents, poses, strict=True)):
             camera = int(self._scene.camera_ids[a])
-            raw = self._render(camera, picture=True, depth=depth or self._pictures.needs_depth)
+            raw = self._render(camera, image=True, depth=depth or self._images.needs_depth)
             vehicle = self._scene.geom_vehicle_or_none[raw.geom]
             shares[:, a] = self._shares(objects, index, vehicle, a, T)
             lens = self._lens(k, a, T)
-            image = self._pictures.take(raw, lens, k, k / self.config.frame_rate_hz, a)
+            image = self._images.take(raw, lens, k, k / self.config.frame_rate_hz, a)
             distance = raw.depth if depth else None
             views.append(
                 CameraView(agent, image, lens.K, T, depth=distance, ids=number[vehicle] if ids else None)
@@ -160,7 +160,7 @@ class World:
         shares = np.zeros((len(objects), len(self.agents)))
         for a, agent in enumerate(self.agents):
             if agent in poses:
-                raw = self._render(int(self._scene.camera_ids[a]), picture=False, depth=False)
+                raw = self._render(int(self._scene.camera_ids[a]), image=False, depth=False)
                 vehicle = self._scene.geom_vehicle_or_none[raw.geom]
                 shares[:, a] = self._shares(objects, index, vehicle, a, poses[agent])
         return replace(objects, visibility=shares)
@@ -243,17 +243,17 @@ class World:
     def _lens(self, k: int, agent: int, T: NDArray[np.float64]) -> Lens:
         """A camera at frame k at pose T, that moves as its flight would."""
         moves = np.eye(4)
-        if self._pictures.exposure_s > 0:
-            t, half = k / self.config.frame_rate_hz, 0.5 * self._pictures.exposure_s
+        if self._images.exposure_s > 0:
+            t, half = k / self.config.frame_rate_hz, 0.5 * self._images.exposure_s
             flight = self._flights[agent]
             moves = between(flight.T_map_camera(t - half), flight.T_map_camera(t + half))
         return Lens(self.cameras[agent].K, T, moves)
 
-    def _render(self, camera: int, *, picture: bool, depth: bool) -> Raw:
-        """What a camera shows; picture and depth are empty unless asked for."""
+    def _render(self, camera: int, *, image: bool, depth: bool) -> Raw:
+        """What a camera shows; image and depth are empty unless asked for."""
         if self._renderer is None:
             self._renderer = Renderer(self._scene.model, self.config.width_px, self.config.height_px)
-        return self._renderer.render(self._data, camera, picture=picture, depth=depth)
+        return self._renderer.render(self._data, camera, image=image, depth=depth)
 
 
 def _sees_horizon(config: SimConfig, vertical_fovs_rad: Iterable[float]) -> bool:

@@ -30,12 +30,12 @@ class WorldMotion:
         return T @ np.diag([1.0, -1.0, 1.0, 1.0]) if self.mirror else T
 
     def camera(self, T_map_camera: Array) -> Array:
-        """Pose of the camera whose picture, flipped left to right if mirroring, shows the new world."""
+        """Pose of the camera whose image, flipped left to right if mirroring, shows the new world."""
         flip = np.diag([-1.0, 1.0, 1.0, 1.0]) if self.mirror else np.eye(4)
         return np.asarray(self.matrix @ T_map_camera @ flip)
 
     def intrinsics(self, K: Array, width: int) -> Array:
-        """K (3, 3) of the picture that :meth:`camera` speaks of."""
+        """K (3, 3) of the image that :meth:`camera` speaks of."""
         if not self.mirror:
             return K
         flipped = K.copy()

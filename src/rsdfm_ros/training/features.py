@@ -31,7 +31,7 @@ def task_features(
 ) -> NDArray[np.float16]:
     """Features (C, H, W) that the heads read when the first agent of a frame fuses all of its agents, in a moved world.
 
-    cells: high-band cells that each peer sends. Zeros where nobody has a picture.
+    cells: high-band cells that each peer sends. Zeros where nobody has an image.
     """
     config = model.config
     if not frame.views:

@@ -45,7 +45,7 @@ class Sample:
 
 
 def resize_view(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The picture at (height, width) = `size` and the intrinsics that belong to it."""
+    """The image at (height, width) = `size` and the intrinsics that belong to it."""
     image = np.asarray(cv2.resize(view.image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
     return image, scaled_intrinsics(view.K, view.image.shape[:2], size)
 
@@ -115,7 +115,7 @@ class TrunkSampler:
         views, ages, owners = [], [], []
         for place, (agent, delay) in enumerate(zip(agents, delays, strict=True)):
             frame = self.dataset.load(scene, k - delay, depth=info.depth, agents=[agent])
-            if not frame.views:  # its earlier pictures are missing: take the present ones
+            if not frame.views:  # its earlier images are missing: take the present ones
                 delay, frame = 0, self.dataset.load(scene, k, depth=info.depth, agents=[agent])
             seen = frame.objects.select(frame.objects.visibility[:, agent] >= SEEN_SHARE)
             for view in frame.views:
@@ -137,9 +137,9 @@ class TrunkSampler:
         )
 
     def _present(self, scene: int, k: int) -> list[int]:
-        """The agents that have a picture of frame k."""
+        """The agents that have an image of frame k."""
         if isinstance(self.dataset, Dataset):
-            return [a for a, pictures in enumerate(self.dataset.pictures(scene, k)) if pictures]
+            return [a for a, images in enumerate(self.dataset.images(scene, k)) if images]
         return list(range(len(self.dataset.scenes[scene].agents)))
 
     def _view(

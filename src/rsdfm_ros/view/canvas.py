@@ -1,4 +1,4 @@
-"""Drawing into a rerun recording: boxes, maps, lines, pictures and points of plots at a time."""
+"""Drawing into a rerun recording: boxes, maps, lines, images and points of plots at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATES_FROM_NS = 10**17
 """Stamps from here on (1973) are dates, earlier ones mission time."""
 JPEG_QUALITY = 85
 IMAGE_PLANE_M = 8.0
-"""How far before a camera its picture hangs in the 3D view."""
+"""How far before a camera its image hangs in the 3D view."""
 PATH_HEIGHT_M = 0.3
 CLASS_COLOURS: tuple[Colour, ...] = ((31, 119, 180), (51, 160, 44), (255, 127, 0), (227, 26, 28))
 """RGB per class: car, van, truck, bus."""
@@ -36,7 +36,7 @@ STILL_COLOURS: dict[str, Colour] = {"roads": (70, 78, 90), "buildings": (120, 13
 
 @dataclass(frozen=True)
 class Placement:
-    """A camera as in CameraView, without its picture; size: (height, width)."""
+    """A camera as in CameraView, without its image; size: (height, width)."""
 
     K: NDArray[np.float64]
     T_map_camera: NDArray[np.float64]
@@ -89,7 +89,7 @@ class Canvas:
         self._out.send_blueprint(blueprint(by_name, cameras, window, contributing, covered))
 
     def camera(self, path: str, view: CameraView) -> None:
-        """A picture where it was taken."""
+        """An image where it was taken."""
         rr, T = self._rr, view.T_map_camera
         height, width = view.image.shape[:2]
         self.log(path, rr.Transform3D(translation=T[:3, 3], quaternion=quaternion_from_matrix(T[:3, :3])))
@@ -103,7 +103,7 @@ class Canvas:
         self.log(f"{path}/image", rr.Image(view.image).compress(jpeg_quality=JPEG_QUALITY))
 
     def projected(self, path: str, placement: Placement, boxes: Boxes, colour: Colour | None) -> None:
-        """Boxes in a picture; by class without a colour."""
+        """Boxes in an image; by class without a colour."""
         lines, rows = box_lines(boxes, placement.K, placement.T_map_camera, placement.size)
         colours = [colour] if colour is not None else [class_colour(boxes.classes[r]) for r in rows]
         width = -0.6 if colour is not None else -1.2  # negative: in points of the screen

@@ -25,7 +25,7 @@ def foxglove_layout(agents: Sequence[str], frame_id: str = "map") -> str:
         }
     first = agents[0]
     panels[f"Image!{first}_map"] = {"imageMode": {"imageTopic": f"/{first}/debug/bev_image"}}
-    panels["Plot!bytes"] = _plot("Bytes sent per picture", agents, "status.bytes_sent_frame")
+    panels["Plot!bytes"] = _plot("Bytes sent per image", agents, "status.bytes_sent_frame")
     panels["Plot!latency"] = _plot("Latency, median, s", agents, "status.latency_median_s")
     panels["DiagnosticSummary!health"] = {
         "minLevel": 0,

@@ -1,4 +1,4 @@
-"""Map layers as pictures of classes: what was found, missed, imagined; who contributes. North up."""
+"""Map layers as images of classes: what was found, missed, imagined; who contributes. North up."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def uav_colour(number: int) -> tuple[int, int, int, int]:
 
 
 def north_up(cells: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A picture (nj, ni) of cells (ni, nj): first row northernmost, column = cell along x."""
+    """An image (nj, ni) of cells (ni, nj): first row northernmost, column = cell along x."""
     return np.ascontiguousarray(np.flipud(cells.T))
 
 
 def pixels(points: NDArray[np.float64], window: Window) -> NDArray[np.float64]:
-    """Positions (..., 2) in the picture of a window of points (..., 2 or 3) in metres."""
+    """Positions (..., 2) in the image of a window of points (..., 2 or 3) in metres."""
     x_min, _, _, y_max = window.bounds
     return np.stack(
         [(points[..., 0] - x_min) / window.cell_size, (y_max - points[..., 1]) / window.cell_size], axis=-1
@@ -68,7 +68,7 @@ def answer_classes(answered: NDArray[np.bool_], true: NDArray[np.bool_] | None) 
 
 
 def contributor_classes(dominant: NDArray[np.uint8], numbers: Sequence[int]) -> NDArray[np.uint8]:
-    """Classes of a picture of bev/contributors; numbers: of the UAV itself and its peers, in the message's order."""
+    """Classes of an image of bev/contributors; numbers: of the UAV itself and its peers, in the message's order."""
     table = np.full(256, SEVERAL, np.uint8)
     table[0] = GROUND
     for place, number in enumerate(numbers[:255]):

@@ -1,7 +1,7 @@
 """Messages of a fleet to the scene: which topics are whose, and what each of them shows. Free of ROS.
 
-The same for a live fleet (nodes/view_node.py hands over what it receives) and for a bag. A topic map says where
-pictures, poses, features and status are; answers have the names that our nodes give them, below the UAV's name.
+The same for a live fleet (nodes/mission/view_node.py hands over what it receives) and for a bag. A topic map says where
+images, poses, features and status are; answers have the names that our nodes give them, below the UAV's name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
-from rsdfm_ros.evaluation.task_messages import (
+from rsdfm_ros.data.messages.tasks import (
     boxes_from_message,
     percent_from_message,
     tracks_from_message,
@@ -83,7 +83,7 @@ class Router:
         self._handlers: dict[str, list[Handler]] = {}
         self._uavs: dict[str, UavTopics] = {}
         self.infos: list[str] = []
-        """Topics with intrinsics: a reader of bags hands over the first of them before any picture."""
+        """Topics with intrinsics: a reader of bags hands over the first of them before any image."""
 
     @property
     def topics(self) -> list[str]:
@@ -124,7 +124,7 @@ class Router:
         self.reasons.setdefault((topic, reason), text)
         self._on_reject(topic, reason, text)
 
-    # --- pictures -------------------------------------------------------------------------------------------------
+    # --- images -------------------------------------------------------------------------------------------------
 
     def _route_cameras(self, uav: str, of: UavTopics, topics: Mapping[str, str]) -> None:
         config = InputConfig(
@@ -136,7 +136,7 @@ class Router:
             **self._map.inputs,
         )
         cameras = _Cameras(
-            config, self.scene, lambda reason, text: self.reject(f"pictures of {uav}", reason, text)
+            config, self.scene, lambda reason, text: self.reject(f"images of {uav}", reason, text)
         )
         for number, camera in enumerate(of.cameras.values()):
             if camera.intrinsics is not None:
@@ -218,7 +218,7 @@ class Router:
 
 
 class _Cameras:
-    """The cameras of one UAV: pictures, intrinsics and poses matched as the encoder does it."""
+    """The cameras of one UAV: images, intrinsics and poses matched as the encoder does it."""
 
     def __init__(self, config: InputConfig, scene: Scene, reject: Callable[[str, str], None]) -> None:
         self._config, self._scene, self._reject = config, scene, reject
@@ -248,7 +248,7 @@ class _Cameras:
 
     def image(self, number: int, message: Any, arrived_s: float) -> None:
         if self._inputs is None:
-            self._reject("no_pose", "pictures before the first pose")
+            self._reject("no_pose", "images before the first pose")
             return
         self._show(self._inputs, self._inputs.add_image(number, message, arrived_s))
 
@@ -262,7 +262,7 @@ class _Cameras:
         for one in matched:
             for shot in one.shots:
                 for view in inputs.views(replace(one, shots=(shot,))):
-                    name = self._config.cameras[shot.picture.camera]
+                    name = self._config.cameras[shot.image.camera]
                     self._scene.camera(self._config.agent, one.stamp_ns, view, name)
 
 

@@ -1,4 +1,4 @@
-"""Boxes in pictures: edges of upright boxes as pixels, cut at the camera's near plane and at the picture's edge."""
+"""Boxes in images: edges of upright boxes as pixels, cut at the camera's near plane and at the image's edge."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def box_corners(boxes: HasBoxes) -> NDArray[np.float64]:
 def box_lines(
     boxes: HasBoxes, K: NDArray[np.float64], T_map_camera: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Edges of boxes as far as they lie in a picture: lines (M, 2, 2) in pixels, and the row (M,) of the box of each.
+    """Edges of boxes as far as they lie in an image: lines (M, 2, 2) in pixels, and the row (M,) of the box of each.
 
-    size: (height, width) of the picture in pixels.
+    size: (height, width) of the image in pixels.
     """
     corners = box_corners(boxes)
     edges = corners[:, np.array(EDGES)]  # (N, 14, 2, 3)

@@ -1,7 +1,7 @@
 """Configuration of RViz 2 for a fleet of any size; config/rviz/fleet.rviz is its output for four UAVs.
 
 Display classes and property names are those of rviz_common and rviz_default_plugins. Every topic's QoS fits what our
-nodes publish: pictures are asked for best effort, which fits reliable publishers too, all else reliable and volatile.
+nodes publish: images are asked for best effort, which fits reliable publishers too, all else reliable and volatile.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects
 from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects
-from rsdfm_ros.evaluation.metrics import frame_iou
+from rsdfm_ros.evaluation.metrics.accumulator import frame_iou
 from rsdfm_ros.geometry.boxes import rasterise_boxes
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.view import maps
@@ -39,7 +39,7 @@ TRACK_POINTS = 2000
 
 @dataclass
 class _Instant:
-    """What must meet before it can be drawn: pictures and boxes of one stamp, truth and answers."""
+    """What must meet before it can be drawn: images and boxes of one stamp, truth and answers."""
 
     cameras: dict[tuple[str, str], Placement] = field(default_factory=dict)
     boxes: dict[str, Boxes] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Scene:
     # --- taking in ------------------------------------------------------------------------------------------------
 
     def camera(self, agent: str, ns: int, view: CameraView, name: str = "camera") -> None:
-        """A picture and where it was taken."""
+        """An image and where it was taken."""
         self._know(agent)
         if (agent, name) not in self.cameras and len(self.cameras) < MAX_AGENTS:
             self.cameras.append((agent, name))
@@ -100,7 +100,7 @@ class Scene:
         size = (view.image.shape[0], view.image.shape[1])
         instant.cameras[agent, name] = Placement(
             view.K, view.T_map_camera, size
-        )  # the picture itself is let go
+        )  # the image itself is let go
         self._project(instant, agent)
 
     def detections(self, agent: str, variant: str, ns: int, boxes: Boxes) -> None:
@@ -216,7 +216,7 @@ class Scene:
     # --- what has met ---------------------------------------------------------------------------------------------
 
     def _project(self, instant: _Instant, agent: str) -> None:
-        """Boxes of an instant in the pictures that a UAV took then."""
+        """Boxes of an instant in the images that a UAV took then."""
         for (owner, name), placement in instant.cameras.items():
             if owner != agent:
                 continue

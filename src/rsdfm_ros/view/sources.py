@@ -10,8 +10,8 @@ from rsdfm_ros.data.bags.topic_map import TopicMap
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.pictures import window_of
-from rsdfm_ros.evaluation.recording import RunReader
+from rsdfm_ros.evaluation.report.images import window_of
+from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.view.messages import Router
 from rsdfm_ros.view.scene import Scene
 

@@ -118,7 +118,7 @@ def blueprint(
     """
     rrb = importlib.import_module("rerun.blueprint")
     places = sorted(cameras, key=lambda place: (len(place[0]), place)) or [(a, "camera") for a in agents]
-    pictures = [
+    images = [
         rrb.Spatial2DView(origin=f"/map/{a}/{c}", name=a if c == "camera" else f"{a} {c}") for a, c in places
     ]
 
@@ -145,14 +145,14 @@ def blueprint(
     plots = [
         rrb.TimeSeriesView(origin=f"/plots/{name}", name=title)
         for name, title in (
-            ("bytes", "bytes sent per picture"),
+            ("bytes", "bytes sent per image"),
             ("latency_ms", "latency, ms"),
             ("iou", "IoU with the truth"),
         )
     ]
     return rrb.Blueprint(
         rrb.Vertical(
-            rrb.Horizontal(*pictures) if pictures else rrb.Spatial2DView(origin="/map", name="no camera yet"),
+            rrb.Horizontal(*images) if images else rrb.Spatial2DView(origin="/map", name="no camera yet"),
             rrb.Horizontal(
                 rrb.Spatial3DView(origin="/map", contents=_scene(agents), name="scene"),
                 rrb.Tabs(*maps),

@@ -48,7 +48,7 @@ BOX_BYTES = _BOX.itemsize
 SIDE_SCORE = 0.3
 """Boxes below this score do not travel beside features."""
 BOXES_SHARE = 0.25
-"""Of the bytes of a picture, at most so much for boxes."""
+"""Of the bytes of an image, at most so much for boxes."""
 
 Array = NDArray[np.float64]
 
@@ -105,7 +105,7 @@ def carries_boxes(payload: bytes | memoryview) -> bool:
 
 
 def boxes_within(budget_bytes: int) -> int:
-    """How many boxes may travel within a byte budget of a picture: they take at most BOXES_SHARE of it."""
+    """How many boxes may travel within a byte budget of an image: they take at most BOXES_SHARE of it."""
     return max(1, min(MAX_BOXES, int(budget_bytes * BOXES_SHARE) // BOX_BYTES))
 
 

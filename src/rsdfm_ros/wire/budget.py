@@ -3,7 +3,7 @@
 The bucket fills by the target each frame and holds at most one extra frame's worth, so that a frame with little to
 say lends its bytes to the next. What cells cost is predicted from what they cost lately; a wrong prediction is paid
 back in the following frames, so the mean stays on target. At small targets cells tell more than anything else: the low
-band does not travel, nor do tiles without cells, and latents are rounded to coarser steps (`fitted`).
+band does not travel, nor do tiles without cells, and latents are rounded to coarser steps (`apply_plan`).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class BudgetController:
         return value if known is None else known + self.config.smoothing * (value - known)
 
 
-def fitted(frame: FeatureFrame, plan: Plan) -> FeatureFrame:
+def apply_plan(frame: FeatureFrame, plan: Plan) -> FeatureFrame:
     """The frame coarsened as planned, and without its tiles that have no sent cell if the low band stays at home. Which
     tiles were left out needs not be said: to receivers they are unknown."""
     frame = coarsened(frame, plan.coarseness)

@@ -26,7 +26,7 @@ FRAME_ID = "map"
 def write_frames(writer: BagWriter, frames: Iterable[WorldFrame], agents: tuple[str, ...]) -> int:
     """Append frames with the topics of config/bags/default.yaml; how many.
 
-    agents: the columns of every frame's visibility. Frames beyond the last pictures carry truth only. Raises
+    agents: the columns of every frame's visibility. Frames beyond the last images carry truth only. Raises
     RsdfmError for several cameras per UAV: their poses would share a topic.
     """
     number, offset = 0, None
@@ -138,7 +138,7 @@ def read_frames(
     objects_of: Callable[[Any], Objects],
     on_skip: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[WorldFrame]:
-    """The frames of a bag that has pictures of all its UAVs and truth of the same stamp, in order.
+    """The frames of a bag that has images of all its UAVs and truth of the same stamp, in order.
 
     objects_of: GroundTruth message → Objects · on_skip: called with a sentence for every frame that is left out. Of a
     UAV with several cameras the first one is used.
@@ -177,7 +177,7 @@ def read_frames(
             if len(views) == len(sensors.uavs):
                 waiting.append((instant.stamp_ns, tuple(views)))
             else:
-                on_skip(f"pictures of only {len(views)} of {len(sensors.uavs)} UAVs at {instant.stamp_ns} ns")
+                on_skip(f"images of only {len(views)} of {len(sensors.uavs)} UAVs at {instant.stamp_ns} ns")
         yield from ready(final=False)
     yield from ready(final=True)
 

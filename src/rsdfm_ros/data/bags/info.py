@@ -138,7 +138,7 @@ def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], 
     found = topic_map.found(topics)
     if not found:
         missing.append(
-            f"no topic of the map {topic_map.name!r} has pictures of a UAV: write one for this bag (docs/bags.md)"
+            f"no topic of the map {topic_map.name!r} has images of a UAV: write one for this bag (docs/bags.md)"
         )
     for name, wanted in found.items():
         cameras = {}
@@ -147,7 +147,7 @@ def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], 
                 "image": _has(topics, of.image, IMAGES),
                 "info": of.intrinsics is not None or _has(topics, of.info, (INFO,)),
             }
-            missing += _absence(topics, of.image, IMAGES, f"pictures of {name}'s {camera}")
+            missing += _absence(topics, of.image, IMAGES, f"images of {name}'s {camera}")
             if of.intrinsics is None:
                 missing += _absence(topics, of.info, (INFO,), f"intrinsics of {name}'s {camera}")
         pose, kinds = ("/tf", (TRANSFORMS,)) if wanted.pose == TF else (wanted.pose, tuple(POSES))

@@ -12,7 +12,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 @dataclass(frozen=True)
 class Limits:
     """chunk_bytes: an MCAP chunk, compressed or not (usual: 1 to 4 MB; a chunk is held in memory) · message_bytes: one
-    message (a 4K picture has 25 MB) · open_bytes: all chunks held at once because they overlap in time · file_bytes: a
+    message (a 4K image has 25 MB) · open_bytes: all chunks held at once because they overlap in time · file_bytes: a
     file that was compressed as a whole, unpacked · topics, chunks, loose: entries of the tables held in memory ·
     definition_bytes: the text of a message definition."""
 

@@ -27,7 +27,7 @@ IMAGE, OTHER, GROUND_TRUTH = "image", "other", "truth"
 @dataclass(frozen=True)
 class Output:
     """Where messages of a recorded topic are published. topic: relative to the fleet, or absolute · role: `image`,
-    `truth`, or `other` for what belongs to pictures · uav: "" for what all share."""
+    `truth`, or `other` for what belongs to images · uav: "" for what all share."""
 
     topic: str
     type_name: str
@@ -38,7 +38,7 @@ class Output:
 @dataclass(frozen=True)
 class ReplayPlan:
     """outputs: by recorded topic · infos: intrinsics that only the map knows, by published topic · parameters: for the
-    encoder_node of every UAV · frames: most pictures of any camera · notes: what is missing."""
+    encoder_node of every UAV · frames: most images of any camera · notes: what is missing."""
 
     outputs: dict[str, Output]
     infos: dict[str, Intrinsics]
@@ -54,7 +54,7 @@ class ReplayPlan:
 
 
 def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
-    """The plan for a bag. Raises: BagError if the map finds no UAV with pictures and poses in it."""
+    """The plan for a bag. Raises: BagError if the map finds no UAV with images and poses in it."""
     outputs: dict[str, Output] = {}
     infos: dict[str, Intrinsics] = {}
     parameters: dict[str, dict[str, Any]] = {}
@@ -176,7 +176,7 @@ def _lacking(bag: Bag, topics: UavTopics) -> list[str]:
     lacking = []
     for camera, of in topics.cameras.items():
         if not _is(bag, of.image, IMAGES):
-            lacking.append(f"no pictures of {camera} on {of.image}")
+            lacking.append(f"no images of {camera} on {of.image}")
         if of.intrinsics is None and not _is(bag, of.info, (INFO,)):
             lacking.append(f"no camera_info of {camera} on {of.info}")
     if topics.pose != TF and not _is(bag, topics.pose, tuple(POSES)):

@@ -1,8 +1,8 @@
-"""What the UAVs of a bag saw, instant by instant: pictures matched with poses by the nodes' own rules, truth, packets.
+"""What the UAVs of a bag saw, instant by instant: images matched with poses by the nodes' own rules, truth, packets.
 
-Instants come in the order of their stamps. One is given out when every UAV has shown a picture at or after it, or
+Instants come in the order of their stamps. One is given out when every UAV has shown an image at or after it, or
 PATIENCE_S of recorded time after it arrived (always so where recorded packets are wanted, which come later than the
-pictures, or recorded heights of the ground): the result depends on the bag alone, and little of it is in memory.
+images, or recorded heights of the ground): the result depends on the bag alone, and little of it is in memory.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Sensors:
     """The sensors of a bag. features: also hand out the recorded packets.
 
     uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason); reasons: the first sentence
-    of each · images, expected: pictures by UAV, read so far and as the files promise.
+    of each · images, expected: images by UAV, read so far and as the files promise.
     """
 
     def __init__(self, bag: Bag, topic_map: TopicMap, *, features: bool = False) -> None:
@@ -107,7 +107,7 @@ class Sensors:
         return self._inputs[uav]
 
     def instants(self) -> Iterator[InstantInputs]:
-        """All instants with at least one usable picture, in the order of their stamps, then one for what is left."""
+        """All instants with at least one usable image, in the order of their stamps, then one for what is left."""
         self._prime()
         for message in self._bag.messages(list(self._handlers)):
             self._handle(message)
@@ -132,7 +132,7 @@ class Sensors:
             self.reject(message.topic, error.reason, str(error))
 
     def _prime(self) -> None:
-        """Read the first message on every camera_info topic: recorders note topics in any order, and a picture that was
+        """Read the first message on every camera_info topic: recorders note topics in any order, and an image that was
         written down before its intrinsics is none the worse for it."""
         wanted = {t for t in self._handlers if self._bag.topics[t].type_name == INFO}
         if not wanted:
@@ -194,7 +194,7 @@ class Sensors:
         def on_image(m: Any, r: BagMessage) -> None:
             self.images[uav] += 1
             if uav not in self._inputs:
-                self.reject(uav, "no_pose", "pictures before the first pose")
+                self.reject(uav, "no_pose", "images before the first pose")
                 return
             self._take(uav, self._inputs[uav].add_image(camera, m, r.log_ns / 1e9), r.log_ns)
 
@@ -235,7 +235,7 @@ class Sensors:
                 self.reject(
                     uav,
                     "late_picture",
-                    f"a picture came more than {PATIENCE_S} s after others of its instant",
+                    f"an image came more than {PATIENCE_S} s after others of its instant",
                 )
                 continue
             self._pending.setdefault(one.stamp_ns, InstantInputs(one.stamp_ns)).shots[uav] = one
@@ -246,7 +246,7 @@ class Sensors:
         """The instants that need not wait any longer at this time of the recording; all if None."""
         while self._pending:
             stamp = min(self._pending)
-            later = self._features or self._heights  # what is recorded after the picture
+            later = self._features or self._heights  # what is recorded after the image
             seen = not later and all(self._newest.get(uav, -1) >= stamp for uav in self.uavs)
             old = log_ns is None or log_ns - self._arrived_ns[stamp] > PATIENCE_S * 1e9
             if not (seen or old or len(self._pending) > MAX_PENDING):
@@ -266,7 +266,7 @@ class Sensors:
             if height is None:
                 del instant.shots[uav]
                 self.reject(
-                    uav, "ground_unknown", f"no height of the ground within {MAX_AGE_S} s of a picture"
+                    uav, "ground_unknown", f"no height of the ground within {MAX_AGE_S} s of an image"
                 )
             else:
                 instant.heights[uav] = height

@@ -120,10 +120,10 @@ class UavTopics:
 
 @dataclass(frozen=True)
 class TopicMap:
-    """A whole map. uavs: names, or empty for all that the bag has pictures of · uav: topics of every UAV · special:
+    """A whole map. uavs: names, or empty for all that the bag has images of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
     "" for any · ground_height_m: of the ground plane, where no topic tells it · inputs: further
-    parameters of encoder_node about pictures and poses (InputConfig), e.g. pose_tolerance_s, pictures_rectified,
+    parameters of encoder_node about images and poses (InputConfig), e.g. pose_tolerance_s, pictures_rectified,
     pose_origin."""
 
     uav: UavTopics
@@ -150,7 +150,7 @@ class TopicMap:
         require(not (several and shared), f"{where}uav.cameras", f"{UAV} in the names of topics", shared[:1])
 
     def found(self, topics: Iterable[str]) -> dict[str, UavTopics]:
-        """The UAVs that have pictures among these topics, by name in order, with their topics."""
+        """The UAVs that have images among these topics, by name in order, with their topics."""
         known = set(topics)
         names = set(self.uavs) | set(self.special)
         if not self.uavs:

@@ -72,7 +72,7 @@ class CameraPoses:
         return self._tree.add(transform, fixed=fixed)
 
     def ready(self, frame: str, stamp_ns: int) -> bool:
-        """Whether `at` can decide for a camera whose pictures come in `frame`."""
+        """Whether `at` can decide for a camera whose images come in `frame`."""
         if self._read is None:
             return self._tree.ready(self._config.frame_id, frame, stamp_ns)
         if self._config.extrinsics_source == "tf" and not self._tree.ready(self._body_frame, frame, stamp_ns):
@@ -93,7 +93,7 @@ class CameraPoses:
         return PoseSample(T @ T_body_camera, covariance_of_child(T, covariance, T_body_camera))
 
     def missing(self, frame: str) -> str:
-        """A sentence about what a picture in `frame` still waits for."""
+        """A sentence about what an image in `frame` still waits for."""
         config = self._config
         if self._read is None:
             return self._tree.missing(config.frame_id, frame)

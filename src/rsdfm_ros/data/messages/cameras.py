@@ -1,4 +1,4 @@
-"""Cameras: what a sensor_msgs/CameraInfo says about pictures of one size.
+"""Cameras: what a sensor_msgs/CameraInfo says about images of one size.
 
 Principal points are those of this project: the left edge of the image is 0 and the centre of the first pixel 0.5 (ROS
 and OpenCV put the centre of the first pixel at 0). Region of interest and binning are applied to the edges of pixels,
@@ -27,11 +27,11 @@ _NO_DISTORTION = 1e-6
 
 @dataclass(frozen=True)
 class Camera:
-    """A calibrated camera for pictures of `size` (height, width).
+    """A calibrated camera for images of `size` (height, width).
 
-    K (3, 3) of the pictures as they come · model and d: distortion, "" and () for none · K_rectified (3, 3): what the
-    calibration wants rectified pictures to have (P), None where it says nothing usable · R_optical_picture (3, 3):
-    rotation from the frame that the pictures are taken in to the camera's optical frame; identity but for pictures
+    K (3, 3) of the images as they come · model and d: distortion, "" and () for none · K_rectified (3, 3): what the
+    calibration wants rectified images to have (P), None where it says nothing usable · R_optical_picture (3, 3):
+    rotation from the frame that the images are taken in to the camera's optical frame; identity but for images
     that were rectified for stereo.
     """
 
@@ -40,37 +40,37 @@ class Camera:
     model: str
     d: tuple[float, ...]
     K_rectified: Matrix | None
-    R_optical_picture: Matrix
+    R_optical_image: Matrix
 
 
 def camera_from_message(
     info: Any, image_size: tuple[int, int], *, rectified: bool = False, scaling: bool = False
 ) -> Camera:
-    """The camera of pictures of `image_size` (height, width) that `info` belongs to.
+    """The camera of images of `image_size` (height, width) that `info` belongs to.
 
-    rectified: the pictures are rectified already, so that P and not K is theirs. scaling: `info` may be for a larger
-    or smaller picture of the same shape; otherwise the sizes must agree.
+    rectified: the images are rectified already, so that P and not K is theirs. scaling: `info` may be for a larger
+    or smaller image of the same shape; otherwise the sizes must agree.
     Raises: MessageError `camera_info` for numbers that are no camera, `camera_info_size` for another size,
     `camera_model` for a distortion model that is not in MODELS.
     """
-    to_picture = _to_picture(info, image_size, scaling)
-    K = _pinhole("k", info.k, 3, image_size, to_picture)
+    to_image = _to_image(info, image_size, scaling)
+    K = _pinhole("k", info.k, 3, image_size, to_image)
     has_p = bool(np.any(np.asarray(info.p) != 0))
     R = _rotation(info.r)
     if rectified:
-        P = _pinhole("p", info.p, 4, image_size, to_picture) if has_p else K
+        P = _pinhole("p", info.p, 4, image_size, to_image) if has_p else K
         return Camera(image_size, P, "", (), None, R.T)
     model, d = _distortion(info)
     K_rectified = None
-    # A P made for a rotated picture (stereo) does not suit one that stays in the camera's own frame.
+    # A P made for a rotated image (stereo) does not suit one that stays in the camera's own frame.
     if model and has_p and np.allclose(R, np.eye(3), atol=1e-6):
         with suppress(MessageError):  # one that is no camera is as good as none
-            K_rectified = _pinhole("p", info.p, 4, image_size, to_picture)
+            K_rectified = _pinhole("p", info.p, 4, image_size, to_image)
     return Camera(image_size, K, model, d, K_rectified, np.eye(3))
 
 
 def intrinsics_from_message(message: Any) -> Matrix:
-    """K (3, 3) of a camera without distortion, for pictures of the size that the message names.
+    """K (3, 3) of a camera without distortion, for images of the size that the message names.
 
     Raises: MessageError as `camera_from_message`, and `camera_distorted` for a camera that needs rectification.
     """
@@ -85,8 +85,8 @@ def intrinsics_from_message(message: Any) -> Matrix:
     return camera.K
 
 
-def _to_picture(info: Any, image_size: tuple[int, int], scaling: bool) -> Matrix:
-    """(3, 3) from pixels of the full sensor to pixels of the picture, both from the edge."""
+def _to_image(info: Any, image_size: tuple[int, int], scaling: bool) -> Matrix:
+    """(3, 3) from pixels of the full sensor to pixels of the image, both from the edge."""
     bx, by = max(1, int(info.binning_x)), max(1, int(info.binning_y))
     roi = info.roi
     full = (int(info.height), int(info.width))
@@ -116,7 +116,7 @@ def _to_picture(info: Any, image_size: tuple[int, int], scaling: bool) -> Matrix
     return np.array([[sx, 0.0, -x * sx], [0.0, sy, -y * sy], [0.0, 0.0, 1.0]])
 
 
-def _pinhole(name: str, values: Any, columns: int, image_size: tuple[int, int], to_picture: Matrix) -> Matrix:
+def _pinhole(name: str, values: Any, columns: int, image_size: tuple[int, int], to_image: Matrix) -> Matrix:
     matrix = np.asarray(values, np.float64)
     if matrix.size != 3 * columns:
         raise MessageError("camera_info", f"expected {3 * columns} numbers in {name}, got {matrix.size}")
@@ -130,17 +130,17 @@ def _pinhole(name: str, values: Any, columns: int, image_size: tuple[int, int], 
     if abs(matrix[0, 1]) > 1e-6 * f[0]:
         raise MessageError("camera_info", f"expected no skew in {name}, got {matrix[0, 1]}")
     edge = np.array([[f[0], 0.0, c[0] + 0.5], [0.0, f[1], c[1] + 0.5], [0.0, 0.0, 1.0]])
-    picture = to_picture @ edge
+    image = to_image @ edge
     side = max(image_size)
-    centre = picture[:2, 2] / (image_size[1], image_size[0])
-    focal = np.diag(picture)[:2] / side
+    centre = image[:2, 2] / (image_size[1], image_size[0])
+    focal = np.diag(image)[:2] / side
     if (focal < 0.02).any() or (focal > 200).any() or (centre < -2).any() or (centre > 3).any():
         raise MessageError(
             "camera_info",
             f"expected focal lengths of 0.02 to 200 image sides and a principal point near the image in {name}, "
             f"got {matrix.ravel().tolist()} for {image_size[1]} x {image_size[0]} pixels",
         )
-    return np.asarray(picture, np.float64)
+    return np.asarray(image, np.float64)
 
 
 def _rotation(values: Any) -> Matrix:

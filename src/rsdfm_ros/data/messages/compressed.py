@@ -1,4 +1,4 @@
-"""Compressed pictures: sensor_msgs/CompressedImage with JPEG or PNG to RGB arrays.
+"""Compressed images: sensor_msgs/CompressedImage with JPEG or PNG to RGB arrays.
 
 The size is read from the file's own header before anything is decoded, so that a small message cannot ask for a huge
 image; files that end early are refused, because a decoder would fill up what is missing with grey.
@@ -18,7 +18,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import check_size
 
 MAX_BYTES = 64_000_000
-#: A progressive JPEG refines the picture scan by scan; encoders make about ten, an attacker any number.
+#: A progressive JPEG refines the image scan by scan; encoders make about ten, an attacker any number.
 MAX_SCANS = 64
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"

@@ -1,4 +1,4 @@
-"""Heights of the ground that a topic tells: checked, and the one nearest in time to a picture."""
+"""Heights of the ground that a topic tells: checked, and the one nearest in time to an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsdfm_ros.data.messages.stamps import NS, checked_stamp_ns
 
 MAX_HEIGHT_M = 1e4
 MAX_AGE_S = 1.0
-"""Values this much older or newer than a picture are not used for it, unless told otherwise."""
+"""Values this much older or newer than an image are not used for it, unless told otherwise."""
 
 
 class Heights:

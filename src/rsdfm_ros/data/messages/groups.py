@@ -1,4 +1,4 @@
-"""Pictures of several cameras of one UAV that belong together. Free of ROS."""
+"""Images of several cameras of one UAV that belong together. Free of ROS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_OPEN = 8
 
 
 @dataclass(frozen=True)
-class Picture:
+class CameraImage:
     """An image message of one camera (its number), its stamp, and when it arrived (steady clock)."""
 
     camera: int
@@ -22,51 +22,51 @@ class Picture:
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures of one instant, in the order of the cameras; stamp_ns is the first one's."""
+    """Images of one instant, in the order of the cameras; stamp_ns is the first one's."""
 
-    pictures: tuple[Picture, ...]
+    images: tuple[CameraImage, ...]
 
     @property
     def stamp_ns(self) -> int:
-        return self.pictures[0].stamp_ns
+        return self.images[0].stamp_ns
 
     @property
     def arrived_s(self) -> float:
         """When the first of them arrived."""
-        return min(p.arrived_s for p in self.pictures)
+        return min(p.arrived_s for p in self.images)
 
 
 class Grouper:
-    """Collects pictures whose stamps differ by at most `tolerance_ns`.
+    """Collects images whose stamps differ by at most `tolerance_ns`.
 
-    A group is given out when every camera is in it, or as soon as each missing camera has shown a later picture or has
+    A group is given out when every camera is in it, or as soon as each missing camera has shown a later image or has
     been silent for SILENT_S, and at the latest after `wait_s`: a camera that fails costs the others one such wait at
-    most per picture, and none after a second.
+    most per image, and none after a second.
     """
 
     def __init__(self, cameras: int, tolerance_ns: int, wait_s: float) -> None:
         self._cameras, self._tolerance_ns, self._wait_s = range(cameras), tolerance_ns, wait_s
-        self._open: list[dict[int, Picture]] = []
-        self._newest: dict[int, Picture] = {}
+        self._open: list[dict[int, CameraImage]] = []
+        self._newest: dict[int, CameraImage] = {}
         self._first_s: float | None = None
 
     def clear(self) -> None:
         """Forget everything."""
         self._open, self._newest, self._first_s = [], {}, None
 
-    def add(self, picture: Picture) -> list[Group]:
-        """The groups that this picture completes, oldest first."""
+    def add(self, image: CameraImage) -> list[Group]:
+        """The groups that this image completes, oldest first."""
         if self._first_s is None:
-            self._first_s = picture.arrived_s
-        self._newest[picture.camera] = picture
+            self._first_s = image.arrived_s
+        self._newest[image.camera] = image
         for group in self._open:
-            near = abs(_first(group).stamp_ns - picture.stamp_ns) <= self._tolerance_ns
-            if near and picture.camera not in group:
-                group[picture.camera] = picture
+            near = abs(_first(group).stamp_ns - image.stamp_ns) <= self._tolerance_ns
+            if near and image.camera not in group:
+                group[image.camera] = image
                 break
         else:
-            self._open.append({picture.camera: picture})
-        return self.due(picture.arrived_s)
+            self._open.append({image.camera: image})
+        return self.due(image.arrived_s)
 
     def due(self, now_s: float) -> list[Group]:
         """The groups that need not or must not wait any longer at `now_s` of the steady clock, oldest first."""
@@ -76,12 +76,12 @@ class Grouper:
         self._open = [g for g in self._open if not any(g is other for other in given)]
         return [Group(tuple(g[c] for c in sorted(g))) for g in given]
 
-    def _is_due(self, group: dict[int, Picture], now_s: float) -> bool:
+    def _is_due(self, group: dict[int, CameraImage], now_s: float) -> bool:
         if now_s - min(p.arrived_s for p in group.values()) >= self._wait_s:
             return True
         return all(c in group or self._hopeless(c, group, now_s) for c in self._cameras)
 
-    def _hopeless(self, camera: int, group: dict[int, Picture], now_s: float) -> bool:
+    def _hopeless(self, camera: int, group: dict[int, CameraImage], now_s: float) -> bool:
         newest = self._newest.get(camera)
         if newest is None:
             return self._first_s is not None and now_s - self._first_s > SILENT_S
@@ -89,5 +89,5 @@ class Grouper:
         return later or now_s - newest.arrived_s > SILENT_S
 
 
-def _first(group: dict[int, Picture]) -> Picture:
+def _first(group: dict[int, CameraImage]) -> CameraImage:
     return next(iter(group.values()))

@@ -1,4 +1,4 @@
-"""Pictures: sensor_msgs/Image to RGB arrays; data/messages/compressed.py reads sensor_msgs/CompressedImage."""
+"""Images: sensor_msgs/Image to RGB arrays; data/messages/compressed.py reads sensor_msgs/CompressedImage."""
 
 from __future__ import annotations
 

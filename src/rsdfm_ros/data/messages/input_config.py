@@ -1,6 +1,6 @@
 """What a UAV's inputs look like: cameras, pose source, frames, limits in time. Free of ROS.
 
-The encoder node fills this from its parameters (nodes/settings.py has their texts), the reader of bags from its topic
+The encoder node fills this from its parameters (nodes/uav/input_settings.py), the reader of bags from its topic
 map.
 """
 
@@ -21,7 +21,7 @@ EXTRINSICS_SOURCES = ("parameter", "tf")
 class InputConfig:
     """cameras: names · extrinsics: seven numbers per camera, its optical frame in the body whose pose is given ·
     significant_bits: of 16-bit images · pictures_rectified, camera_info_scaling: as in `camera_from_message` ·
-    camera_frames: frames of the pictures for TF, empty for their header's · pose_type: of POSE_TYPES ·
+    camera_frames: frames of the images for TF, empty for their header's · pose_type: of POSE_TYPES ·
     pose_frame_id: frame that poses come in, empty for frame_id · pose_origin: pose of that frame in frame_id ·
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
     pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance · the other pose limits: as

@@ -19,7 +19,7 @@ from rsdfm_ros.data.messages.camera_poses import CameraPoses
 from rsdfm_ros.data.messages.cameras import MAX_COEFFICIENTS
 from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.groups import Group, Grouper, Picture
+from rsdfm_ros.data.messages.groups import CameraImage, Group, Grouper
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.poses import PoseSample
@@ -27,7 +27,7 @@ from rsdfm_ros.data.messages.rectify import Rectifier
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns, stamp_ns
 from rsdfm_ros.geometry.rotations import transform
 
-#: Groups of pictures that wait for a pose or for a first camera_info; an older one makes place.
+#: Groups of images that wait for a pose or for a first camera_info; an older one makes place.
 MAX_WAITING = 6
 _INFOS = 8
 _MAX_SENTENCE = 600
@@ -35,28 +35,28 @@ _MAX_TRANSFORMS = 1000
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One picture with the camera_info and the pose (PoseSample of T_map_camera) that belong to it."""
+class PosedImage:
+    """One image with the camera_info and the pose (PoseSample of T_map_camera) that belong to it."""
 
-    picture: Picture
+    image: CameraImage
     info: Any
     pose: PoseSample
 
 
 @dataclass(frozen=True)
 class Matched:
-    """The pictures of one instant, at least one; stamp_ns rises from one to the next. arrived_s: of the first."""
+    """The images of one instant, at least one; stamp_ns rises from one to the next. arrived_s: of the first."""
 
     stamp_ns: int
-    shots: tuple[Shot, ...]
+    shots: tuple[PosedImage, ...]
     arrived_s: float
 
 
 class Inputs:
-    """Matches pictures, camera_info and poses of one UAV; see the head of this module.
+    """Matches images, camera_info and poses of one UAV; see the head of this module.
 
-    A picture waits until there is a pose at or after its stamp, so that poses are interpolated and never extrapolated,
-    and for the first camera_info, which may come later than a picture that was sent after it.
+    An image waits until there is a pose at or after its stamp, so that poses are interpolated and never extrapolated,
+    and for the first camera_info, which may come later than an image that was sent after it.
     """
 
     def __init__(self, config: InputConfig, reject: Callable[[str, str], None]) -> None:
@@ -79,10 +79,10 @@ class Inputs:
     def clear(self) -> None:
         """Forget everything that has a stamp, after the clock jumped back; camera_info stays."""
         self._poses.clear()
-        self._forget_pictures()
+        self._forget_images()
 
     def add_info(self, camera: int, message: Any) -> list[Matched]:
-        """Take a CameraInfo; a picture uses the one of its own stamp, else the newest."""
+        """Take a CameraInfo; an image uses the one of its own stamp, else the newest."""
         if len(message.d) > MAX_COEFFICIENTS:
             self._reject("camera_model", f"camera_info with {len(message.d)} distortion coefficients")
             return []
@@ -102,10 +102,10 @@ class Inputs:
             self._reject(error.reason, str(error))
             return []
         if stamp == self._last_ns[camera]:
-            self._reject("image_repeated", f"a second picture of {stamp} ns by {self.config.cameras[camera]}")
+            self._reject("image_repeated", f"a second image of {stamp} ns by {self.config.cameras[camera]}")
             return []
         self._last_ns[camera] = stamp
-        return self._wait(self._grouper.add(Picture(camera, stamp, message, arrived_s)))
+        return self._wait(self._grouper.add(CameraImage(camera, stamp, message, arrived_s)))
 
     def add_pose(self, message: Any) -> list[Matched]:
         """Take a message of the pose topic, of the type that belongs to pose_type."""
@@ -143,14 +143,14 @@ class Inputs:
                 self._reject(error.reason, str(error))
         return tuple(views)
 
-    def _view(self, shot: Shot) -> CameraView:
-        message, bits = shot.picture.message, self.config.significant_bits
+    def _view(self, shot: PosedImage) -> CameraView:
+        message, bits = shot.image.message, self.config.significant_bits
         decode = image_from_message if hasattr(message, "encoding") else image_from_compressed
-        rectified = self._rectifiers[shot.picture.camera](decode(message, bits), shot.info)
+        rectified = self._rectifiers[shot.image.camera](decode(message, bits), shot.info)
         T, covariance = shot.pose.T, shot.pose.covariance
         assert covariance is not None
         if self.config.pictures_rectified:
-            T = T @ transform(rectified.R_optical_picture, (0.0, 0.0, 0.0))
+            T = T @ transform(rectified.R_optical_image, (0.0, 0.0, 0.0))
         return CameraView(self.config.agent, rectified.image, rectified.K, T, covariance)
 
     def _reject(self, reason: str, text: str) -> None:
@@ -165,10 +165,10 @@ class Inputs:
         while len(self._waiting) > MAX_WAITING:
             group = self._waiting.pop(0)
             if self._known(group):
-                missing = self._poses.missing(self._frame(group.pictures[0]))
-                self._reject("no_pose", f"picture of {group.stamp_ns} ns: {missing}")
+                missing = self._poses.missing(self._frame(group.images[0]))
+                self._reject("no_pose", f"image of {group.stamp_ns} ns: {missing}")
             else:
-                self._reject("no_camera_info", f"picture of {group.stamp_ns} ns: no camera_info has come yet")
+                self._reject("no_camera_info", f"image of {group.stamp_ns} ns: no camera_info has come yet")
         return matched
 
     def _match(self) -> list[Matched]:
@@ -182,13 +182,13 @@ class Inputs:
         return matched
 
     def _known(self, group: Group) -> bool:
-        """Whether there is a camera_info for a picture of the group; the others are left out then."""
-        return any(self._infos[p.camera] for p in group.pictures)
+        """Whether there is a camera_info for an image of the group; the others are left out then."""
+        return any(self._infos[p.camera] for p in group.images)
 
     def _ready(self, group: Group) -> bool:
         try:
             return self._known(group) and all(
-                self._poses.ready(self._frame(p), p.stamp_ns) for p in group.pictures
+                self._poses.ready(self._frame(p), p.stamp_ns) for p in group.images
             )
         except MessageError as error:  # a loop in TF
             self._reject(error.reason, str(error))
@@ -196,46 +196,46 @@ class Inputs:
 
     def _matched(self, group: Group) -> Matched | None:
         shots = []
-        for picture in group.pictures:
+        for image in group.images:
             try:
-                shots.append(self._shot(picture))
+                shots.append(self._posed(image))
             except MessageError as error:
                 self._reject(error.reason, str(error))
         if not shots:
             return None
-        stamp = shots[0].picture.stamp_ns
+        stamp = shots[0].image.stamp_ns
         if stamp <= self._newest_ns:
-            self._reject("old_stamp", f"picture of {stamp} ns after one of {self._newest_ns} ns")
+            self._reject("old_stamp", f"image of {stamp} ns after one of {self._newest_ns} ns")
             return None
         if len(self.config.cameras) > 1 and stamp <= self._newest_ns + self._together_ns:
             # Its group went without it: a second map of the same instant would upset everything that counts frames.
-            name = self.config.cameras[shots[0].picture.camera]
+            name = self.config.cameras[shots[0].image.camera]
             self._reject(
-                "camera_late", f"{name} came after the other pictures of {self._newest_ns} ns were used"
+                "camera_late", f"{name} came after the other images of {self._newest_ns} ns were used"
             )
             return None
         self._newest_ns = stamp
         return Matched(stamp, tuple(shots), group.arrived_s)
 
-    def _shot(self, picture: Picture) -> Shot:
-        infos = self._infos[picture.camera]
+    def _posed(self, image: CameraImage) -> PosedImage:
+        infos = self._infos[image.camera]
         if not infos:
-            name = self.config.cameras[picture.camera]
-            raise MessageError("no_camera_info", f"a picture of {name} but no camera_info yet")
-        info = infos.get(picture.stamp_ns) or infos[next(reversed(infos))]
-        return Shot(picture, info, self._poses.at(picture.camera, self._frame(picture), picture.stamp_ns))
+            name = self.config.cameras[image.camera]
+            raise MessageError("no_camera_info", f"an image of {name} but no camera_info yet")
+        info = infos.get(image.stamp_ns) or infos[next(reversed(infos))]
+        return PosedImage(image, info, self._poses.at(image.camera, self._frame(image), image.stamp_ns))
 
-    def _frame(self, picture: Picture) -> str:
+    def _frame(self, image: CameraImage) -> str:
         frames = self.config.camera_frames
-        return frames[picture.camera] if frames else str(picture.message.header.frame_id)
+        return frames[image.camera] if frames else str(image.message.header.frame_id)
 
     def _restarted(self, forgotten: bool) -> None:
-        """The pose source started anew: if in the past, older pictures are welcome again."""
+        """The pose source started anew: if in the past, older images are welcome again."""
         if forgotten:
             self._reject("pose_restart", "the pose source starts anew at another place or time")
             self._newest_ns = -1
 
-    def _forget_pictures(self) -> None:
+    def _forget_images(self) -> None:
         self._grouper.clear()
         self._waiting = []
         self._last_ns = [-1] * len(self._last_ns)

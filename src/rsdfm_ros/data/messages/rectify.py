@@ -1,6 +1,6 @@
-"""Rectification: pictures of a camera with distortion as a pinhole camera would have taken them.
+"""Rectification: images of a camera with distortion as a pinhole camera would have taken them.
 
-The rectified picture has the size of the original and the camera's own optical frame. Its K is the calibration's P
+The rectified image has the size of the original and the camera's own optical frame. Its K is the calibration's P
 where that leaves no empty pixels (they would be mapped onto the ground as if seen); otherwise the original K with the
 shortest focal length that leaves none, at most 60° from the optical axis.
 """
@@ -29,11 +29,11 @@ class Rectified:
 
     image: NDArray[np.uint8]
     K: Matrix
-    R_optical_picture: Matrix
+    R_optical_image: Matrix
 
 
 class Rectifier:
-    """Rectifies the pictures of one camera; the maps are computed anew only when its camera_info changes."""
+    """Rectifies the images of one camera; the maps are computed anew only when its camera_info changes."""
 
     def __init__(self, *, rectified: bool = False, scaling: bool = False) -> None:
         """rectified, scaling: as in `camera_from_message`."""
@@ -46,9 +46,9 @@ class Rectifier:
         """How often maps were computed."""
 
     def __call__(self, image: NDArray[np.uint8], info: Any) -> Rectified:
-        """The picture and its intrinsics; the picture itself where there is no distortion.
+        """The image and its intrinsics; the image itself where there is no distortion.
 
-        Raises: MessageError as `camera_from_message`, and `camera_model` for a distortion that no picture fits.
+        Raises: MessageError as `camera_from_message`, and `camera_model` for a distortion that no image fits.
         """
         size = (image.shape[0], image.shape[1])
         key = (_key(info), size)
@@ -59,7 +59,7 @@ class Rectifier:
         assert self._camera is not None and self._K is not None
         if self._maps is not None:
             image = np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR), np.uint8)
-        return Rectified(image, self._K, self._camera.R_optical_picture)
+        return Rectified(image, self._K, self._camera.R_optical_image)
 
     def _prepare(self, info: Any, size: tuple[int, int]) -> None:
         camera = camera_from_message(info, size, rectified=self._rectified, scaling=self._scaling)
@@ -71,9 +71,9 @@ class Rectifier:
 
 
 def rectified_intrinsics(camera: Camera) -> Matrix:
-    """K (3, 3) of the rectified pictures of a camera with distortion; see the head of this module.
+    """K (3, 3) of the rectified images of a camera with distortion; see the head of this module.
 
-    Raises: MessageError `camera_model` if no focal length up to ten times the camera's leaves the picture full.
+    Raises: MessageError `camera_model` if no focal length up to ten times the camera's leaves the image full.
     """
     P = camera.K_rectified
     if P is not None and _full(camera, P, _P_MARGIN * max(camera.size)):
@@ -85,7 +85,7 @@ def rectified_intrinsics(camera: Camera) -> Matrix:
     short, long = 0.05, 10.0
     if not _full(camera, longer(long), 0.0):
         raise MessageError(
-            "camera_model", f"no rectified picture fits into one distorted by {camera.model} {camera.d}"
+            "camera_model", f"no rectified image fits into one distorted by {camera.model} {camera.d}"
         )
     for _ in range(24):
         middle = (short * long) ** 0.5
@@ -94,7 +94,7 @@ def rectified_intrinsics(camera: Camera) -> Matrix:
 
 
 def rectification_maps(camera: Camera, K: Matrix) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Maps for cv2.remap, to 1/32 of a pixel, from pictures of `camera` to rectified ones with K (3, 3)."""
+    """Maps for cv2.remap, to 1/32 of a pixel, from images of `camera` to rectified ones with K (3, 3)."""
     height, width = camera.size
     source, target, d = _opencv(camera.K), _opencv(K), np.array(camera.d)
     if camera.model == "equidistant":
@@ -118,7 +118,7 @@ def distorted(camera: Camera, points: Matrix) -> Matrix:
 
 
 def _full(camera: Camera, K: Matrix, margin: float) -> bool:
-    """Whether every pixel of a rectified picture with K comes from inside the original, on unfolded rays.
+    """Whether every pixel of a rectified image with K comes from inside the original, on unfolded rays.
 
     Polynomials bend back beyond some radius: along every ray from the middle to the edge the distance from the middle
     must grow.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rsdfm_ros.evaluation.heads import Thresholds
 from rsdfm_ros.evaluation.methods.alone import Late, Single
+from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.methods.base import Method
 from rsdfm_ros.evaluation.methods.codec import HighOnly, LowOnly, Rsdfm, RsdfmOnDemand, RsdfmPlain
 from rsdfm_ros.evaluation.methods.dense import Dense, DenseMax, DenseMean

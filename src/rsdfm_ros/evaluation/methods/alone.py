@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rsdfm_ros.evaluation.frames import Boxes, FramePrediction
-from rsdfm_ros.evaluation.late import SEND_SCORE, aged, corrected_boxes, late_prediction
-from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.methods.base import Method, message_size
-from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
+from rsdfm_ros.evaluation.methods.late_fusion import SEND_SCORE, aged, corrected_boxes, late_prediction
+from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.geometry.alignment import Sighting, align
 from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
 
@@ -17,7 +17,7 @@ class Single(Method):
     """No collaboration."""
 
     def receive(
-        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+        self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
         return step.own(ego) if scored else None
 
@@ -26,14 +26,14 @@ class Late(Method):
     """Boxes only, 16 bytes each, with the correction of poses that the feature methods have: boxes of all agents are
     aligned, then merged."""
 
-    def send(self, step: Step, sender: int) -> Sent | None:
+    def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
         boxes = step.own(sender).boxes
         assert boxes is not None
         payload = boxes_payload(boxes)
         return step.sent(sender, [payload], message_size(self.perception, step, sender, payload))
 
     def receive(
-        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+        self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
         if not scored:
             return None

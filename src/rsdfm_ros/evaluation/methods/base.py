@@ -9,13 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from rsdfm_ros.evaluation.bytes import feature_message
+from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.evaluation.frames import FramePrediction
-from rsdfm_ros.evaluation.heads import Thresholds, answer
-from rsdfm_ros.evaluation.messages import Received, Sent
+from rsdfm_ros.evaluation.methods.answers import Thresholds, answer
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
+from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.evaluation.protocol import HISTORY
-from rsdfm_ros.evaluation.step import Step
-from rsdfm_ros.model.agreement import View
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.wire.boxes import SideBoxes
 from rsdfm_ros.wire.errors import WireError
@@ -36,7 +36,7 @@ class Method(ABC):
         """Prepare the state of a scene; nothing by default."""
         return None
 
-    def send(self, step: Step, sender: int) -> Sent | None:
+    def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
         """What `sender` sends at this frame; None if the method sends nothing. Called once per frame and
         sender.
         """
@@ -44,7 +44,7 @@ class Method(ABC):
 
     @abstractmethod
     def receive(
-        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+        self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
         """Take in a frame for `ego`; its answer if the frame is scored. Called for every frame in order."""
 
@@ -60,7 +60,7 @@ class FeatureMethod(Method):
         raise NotImplementedError
 
     def receive(
-        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+        self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
         peers = self.views(step, ego, inbox)
         own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego])
@@ -71,12 +71,12 @@ class FeatureMethod(Method):
         self._history[ego] = history
         return answer(self.perception, history, self.thresholds) if scored else None
 
-    def views(self, step: Step, ego: int, inbox: Sequence[Received]) -> list[View]:
+    def views(self, step: EvaluationFrame, ego: int, inbox: Sequence[Received]) -> list[View]:
         """The maps of the peers, as far as they arrived."""
         found = ((item, self._decoded(item)) for item in inbox)
         return [self.view(step, item, bev, item.age_s) for item, bev in found if bev is not None]
 
-    def view(self, step: Step, item: Received, bev: AgentBev, age_s: float) -> View:
+    def view(self, step: EvaluationFrame, item: Received, bev: AgentBev, age_s: float) -> View:
         """A peer's map with all that is known of it."""
         sent, name = item.sent, step.agents[item.sent.sender]
         return View(bev, sent.T_map_camera, sent.covariance, self.boxes(item), age_s, name)
@@ -85,7 +85,9 @@ class FeatureMethod(Method):
         """A peer's boxes, where they travel beside the features."""
         return None
 
-    def prepare(self, step: Step, ego: int, own: View, peers: list[View]) -> tuple[View, list[View]]:
+    def prepare(
+        self, step: EvaluationFrame, ego: int, own: View, peers: list[View]
+    ) -> tuple[View, list[View]]:
         """What is done to the maps before they are fused; nothing by default."""
         return own, peers
 
@@ -103,12 +105,14 @@ class FeatureMethod(Method):
         return bev
 
 
-def send_features(perception: Perception, step: Step, sender: int, packets: Sequence[bytes]) -> Sent:
+def send_features(
+    perception: Perception, step: EvaluationFrame, sender: int, packets: Sequence[bytes]
+) -> Sent:
     """What one sender sends at this frame, with the size of the serialised FeaturePackets."""
     return step.sent(sender, packets, sum(message_size(perception, step, sender, p) for p in packets))
 
 
-def message_size(perception: Perception, step: Step, sender: int, payload: bytes) -> int:
+def message_size(perception: Perception, step: EvaluationFrame, sender: int, payload: bytes) -> int:
     """Bytes of the serialised FeaturePacket that carries a payload."""
     T, covariance = step.pose(sender)
     message = feature_message(

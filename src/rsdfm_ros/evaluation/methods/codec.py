@@ -10,31 +10,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.agent.prefusion.prepare import PreFusionOptions, prepare
+from rsdfm_ros.data.bags.message_sizes import demand_message, demand_of_message
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
-from rsdfm_ros.evaluation.bytes import demand_message, demand_of_message
 from rsdfm_ros.evaluation.frames import FramePrediction
-from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.methods.base import (
     FeatureMethod,
     decode_parts,
     message_size,
     send_features,
 )
-from rsdfm_ros.evaluation.step import Step
-from rsdfm_ros.model.agreement import View
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
+from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.model.perception import AgentBev
-from rsdfm_ros.model.prepare import Care, prepare
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
 from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, decode_boxes, encode_boxes, side_boxes
-from rsdfm_ros.wire.budget import BudgetController, Plan, fitted
+from rsdfm_ros.wire.budget import BudgetController, Plan, apply_plan
+from rsdfm_ros.wire.concealment import conceal_loss
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.header import MAGIC
 from rsdfm_ros.wire.packet import assemble, encode_frame
-from rsdfm_ros.wire.recall import recall
 
 MAX_AGE_S = 1.0
-"""Pictures of a peer older than this are worth nothing; the default of the nodes, too."""
+"""Images of a peer older than this are worth nothing; the default of the nodes, too."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class RsdfmPlain(FeatureMethod):
         super().start()
         self._budgets: dict[int, BudgetController] = {}
 
-    def send(self, step: Step, sender: int) -> Sent | None:
+    def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
         budget = self._budgets.setdefault(sender, BudgetController(self.budget_bytes))
         plan = self.plan(budget)
-        frame = fitted(self.compress(step, sender, plan), plan)
+        frame = apply_plan(self.compress(step, sender, plan), plan)
         packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
         sent = send_features(self.perception, step, sender, packets)
         extra = self.extra(step, sender)
@@ -68,11 +68,11 @@ class RsdfmPlain(FeatureMethod):
         """What the budget allows."""
         return budget.plan()
 
-    def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
+    def extra(self, step: EvaluationFrame, sender: int) -> list[tuple[bytes, int]]:
         """What is sent beside the features: payloads, and the bytes of the messages that carry them."""
         return []
 
-    def compress(self, step: Step, sender: int, plan: Plan) -> FeatureFrame:
+    def compress(self, step: EvaluationFrame, sender: int, plan: Plan) -> FeatureFrame:
         """What the sender sends of its map."""
         return self.perception.compress(step.bev(sender), plan.cells, low=plan.low)
 
@@ -98,7 +98,7 @@ class Rsdfm(RsdfmPlain):
         super().start()
         self._heard: dict[int, dict[int, _Heard]] = {}  # by receiver and sender; receivers run side by side
 
-    def views(self, step: Step, ego: int, inbox: Sequence[Received]) -> list[View]:
+    def views(self, step: EvaluationFrame, ego: int, inbox: Sequence[Received]) -> list[View]:
         heard_by_ego = self._heard.setdefault(ego, {})
         here = {item.sent.sender for item in inbox}
         views = [self._recalling(step, heard_by_ego, item) for item in inbox]
@@ -109,7 +109,7 @@ class Rsdfm(RsdfmPlain):
                 views.append(None if bev is None else self.view(step, heard.item, bev, age_s))
         return [view for view in views if view is not None]
 
-    def _recalling(self, step: Step, heard: dict[int, _Heard], item: Received) -> View | None:
+    def _recalling(self, step: EvaluationFrame, heard: dict[int, _Heard], item: Received) -> View | None:
         """A peer's map of this instant, its lost tiles from what it sent before."""
         sent, before = item.sent, heard.get(item.sent.sender)
         if before is not None and step.index - before.step > round(MAX_AGE_S / FRAME_PERIOD_S):
@@ -121,13 +121,13 @@ class Rsdfm(RsdfmPlain):
             bev = self._decoded(item)
         else:
             gap_s = (sent.frame - before.item.sent.frame) * FRAME_PERIOD_S
-            found = recall(frame, self.arrived(before.item), gap_s)
+            found = conceal_loss(frame, self.arrived(before.item), gap_s)
             bev = self.perception.decompress(
                 found.frame, sent.T_map_camera, sent.covariance, stale=found.stale, stale_s=found.stale_s
             )
         return None if bev is None else self.view(step, item, bev, item.age_s)
 
-    def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
+    def extra(self, step: EvaluationFrame, sender: int) -> list[tuple[bytes, int]]:
         _, covariance = step.pose(sender)
         if not (covariance.any() or step.late):
             return []
@@ -143,13 +143,15 @@ class Rsdfm(RsdfmPlain):
                     return decode_boxes(payload)
         return None
 
-    def prepare(self, step: Step, ego: int, own: View, peers: list[View]) -> tuple[View, list[View]]:
+    def prepare(
+        self, step: EvaluationFrame, ego: int, own: View, peers: list[View]
+    ) -> tuple[View, list[View]]:
         def mine() -> SideBoxes:
             boxes = step.own(ego).boxes
             assert boxes is not None
             return side_boxes(boxes)
 
-        care = Care(resemblance=self.perception.thresholds["resemblance"])
+        care = PreFusionOptions(resemblance=self.perception.thresholds["resemblance"])
         model = self.perception
         ready = prepare(own, peers, model.window, care, mine, ground=model.ground)
         return ready.own, list(ready.peers)
@@ -184,12 +186,12 @@ class RsdfmOnDemand(Rsdfm):
         super().start()
         self._known: dict[int, dict[int, NDArray[np.float32]]] = {}
 
-    def compress(self, step: Step, sender: int, plan: Plan) -> FeatureFrame:
+    def compress(self, step: EvaluationFrame, sender: int, plan: Plan) -> FeatureFrame:
         asked = list(self._known.get(sender, {}).values())
         demand = np.maximum.reduce(asked) if asked else None
         return self.perception.compress(step.bev(sender), plan.cells, demand, low=plan.low)
 
-    def extra(self, step: Step, sender: int) -> list[tuple[bytes, int]]:
+    def extra(self, step: EvaluationFrame, sender: int) -> list[tuple[bytes, int]]:
         tiles, values = self.perception.demand(step.bev(sender))
         message = demand_message(
             tiles,
@@ -205,7 +207,7 @@ class RsdfmOnDemand(Rsdfm):
         return [*super().extra(step, sender), *demand]
 
     def receive(
-        self, step: Step, ego: int, inbox: Sequence[Received], scored: bool
+        self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
         known = self._known.setdefault(ego, {})
         for item in inbox:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.methods.base import FeatureMethod, decode_parts, send_features
-from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
+from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.perception import AgentBev, FusedMap
 from rsdfm_ros.wire.packet import assemble_dense, encode_frame
@@ -17,7 +17,7 @@ from rsdfm_ros.wire.packet import assemble_dense, encode_frame
 class Dense(FeatureMethod):
     """Whole feature maps in half precision: the upper bound of the same fusion."""
 
-    def send(self, step: Step, sender: int) -> Sent | None:
+    def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
         packets = encode_frame(
             self.perception.dense_frame(step.bev(sender)), fingerprint=self.perception.fingerprint
         )

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rsdfm_ros.evaluation.messages import Received, Sent
 from rsdfm_ros.evaluation.methods.base import FeatureMethod, decode_parts, send_features
 from rsdfm_ros.evaluation.methods.dense import Dense
-from rsdfm_ros.evaluation.step import Step
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
+from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.geometry.lattice import TILE_CELLS
 from rsdfm_ros.model.compression import top_cells
 from rsdfm_ros.model.maps import AgentBev, as_int8, to_tiles
@@ -32,7 +32,7 @@ class Dhd25(Dense):
 
     share = 0.25
 
-    def send(self, step: Step, sender: int) -> Sent | None:
+    def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
         bev = step.bev(sender)
         count = int(np.ceil(self.share * int(bev.visible.sum())))
         kept = best_cells(bev, self.perception.usefulness(bev), count)
@@ -48,11 +48,11 @@ class _Budgeted(FeatureMethod):
         super().start()
         self._budgets: dict[int, BudgetController] = {}
 
-    def score(self, step: Step, sender: int) -> torch.Tensor:
+    def score(self, step: EvaluationFrame, sender: int) -> torch.Tensor:
         """Score (H, W) of the sender's cells."""
         raise NotImplementedError
 
-    def send(self, step: Step, sender: int) -> Sent | None:
+    def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
         config = BudgetConfig(
             self.budget_bytes,
             first_bytes_per_cell=0.6 * self.perception.config.channels,
@@ -108,7 +108,7 @@ class Where2comm(_Budgeted):
     """After Where2comm: the cells where the sender's own detector is surest of an object."""
 
     @torch.inference_mode()
-    def score(self, step: Step, sender: int) -> torch.Tensor:
+    def score(self, step: EvaluationFrame, sender: int) -> torch.Tensor:
         heat = self.perception.objectness(step.history(sender))
         kernel = torch.tensor(SMOOTHING, device=heat.device)[None, None] / 16.0
         return F.conv2d(heat[None, None], kernel, padding=1)[0, 0]
@@ -117,5 +117,5 @@ class Where2comm(_Budgeted):
 class Dhd(_Budgeted):
     """After DHD, at a budget: the best cells by the learned score."""
 
-    def score(self, step: Step, sender: int) -> torch.Tensor:
+    def score(self, step: EvaluationFrame, sender: int) -> torch.Tensor:
         return self.perception.usefulness(step.bev(sender))

@@ -1,4 +1,4 @@
-"""Meshes and textures of the scene as files that gz-sim loads: Wavefront OBJ and JPEG pictures.
+"""Meshes and textures of the scene as files that gz-sim loads: Wavefront OBJ and JPEG images.
 
 The geometry is that of sim/meshes.py and sim/ground.py, which the MuJoCo scene uses too.
 """
@@ -24,7 +24,7 @@ def obj_text(mesh: Mesh, *, textured: bool) -> str:
     """A mesh as OBJ: flat faces, equal points, normals and texture coordinates once.
 
     Points to a centimetre; normals, of which buildings have upright and level ones and leaves any, to a tenth.
-    OBJ, like OpenGL, has v = 0 at the picture's lower edge; the mesh has it at the upper one, as MuJoCo does.
+    OBJ, like OpenGL, has v = 0 at the image's lower edge; the mesh has it at the upper one, as MuJoCo does.
     """
     points = [numbers(p, 2) for p in mesh.vertices]
     normals = [numbers(n, 1) for n in mesh.normals]
@@ -45,7 +45,7 @@ def obj_text(mesh: Mesh, *, textured: bool) -> str:
 
 
 def ground_obj() -> str:
-    """The painted square: the picture's upper edge lies in the north (+y)."""
+    """The painted square: the image's upper edge lies in the north (+y)."""
     e = PAINTED_EXTENT_M
     corners = (((-e, -e), (0, 0)), ((e, -e), (1, 0)), ((e, e), (1, 1)), ((-e, e), (0, 1)))
     lines = [f"mtllib {MATERIALS_FILE}", f"usemtl {MATERIAL}"]
@@ -61,7 +61,7 @@ def material_text() -> str:
 
 
 def write_meshes(folder: Path, meshes: Mapping[str, Mesh], textured: Collection[str]) -> None:
-    """Write the ground and all meshes that have faces to <folder>/<name>.obj; `textured`: those with pictures."""
+    """Write the ground and all meshes that have faces to <folder>/<name>.obj; `textured`: those with images."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MATERIALS_FILE).write_text(material_text())
     (folder / "ground.obj").write_text(ground_obj())
@@ -75,13 +75,11 @@ def write_textures(folder: Path, ground: Image, facades: Iterable[Image], ground
     if not 64 <= ground_px <= GROUND_PX:
         raise SdfError(f"ground_px: expected 64 to {GROUND_PX} pixels, got {ground_px}")
     folder.mkdir(parents=True, exist_ok=True)
-    picture = ground
+    image = ground
     if ground_px != GROUND_PX:
-        picture = np.asarray(
-            cv2.resize(ground, (ground_px, ground_px), interpolation=cv2.INTER_AREA), np.uint8
-        )
+        image = np.asarray(cv2.resize(ground, (ground_px, ground_px), interpolation=cv2.INTER_AREA), np.uint8)
     quality = 92 if ground_px == GROUND_PX else 75
-    _write(folder / "ground.jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _write(folder / "ground.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     for n, facade in enumerate(facades):
         _write(folder / f"facade{n}.jpg", facade, [cv2.IMWRITE_JPEG_QUALITY, 90])
 

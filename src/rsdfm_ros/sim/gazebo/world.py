@@ -1,4 +1,4 @@
-"""The SDF world of a seed: the same plan, looks, vehicles and traffic as the MuJoCo scene."""
+"""The SDF world of a seed: the same plan, appearance, vehicles and traffic as the MuJoCo scene."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.sim.appearance import BARK, FACADES, ROOFS, TREES, Appearance, draw_appearance
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
 from rsdfm_ros.sim.flight import Flight, make_flights
 from rsdfm_ros.sim.gazebo.gimbal import planned
@@ -18,16 +19,15 @@ from rsdfm_ros.sim.gazebo.vehicles import moving_actor, parked_model
 from rsdfm_ros.sim.gazebo.xml import SdfError, add, checked_name, colour, numbers, plugin, pose
 from rsdfm_ros.sim.ground import Image, paint_ground
 from rsdfm_ros.sim.layout import Layout, make_layout
-from rsdfm_ros.sim.looks import BARK, FACADES, ROOFS, TREES, Looks, draw_looks
 from rsdfm_ros.sim.meshes import Mesh, building_meshes, tree_meshes
 from rsdfm_ros.sim.population import Population, populate
 
 SDF_VERSION = "1.9"
 WORLD = "rsdfm_block"
 STEP_S = 0.004
-"""Physics step: pictures and odometry fall on whole steps."""
+"""Physics step: images and odometry fall on whole steps."""
 FUTURE_FRAMES = 4
-"""Frames after the last picture at which vehicles still move: the truth of its predictions."""
+"""Frames after the last image at which vehicles still move: the truth of its predictions."""
 LAND_M = 1200.0
 MAX_UAVS = 8
 
@@ -47,7 +47,7 @@ class Scene:
     start_s: float
     config: SimConfig
     layout: Layout
-    looks: Looks
+    appearance: Appearance
     population: Population
     flights: tuple[Flight, ...]
     ground: Image
@@ -84,17 +84,17 @@ def make_scene(
     meshes = {f"walls{n}": m for n, m in enumerate(walls)} | {f"roofs{n}": m for n, m in enumerate(roofs)}
     meshes |= {"trunks": trunks} | {f"crowns{n}": m for n, m in enumerate(crowns)}
     return Scene(
-        seed, tuple(agents), frames, start_s, config, layout, draw_looks(seed), populate(layout, seed, config),
+        seed, tuple(agents), frames, start_s, config, layout, draw_appearance(seed), populate(layout, seed, config),
         make_flights(seed, len(agents)), ground, land, meshes, real_time_factor,
     )  # fmt: skip
 
 
 def world_sdf(scene: Scene) -> ET.Element:
-    """The document's root; meshes and pictures are named relative to the file."""
+    """The document's root; meshes and images are named relative to the file."""
     root = ET.Element("sdf", version=SDF_VERSION)
     world = add(root, "world", name=WORLD)
     _engine(world, scene.real_time_factor)
-    _light(world, scene.looks)
+    _light(world, scene.appearance)
     _ground(world, scene)
     _static(world, scene)
     p = scene.population
@@ -121,20 +121,20 @@ def _engine(world: ET.Element, real_time_factor: float) -> None:
     add(world, "gravity", "0 0 -9.80665")
 
 
-def _light(world: ET.Element, looks: Looks) -> None:
+def _light(world: ET.Element, appearance: Appearance) -> None:
     scene = add(world, "scene")
-    colour(scene, "ambient", looks.sky)
+    colour(scene, "ambient", appearance.sky)
     colour(scene, "background", (0.55, 0.68, 0.82))
     add(scene, "sky")
     add(scene, "shadows", True)
     add(scene, "grid", False)
     add(scene, "origin_visual", False)
     sun = add(world, "light", name="sun", type="directional")
-    pose(sun, 150 * looks.towards_sun)
+    pose(sun, 150 * appearance.towards_sun)
     add(sun, "cast_shadows", True)
-    colour(sun, "diffuse", looks.sun)
+    colour(sun, "diffuse", appearance.sun)
     colour(sun, "specular", (0.15, 0.15, 0.15))
-    add(sun, "direction", numbers(-looks.towards_sun, 6))
+    add(sun, "direction", numbers(-appearance.towards_sun, 6))
 
 
 def _ground(world: ET.Element, scene: Scene) -> None:
@@ -167,12 +167,12 @@ def _static(world: ET.Element, scene: Scene) -> None:
     trees = add(world, "model", name="trees")
     add(trees, "static", True)
     green = add(trees, "link", name="link")
-    looks: list[tuple[ET.Element, str, str, NDArray[np.float64]]] = []
-    looks += [(link, f"walls{n}", f"textures/facade{n}.jpg", np.ones(3)) for n in range(FACADES)]
-    looks += [(link, f"roofs{n}", "", tone) for n, tone in enumerate(scene.looks.roofs)]
-    looks += [(green, "trunks", "", np.array(BARK))]
-    looks += [(green, f"crowns{n}", "", tone) for n, tone in enumerate(scene.looks.leaves)]
-    for parent, name, albedo, rgb in looks:
+    appearance: list[tuple[ET.Element, str, str, NDArray[np.float64]]] = []
+    appearance += [(link, f"walls{n}", f"textures/facade{n}.jpg", np.ones(3)) for n in range(FACADES)]
+    appearance += [(link, f"roofs{n}", "", tone) for n, tone in enumerate(scene.appearance.roofs)]
+    appearance += [(green, "trunks", "", np.array(BARK))]
+    appearance += [(green, f"crowns{n}", "", tone) for n, tone in enumerate(scene.appearance.leaves)]
+    for parent, name, albedo, rgb in appearance:
         if scene.meshes[name].faces:
             _mesh_visual(parent, name, albedo=albedo, rgb=rgb)
 
@@ -193,7 +193,7 @@ def _mesh_visual(
 
 
 def _matt(visual: ET.Element, rgb: NDArray[np.float64], albedo: str = "") -> None:
-    """A rough surface of one colour or with a picture."""
+    """A rough surface of one colour or with an image."""
     material = add(visual, "material")
     colour(material, "ambient", rgb)
     colour(material, "diffuse", rgb)

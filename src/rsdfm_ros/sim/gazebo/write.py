@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
 
+from rsdfm_ros.sim.appearance import FACADES
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.gazebo import assets
 from rsdfm_ros.sim.gazebo.bridge import bridge_entries, bridge_yaml
@@ -14,7 +15,6 @@ from rsdfm_ros.sim.gazebo.versions import HARMONIC, Gazebo, name_plugins
 from rsdfm_ros.sim.gazebo.world import SDF_VERSION, Scene, world_sdf
 from rsdfm_ros.sim.gazebo.xml import SdfError, add, document
 from rsdfm_ros.sim.ground import GROUND_PX
-from rsdfm_ros.sim.looks import FACADES
 
 WORLD_FILE, BRIDGE_FILE = "world.sdf", "bridge.yaml"
 OWNED = (WORLD_FILE, BRIDGE_FILE, "meshes", "textures", "models")
@@ -34,7 +34,7 @@ def write_world(
 ) -> list[Path]:
     """Write world.sdf, meshes/, textures/, models/rsdfm_uav/ and bridge.yaml; the files, sorted.
 
-    namespaces: UAV → ROS namespace, /<name> where missing · ground_px: pixels per side of the ground's picture ·
+    namespaces: UAV → ROS namespace, /<name> where missing · ground_px: pixels per side of the ground's image ·
     gazebo: the version whose names are used.
     Raises: SdfError.
     """
@@ -42,7 +42,7 @@ def write_world(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         assets.write_meshes(folder / "meshes", scene.meshes, [f"walls{n}" for n in range(FACADES)])
-        assets.write_textures(folder / "textures", scene.ground, scene.looks.facades, ground_px)
+        assets.write_textures(folder / "textures", scene.ground, scene.appearance.facades, ground_px)
         write_model(folder / "models" / MODEL, scene.config, gazebo)
         facts = (
             f"seed={scene.seed} uavs={len(scene.agents)} frames={scene.frames} start_s={scene.start_s:g} "

@@ -1,0 +1,222 @@
+"""Feature packets of the peers, from bytes to frames. Everything that arrives here is untrusted. Free of ROS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.wire.body import FeaturePart
+from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
+from rsdfm_ros.wire.concealment import Concealed, conceal_loss
+from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
+from rsdfm_ros.wire.features import FeatureFrame
+from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
+
+FRAMES_KEPT = 4
+"""Images kept per peer: the one in use, the one arriving, and two that are ahead of us."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The fields of a FeaturePacket around its payload, converted and finite."""
+
+    agent: str
+    stamp_ns: int
+    frame: int
+    index: int
+    count: int
+    fingerprint: int
+    T_map_camera: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+@dataclass
+class PeerFrame:
+    """One image of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
+    indices of the packets that are here."""
+
+    first: Envelope
+    parts: list[Part] = field(default_factory=list)
+    boxes: SideBoxes | None = None
+    indices: set[int] = field(default_factory=set)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all packets that the peer announced are here."""
+        return len(self.indices) == self.first.count
+
+    @property
+    def usable(self) -> bool:
+        """Whether any tile can be decoded."""
+        return any(isinstance(p, FeaturePart) for p in self.parts)
+
+
+@dataclass(frozen=True)
+class InboxLimits:
+    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds what a wrong clock may claim; a
+    peer whose stamps jump back by more than max_back_s has started anew."""
+
+    max_peers: int = 16
+    max_packets: int = 64
+    max_ahead_s: float = 10.0
+    max_back_s: float = 10.0
+    wire: Limits = field(default_factory=Limits)
+
+
+class Refused(WireError):
+    """An envelope that contradicts itself, its topic or the packets before it."""
+
+    reason = "refused_envelope"
+
+    def __init__(self, slug: str, text: str) -> None:
+        self.slug = slug
+        super().__init__(text)
+
+
+class Inbox:
+    """The newest images of every peer. Not thread-safe: the caller holds a lock.
+
+    on_lost: called with the peer and the number of its packets that were announced but never came, when an image is
+    given up.
+    """
+
+    def __init__(
+        self,
+        expected: Expected,
+        limits: InboxLimits,
+        on_lost: Callable[[str, int], None] = lambda agent, n: None,
+    ) -> None:
+        self._expected, self._limits, self._on_lost = expected, limits, on_lost
+        self._frames: dict[str, dict[int, PeerFrame]] = {}
+
+    @property
+    def peers(self) -> list[str]:
+        """Peers that something usable came from, sorted."""
+        return sorted(self._frames)
+
+    def clear(self) -> None:
+        """Forget everything, after the clock jumped back."""
+        self._frames.clear()
+
+    def forget(self, agent: str) -> None:
+        """Forget a peer that is gone."""
+        self._frames.pop(agent, None)
+
+    def put(self, envelope: Envelope, payload: bytes | memoryview, now_ns: int | None) -> None:
+        """Take one packet. now_ns: newest own stamp, None before the first own image.
+
+        Raises: WireError; ``reason_of`` gives the slug to count it by.
+        """
+        limits = self._limits
+        if not 1 <= envelope.count <= limits.max_packets or envelope.index >= envelope.count:
+            raise Refused(
+                "packet_count", f"packet {envelope.index} of {envelope.count} from {envelope.agent}"
+            )
+        if now_ns is not None and envelope.stamp_ns - now_ns > limits.max_ahead_s * 1e9:
+            raise Refused(
+                "future_stamp", f"{envelope.agent} is {(envelope.stamp_ns - now_ns) / 1e9:.1f} s ahead"
+            )
+        known = self._frames.get(envelope.agent)
+        if known is None and len(self._frames) >= limits.max_peers:
+            raise Refused("too_many_peers", f"{envelope.agent} would be peer number {limits.max_peers + 1}")
+        content = self._decoded(envelope, payload)
+        frames = self._frames.setdefault(envelope.agent, {})
+        if frames and max(frames) - envelope.stamp_ns > limits.max_back_s * 1e9:
+            frames.clear()
+        if frames and envelope.stamp_ns < min(frames) and len(frames) >= FRAMES_KEPT:
+            raise Refused("old_stamp", f"{envelope.agent} sent an image older than the {FRAMES_KEPT} kept")
+        frame = frames.setdefault(envelope.stamp_ns, PeerFrame(envelope))
+        if frame.first.count != envelope.count or frame.first.frame != envelope.frame:
+            raise Refused("envelope_changed", f"{envelope.agent} announced an image twice, differently")
+        if envelope.index in frame.indices:
+            raise Refused("duplicate_packet", f"packet {envelope.index} of {envelope.agent} came twice")
+        if not isinstance(content, SideBoxes):
+            frame.parts.append(content)
+        elif frame.boxes is None:
+            frame.boxes = content
+        else:
+            raise Refused("boxes_twice", f"{envelope.agent} sent two messages of boxes for one image")
+        frame.indices.add(envelope.index)
+        while len(frames) > FRAMES_KEPT:
+            self._give_up(frames.pop(min(frames)))
+
+    def _decoded(self, envelope: Envelope, payload: bytes | memoryview) -> Part | SideBoxes:
+        """The features or the boxes of a payload; boxes name no model, so that the envelope speaks for them."""
+        expected = self._expected.fingerprint
+        if carries_boxes(payload):
+            if expected is not None and envelope.fingerprint != expected:
+                raise FingerprintMismatch(expected, envelope.fingerprint)
+            return decode_boxes(bytes(payload))
+        part = decode_packet(payload, limits=self._limits.wire, expected=self._expected)
+        if part.fingerprint != envelope.fingerprint:
+            raise Refused("envelope_fingerprint", "message and payload name different models")
+        return part
+
+    def complete(self, agent: str, stamp_ns: int) -> bool:
+        """Whether all packets of the peer's image at exactly this stamp are here."""
+        frame = self._frames.get(agent, {}).get(stamp_ns)
+        return frame is not None and frame.complete
+
+    def newest(self, agent: str, stamp_ns: int, max_age_s: float) -> PeerFrame | None:
+        """The peer's newest usable image not after `stamp_ns` and not older than max_age_s."""
+        frames = self._frames.get(agent, {})
+        good = [
+            s for s, f in frames.items() if s <= stamp_ns and stamp_ns - s <= max_age_s * 1e9 and f.usable
+        ]
+        return frames[max(good)] if good else None
+
+    def before(self, frame: PeerFrame, max_age_s: float) -> PeerFrame | None:
+        """The image of the same peer in which to look up what is missing of `frame`: the usable one before it, not
+        older than it by max_age_s; None if nothing is missing.
+        """
+        if frame.complete:
+            return None
+        return self.newest(frame.first.agent, frame.first.stamp_ns - 1, max_age_s)
+
+    def _give_up(self, frame: PeerFrame) -> None:
+        missing = frame.first.count - len(frame.indices)
+        if missing:
+            self._on_lost(frame.first.agent, missing)
+
+
+def features_of(frame: PeerFrame, expected: Expected) -> FeatureFrame:
+    """The frame of the packets that arrived; WireError if they contradict each other."""
+    return assemble(
+        frame.parts,
+        low_channels=expected.low_channels or 0,
+        high_channels=expected.high_channels or 0,
+    )
+
+
+def concealed_features(frame: PeerFrame, before: PeerFrame | None, expected: Expected) -> Concealed:
+    """The frame of the packets that arrived, made up for by those of the image before; WireError as `features_of`."""
+    now = features_of(frame, expected)
+    if before is None:
+        return conceal_loss(now, None, 0.0)
+    return conceal_loss(
+        now, features_of(before, expected), (frame.first.stamp_ns - before.first.stamp_ns) / 1e9
+    )
+
+
+def reason_of(error: WireError) -> str:
+    """The slug by which a refusal is counted."""
+    return error.slug if isinstance(error, Refused) else error.reason
+
+
+def checked_pose(position: Sequence[float], xyzw: Sequence[float], covariance: Sequence[float]) -> None:
+    """Raise Refused unless a pose is finite, near-unit and its covariance symmetric with no negative variance."""
+    if not all(map(math.isfinite, (*position, *xyzw))):
+        raise Refused("pose_not_finite", f"pose {position} {xyzw}")
+    if abs(math.sqrt(sum(v * v for v in xyzw)) - 1.0) > 0.01:
+        raise Refused("pose_not_unit", f"orientation {xyzw} is no unit quaternion")
+    if max(abs(v) for v in position) > 1e6:
+        raise Refused("pose_far", f"position {position} is beyond 1000 km")
+    matrix = np.asarray(covariance, dtype=np.float64).reshape(6, 6)
+    if not np.isfinite(matrix).all():
+        raise Refused("covariance_not_finite", "covariance is not finite")
+    if (np.diag(matrix) < 0).any() or np.abs(matrix - matrix.T).max() > 1e-6 * max(1.0, np.abs(matrix).max()):
+        raise Refused("covariance_invalid", "covariance is not symmetric with variances >= 0")

@@ -1,0 +1,81 @@
+"""Whether two maps are of one place: what they say fits better where they are than shifted elsewhere.
+
+How much two honest maps correlate depends on the place: walls seen from two sides look different, roads look alike
+everywhere, and where little was sent, most of a map is one and the same vector. So the correlation here is taken over
+what both tell, and half of the highest at shifts that no pose error explains is taken away from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rsdfm_ros.model.maps import AgentBev
+
+POOL = 2
+"""Side in cells of the blocks that are compared."""
+COMMON_BLOCKS = 100
+"""Told by both, below which nothing is said about resemblance."""
+SHIFTED_BLOCKS = 12
+"""Told by both at a shift, below which that shift says nothing."""
+NEAR_BLOCKS = 1.5
+"""Shifts up to this still mean here: maps are misplaced by that much."""
+FAR_BLOCKS = (6.0, 16.0)
+"""Shifts from and to which mean elsewhere."""
+_SAMPLES = 1024  # of the blocks that a map's median is taken of
+_NOISE = 1e-4  # of the median's energy: a difference below it is none
+
+
+@dataclass(frozen=True)
+class MapSignature:
+    """What a map says, ready for comparison.
+
+    spectra (C + 2, n, m): of how it differs from what it says mostly, of that difference's energy, and of `told` ·
+    seen, told (H / POOL, W / POOL) bool: the blocks seen wholly, and those with a difference.
+    """
+
+    spectra: Tensor
+    seen: Tensor
+    told: Tensor
+
+    @classmethod
+    def of(cls, bev: AgentBev) -> MapSignature:
+        """The outline of a map; cells that were not sent say the same everywhere, so they tell nothing."""
+        features = F.avg_pool2d(bev.features[None], POOL)[0]
+        seen = F.avg_pool2d(bev.visible[None].float(), POOL)[0] > 0.99
+        places = seen.flatten().nonzero()[:, 0]
+        if len(places) == 0:
+            usual = features.new_zeros(len(features))
+        else:
+            sample = places[:: max(1, len(places) // _SAMPLES)]
+            usual = features.flatten(1)[:, sample].median(dim=1).values
+        difference = (features - usual[:, None, None]) * seen
+        energy = difference.square().sum(dim=0)
+        told = energy > _NOISE * usual.square().sum() + 1e-12
+        layers = torch.cat([difference, energy[None], told[None].to(energy.dtype)])
+        padded = [side + int(FAR_BLOCKS[1]) for side in seen.shape]
+        return cls(torch.fft.rfft2(layers, s=padded), seen, told)
+
+    def resemblance(self, other: MapSignature) -> float | None:
+        """How much better the other map fits here than elsewhere, in [-1, 1]; None if they tell too little in common.
+
+        That is the highest correlation at shifts up to NEAR_BLOCKS, less half of the highest at FAR_BLOCKS if positive.
+        A map that says the same everywhere resembles none: 0.
+        """
+        if int((self.told & other.told).sum()) < COMMON_BLOCKS:
+            says_nothing = int(other.told.sum()) < COMMON_BLOCKS <= int((self.seen & other.seen).sum())
+            return 0.0 if says_nothing else None
+        a, b = self.spectra, other.spectra.conj()
+        products = [(a[:-2] * b[:-2]).sum(dim=0), a[-2] * b[-1], a[-1] * b[-2], a[-1] * b[-1]]
+        size = [side + int(FAR_BLOCKS[1]) for side in self.seen.shape]
+        common, mine, theirs, blocks = torch.fft.irfft2(torch.stack(products), s=size)
+        correlation = common / (mine * theirs).clamp_min(1e-12).sqrt()
+        correlation = torch.where(blocks < SHIFTED_BLOCKS, 0.0, correlation)
+        i, j = (torch.fft.fftfreq(n, 1.0 / n, device=a.device) for n in size)
+        distance = torch.hypot(i[:, None], j)
+        here = correlation[distance <= NEAR_BLOCKS].max()
+        elsewhere = correlation[(distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])].max()
+        return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))

@@ -1,0 +1,22 @@
+"""The public names of the nuScenes reader and writer."""
+
+from rsdfm_ros.data.description import Description, DescriptionError
+from rsdfm_ros.data.errors import DatasetError, MissingFileError, ParameterMismatchError, TableError
+from rsdfm_ros.data.nuscenes.merge import merge
+from rsdfm_ros.data.nuscenes.reader import Dataset, SceneInfo, open_dataset
+from rsdfm_ros.data.nuscenes.writer import SceneWriter, write_scene
+
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "Description",
+    "DescriptionError",
+    "MissingFileError",
+    "ParameterMismatchError",
+    "SceneInfo",
+    "SceneWriter",
+    "TableError",
+    "merge",
+    "open_dataset",
+    "write_scene",
+]

@@ -1,0 +1,328 @@
+"""Reads datasets in the nuScenes schema: our own, and public multi-UAV sets.
+
+All geometry comes from calibrated_sensor and ego_pose, nothing about altitude or mounting is assumed; a description
+(description.py) says in which convention they are meant, where the ground is and which cameras a UAV carries. What
+comes out is always the same: a right-handed map with the ground at z = 0, optical cameras, our classes. Tables are
+validated and indexed once, when a dataset is opened; afterwards reading is cheap, and safe from several threads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data import conventions
+from rsdfm_ros.data.dem import Dem, dem_path, read_dem
+from rsdfm_ros.data.description import Description
+from rsdfm_ros.data.errors import MissingFileError, TableError
+from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.data.nuscenes.check_tables import check_tables
+from rsdfm_ros.data.nuscenes.images import (
+    CameraImage,
+    channel_positions,
+    map_origin,
+    read_images,
+    scene_channels,
+)
+from rsdfm_ros.data.nuscenes.layout import LayoutSource, read_layouts
+from rsdfm_ros.data.nuscenes.objects import Annotations, SideFile, SideScene, read_annotations, read_objects
+from rsdfm_ros.data.nuscenes.tables import REMEDY, Table, find_version, read_tables
+from rsdfm_ros.data.presets import choose, locate
+from rsdfm_ros.geometry.rotations import transform
+
+USED_TABLES = (
+    "scene",
+    "sample",
+    "sample_data",
+    "ego_pose",
+    "calibrated_sensor",
+    "sensor",
+    "instance",
+    "sample_annotation",
+    "category",
+    "visibility",
+)
+
+
+@dataclass(frozen=True)
+class SceneInfo:
+    """A scene: its name, the seed of its world (None if it has none), number of frames, agents in order, and whether
+    depth is stored; style, weather and terrain of a simulated world, "" where they are not noted.
+    """
+
+    name: str
+    seed: int | None
+    frames: int
+    agents: tuple[str, ...]
+    depth: bool = True
+    style: str = ""
+    weather: str = ""
+    terrain: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything about a scene but its pixels: images[k][a] of all cameras of agent a (none where they are missing),
+    objects[k], where the map begins in the right-handed world of the tables (m), its layout, if there is one, and
+    whether an elevation model is stored.
+    """
+
+    info: SceneInfo
+    stamps_ns: tuple[int, ...]
+    images: tuple[tuple[tuple[CameraImage, ...], ...], ...]
+    objects: tuple[Objects, ...]
+    origin: tuple[float, float, float]
+    layout: LayoutSource | None = None
+    dem: bool = False
+
+
+class Dataset:
+    """An opened dataset. `ignored` counts the annotations of categories that are not ours; `description` says how its
+    tables were understood.
+    """
+
+    def __init__(
+        self, path: Path, scenes: tuple[Scene, ...], ignored: dict[str, int], description: Description
+    ) -> None:
+        self.path = path
+        self.ignored = ignored
+        self.description = description
+        self._scenes = scenes
+
+    @classmethod
+    def together(cls, datasets: Sequence[Dataset]) -> Dataset:
+        """The scenes of several datasets as one, in their order; path and description are those of the first."""
+        ignored: Counter[str] = Counter()
+        for dataset in datasets:
+            ignored.update(dataset.ignored)
+        scenes = tuple(scene for dataset in datasets for scene in dataset._scenes)
+        return cls(datasets[0].path, scenes, dict(ignored), datasets[0].description)
+
+    @property
+    def scenes(self) -> list[SceneInfo]:
+        """All scenes, in the order of the scene table."""
+        return [scene.info for scene in self._scenes]
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def origin(self, scene: int) -> tuple[float, float, float]:
+        """Where the map of a scene begins, in the right-handed world of the tables (m); z is the ground."""
+        return self._scenes[scene].origin
+
+    def dem(self, scene: int) -> Dem | None:
+        """The elevation model of a scene in its map; None where none is stored: flat at z = 0, or unknown.
+
+        Raises :class:`MissingFileError` if it is missing or damaged.
+        """
+        chosen = self._scenes[scene]
+        if not chosen.dem:
+            return None
+        found = read_dem(dem_path(self.path, chosen.info.name))
+        x, y, z = chosen.origin
+        return Dem(found.heights - np.float32(z), found.x0 - x, found.y0 - y, found.cell_m)
+
+    def images(self, scene: int, k: int) -> tuple[tuple[CameraImage, ...], ...]:
+        """The images of frame k by agent, not decoded. IndexError beyond the ends."""
+        return self._scenes[scene].images[_within(k, self._scenes[scene])]
+
+    def stamp_ns(self, scene: int, k: int) -> int:
+        """The exposure time of frame k. IndexError beyond the ends."""
+        return self._scenes[scene].stamps_ns[_within(k, self._scenes[scene])]
+
+    def objects(self, scene: int, k: int) -> Objects:
+        """The objects of frame k of a scene, without touching an image. IndexError beyond the ends."""
+        return self._scenes[scene].objects[_within(k, self._scenes[scene])]
+
+    def layout(self, scene: int) -> LayoutMap | None:
+        """What stands still in a scene, in the map frame; None where the map table has no mask that says what it shows.
+
+        Raises: MissingFileError if the mask is damaged.
+        """
+        chosen = self._scenes[scene]
+        return None if chosen.layout is None else chosen.layout.read(chosen.origin)
+
+    def load(
+        self,
+        scene: int,
+        k: int,
+        *,
+        images: bool = True,
+        depth: bool = False,
+        agents: Sequence[int] | None = None,
+    ) -> WorldFrame:
+        """Frame k of a scene, with the views of all agents or of those at the given places, in that order.
+
+        An agent has a view for each of its cameras whose image there is: usually one, several, or none. Without
+        `images` the views have images of shape (0, 0, 3). With `depth` they have depth (H, W) in metres.
+        Raises :class:`MissingFileError` if an image is missing, damaged or of another size than the tables say, or
+        if depth is asked for and was not stored; IndexError beyond the ends.
+        """
+        chosen = self._scenes[scene]
+        k = _within(k, chosen)
+        places = range(len(chosen.info.agents)) if agents is None else agents
+        views = tuple(
+            CameraView(
+                agent=p.agent,
+                image=read_image(p.path, p.size) if images else np.zeros((0, 0, 3), np.uint8),
+                K=p.K.copy(),
+                T_map_camera=p.T_map_camera.copy(),
+                covariance=p.covariance.copy(),
+                depth=_read_depth(p) if depth else None,
+                camera=p.camera,
+            )
+            for a in places
+            for p in chosen.images[k][a]
+        )
+        names = tuple(chosen.info.agents[a] for a in places)
+        return WorldFrame(k, chosen.stamps_ns[k], views, chosen.objects[k], names)
+
+
+def open_dataset(path: Path | str, description: Description | None = None) -> Dataset:
+    """Opens the data set in a folder (or the folder of one version's tables, or a description file with `path`).
+
+    `DIR@val` opens the scenes of a split only. What the tables do not say comes from the description: the one given,
+    else rsdfm_dataset.yaml in the folder, else the preset that fits. Raises :class:`DatasetError` (or its child
+    :class:`TableError`) that names the file, what was expected and what to do, if tables are missing, damaged or
+    contradict each other; where more than one thing is wrong it says how to see them all.
+    """
+    folder, found, split = locate(path)
+    root, tables_folder = find_version(folder)
+    try:
+        return _open(root, tables_folder, description or found, split)
+    except TableError as error:
+        more = len(check_tables(tables_folder)) - 1
+        if more < 1:
+            raise
+        remedy = f"and {more} more problems: `rsdfm data check {path}` lists all"
+        raise TableError(error.path, error.problem, remedy) from None
+
+
+def _open(root: Path, folder: Path, description: Description | None, split: str | None) -> Dataset:
+    tables = read_tables(folder, USED_TABLES)
+    side = SideFile.read(folder)
+    samples = tables["sample"]
+    if description is None:
+        channels = [row["channel"] for row in tables["sensor"].rows]
+        description = choose(channels, [row["name"] for row in tables["scene"].rows], side.path.exists())
+    scene_of_sample = samples.refer("scene_token", tables["scene"])
+    stamps = conventions.nanoseconds(
+        np.array([row["timestamp"] for row in samples.rows], dtype=np.int64), description
+    )
+    members = [np.flatnonzero(scene_of_sample == n) for n in range(len(tables["scene"]))]
+    members = [rows[np.argsort(stamps[rows], kind="stable")] for rows in members]
+    if split is not None:
+        chosen = [description.in_split(split, row["name"]) for row in tables["scene"].rows]
+        members = [rows if taken else rows[:0] for rows, taken in zip(members, chosen, strict=True)]
+        if not any(len(rows) for rows in members):
+            raise TableError(
+                tables["scene"].path, f"holds no scene of the split {split!r}", "give another split"
+            )
+    wanted = np.zeros(len(samples), bool)
+    wanted[np.concatenate([*members, np.zeros(0, np.int64)])] = True
+    images = read_images(root, tables, side, description, wanted)
+    ignored: Counter[str] = Counter()
+    notes = read_annotations(tables, description, stamps, ignored)
+    places = channel_positions(tables, description)
+    layouts = read_layouts(root, folder)
+    scenes = []
+    for n, rows in enumerate(members):
+        if len(rows):
+            scene = _scene(n, rows, stamps, tables, side, description, images, notes, places)
+            layout = layouts.get(str(tables["scene"].rows[n].get("log_token")))
+            scenes.append(replace(scene, layout=layout))
+    return Dataset(root, tuple(scenes), dict(ignored), description)
+
+
+def _scene(
+    n: int,
+    rows: NDArray[np.int64],
+    stamps: NDArray[np.int64],
+    tables: dict[str, Table],
+    side: SideFile,
+    description: Description,
+    images: dict[int, dict[str, CameraImage]],
+    notes: Annotations,
+    places: dict[int, NDArray[np.float64]],
+) -> Scene:
+    row = tables["scene"].rows[n]
+    extra = side.scenes.get(row["token"])
+    stamps_ns = [int(stamp) for stamp in stamps[rows]] if extra is None else extra.stamps_ns
+    if len(stamps_ns) != len(rows):
+        raise TableError(
+            side.path, f"{len(stamps_ns)} stamps for {len(rows)} samples of {row['name']}", REMEDY
+        )
+    channels = scene_channels(tables, rows, images, description)
+    offset = map_origin(tables, rows, images, notes, description, places)
+    T_map_world = transform(np.eye(3), -offset)
+    views: list[list[CameraImage]] = [
+        [
+            replace(p, T_map_camera=T_map_world @ p.T_map_camera) if offset.any() else p
+            for c in channels
+            if (p := images[int(s)].get(c)) is not None
+        ]
+        for s in rows
+    ]
+    agents = tuple(dict.fromkeys(found[0] for c in channels if (found := description.agent_of(c))))
+    grouped = [[tuple(p for p in of_sample if p.agent == a) for a in agents] for of_sample in views]
+    depth = extra is not None and extra.depth
+    return Scene(
+        SceneInfo(
+            row["name"], None if extra is None else extra.seed, len(rows), agents, depth, *_about(extra)
+        ),
+        tuple(stamps_ns),
+        tuple(tuple(of_sample) for of_sample in grouped),
+        tuple(read_objects(tables, side, n, rows, notes, offset, grouped)),
+        (float(offset[0]), float(offset[1]), float(offset[2])),
+        dem=extra is not None and extra.dem,
+    )
+
+
+def _about(extra: SideScene | None) -> list[str]:
+    return [extra.about.get(key, "") if extra else "" for key in ("style", "weather", "terrain")]
+
+
+def read_image(path: Path, size: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
+    """An image (H, W, 3) uint8 RGB; `size` is the expected (height, width), (0, 0) for any."""
+    pixels = _decode(path, cv2.IMREAD_COLOR)
+    if size != (0, 0) and pixels.shape[:2] != size:
+        raise MissingFileError(
+            path, f"is {pixels.shape[1]}x{pixels.shape[0]}, sample_data.json says {size[1]}x{size[0]}", REMEDY
+        )
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _read_depth(image: CameraImage) -> NDArray[np.float32]:
+    if image.depth_path is None:
+        raise MissingFileError(image.path, "has no depth", "simulate with --depth")
+    pixels = _decode(image.depth_path, cv2.IMREAD_UNCHANGED)
+    if pixels.dtype != np.uint16 or pixels.ndim != 2:
+        raise MissingFileError(
+            image.depth_path, "is no 16-bit grey PNG, expected depth in centimetres", REMEDY
+        )
+    return pixels.astype(np.float32) / np.float32(100.0)
+
+
+def _decode(path: Path, mode: int) -> NDArray[Any]:
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise MissingFileError(path, f"cannot be read ({error.strerror})", REMEDY) from None
+    pixels = cv2.imdecode(data, mode) if len(data) else None
+    if pixels is None:
+        raise MissingFileError(path, f"is no image ({len(data)} bytes)", REMEDY)
+    return np.asarray(pixels)
+
+
+def _within(k: int, scene: Scene) -> int:
+    if not 0 <= k < scene.info.frames:
+        raise IndexError(f"frame {k} of {scene.info.name}: expected 0 to {scene.info.frames - 1}")
+    return k

@@ -1,0 +1,1 @@
+"""`rsdfm evaluate` and `rsdfm report`: options, checks, output."""

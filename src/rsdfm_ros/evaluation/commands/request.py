@@ -1,0 +1,74 @@
+"""What `rsdfm evaluate` is asked for, checked before a model is loaded or a scene simulated."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.frames import FUTURE_STEPS
+from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM
+from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.heads.registry import import_plugins
+from rsdfm_ros.options import require_range
+from rsdfm_ros.outputs import check_output_file
+from rsdfm_ros.sim.dataset import world_options
+from rsdfm_ros.sim.dataset.simulate import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
+
+SCENES, FRAMES = 8, 40
+"""How many are simulated unless asked otherwise."""
+_MODES = ("sweep", "mapping", "calibrate")
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raise RsdfmError for options that contradict each other or are out of range, and for places to write that are
+    impossible."""
+    modes = [f"--{mode}" for mode in _MODES if getattr(args, mode)]
+    if len(modes) > 1:
+        raise RsdfmError(f"{' and '.join(modes)} exclude each other")
+    if args.plot is not None and not args.sweep:
+        raise RsdfmError("--plot draws sweeps: give --sweep too")
+    if args.sweep and args.json is None:
+        raise RsdfmError("--sweep keeps its points in a file: give --json FILE")
+    if modes and modes[0] != "--sweep" and args.disturb:
+        raise RsdfmError(f"--disturb does not go with {modes[0]}, which is about undisturbed UAVs")
+    if args.json is not None:
+        check_output_file("--json", args.json)
+    if args.plot is not None:
+        _check_plot(args.plot)
+    simulated = args.data is None
+    shortest = 1 if args.mapping else HISTORY + FUTURE_STEPS
+    require_range("--scenes", args.scenes, 1, 100_000)
+    require_range("--uavs", args.uavs, 1, MAX_UAVS if simulated else 64)
+    require_range("--seed", args.seed, 0, SEED_LIMIT - (args.scenes or SCENES))
+    require_range("--budget-bytes", args.budget_bytes, 1, 10**9)
+    require_range("--fixed-height", args.fixed_height, 1, 1000, "m")
+    require_range("--egos", args.egos, 1, args.uavs)
+    if args.frames is not None and args.frames < shortest:
+        why = f": {HISTORY} for the history of the first and {FUTURE_STEPS} for the future of the last one scored"
+        raise RsdfmError(f"--frames {args.frames}: expected at least {shortest}{'' if args.mapping else why}")
+    if simulated:
+        require_range("--frames", args.frames, 1, MAX_FRAMES)
+        world_options.parse(args)
+    elif options := world_options.words(args):
+        raise RsdfmError(
+            f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
+        )
+    choose_device(args.device)
+    import_plugins(args.plugin)
+
+
+def asked_seeds(args: argparse.Namespace) -> range:
+    """The seeds of the scenes that are simulated where there is no --data."""
+    usual = VALIDATION_SEEDS_FROM if args.calibrate else TEST_SEEDS_FROM
+    first = usual if args.seed is None else args.seed
+    return range(first, first + (args.scenes or SCENES))
+
+
+def _check_plot(path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise RsdfmError(f"--plot {path}: expected a name that ends in .svg, .png or .pdf")
+    check_output_file("--plot", path)

@@ -1,0 +1,112 @@
+"""`rsdfm evaluate --sweep`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rsdfm_ros.evaluation.commands.evaluate import (
+    check_methods,
+    evaluate,
+    find_scenes,
+    make_protocol,
+    origin_of,
+    results_of,
+    settings_of,
+)
+from rsdfm_ros.evaluation.commands.request import asked_seeds
+from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.report.sweep_plot import write_plot
+from rsdfm_ros.evaluation.scenes import DatasetScene, check_staggered, open_scenes, refuse_training_data
+from rsdfm_ros.evaluation.sweep import Axis, Case, SweepFile, parse_sweeps, points_on, run_sweep
+from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.options import require_range
+from rsdfm_ros.sim.dataset import world_options
+from rsdfm_ros.sim.dataset.simulate import MAX_UAVS
+
+
+def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
+    """Every point that is still missing, then tables and the plot."""
+    axes = parse_sweeps(args.sweep, args.disturb, args.budget_bytes, args.uavs)
+    methods = tuple(dict.fromkeys(("single", *methods)))  # gains are differences to it
+    perception = Perception.load(args.model, choose_device(args.device))
+
+    def evaluate_case(case: Case, title: str) -> tuple[Protocol, list[dict[str, Any]]]:
+        here = argparse.Namespace(**vars(args))
+        here.uavs, here.budget_bytes = case.uavs, case.budget_bytes
+        scenes, source = find_scenes(here)
+        protocol = make_protocol(here, perception, scenes, source, case.disturbance)
+        return protocol, results_of(evaluate(perception, scenes, settings_of(protocol, methods), title))
+
+    common = _common(args, perception, methods)
+    origin = origin_of(args.model, perception, common["seed"] if args.data is None else args.seed)
+    file = SweepFile(args.json, common, axes, origin)
+    _check_cases(args, perception, methods, axes)
+    run_sweep(axes, file, evaluate_case)
+    console = Console()
+    for axis in axes:
+        console.print(_table(file.content, axis))
+    print(f"sweep written to {args.json}", file=sys.stderr)
+    if args.plot is not None:
+        write_plot(file.content, args.plot)
+        print(f"plot written to {args.plot}", file=sys.stderr)
+    return 0
+
+
+def _check_cases(
+    args: argparse.Namespace, perception: Perception, methods: tuple[str, ...], axes: Sequence[Axis]
+) -> None:
+    """Raise RsdfmError for a case that could not be evaluated when its turn comes."""
+    cases = [(f"--sweep {a.name}={v}", c) for a in axes for v, c in zip(a.values, a.cases, strict=True)]
+    for _, case in cases:
+        check_methods(perception, methods, case.disturbance)
+    if args.data is None:
+        refuse_training_data(perception.manifest, asked_seeds(args))
+        for name, case in cases:
+            require_range(f"{name}: number of UAVs", case.uavs, 1, MAX_UAVS)
+        return
+    scenes: list[DatasetScene] = []
+    for uavs in sorted({case.uavs or args.uavs for _, case in cases}):
+        scenes = open_scenes(args.data, uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
+    refuse_training_data(perception.manifest, [s.dataset.scenes[s.place].seed for s in scenes])
+    for _, case in cases:
+        check_staggered(scenes, case.disturbance)
+
+
+def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str, ...]) -> dict[str, Any]:
+    """What all points of a file share."""
+    return {
+        "model": str(args.model),
+        "model_fingerprint": f"{perception.fingerprint:016x}",
+        "data": "simulated" if args.data is None else str(Path(args.data)),
+        "seed": TEST_SEEDS_FROM if args.seed is None else args.seed,
+        "scenes": args.scenes,
+        "frames": args.frames,
+        "egos": args.egos,
+        "methods": list(methods),
+        "world": world_options.given(args),
+    }
+
+
+def _table(content: dict[str, Any], axis: Axis) -> Table:
+    """IoU over ±50 m of single, and what every other method gains."""
+    points = points_on(content, axis.name)
+    table = Table(title=f"{axis.name}: IoU ±50 m of single, gains of the others")
+    table.add_column(axis.name)
+    names = list(points[0][1]) if points else []
+    for name in names:
+        table.add_column(name, justify="right")
+    for value, rows in points:
+        cells = []
+        for name in names:
+            figure = rows[name].get("iou_long" if name == "single" else "gain_iou_long")
+            cells.append("–" if figure is None else f"{figure:{'' if name == 'single' else '+'}.3f}")
+        table.add_row(value, *cells)
+    return table

@@ -1,0 +1,140 @@
+"""One frame of a scene during an evaluation, with what all methods and egos share of it."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.evaluation.disturb import Disturbance
+from rsdfm_ros.evaluation.frames import FramePrediction
+from rsdfm_ros.evaluation.methods.answers import Thresholds, answer
+from rsdfm_ros.evaluation.methods.radio import Sent
+from rsdfm_ros.evaluation.protocol import HISTORY
+from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
+
+
+class SoloHistory:
+    """The fused maps of every agent without peers, over the last frames."""
+
+    def __init__(self) -> None:
+        self._maps: dict[int, list[FusedMap]] = {}
+
+    def push(self, agent: int, fused: FusedMap) -> list[FusedMap]:
+        """Append a map and return the history, newest last."""
+        history = [*self._maps.get(agent, []), fused][-HISTORY:]
+        self._maps[agent] = history
+        return history
+
+
+def mirrored(frame: WorldFrame) -> WorldFrame:
+    """The frame with every image flipped left to right, but all poses as they are: well formed, and false."""
+    views = tuple(replace(v, image=np.ascontiguousarray(v.image[:, ::-1])) for v in frame.views)
+    return replace(frame, views=views)
+
+
+class EvaluationFrame:
+    """Encodes every view once, and computes every agent's own answer at most once.
+
+    Methods: bev(agent), pose(agent) as the agent believes it, own(agent); late: what is sent now arrives after the
+    frame is fused; sees(agent): it has an image. The views of one agent become one map before anything is sent
+    (Perception.combine); an agent without an image has an empty map. Safe from several threads.
+    """
+
+    def __init__(
+        self,
+        perception: Perception,
+        thresholds: Thresholds,
+        frame: WorldFrame,
+        scene: int,
+        disturbance: Disturbance,
+        solo: SoloHistory,
+    ) -> None:
+        self.index = frame.index
+        self.stamp_ns = frame.stamp_ns
+        self.late = disturbance.age_s > 0
+        self.agents = frame.agents
+        self._believed_poses = disturbance.believed_poses
+        self._perception = perception
+        self._thresholds = thresholds
+        self._views = [frame.views_of(agent) for agent in self.agents]
+        self._poses = [
+            [
+                disturbance.noisy_pose(v.T_map_camera, v.covariance, scene=scene, frame=frame.index, agent=a)
+                for v in views
+            ]
+            for a, views in enumerate(self._views)
+        ]
+        self._solo = solo
+        self._locks = [threading.Lock() for _ in self.agents]
+        self._bevs: dict[int, AgentBev] = {}
+        self._histories: dict[int, list[FusedMap]] = {}
+        self._answers: dict[int, FramePrediction] = {}
+
+    def under(self, disturbance: Disturbance) -> EvaluationFrame:
+        """The same step, sharing all it has computed, in a case of other delays; ValueError for other poses."""
+        if disturbance.believed_poses != self._believed_poses:
+            raise ValueError("a step holds for one set of believed poses")
+        other = copy.copy(self)
+        other.late = disturbance.age_s > 0
+        return other
+
+    def sees(self, agent: int) -> bool:
+        """Whether the agent has an image of this instant."""
+        return bool(self._views[agent])
+
+    def pose(self, agent: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """T_map_camera (4, 4) and covariance (6, 6) that the agent believes in: of its first camera; with no image
+        at all the origin, from which nothing is sent.
+        """
+        return self._poses[agent][0] if self._poses[agent] else (np.eye(4), np.zeros((6, 6)))
+
+    def position(self, agent: int) -> NDArray[np.float64] | None:
+        """Where the agent truly is, (2,) m over ground; None without an image."""
+        views = self._views[agent]
+        return views[0].T_map_camera[:2, 3] if views else None
+
+    def encode(self, agent: int) -> None:
+        """Encode the agent's views and append their map to the solo history; call once per agent and frame."""
+        maps = [
+            self._perception.perceive(view.image, view.K, *pose)
+            for view, pose in zip(self._views[agent], self._poses[agent], strict=True)
+        ]
+        bev = self._perception.combine(maps) if maps else self._nothing()
+        self._bevs[agent] = bev
+        self._histories[agent] = self._solo.push(agent, self._perception.fuse(bev, [], []))
+
+    def _nothing(self) -> AgentBev:
+        config, device = self._perception.config, self._perception.device
+        shape = self._perception.window.shape
+        return AgentBev(
+            torch.zeros(config.channels, *shape, device=device),
+            torch.zeros(shape, dtype=torch.bool, device=device),
+            torch.zeros(shape, device=device),
+        )
+
+    def bev(self, agent: int) -> AgentBev:
+        """The agent's own BEV map."""
+        return self._bevs[agent]
+
+    def history(self, agent: int) -> list[FusedMap]:
+        """The agent's last maps fused with nobody's, newest last."""
+        return self._histories[agent]
+
+    def own(self, agent: int) -> FramePrediction:
+        """What the agent answers without any peer."""
+        with self._locks[agent]:
+            if agent not in self._answers:
+                self._answers[agent] = answer(self._perception, self._histories[agent], self._thresholds)
+            return self._answers[agent]
+
+    def sent(self, sender: int, payloads: Sequence[bytes], message_bytes: int) -> Sent:
+        """The record of what a sender sends at this frame."""
+        T, covariance = self.pose(sender)
+        return Sent(sender, self.index, tuple(payloads), message_bytes, T, covariance)

@@ -1,0 +1,118 @@
+"""What one UAV sends for one frame, and what a peer receives of it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.evaluation.disturb import Disturbance
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The messages of one sender for one frame: payloads as they travel, their serialised sizes, the claimed
+    pose.
+    """
+
+    sender: int
+    frame: int
+    payloads: tuple[bytes, ...]
+    message_bytes: int
+    T_map_camera: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    decoded: dict[str, Any] = field(default_factory=dict)
+    """Receivers that got all of it share what it decodes to; to be used under `lock`."""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+
+@dataclass(frozen=True)
+class Received:
+    """What arrived of a `Sent`: `payloads` without the lost ones."""
+
+    sent: Sent
+    payloads: tuple[bytes, ...]
+    age_s: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was lost."""
+        return len(self.payloads) == len(self.sent.payloads)
+
+
+@dataclass
+class Traffic:
+    """What was sent in total: the accumulator of the communication figures."""
+
+    sender_frames: int = 0
+    message_bytes: int = 0
+    messages: int = 0
+    most_bytes: int = 0
+    """The most that one sender sent for one frame."""
+
+    def add(self, sent: Sent) -> None:
+        """Count one sender's messages for one frame."""
+        self.sender_frames += 1
+        self.message_bytes += sent.message_bytes
+        self.messages += len(sent.payloads)
+        self.most_bytes = max(self.most_bytes, sent.message_bytes)
+
+    def merge(self, other: Traffic) -> None:
+        """Add what another accumulator counted."""
+        self.sender_frames += other.sender_frames
+        self.message_bytes += other.message_bytes
+        self.messages += other.messages
+        self.most_bytes = max(self.most_bytes, other.most_bytes)
+
+    def result(self, frame_period_s: float) -> dict[str, float | None]:
+        """Bytes and messages per frame and UAV, and Mbit/s per UAV."""
+        n = self.sender_frames
+        mean = self.message_bytes / n if n else None
+        return {
+            "bytes_per_frame": mean,
+            "bytes_per_frame_max": float(self.most_bytes) if n else None,
+            "packets_per_frame": self.messages / n if n else None,
+            "mbit_per_s": None if mean is None else mean * 8e-6 / frame_period_s,
+        }
+
+
+class RadioChannel:
+    """The radio of one method: keeps what was sent, delivers it late, not always, and not always what is true."""
+
+    def __init__(self, disturbance: Disturbance, scene: int) -> None:
+        self._disturbance = disturbance
+        self._scene = scene
+        self._log: dict[int, tuple[list[Sent], dict[int, Sent]]] = {}
+
+    def send(self, frame: int, messages: list[Sent], false: list[Sent] | None = None) -> None:
+        """Remember what every agent sends at a frame, and what it sends to those it attacks; forget what is too old to
+        matter."""
+        delay = self._disturbance.delay_frames
+        self._log[frame] = (messages, {s.sender: s for s in false or []})
+        for old in [k for k in self._log if k < frame - delay]:
+            del self._log[old]
+
+    def receive(self, frame: int, ego: int, agents: int) -> list[Received]:
+        """What has reached `ego` of `agents` UAVs by a frame, in the order of senders; a sender of which nothing came
+        is left out.
+        """
+        disturbance = self._disturbance
+        messages, false = self._log.get(frame - disturbance.delay_frames, ([], {}))
+        silent = disturbance.silent(agents, ego)
+        attackers = disturbance.false(agents, ego)
+        out = []
+        for sent in messages:
+            if sent.sender == ego or sent.sender in silent:
+                continue
+            if sent.sender in attackers:
+                sent = false[sent.sender]
+            kept = disturbance.arrives(
+                len(sent.payloads), scene=self._scene, frame=sent.frame, sender=sent.sender, receiver=ego
+            )
+            payloads = tuple(p for p, arrived in zip(sent.payloads, kept, strict=True) if arrived)
+            if payloads:
+                out.append(Received(sent, payloads, disturbance.age_s))
+        return out

@@ -1,0 +1,1 @@
+"""Metrics: detection, segmentation, trajectories, ids over time, mapping; accumulated frame by frame."""

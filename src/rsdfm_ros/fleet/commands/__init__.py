@@ -1,0 +1,1 @@
+"""Commands that start processes: demo, fleet, replay, bag, gazebo."""

@@ -1,0 +1,103 @@
+"""Feature packets and fused maps as messages, and fused maps back; agent/packets.py reads packets."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.stamps import checked_stamp_ns
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.msg import FeaturePacket, FusedBev
+from rsdfm_ros.nodes.convert.sensors import fill_pose, time_of
+
+
+def packets_to_messages(
+    packets: Sequence[bytes],
+    *,
+    agent: str,
+    frame: int,
+    stamp_ns: int,
+    frame_id: str,
+    fingerprint: int,
+    T_map_camera: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    first: int = 0,
+    count: int | None = None,
+) -> list[FeaturePacket]:
+    """One message per packet of an image. first: index of the first of them · count: packets of the image in all, if
+    these are not all."""
+    messages = []
+    for index, payload in enumerate(packets, first):
+        message = FeaturePacket(agent=agent, frame=frame % 2**32, packet_index=index)
+        message.header.stamp, message.header.frame_id = time_of(stamp_ns), frame_id
+        message.packet_count = len(packets) if count is None else count
+        message.fingerprint = fingerprint
+        fill_pose(message.camera_pose, T_map_camera)
+        message.covariance = np.ascontiguousarray(covariance, dtype=np.float64).ravel()
+        message.payload = array.array("B", payload)
+        messages.append(message)
+    return messages
+
+
+def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> FusedBev:
+    """The collaborative map with int8 features, on the region of interest.
+
+    model: the Perception on the region of the map.
+    """
+    window = model.region
+    data, scale = model.quantise_fused(fused.collaborative)
+    message = FusedBev(agent=agent, frame=fused.frame % 2**32, fingerprint=model.trunk_fingerprint)
+    message.header.stamp, message.header.frame_id = time_of(fused.stamp_ns), frame_id
+    message.i0, message.j0, message.ni, message.nj = window.i0, window.j0, window.ni, window.nj
+    message.cell_size, message.channels = window.cell_size, len(scale)
+    message.contributors, message.ages_s = list(fused.contributors), list(fused.ages_s)
+    message.scale = [float(s) for s in scale]
+    message.data = array.array("B", np.ascontiguousarray(data).tobytes())
+    visible = fused.collaborative.visible.cpu().numpy()[model.window.crop(window)]
+    message.visibility = array.array("B", np.packbits(visible).tobytes())
+    return message
+
+
+def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_s: float) -> Fused:
+    """The inverse of fused_to_message, on whatever region the message is about. Raises: MessageError unless everything
+    fits our model."""
+    if message.fingerprint != model.trunk_fingerprint:
+        raise MessageError("fingerprint_mismatch", "the fused map comes from another model")
+    if message.header.frame_id != frame_id:
+        raise MessageError("frame_id", f"expected frame {frame_id!r}, got {message.header.frame_id!r}")
+    try:
+        window = Window(message.i0, message.j0, message.ni, message.nj, message.cell_size)
+        model = model.at(window)
+    except (ValueError, RsdfmError) as error:
+        raise MessageError("fused_window", str(error)) from error
+    scale = np.asarray(message.scale, dtype=np.float32)
+    cells = window.ni * window.nj
+    sizes = (len(message.data), len(message.visibility), len(scale))
+    channels = model.config.channels
+    if sizes != (channels * cells, (cells + 7) // 8, channels) or message.channels != channels:
+        raise MessageError("fused_size", f"data, visibility and scale have lengths {sizes}")
+    ages = np.asarray(message.ages_s, dtype=np.float64)
+    if not np.isfinite(scale).all() or not np.isfinite(ages).all() or len(message.contributors) != len(ages):
+        raise MessageError("fused_content", "scales and ages must be finite, one age for each contributor")
+    visible = np.unpackbits(np.frombuffer(message.visibility, np.uint8), count=cells).astype(np.bool_)
+    values = np.frombuffer(message.data, np.int8).reshape(len(scale), window.ni, window.nj)
+    fused_map = model.dequantise_fused(
+        values, scale, visible.reshape(window.ni, window.nj), len(message.contributors)
+    )
+    return Fused(
+        stamp_ns=checked_stamp_ns(message.header.stamp, "fused map"),
+        frame=int(message.frame),
+        collaborative=fused_map,
+        single=None,
+        contributors=tuple(message.contributors),
+        ages_s=tuple(float(a) for a in message.ages_s),
+        arrived_s=arrived_s,
+        region=window,
+    )

@@ -1,0 +1,132 @@
+"""Run nodes in a process of their own until they are told to stop, and end it whatever the middleware does.
+
+The end has two parts, each with a time limit: first every node writes down what must not be lost, then everything is
+destroyed. When a limit has passed the process leaves without the rest, with the status that it would have had.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from rsdfm_ros.ending import LEAVE_S, SAVE_S, TimeLimit
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes.core.usage import asked_for, executable_of, usage
+
+if TYPE_CHECKING:
+    from rsdfm_ros.nodes.core.base import RsdfmNode
+
+MAX_ERRORS_IN_A_ROW = 100
+"""Callbacks handle their own errors; if the executor itself fails that often without a pause, nothing works."""
+
+
+def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[], bool] | None = None) -> int:
+    """Run nodes in this process until SIGINT or SIGTERM, or until `finished` says so; the exit status: 0, 2 after an
+    RsdfmError, 1 if a node names a `failure`.
+
+    With --help on the command line their usage is printed instead. The parameter `autostart` of the nodes says whether
+    they configure and activate themselves.
+    """
+    if asked_for(sys.argv[1:]):
+        print(usage(executable_of(build)))
+        return 0
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    stop: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda n, _: stop.append(n))
+    nodes: Sequence[RsdfmNode[object]] = ()
+    executor = SingleThreadedExecutor()
+    status, unforeseen = 0, ""
+    try:
+        nodes = build()
+        for node in nodes:
+            executor.add_node(node)
+        for node in nodes:
+            if not stop and getattr(node.settings, "autostart", True):
+                node.start()
+        _spin(executor, lambda: bool(stop) or (finished is not None and finished()))
+    except RsdfmError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        status = 2
+    except (ExternalShutdownException, KeyboardInterrupt):
+        pass
+    except BaseException:
+        status, unforeseen = 1, traceback.format_exc()
+        raise
+    finally:
+        status = _end(nodes, executor, status, unforeseen)
+    return status
+
+
+def run_to_end(kind: type[Any]) -> int:
+    """Run one node until its `finished` event or until stopped; the exit status, as of `run`."""
+    nodes: list[Any] = []
+
+    def build() -> list[Any]:
+        nodes.append(kind())
+        return nodes
+
+    build.__module__ = kind.__module__  # --help is about that module
+    return run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+
+
+def _end(
+    nodes: Sequence[RsdfmNode[object]], executor: SingleThreadedExecutor, status: int, unforeseen: str
+) -> int:
+    """Save, then destroy everything; the exit status. unforeseen: an error that is told only after that."""
+    names = [node.get_fully_qualified_name() for node in nodes]
+    with TimeLimit(SAVE_S + LEAVE_S, status or 1) as limit:  # what is lost is a failure
+        for node, name in zip(nodes, names, strict=True):
+            limit.now(f"{name}: writing what must not be lost", unforeseen)
+            _guarded(node.save)
+    if any(getattr(node, "failure", "") for node in nodes):
+        status = 1
+    with TimeLimit(LEAVE_S, status) as limit:
+        for node, name in zip(nodes, names, strict=True):
+            limit.now(f"{name}: its shutdown", unforeseen)
+            _guarded(node.stop)
+        limit.now(f"{', '.join(names)}: the end of the executor", unforeseen)
+        executor.shutdown(timeout_sec=1.0)
+        for node, name in zip(nodes, names, strict=True):
+            limit.now(f"{name}: its destruction", unforeseen)
+            _guarded(node.destroy_node)
+        limit.now(f"{', '.join(names)}: the shutdown of ROS", unforeseen)
+        if rclpy.ok():
+            rclpy.shutdown()
+    return status
+
+
+def _guarded(step: Callable[[], object]) -> None:
+    """Take a step; after an error the others are taken all the same, and its words stand in the log."""
+    try:
+        step()
+    except Exception:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _spin(executor: SingleThreadedExecutor, finished: Callable[[], bool]) -> None:
+    errors = 0
+    while not finished():
+        try:
+            executor.spin_once(timeout_sec=0.2)
+            errors = 0
+        except (ExternalShutdownException, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            errors += 1
+            print(
+                f"error in the executor: {''.join(traceback.format_exception(error))}",
+                file=sys.stderr,
+                flush=True,
+            )
+            if errors >= MAX_ERRORS_IN_A_ROW:
+                raise RsdfmError(f"the executor failed {errors} times in a row: {error}") from error

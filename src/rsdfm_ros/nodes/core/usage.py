@@ -1,0 +1,212 @@
+"""`ros2 run rsdfm_ros <node> --help`: purpose, topics and parameters of an executable, from the code itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, get_args
+
+from rsdfm_ros.nodes.core.parameters import changeable
+from rsdfm_ros.nodes.core.topics import about
+
+NODES = "rsdfm_ros.nodes"
+WIDTH = 100
+
+_SENSORS = ("camera/image_raw", "camera/image_raw/compressed", "camera/camera_info")
+_GROUND = ("ground/height", "ground/range")
+_CAMERAS = ("<camera>/image_raw", "<camera>/camera_info")
+_MASKS = ("instance_mask", "occupancy")
+_VISION = ("detections_3d", "single/detections_3d")
+_SINGLE = ("single/detections", "single/instance_mask", "single/occupancy", "single/trajectories")
+_ANSWERS = ("detections", *_MASKS, "trajectories", "future_masks", *_SINGLE, "single/future_masks")
+TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
+    {
+        "encoder_node": (
+            (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "/tf", "/tf_static"),
+            ("bev/features", "path", "ground/height"),
+        ),
+        "collaboration_node": (("bev/features", "ground/height"), ("bev/fused", "bev/contributors")),
+        "detection_head_node": (
+            ("bev/fused", "ground/height"),
+            ("detections", *_VISION, "markers", "single/detections"),
+        ),
+        "segmentation_head_node": (
+            ("bev/fused",),
+            (*_MASKS, "debug/bev_image", "/tf_static", "single/instance_mask", "single/occupancy"),
+        ),
+        "trajectory_head_node": (
+            ("bev/fused",),
+            ("trajectories", "paths", "future_masks", "single/trajectories", "single/future_masks"),
+        ),
+        "uav_node": (
+            (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "bev/features", "/tf", "/tf_static"),
+            (
+                *(
+                    "bev/features",
+                    "bev/fused",
+                    "bev/contributors",
+                    "status",
+                    "path",
+                    "ground/height",
+                    *_ANSWERS,
+                ),
+                *(*_VISION, "markers", "paths", "debug/bev_image", "/tf_static"),
+            ),
+        ),
+        "sim_node": (
+            ("status",),
+            ("/clock", "/ground_truth", "camera/image_raw", "camera/camera_info", "pose"),
+        ),
+        "evaluator_node": (
+            ("bev/features", "status", "debug/processing_time", *_ANSWERS, "/ground_truth"),
+            ("/fleet/status",),
+        ),
+        "gazebo_flight_node": (
+            ("odometry", "joint_states", "gazebo/camera_info"),
+            ("pose", "camera/camera_info", "cmd_vel", "gimbal/pitch/command", "gimbal/roll/command"),
+        ),
+        "gazebo_truth_node": (("pose", "camera/camera_info"), ("/ground_truth",)),
+    }
+)
+"""Executable → names of TOPICS that it subscribes to and publishes, besides COMMON. What is not here depends on what
+the node is given."""
+COMMON = ("debug/processing_time", "/diagnostics")
+
+
+def asked_for(arguments: Sequence[str]) -> bool:
+    """Whether the command line (without the program) asks for help, before any ROS arguments."""
+    own = list(arguments)
+    if "--ros-args" in own:
+        own = own[: own.index("--ros-args")]
+    return any(a in ("-h", "--help") for a in own)
+
+
+def executable_of(build: Callable[..., Any]) -> str:
+    """The executable whose `main` made this function, also when the module is run as a program."""
+    module = vars(sys.modules[build.__module__])
+    spec = module.get("__spec__")
+    name = str(spec.name if spec is not None else module.get("__name__", ""))
+    return name.rpartition(".")[2]
+
+
+def node_classes(executable: str) -> list[type[Any]]:
+    """The classes of the nodes that an executable runs: those of its module, or those that it composes."""
+    from rsdfm_ros.nodes.core.base import RsdfmNode
+    from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
+
+    module = importlib.import_module(f"{NODES}.{executable}")
+    classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, RsdfmNode)]
+    own = [c for c in classes if c.__module__ == module.__name__]
+    bases = (RsdfmNode, PipelineNode)
+    return own or sorted(
+        (c for c in classes if c not in bases and settings_of(c) is not None and c.__name__ != "HeadNode"),
+        key=lambda c: c.__module__,
+    )
+
+
+def settings_of(node: type[Any]) -> type[Any] | None:
+    """The dataclass of a node class's settings."""
+    for cls in node.__mro__:
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and dataclasses.is_dataclass(argument):
+                    return argument
+    return None
+
+
+def usage(executable: str) -> str:
+    """The whole text for an executable, which is also the name of its module."""
+    module = importlib.import_module(f"{NODES}.{executable}")
+    lines = [
+        f"usage: ros2 run rsdfm_ros {executable} [--help] [--ros-args -r __ns:=/uav1 -p NAME:=VALUE "
+        "-r TOPIC:=TOPIC --params-file FILE …]",
+        "",
+        *_paragraphs(module.__doc__ or ""),
+    ]
+    subscribed, published = TOPICS_OF.get(executable, ((), ()))
+    if published:
+        lines += [
+            "Topics are relative to the namespace, those with a slash are the fleet's; all can be remapped.",
+            "",
+        ]
+        lines += ["subscribes to:", *map(_topic, subscribed), ""]
+        lines += ["publishes:", *map(_topic, (*published, *COMMON)), ""]
+    else:
+        lines += ["Its topics depend on what it is given.", ""]
+    groups: dict[str, tuple[list[str], list[Any]]] = {}
+    for cls in node_classes(executable):
+        kind = settings_of(cls)
+        if kind is not None:
+            names, _ = groups.setdefault(kind.__name__, ([], list(dataclasses.fields(kind))))
+            names.append(cls.__module__.rpartition(".")[2])
+    if len(groups) > 1:
+        shared = [f for f in next(iter(groups.values()))[1] if all(f in g for _, g in groups.values())]
+        lines += ["parameters of all its nodes:", *map(_parameter, shared), ""]
+        groups = {k: (names, [f for f in g if f not in shared]) for k, (names, g) in groups.items()}
+    for names, fields in groups.values():
+        lines += [f"parameters of {', '.join(names)}:", *(_parameter(field) for field in fields), ""]
+    lines += [
+        "Every topic also has the parameters qos_overrides.<topic>.<publisher|subscription>.<policy>, and every node",
+        "the services of a managed (lifecycle) node; `autostart:=false` leaves them to a lifecycle manager.",
+    ]
+    return "\n".join(lines)
+
+
+def _paragraphs(text: str) -> list[str]:
+    blocks = text.strip().partition(": ")[2].split("\n\n")
+    out: list[str] = []
+    for block in blocks:
+        words = " ".join(block.split())
+        out += [*textwrap.wrap(words[:1].upper() + words[1:], WIDTH), ""]
+    return out
+
+
+def _topic(name: str) -> str:
+    return _item(name, about(name))
+
+
+def _parameter(field: dataclasses.Field[Any]) -> str:
+    limits = field.metadata
+    facts = [_type(field), f"default {_yaml(field.default)}"]
+    if limits["choices"]:
+        facts.append("one of " + ", ".join(limits["choices"]))
+    if limits["low"] is not None or limits["high"] is not None:
+        low, high = ("" if v is None else _number(v) for v in (limits["low"], limits["high"]))
+        facts.append(f"{low} … {high}")
+    if limits["length"]:
+        facts.append(" or ".join(str(n) for n in limits["length"]) + " elements")
+    facts.append("dynamic" if limits["dynamic"] else f"changed {changeable(field)}")
+    return _item(field.name, f"{limits['text']} ({'; '.join(facts)})")
+
+
+def _type(field: dataclasses.Field[Any]) -> str:
+    names = {
+        "str": "string",
+        "tuple[str, ...]": "string[]",
+        "float": "double",
+        "tuple[float, ...]": "double[]",
+    }
+    return names.get(str(field.type), str(field.type))
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_yaml(v) for v in value) + "]"
+    return repr(value)
+
+
+def _item(name: str, text: str) -> str:
+    indent = " " * 30
+    wrapped = textwrap.wrap(text, WIDTH - len(indent))
+    head = f"  {name:<27} " if len(name) <= 27 else f"  {name}\n{indent}"
+    return head + f"\n{indent}".join(wrapped)

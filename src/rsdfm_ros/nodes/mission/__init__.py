@@ -1,0 +1,1 @@
+"""The nodes of a mission: simulator, replay, Gazebo, evaluator, recorder, viewer."""

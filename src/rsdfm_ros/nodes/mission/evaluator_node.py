@@ -1,0 +1,384 @@
+"""evaluator_node: judges the fleet against the truth while it flies, and writes down what happened.
+
+All topics arrive as raw bytes and go through one queue to one thread, which deserialises, records and scores: the
+executor only appends. Sizes of messages are those of the serialised bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import OccupancyGrid
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo, Image
+
+from rsdfm_ros.data.bags.info import header_stamp_ns
+from rsdfm_ros.data.bags.writer import BagWriter
+from rsdfm_ros.data.messages import stamps
+from rsdfm_ros.data.messages import tasks as task_messages
+from rsdfm_ros.data.messages.images import image_from_message
+from rsdfm_ros.data.messages.poses import pose_matrix
+from rsdfm_ros.ending import SAVE_S
+from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
+from rsdfm_ros.evaluation.mission_about import about_of, with_about
+from rsdfm_ros.evaluation.processing import ProcessingTimes
+from rsdfm_ros.geometry.boxes import rasterise
+from rsdfm_ros.msg import (
+    AgentStatus,
+    FeaturePacket,
+    FleetStatus,
+    GroundTruth,
+    ObjectArray,
+    ProcessingTime,
+    TrajectoryArray,
+)
+from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.runner import run_to_end
+from rsdfm_ros.nodes.mission.origins import Origins
+from rsdfm_ros.nodes.mission.recorder import FolderWriter
+from rsdfm_ros.nodes.mission.report import fleet_message, frame_line, result_of, status_line
+from rsdfm_ros.nodes.uav.settings import EvaluatorSettings
+
+Handler = Callable[[str, Any, int], None]
+_END = ("", "", None, b"")
+
+UNDER_WAY_S = 2.0
+"""When whoever told the truth has gone, answers to it may be under way for that long."""
+
+
+_SENSED = ("camera/image_raw", "camera/camera_info", "pose")
+"""What is recorded of a UAV's own view; topics that were never heard are not waited for."""
+
+
+class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
+    """`finished` tells when a mission of known length is over and everything is written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("evaluator_node", EvaluatorSettings, **options)
+        self.finished = threading.Event()
+        self.failure = ""
+        self._queue: queue.SimpleQueue[tuple[str, str, Any, bytes]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._inputs: list[Any] = []
+        self._folder: FolderWriter | None = None
+        self._bag: BagWriter | None = None
+
+    def configure(self) -> None:
+        s = self.settings
+        if s.record_bag and not s.out:
+            raise RsdfmError("record_bag needs a folder: set `out`")
+        self._about = about_of(s.about)
+        self.window = window_of_bounds(s.map_bounds_m, s.cell_size_m)
+        self._fleet = self.create_publisher(FleetStatus, "/fleet/status", qos.outputs())
+
+    def _begin(self) -> None:
+        """A mission of its own for every time that the node is active."""
+        s = self.settings
+        self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
+        self._queue = queue.SimpleQueue()
+        self._processing = ProcessingTimes()
+        self._fingerprint: int | None = None  # of the model, as the packets tell it
+        self._waiting: list[int] = []
+        self._history: list[dict[str, Any]] = []
+        self._recorded_ns: dict[str, int] = {}  # newest stamp in the bag, by topic
+        self._last: tuple[int, tuple[str, ...]] = (0, ())  # the newest instant that was answered, and by whom
+        self._last_truth_s: float | None = None
+        self._silent_since_s: float | None = None
+        self._heard_truth = False
+        self._truth_input: Any = None
+        self._void = ""  # why nothing that was heard counts
+        self._origins = Origins(self, own_answers=s.own_answers, uavs_return=s.uavs_return)
+        for topic in ("/clock", "/ground_truth") if self.get_parameter("use_sim_time").value else ():
+            self._origins.add(self.resolve_topic_name(topic))
+        self.failure = ""
+        self.finished.clear()
+        if s.out:
+            out = Path(s.out)
+            if (out / "bag").exists() and s.record_bag:
+                raise RsdfmError(f"{out / 'bag'} exists already: choose another folder or remove it")
+            self._folder = FolderWriter(out, frames=s.record_frames)
+            self._bag = BagWriter(out / "bag") if s.record_bag else None
+
+    def activate(self) -> None:
+        s = self.settings
+        self._begin()
+        self._thread = threading.Thread(target=self._work, name="evaluation", daemon=True)
+        self._thread.start()
+        sensor = qos.sensor(s.image_reliability, depth=10)
+        poses = qos.sensor(s.image_reliability, depth=20)
+        features = qos.features(s.features_reliability, s.liveliness_lease_s, depth=64)
+        for agent in s.agents:
+            self._listen(f"{agent}/bev/features", FeaturePacket, features, self._on_features, agent)
+            self._listen(f"{agent}/status", AgentStatus, qos.outputs(), self._on_status, agent)
+            times = f"{agent}/debug/processing_time"
+            self._listen(times, ProcessingTime, qos.outputs(), self._on_times, agent, shared=True)
+            for variant, prefix in (("collaborative", ""), ("single", "single/")):
+                here = f"{agent}/{prefix}"
+                self._listen(f"{here}instance_mask", Image, qos.outputs(), self._on_mask, agent, variant)
+                self._listen(f"{here}occupancy", OccupancyGrid, qos.outputs(), self._on_grid, agent, variant)
+                self._listen(f"{here}detections", ObjectArray, qos.outputs(), self._on_boxes, agent, variant)
+                self._listen(f"{here}future_masks", Image, qos.outputs(), self._on_future, agent, variant)
+                self._listen(
+                    f"{here}trajectories", TrajectoryArray, qos.outputs(), self._on_tracks, agent, variant
+                )
+            if s.record_frames or s.record_bag:
+                self._listen(f"{agent}/camera/image_raw", Image, sensor, self._on_image, agent)
+                self._listen(f"{agent}/pose", PoseWithCovarianceStamped, poses, self._on_pose, agent)
+            if s.record_bag:
+                self._listen(f"{agent}/camera/camera_info", CameraInfo, poses, None, agent)
+                self._listen(f"{agent}/bev/contributors", Image, qos.outputs(), None, agent)
+        # The truth last, once the rest is connected: a simulator may take its listener as the sign that we are ready.
+        self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
+
+    def deactivate(self) -> None:
+        self._inputs = []
+        self.save()
+
+    def save(self) -> None:
+        """Score what has come and write the results."""
+        if self._thread is not None:
+            self._queue.put(_END)
+            self._thread.join(SAVE_S)
+            if self._thread.is_alive():
+                self.failure = f"the results are not written within {SAVE_S:.0f} s"
+                self.get_logger().error(self.failure)
+            self._thread = None
+
+    # --- taking in ------------------------------------------------------------------------------------------------
+
+    def _listen(
+        self, topic: str, kind: Any, profile: Any, handler: Any, *key: str, shared: bool = False
+    ) -> None:
+        type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+        own = bool(key) and topic.partition("/")[2] not in _SENSED
+        topic = self.resolve_topic_name(topic)  # the fleet may have a namespace and other names
+        namespace = f"{self.get_namespace().rstrip('/')}/{key[0]}" if own else ""
+        self._origins.add(topic, namespace, shared=shared)
+
+        def handle(raw: bytes) -> None:
+            message = None if handler is None else deserialize_message(raw, kind)
+            if message is not None:
+                handler(message, raw, stamps.stamp_ns(message.header.stamp), *key)
+
+        def take(raw: bytes, info: Any) -> None:
+            self._origins.heard(topic, info)
+            self._queue.put((topic, type_name, handle, raw))
+
+        self._inputs.append(self.create_subscription(kind, topic, take, profile, raw=True))
+
+    def _tick(self) -> None:
+        if self._truth_input is None and self._connected():
+            self._listen("/ground_truth", GroundTruth, qos.outputs(), self._on_truth)
+            self._truth_input = self._inputs[-1]
+        self._look_for_others()
+        if self.settings.frames == 0 and self._heard_truth and self.count_publishers("/ground_truth") == 0:
+            self._heard_truth = False
+            self._silent_since_s = monotonic()
+        if self._silent_since_s is not None and monotonic() - self._silent_since_s > UNDER_WAY_S:
+            self._silent_since_s = None
+            self._queue.put(("", "", None, b"ended"))
+        if self._last_truth_s is not None and not self.finished.is_set():
+            late = monotonic() - self._last_truth_s > self.settings.end_timeout_s
+            if late or not (self._waiting or self._unrecorded()):
+                self._queue.put(("", "", None, b"finish"))
+                self._last_truth_s = None
+
+    def _look_for_others(self) -> None:
+        """A mission with foreign answers, clock or truth is void; one that flies in a world of our own ends then."""
+        if self._truth_input is None or self._void or self.finished.is_set():
+            return
+        self._void = self._origins.foreign()
+        if self._void:
+            self.get_logger().error(f"the mission is void: {self._void}")
+            if self.get_parameter("use_sim_time").value:
+                self._queue.put(("", "", None, b"finish"))
+
+    def _unrecorded(self) -> bool:
+        """Whether something is not in the bag yet of what the UAVs saw at the last instant that they answered: answers
+        may come before the images that they are about."""
+        ns, agents = self._last
+        topics = [self.resolve_topic_name(f"{agent}/{name}") for agent in agents for name in _SENSED]
+        return self._bag is not None and any(self._recorded_ns.get(topic, ns) < ns for topic in topics)
+
+    def _connected(self) -> bool:
+        s = self.settings
+        return all(
+            self.count_publishers(self.resolve_topic_name(f"{agent}/{topic}")) > 0
+            for agent in s.agents
+            for topic in ("trajectories", "bev/features")
+        )
+
+    def _work(self) -> None:
+        while True:
+            topic, type_name, handle, raw = self._queue.get()
+            if handle is None:
+                if raw == b"finish":
+                    self._finish()
+                    continue
+                if raw == b"ended":
+                    self._world_ended()
+                    continue
+                self._finish()
+                return
+            try:
+                stamp_ns = header_stamp_ns(raw) or 0
+                if self._bag is not None and stamp_ns > 0:  # before its first image a UAV has no mission time
+                    self._bag.write(topic, type_name, stamp_ns, raw)
+                    self._recorded_ns[topic] = max(stamp_ns, self._recorded_ns.get(topic, 0))
+                handle(raw)
+            except RsdfmError as error:
+                self.reject(getattr(error, "reason", "message"), f"{topic}: {error}")
+            except OSError as error:
+                self._cannot_write(error)
+                self._folder = self._bag = None
+                self.finished.set()
+                return
+            except Exception as error:
+                self.on_job_error(topic, error)
+
+    def _world_ended(self) -> None:
+        """Whoever told the truth is gone: wait only for answers to images that somebody saw."""
+        self._waiting = [ns for ns in self._waiting if self.mission.at(ns).bytes_sent]
+        self._last_truth_s = monotonic()
+
+    def _on_features(self, message: FeaturePacket, raw: bytes, ns: int, agent: str) -> None:
+        instant = self.mission.at(ns)
+        self._fingerprint = int(message.fingerprint)
+        # Not len(raw): on its way DDS pads a message to whole words.
+        size = len(serialize_message(message))
+        instant.bytes_sent[agent] = instant.bytes_sent.get(agent, 0) + size
+        instant.packets_sent[agent] = instant.packets_sent.get(agent, 0) + 1
+
+    def _on_status(self, message: AgentStatus, raw: bytes, ns: int, agent: str) -> None:
+        if message.frames_processed == 0:
+            return
+        instant = self.mission.at(ns)
+        instant.status[agent] = status_line(message)
+        instant.contributors[agent] = (agent, *message.peers)
+        self._advance(ns)
+
+    def _on_times(self, message: ProcessingTime, raw: bytes, ns: int, agent: str) -> None:
+        stages = dict(zip(message.stages, message.stage_ms, strict=False))
+        self._processing.add(agent, message.node, ns, stages)
+
+    def _on_mask(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).mask = task_messages.masks_from_message(message, self.window)[
+            0
+        ]
+        self._advance(ns)
+
+    def _on_future(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).future = task_messages.masks_from_message(
+            message, self.window
+        )
+        self._advance(ns)
+
+    def _on_grid(self, message: OccupancyGrid, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        percent = task_messages.percent_from_message(message, self.window)
+        self.mission.answer(agent, variant, ns).percent = percent
+        self._advance(ns)
+
+    def _on_boxes(self, message: ObjectArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).boxes = task_messages.boxes_from_message(message)
+        self._advance(ns)
+
+    def _on_tracks(self, message: TrajectoryArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
+        self.mission.answer(agent, variant, ns).tracks = task_messages.tracks_from_message(message)
+        self._advance(ns)
+
+    def _on_image(self, message: Image, raw: bytes, ns: int, agent: str) -> None:
+        if self.settings.record_frames:
+            self.mission.at(ns).images[agent] = image_from_message(message)
+
+    def _on_pose(self, message: PoseWithCovarianceStamped, raw: bytes, ns: int, agent: str) -> None:
+        self.mission.at(ns).poses[agent] = pose_matrix(message.pose.pose)
+
+    def _on_truth(self, message: GroundTruth, raw: bytes, ns: int) -> None:
+        self._heard_truth = True
+        instant = self.mission.at(ns)
+        instant.frame, instant.agents = int(message.frame), tuple(message.agents)
+        instant.truth = task_messages.truth_from_message(message)
+        frames = self.settings.frames
+        if frames == 0 or message.frame < frames:
+            self._waiting.append(ns)
+        elif message.frame >= frames + 3:
+            self._last_truth_s = monotonic()
+        self._advance(ns)
+
+    # --- scoring --------------------------------------------------------------------------------------------------
+
+    def _advance(self, ns: int) -> None:
+        """Report an instant as soon as it is answered and known; score what can be scored."""
+        for stamp_ns in [n for n in self._waiting if n <= ns]:
+            instant = self.mission.at(stamp_ns)
+            reported = not self.settings.expect_status or set(self.settings.agents) <= set(instant.status)
+            if instant.truth is not None and reported and self.mission.answered(stamp_ns):
+                self._waiting.remove(stamp_ns)
+                self._report(stamp_ns)
+        # What waits to be reported is not scored yet: that forgets it, and the status may come last.
+        self._keep(self.mission.advance(before_ns=min(self._waiting, default=None)))
+
+    def _report(self, stamp_ns: int) -> None:
+        instant = self.mission.at(stamp_ns)
+        line = frame_line(self.mission, self.settings.agents, instant, self._processing)
+        self._history.append(line)
+        self._last = max(self._last, (stamp_ns, tuple(instant.status)))
+        if self._folder is not None:
+            self._folder.status(line)
+        self._fleet.publish(fleet_message(line, stamp_ns, self.settings.frame_id))
+
+    def _keep(self, instants: list[Any]) -> None:
+        for instant in instants:
+            if self._folder is not None and instant.truth is not None and instant.answers:
+                self._folder.frame(instant, rasterise(instant.truth, self.window))
+
+    def _finish(self) -> None:
+        """Score what is left and write the results; once."""
+        if self.finished.is_set():
+            return
+        try:
+            if self._bag is not None:
+                self._bag.close()
+            self._keep(self.mission.advance(final=True))
+            if self._void:
+                self.failure = self._void
+                if self._folder is not None:
+                    self._folder.void(self._void)
+            elif self._folder is not None:
+                domain = self.context.get_domain_id()
+                result = result_of(self.mission, self.settings, self._history, self._processing, domain)
+                self._folder.result(with_about(result, self._about, self._fingerprint))
+        except OSError as error:
+            self._cannot_write(error)
+        except Exception as error:
+            self.failure = f"{type(error).__name__}: {error}"
+            self.on_job_error("results", error)
+        finally:
+            if self._folder is not None:
+                with contextlib.suppress(OSError):  # of what could not be written before
+                    self._folder.close()
+            self._folder = self._bag = None
+        self.finished.set()
+
+    def _cannot_write(self, error: OSError) -> None:
+        """End without a result, as on a full disk: what is missing of a mission would not be seen in its figures."""
+        self.failure = f"the mission cannot be recorded: {reason(error)}"
+        self.get_logger().error(self.failure)
+
+
+def main() -> int:
+    """Run the evaluator in a process of its own; ends with the mission if its length is known."""
+    return run_to_end(EvaluatorNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Waiting for a fleet: until everybody is there, and until everybody has answered an instant.
+
+What drives the mission clock (simulator, replayed bag) uses this, so that results do not depend on a machine's speed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from rclpy.duration import Duration
+
+from rsdfm_ros.data.messages import stamps
+from rsdfm_ros.msg import AgentStatus, TrajectoryArray
+from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.base import RsdfmNode, monotonic
+
+POLL_S = 0.05
+ENDING_S = 10.0
+"""A thread that takes longer to end is reported, that often."""
+
+
+class Lockstep:
+    """Listens to the answers of UAVs.
+
+    answer: `status` or `trajectories`, the topic whose stamp says that an instant is answered. `timeouts` counts
+    instants that somebody did not answer in time. Call `stop` to end every wait.
+    """
+
+    def __init__(self, node: RsdfmNode[Any], agents: Sequence[str], answer: str) -> None:
+        self.timeouts = 0
+        self.stopped = threading.Event()
+        self._node, self._agents, self._answer = node, tuple(agents), answer
+        self._answers = threading.Condition()
+        self._answered_ns = dict.fromkeys(self._agents, -1)
+        self._late: set[str] = set()
+        self._connected: dict[str, set[str]] = {agent: set() for agent in self._agents}
+        kind: Any = AgentStatus if answer == "status" else TrajectoryArray
+        for agent in self._agents:
+            node.create_subscription(
+                kind, f"{agent}/{answer}", lambda m, a=agent: self._on_answer(a, m), qos.outputs()
+            )
+
+    def stop(self) -> None:
+        """End every wait."""
+        self.stopped.set()
+        with self._answers:
+            self._answers.notify_all()
+
+    def start(self) -> None:
+        """Be ready to wait (again); nobody has answered anything yet."""
+        self.stopped.clear()
+        with self._answers:
+            self._answered_ns = dict.fromkeys(self._agents, -1)
+            self._late.clear()
+
+    def wait(self, stamp_ns: int, limit_s: float, agents: Collection[str] | None = None) -> None:
+        """Until these UAVs (all by default) have answered the instant, at most `limit_s`.
+
+        Whoever made the mission wait in vain is not waited for again until it is back.
+        """
+        wanted = set(self._agents if agents is None else agents)
+        with self._answers:
+            self._answers.wait_for(
+                lambda: self.stopped.is_set() or not self._behind(stamp_ns, wanted) - self._late, limit_s
+            )
+            silent = sorted(self._behind(stamp_ns, wanted) - self._late)
+            self._late |= set(silent)
+        if silent and not self.stopped.is_set():
+            self.timeouts += 1
+            self._node.health.count("answer_timeouts")
+            self._node.get_logger().warning(
+                f"no answer from {', '.join(silent)} within {limit_s:.1f} s: flying on"
+            )
+
+    def wait_for_fleet(
+        self,
+        inputs: Mapping[str, Collection[Any]],
+        timeout_s: float,
+        more: Callable[[], list[str]] = list,
+        listeners: int = 0,
+    ) -> bool:
+        """Until every UAV takes its inputs (publishers by UAV) and hears its peers; whether to go on.
+
+        After the time limit it goes on anyway, and says so. more: further things that are missing, as sentences.
+        listeners: subscribers of bev/features beside the UAVs.
+        """
+        deadline_s = monotonic() + timeout_s
+        while not self.stopped.wait(POLL_S):
+            missing = [*self._missing(inputs, listeners), *more()]
+            if not missing:
+                return True
+            if monotonic() > deadline_s:
+                self._node.get_logger().warning(f"starting although {'; '.join(missing)}")
+                return True
+        return False
+
+    def _missing(self, inputs: Mapping[str, Collection[Any]], listeners: int) -> list[str]:
+        missing = []
+        with self._answers:
+            connected = {agent: set(peers) for agent, peers in self._connected.items()}
+        for agent, publishers in inputs.items():
+            if any(p.get_subscription_count() == 0 for p in publishers):
+                missing.append(f"nobody takes the images of {agent}")
+            elif self._answer != "status":
+                # Nodes in separate processes have no common status: look at who subscribes to the features.
+                topic = self._node.resolve_topic_name(f"{agent}/bev/features")
+                if self._node.count_subscribers(topic) < len(self._agents) + listeners:
+                    missing.append(f"not everybody hears {agent}")
+            elif deaf := set(inputs) - {agent} - connected[agent]:
+                missing.append(f"{agent} does not hear {', '.join(sorted(deaf))}")
+        return missing
+
+    def _on_answer(self, agent: str, message: Any) -> None:
+        with self._answers:
+            self._answered_ns[agent] = max(self._answered_ns[agent], stamps.stamp_ns(message.header.stamp))
+            if self._answered_ns[agent] > 0:
+                self._late.discard(agent)
+            if isinstance(message, AgentStatus):
+                self._connected[agent] = set(message.peers)
+            self._answers.notify_all()
+
+    def _behind(self, stamp_ns: int, wanted: set[str]) -> set[str]:
+        return {agent for agent in wanted if self._answered_ns[agent] < stamp_ns}
+
+
+ACKNOWLEDGED_S = 5.0
+"""Longest wait at the end for listeners to acknowledge everything."""
+
+
+def acknowledged(publishers: Iterable[Any]) -> None:
+    """Wait until reliable listeners have got all that was published, ACKNOWLEDGED_S in sum at most: what a publisher
+    has not delivered when it ends is lost."""
+    deadline_s = monotonic() + ACKNOWLEDGED_S
+    for publisher in publishers:
+        publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline_s - monotonic())))
+
+
+def wait_for_end(thread: threading.Thread, node: RsdfmNode[Any]) -> None:
+    """Until a thread that was told to stop has ended, however long that takes: what it works with, such as a renderer
+    or an open bag, must not be destroyed under it. At the end of a process its time limit ends this wait too."""
+    while thread.is_alive():
+        thread.join(ENDING_S)
+        if thread.is_alive():
+            node.get_logger().warning(f"the {thread.name} is still finishing what it does: waiting for it")

@@ -1,0 +1,134 @@
+"""Status lines, the FleetStatus message and the result of an evaluated mission."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rsdfm_ros.evaluation.mission import AREAS, Instant, Mission
+from rsdfm_ros.evaluation.processing import ProcessingTimes
+from rsdfm_ros.msg import AgentStatus, FleetStatus
+from rsdfm_ros.nodes.convert.sensors import time_of
+from rsdfm_ros.nodes.uav.settings import EvaluatorSettings
+
+
+def status_line(message: AgentStatus) -> dict[str, Any]:
+    """An AgentStatus as plain values."""
+    return {
+        "frames_processed": message.frames_processed,
+        "frames_dropped": message.frames_dropped,
+        "rate_hz": message.rate_hz,
+        "latency_median_ms": 1e3 * message.latency_median_s,
+        "latency_p95_ms": 1e3 * message.latency_p95_s,
+        "bytes_sent": message.bytes_sent,
+        "bytes_received": message.bytes_received,
+        "packets_received": message.packets_received,
+        "packets_lost": message.packets_lost,
+        "packets_rejected": message.packets_rejected,
+        "peers": list(message.peers),
+        "peer_ages_s": [float(a) for a in message.peer_ages_s],
+        "objects": message.objects,
+    }
+
+
+def frame_line(
+    mission: Mission, agents: Sequence[str], instant: Instant, processing: ProcessingTimes
+) -> dict[str, Any]:
+    """A line of status.jsonl: what every UAV reported and sent at an instant, and how right it was."""
+    live = mission.live(instant.stamp_ns)
+    lines = {}
+    for agent in agents:
+        single, both = live.get((agent, "single"), {}), live.get((agent, "collaborative"), {})
+        total = mission.agent_result(agent, "collaborative")
+        lines[agent] = {
+            **instant.status.get(agent, {}),
+            **processing.figures(agent),
+            "bytes_sent_frame": instant.bytes_sent.get(agent, 0),
+            "packets_sent_frame": instant.packets_sent.get(agent, 0),
+            "iou_single": single.get("iou"),
+            "iou_collaborative": both.get("iou"),
+            "ap_single": single.get("ap"),
+            "ap_collaborative": both.get("ap"),
+            "iou_so_far": total["iou"],
+            "ap_so_far": total["ap"],
+        }
+    return {"frame": instant.frame, "stamp_s": instant.stamp_ns / 1e9, "agents": lines}
+
+
+def fleet_message(line: dict[str, Any], stamp_ns: int, frame_id: str) -> FleetStatus:
+    """A status line as a message."""
+    message = FleetStatus(frame=line["frame"])
+    message.header.stamp, message.header.frame_id = time_of(stamp_ns), frame_id
+    for name, facts in line["agents"].items():
+        agent = AgentStatus(agent=name, frame=line["frame"], peers=facts.get("peers", []))
+        agent.header = message.header
+        for field in (
+            "frames_processed",
+            "frames_dropped",
+            "rate_hz",
+            "bytes_sent",
+            "bytes_received",
+            "objects",
+        ):
+            setattr(agent, field, facts.get(field, 0.0 if field == "rate_hz" else 0))
+        for field in ("packets_received", "packets_lost", "packets_rejected"):
+            setattr(agent, field, facts.get(field, 0))
+        agent.latency_median_s = facts.get("latency_median_ms", 0.0) / 1e3
+        agent.latency_p95_s = facts.get("latency_p95_ms", 0.0) / 1e3
+        agent.bytes_sent_frame = facts["bytes_sent_frame"]
+        agent.peer_ages_s = facts.get("peer_ages_s", [])
+        message.agents.append(agent)
+    facts_of = list(line["agents"].values())
+    message.iou_single = [_or_nan(f["iou_single"]) for f in facts_of]
+    message.iou_collaborative = [_or_nan(f["iou_collaborative"]) for f in facts_of]
+    message.average_precision = [_or_nan(f["ap_so_far"]) for f in facts_of]
+    return message
+
+
+def result_of(
+    mission: Mission,
+    settings: EvaluatorSettings,
+    history: list[dict[str, Any]],
+    processing: ProcessingTimes,
+    domain: int,
+) -> dict[str, Any]:
+    """What goes into result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
+    agents: dict[str, Any] = {}
+    for agent in settings.agents:
+        last = next((line["agents"][agent] for line in reversed(history) if agent in line["agents"]), {})
+        agents[agent] = {
+            "collaborative": mission.agent_result(agent, "collaborative"),
+            "single": mission.agent_result(agent, "single"),
+            "frames": last.get("frames_processed", 0),
+            "frames_dropped": last.get("frames_dropped", 0),
+            "latency_median_ms": last.get("latency_median_ms"),
+            "latency_p95_ms": last.get("latency_p95_ms"),
+            **processing.figures(agent),
+            "packets_lost": last.get("packets_lost", 0),
+            "packets_rejected": last.get("packets_rejected", 0),
+            "peers_fused_min": min(
+                (len(line["agents"][agent].get("peers", [])) for line in history), default=0
+            ),
+        }
+    return {
+        "protocol": {
+            "kind": "online mission",
+            "ros_domain": domain,
+            "agents": list(settings.agents),
+            "frames": settings.frames,
+            "frames_answered": len(history),
+            "answers_missing": mission.missing_answers,
+            "foreground_percent": settings.foreground_percent,
+            "cell_size_m": settings.cell_size_m,
+            "areas_half_extent_m": {name: -area.bounds[0] for name, area in AREAS.items()},
+            "bytes": "serialised FeaturePacket messages per frame and UAV",
+        },
+        "results": mission.results(),
+        "agents": agents,
+        "frames": history,
+    }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,123 @@
+"""The subscriptions of the encoder node: cameras and pose source into data/messages/inputs.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from rsdfm_ros.data.frame import CameraView
+from rsdfm_ros.data.messages.input_config import InputConfig
+from rsdfm_ros.data.messages.inputs import Inputs, Matched
+from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.uav.pose_source import pose_message, pose_qos, transform_message, transform_qos
+from rsdfm_ros.nodes.uav.settings import EncoderSettings
+
+#: Without the parameter `cameras` there is one, whose topics are camera/image_raw and camera/camera_info.
+DEFAULT_CAMERA = "camera"
+_IMAGES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
+_LEAST_PERIOD_S = 0.01
+
+
+def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
+    """What the settings say about inputs. Raises: MessageError with a sentence for the first contradiction."""
+    s = settings
+    cameras = s.cameras or (DEFAULT_CAMERA,)
+    return InputConfig(
+        agent=agent,
+        frame_id=s.frame_id,
+        cameras=cameras,
+        extrinsics=s.extrinsics,
+        extrinsics_source=s.extrinsics_source,
+        significant_bits=s.significant_bits,
+        pictures_rectified=s.pictures_rectified,
+        camera_info_scaling=s.camera_info_scaling,
+        camera_frames=s.camera_frames,
+        camera_tolerance_s=s.camera_tolerance_s,
+        camera_wait_s=s.camera_wait_s,
+        pose_type=s.pose_type,
+        pose_frame_id=s.pose_frame_id,
+        pose_origin=s.pose_origin,
+        body_frame=s.body_frame,
+        pose_sigma_m=s.pose_sigma_m,
+        pose_sigma_deg=s.pose_sigma_deg,
+        pose_tolerance_s=s.pose_tolerance_s,
+        pose_max_gap_s=s.pose_max_gap_s,
+        max_speed_mps=s.max_speed_mps,
+    ).checked()
+
+
+class CameraInputs:
+    """Subscribes for a node and calls `take` in the executor's thread with everything that matches.
+
+    Made when the node is configured, which refuses what is not installed; `subscribe` when it is activated.
+    """
+
+    def __init__(self, node: RsdfmNode[EncoderSettings], agent: str, take: Callable[[Matched], None]) -> None:
+        """Raises: RsdfmError for settings that contradict each other or messages that are not installed."""
+        self._node, self._take = node, take
+        self.config = input_config(node.settings, agent)
+        self._matching = Inputs(self.config, node.reject)
+        self._pose_message: Any = None
+        self._tf_message: Any = None
+        if self.config.pose_type != "tf":
+            self._pose_message = pose_message(self.config.pose_type)
+        if self.config.needs_tf:
+            reason = "pose_type tf" if self.config.pose_type == "tf" else "extrinsics_source tf"
+            self._tf_message = transform_message(reason)
+
+    def subscribe(self) -> None:
+        """Subscribe to everything; the node's phase ends the subscriptions."""
+        node, settings = self._node, self._node.settings
+        name, kind = _IMAGES[settings.image_transport]
+        few = qos.sensor(settings.image_reliability)
+        if self.config.needs_tf:
+            for topic, fixed in (("/tf_static", True), ("/tf", False)):
+                node.create_subscription(
+                    self._tf_message, topic, partial(self._on_transforms, fixed), transform_qos(fixed=fixed)
+                )
+            node.expect("/tf", "transform")
+        if self._pose_message is not None:
+            profile = pose_qos(settings.pose_type, settings.image_reliability)
+            node.create_subscription(self._pose_message, "pose", self._on_pose, profile)
+            node.expect("pose", "pose")
+        for number, camera in enumerate(self.config.cameras):
+            info, image = f"{camera}/camera_info", f"{camera}/{name}"
+            node.create_subscription(CameraInfo, info, partial(self._on_info, number), few)
+            node.expect(info, "camera_info")
+            node.create_subscription(kind, image, partial(self._on_image, number), few)
+            node.expect(image, "image")
+        if len(self.config.cameras) > 1:
+            period_s = max(_LEAST_PERIOD_S, settings.camera_wait_s / 4)
+            node.create_timer(period_s, self._on_timer, clock=STEADY)
+
+    def clear(self) -> None:
+        """Forget everything that has a stamp."""
+        self._matching.clear()
+
+    def views(self, matched: Matched) -> tuple[CameraView, ...]:
+        """Decoded and rectified views; called in the worker thread."""
+        return self._matching.views(matched)
+
+    def _on_info(self, camera: int, message: Any) -> None:
+        self._give(self._matching.add_info(camera, message))
+
+    def _on_image(self, camera: int, message: Any) -> None:
+        self._node.health.count("images")
+        self._give(self._matching.add_image(camera, message, monotonic()))
+
+    def _on_pose(self, message: Any) -> None:
+        self._give(self._matching.add_pose(message))
+
+    def _on_transforms(self, fixed: bool, message: Any) -> None:
+        self._give(self._matching.add_transforms(message, fixed=fixed))
+
+    def _on_timer(self) -> None:
+        self._give(self._matching.due(monotonic()))
+
+    def _give(self, matched: list[Matched]) -> None:
+        for one in matched:
+            self._take(one)

@@ -1,0 +1,164 @@
+"""What the three head nodes share: fused maps in, a history, one task, and its outputs with and without peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from rsdfm_ros.agent.history import History
+from rsdfm_ros.agent.tracking import Identities
+from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.msg import FusedBev
+from rsdfm_ros.nodes.convert.features import fused_from_message
+from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.base import has_subscribers, monotonic
+from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.worker import Worker
+from rsdfm_ros.nodes.uav.model import SharedModel
+from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
+from rsdfm_ros.nodes.uav.settings import HeadSettings
+
+COLLABORATIVE, SINGLE = "", "single/"
+ANSWER = "answer"
+"""Slot of the worker in which a fused map is answered; composed heads answer it one after the other in one job."""
+THRESHOLDS = {
+    "detection": "detection_score",
+    "objects": "object_score",
+    "segmentation": "segmentation_probability",
+    "trajectory": "trajectory_probability",
+}
+"""Threshold of the model → setting that replaces it, unless negative."""
+
+
+class HeadNode(PipelineNode[HeadSettings]):
+    """Alone (`fused_from_topic`), bev/fused is subscribed to and answered in the worker; composed, whoever composes
+    calls `answer` in the worker with every Fused. identities: of the process, when nodes are composed: what their tasks
+    find of the same object then has the same id."""
+
+    task: ClassVar[str] = ""
+    settings_type: ClassVar[type[HeadSettings]] = HeadSettings
+    slots = (ANSWER,)
+
+    def __init__(
+        self,
+        model: SharedModel | None = None,
+        worker: Worker | None = None,
+        health: Health | None = None,
+        *,
+        identities: Identities | None = None,
+        fused_from_topic: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(f"{self.task}_head_node", self.settings_type, model, worker, health, **options)
+        self.fused_from_topic = fused_from_topic
+        self.identities = identities or Identities()
+        self._history: History[Fused] | None = None
+        self._tuned: tuple[HeadSettings, Any] | None = None
+        self._region: Any = None
+        self._outputs: dict[str, Any] = {}
+
+    # --- for subclasses -------------------------------------------------------------------------------------------
+
+    def advertise(self, prefix: str) -> None:
+        """Make the publishers of one variant."""
+        raise NotImplementedError
+
+    def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
+        """Run the task on a history of FusedMaps, newest last, and publish under `prefix`.
+
+        model: the Perception on the region of the maps, with the thresholds of the settings.
+        """
+        raise NotImplementedError
+
+    def output(self, kind: type[Any], topic: str) -> None:
+        """Make a publisher that `offer` finds by its topic."""
+        self._outputs[topic] = self.create_publisher(kind, topic, qos.outputs())
+
+    def offer(self, topic: str, build: Callable[[], Any]) -> None:
+        """Publish what `build` returns on a topic made with `output`; nothing is built while nobody listens."""
+        publisher = self._outputs.get(topic)
+        if has_subscribers(publisher):
+            self.send(publisher, build())
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        self.advertise(COLLABORATIVE)
+        if self.settings.publish_single:
+            self.advertise(SINGLE)
+
+    def cleanup(self) -> None:
+        self._outputs = {}
+
+    def activate(self) -> None:
+        super().activate()
+        if self.task not in self._model.config.heads:
+            raise RsdfmError(
+                f"the model {self.settings.model!r} has no {self.task} head; it has "
+                + ", ".join(self._model.config.heads)
+            )
+        self._start_history()
+        if self.fused_from_topic:
+            self.create_subscription(FusedBev, "bev/fused", self._on_fused, qos.fused())
+            self.expect("bev/fused", "fused map")
+
+    def deactivate(self) -> None:
+        super().deactivate()
+        self._history = self._tuned = None
+
+    def clear(self) -> None:
+        self.identities.clear()
+        if self._history is not None:
+            self._history.clear()
+
+    def changed(self, before: HeadSettings, after: HeadSettings) -> None:
+        if after.max_gap_s != before.max_gap_s and self._history is not None:
+            self._start_history()
+
+    def _start_history(self) -> None:
+        self._history = History(self._model.config.history, round(self.settings.max_gap_s * 1e9))
+
+    def _on_fused(self, message: FusedBev) -> None:
+        arrived, model = monotonic(), self._model
+        if model is None:
+            return
+        try:
+            fused = fused_from_message(message, model, frame_id=self.settings.frame_id, arrived_s=arrived)
+        except MessageError as error:
+            self.reject(error.reason, str(error))
+            return
+        self.take(fused)
+
+    def take(self, fused: Fused) -> None:
+        """Answer a fused map soon, or not at all if a newer one comes first. May be called from any thread."""
+        if self.worker.submit(ANSWER, lambda: self.answer(fused)):
+            self.health.count("answers_dropped")
+
+    def answer(self, fused: Fused) -> None:
+        """Answer a fused map, in the worker thread; nothing while the node is not active."""
+        model, history = self._model, self._history
+        if model is None or history is None:
+            return
+        start = monotonic()
+        tuned = self._tune(model, fused.region or model.region)
+        if self._region != tuned.region:
+            self._region = tuned.region
+            history.clear()  # maps of another part of the world are no history of this one
+        items = history.add(fused)
+        self.work(COLLABORATIVE, [f.collaborative for f in items], fused, tuned)
+        stages = {self.task: monotonic() - start}
+        if self.settings.publish_single and fused.single is not None:
+            self.work(SINGLE, [f.single for f in items if f.single is not None], fused, tuned)
+            stages[f"{self.task}_single"] = monotonic() - start - stages[self.task]
+        self.publish_processing_time(fused.stamp_ns, stages, fused.arrived_s)
+
+    def _tune(self, model: Any, region: Any) -> Any:
+        """The model on a region with the thresholds of the settings; the last one is kept."""
+        settings, tuned = self.settings, self._tuned
+        if tuned is None or tuned[0] is not settings or tuned[1].region != region:
+            values = {name: getattr(settings, setting) for name, setting in THRESHOLDS.items()}
+            values = {name: value for name, value in values.items() if value >= 0.0}
+            tuned = self._tuned = (settings, model.at(region).with_thresholds(values))
+        return tuned[1]

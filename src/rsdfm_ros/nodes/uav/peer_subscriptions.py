@@ -1,0 +1,169 @@
+"""Who a UAV listens to: peers found in the ROS graph or listed, with their subscriptions and whether they live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+
+from rsdfm_ros.agent.peers import Peer
+from rsdfm_ros.msg import FeaturePacket
+from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.entities import STEADY
+
+if TYPE_CHECKING:
+    from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
+
+FEATURES = "bev/features"
+TYPE = "rsdfm_ros/msg/FeaturePacket"
+
+
+def topic_of(peer: str) -> str:
+    """The feature topic of a peer that is listed by name (uav2) or by topic (/fleet/uav2/bev/features)."""
+    return peer if peer.startswith("/") else f"/{peer}/{FEATURES}"
+
+
+def name_of(topic: str) -> str:
+    """The peer that a feature topic belongs to: what stands before /bev/features, or before the last part of a topic
+    that is called otherwise; empty if nothing does."""
+    suffix = f"/{FEATURES}"
+    before = topic[: -len(suffix)] if topic.endswith(suffix) else topic.rpartition("/")[0]
+    return before.rpartition("/")[2][:64]
+
+
+def select_topics(
+    found: Sequence[str],
+    listed: Sequence[str],
+    *,
+    own: str,
+    most: int,
+    rank: Callable[[str], int] = lambda t: 0,
+) -> list[str]:
+    """Topics of peers to listen to: the listed ones, else those found in the graph; at most so many.
+
+    own: topic of this UAV, which does not count as a peer. rank: lower ones first; then by name.
+    """
+    topics = {topic_of(peer) for peer in listed} if listed else set(found)
+    return sorted(topics - {own}, key=lambda topic: (rank(topic), topic))[:most]
+
+
+class PeerSubscriptions:
+    """Subscriptions to feature topics. `peer` books are shared with the node: read and write them under `lock`.
+
+    on_packet(raw, peer, own) · check(): somebody's state changed · forget(name): a peer is gone; the last two are
+    called under the lock.
+    """
+
+    def __init__(
+        self,
+        node: CollaborationNode,
+        lock: RLock,
+        on_packet: Callable[[bytes, Peer, bool], None],
+        check: Callable[[], None],
+        forget: Callable[[str], None],
+    ) -> None:
+        self._node, self._lock = node, lock
+        self._on_packet, self._check, self._forget = on_packet, check, forget
+        self._own_topic = node.resolve_topic_name(FEATURES)
+        self._subscriptions: dict[str, Any] = {}
+        self._peers: dict[str, Peer] = {}
+        self._refused: set[str] = set()
+        self._timer = node.create_timer(node.settings.discovery_period_s, self.refresh_peers, clock=STEADY)
+        if node.own_from_topic:
+            self._listen(self._own_topic, node.agent, own=True)
+
+    def peers(self) -> list[Peer]:
+        """Everybody but the UAV itself, by name."""
+        with self._lock:
+            return [p for name, p in sorted(self._peers.items()) if p.topic != self._own_topic]
+
+    def peer(self, name: str) -> Peer | None:
+        """The peer of that name."""
+        return self._peers.get(name)
+
+    def refresh_peers(self) -> None:
+        """Listen to whom we should and to nobody else."""
+        s = self._node.settings
+        found = [
+            topic
+            for topic, types in self._node.get_topic_names_and_types()
+            if TYPE in types and topic.endswith(f"/{FEATURES}")
+        ]
+        topics = select_topics(found, s.peers, own=self._own_topic, most=s.max_peers, rank=self._rank)
+        for topic in [t for t in self._subscriptions if t != self._own_topic and t not in topics]:
+            self._stop(topic)
+        for topic in topics:
+            if topic not in self._subscriptions and topic not in self._refused:
+                self._listen(topic, name_of(topic), own=False)
+
+    def _rank(self, topic: str) -> int:
+        """Whom we hear already comes first: nobody is pushed out by newcomers, but the dead are."""
+        if any(p.topic == topic and p.matched for p in self._peers.values()):
+            return 0
+        return 1 if self._node.count_publishers(topic) else 2
+
+    def close(self) -> None:
+        """Stop listening to anybody."""
+        self._node.destroy_timer(self._timer)
+        for topic in list(self._subscriptions):
+            self._stop(topic)
+
+    def _listen(self, topic: str, name: str, *, own: bool) -> None:
+        node, s = self._node, self._node.settings
+        if not name or (name == node.agent and not own) or name in self._peers:
+            self._refused.add(topic)
+            node.reject("peer_name", f"{topic} names the UAV {name!r}, which is somebody else already")
+            return
+        peer = Peer(name, topic)
+        with self._lock:
+            self._peers[name] = peer
+        # Liveliness ends with the lease at the latest; a process that leaves properly is gone at once.
+        events = SubscriptionEventCallbacks(
+            liveliness=node.guarded(lambda event: self._on_liveliness(peer, event.alive_count), topic),
+            matched=node.guarded(lambda event: self._on_matched(peer, event.current_count), topic),
+            deadline=node.guarded(lambda event: self._on_deadline(event.total_count_change), topic),
+            incompatible_qos=node.guarded(lambda event: self._on_incompatible(topic, event), topic),
+        )
+        self._subscriptions[topic] = node.create_subscription(
+            FeaturePacket,
+            topic,
+            lambda raw: self._on_packet(raw, peer, own),
+            qos.features(s.features_reliability, s.liveliness_lease_s, deadline_s=s.deadline_s),
+            event_callbacks=events,
+            raw=True,
+        )
+        node.get_logger().info(f"listening to {topic}")
+
+    def _stop(self, topic: str) -> None:
+        self._node.destroy_subscription(self._subscriptions.pop(topic))
+        with self._lock:
+            for name in [n for n, p in self._peers.items() if p.topic == topic]:
+                del self._peers[name]
+                self._forget(name)
+            self._check()
+
+    def _on_liveliness(self, peer: Peer, alive: int) -> None:
+        with self._lock:
+            if peer.alive and not alive:
+                self._node.get_logger().warning(f"{peer.name} is gone")
+            peer.alive = alive > 0
+            self._check()
+
+    def _on_matched(self, peer: Peer, count: int) -> None:
+        with self._lock:
+            peer.matched = count > 0
+            peer.alive = count > 0  # a peer counts from the first, not only from its first packet
+            if count == 0:
+                self._forget(peer.name)
+            self._check()
+
+    def _on_deadline(self, missed: int) -> None:
+        self._node.health.count("deadlines_missed", missed)
+
+    def _on_incompatible(self, topic: str, event: Any) -> None:
+        policy = str(getattr(event, "last_policy_kind", "")).rpartition(".")[2].lower()
+        self._node.reject(
+            "incompatible_qos", f"{topic} offers another QoS ({policy}) than is asked for: see qos_overrides"
+        )

@@ -1,0 +1,58 @@
+"""What the nodes of a UAV's pipeline share: its name, the model while active, the worker."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar
+
+from rsdfm_ros.nodes.core.base import RsdfmNode, agent_name
+from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.worker import Worker
+from rsdfm_ros.nodes.uav.model import SharedModel
+
+S = TypeVar("S")
+
+
+class PipelineNode(RsdfmNode[S]):
+    """Subclasses call `super()` first in `activate` and in `deactivate`.
+
+    model, worker: of the process, when nodes are composed; otherwise the node has its own. `_model` is the Perception
+    while the node is active, and None otherwise: a job reads it once and gives up without it.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    """Slots of the worker that this node's jobs use."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: type[S],
+        model: SharedModel | None = None,
+        worker: Worker | None = None,
+        health: Health | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name, settings, health, **options)
+        self.agent = ""
+        self.shared_model = model or SharedModel(lambda: (self.settings.model, self.settings.threads))  # type: ignore[attr-defined]
+        self.worker = worker or Worker(self.on_job_error)
+        self._model: Any = None
+        self._entered = self._acquired = False
+
+    def prepare(self) -> None:
+        self.agent = agent_name(self, self.settings.agent)  # type: ignore[attr-defined]
+
+    def activate(self) -> None:
+        self._model = self.shared_model.acquire()
+        self._acquired = True
+        self.worker.enter()
+        self._entered = True
+
+    def deactivate(self) -> None:
+        self._model = None
+        if self._entered:
+            self._entered = False
+            if not self.worker.leave(self.slots):
+                self.get_logger().error("a job did not end within 10 s after the node was deactivated")
+        if self._acquired:
+            self._acquired = False
+            self.shared_model.release()

@@ -1,0 +1,66 @@
+"""Where poses come from: the message type, topic and quality of service of every `pose_type`.
+
+Types of packages that are not everywhere (px4_msgs, tf2_msgs) are looked for only when they are asked for. tf2_ros is
+not needed: data/messages/transforms.py keeps the tree, the same one that reads bags.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes.core import qos
+
+#: (package, message) of every pose_type that is a topic.
+POSE_MESSAGES: Mapping[str, tuple[str, str]] = {
+    "pose_with_covariance": ("geometry_msgs", "PoseWithCovarianceStamped"),
+    "pose": ("geometry_msgs", "PoseStamped"),
+    "odometry": ("nav_msgs", "Odometry"),
+    "px4_odometry": ("px4_msgs", "VehicleOdometry"),
+}
+_WHERE = {
+    "px4_msgs": "build https://github.com/PX4/px4_msgs of your PX4 release in this workspace, or use MAVROS with "
+    "pose_type odometry",
+    "tf2_msgs": "install ros-$ROS_DISTRO-tf2-msgs, or take the pose from a topic with another pose_type",
+}
+_FROM_PX4 = "px4_odometry"
+DEPTH = 50
+"""Poses that may come while the node is busy."""
+
+
+def pose_message(pose_type: str) -> Any:
+    """The message class of a pose topic. Raises: RsdfmError that says what is missing and what to do."""
+    package, name = POSE_MESSAGES[pose_type]
+    return _message(package, name, f"pose_type {pose_type}")
+
+
+def transform_message(reason: str) -> Any:
+    """tf2_msgs/TFMessage. `reason`: the setting that needs it. Raises: as `pose_message`."""
+    return _message("tf2_msgs", "TFMessage", reason)
+
+
+def pose_qos(pose_type: str, reliability: str) -> QoSProfile:
+    """As configured; PX4's bridge offers best effort only."""
+    return qos.sensor("best_effort" if pose_type == _FROM_PX4 else reliability, depth=DEPTH)
+
+
+def transform_qos(*, fixed: bool) -> QoSProfile:
+    """What tf2's own listener asks for: /tf reliable, /tf_static kept for those who come later."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=100,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if fixed else DurabilityPolicy.VOLATILE,
+    )
+
+
+def _message(package: str, name: str, reason: str) -> Any:
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        cure = _WHERE.get(package, f"install ros-$ROS_DISTRO-{package.replace('_', '-')}")
+        raise RsdfmError(f"{reason} needs {package}/{name}, which is not installed here: {cure}") from error

@@ -1,0 +1,121 @@
+"""uav_node: all nodes of one UAV in one process, with one model in memory and no serialisation between them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rsdfm_ros.agent.tracking import Identities
+from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.msg import AgentStatus
+from rsdfm_ros.nodes.convert.sensors import time_of
+from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.worker import Worker
+from rsdfm_ros.nodes.uav import task_head
+from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
+from rsdfm_ros.nodes.uav.detection_head_node import DetectionHeadNode
+from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
+from rsdfm_ros.nodes.uav.head_node import ANSWER, HeadNode
+from rsdfm_ros.nodes.uav.model import SharedModel, Source, plug_ins_of
+from rsdfm_ros.nodes.uav.segmentation_head_node import SegmentationHeadNode
+from rsdfm_ros.nodes.uav.trajectory_head_node import TrajectoryHeadNode
+
+
+class Uav:
+    """The composed nodes of one UAV and its status.
+
+    Every node has its own lifecycle, parameters and diagnostics; the model is the one of the encoder's settings. All
+    heads answer a fused map in one job: an answer is whole, or dropped whole when a newer map came first; an object has
+    the same id in all of them. Tasks that the model has beside the three of every model get a node each.
+
+    Before the first image, status is published once a second with the peers that are connected: a simulator in
+    lockstep waits for that. Afterwards it follows every answer.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.health = Health()
+        self.worker = Worker(self._on_job_error)
+        self.model = SharedModel(self._source)
+        shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
+        heads = {**shared, "identities": Identities(), "fused_from_topic": False}
+        self.encoder = EncoderNode(**shared)
+        self.collaboration = CollaborationNode(own_from_topic=False, **shared)
+        tasks = plug_ins_of(self.encoder.get_parameter("model").value)
+        self.heads: list[HeadNode] = [
+            DetectionHeadNode(**heads),
+            SegmentationHeadNode(**heads),
+            *(task_head.TaskHeadNode(task, **heads) for task in tasks),
+            TrajectoryHeadNode(**heads),
+        ]
+        self.encoder.listeners.append(self.collaboration.take_own)
+        self.encoder.peers_late = lambda: self.collaboration.peers_late
+        self.collaboration.listeners.append(self._take)
+        self._status = self.encoder.create_publisher(AgentStatus, "status", qos.outputs())
+        self._heartbeat = self.encoder.create_timer(1.0, self._beat, clock=STEADY)
+
+    @property
+    def nodes(self) -> list[RsdfmNode[Any]]:
+        """Everything that an executor must spin; the encoder last, so that images come when all else is ready."""
+        return [*self.heads, self.collaboration, self.encoder]
+
+    def _source(self) -> Source:
+        return self.encoder.settings.model, self.encoder.settings.threads
+
+    def _on_job_error(self, slot: str, error: Exception) -> None:
+        node = self.encoder if slot in self.encoder.slots else self.collaboration
+        node.on_job_error(slot, error)
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _take(self, fused: Fused) -> None:
+        if self.worker.submit(ANSWER, lambda: self._answer(fused)):
+            self.collaboration.health.count("answers_dropped")
+
+    def _answer(self, fused: Fused) -> None:
+        """All tasks of one fused map, and the status; a head that fails does not take the others with it."""
+        for head in self.heads:
+            try:
+                head.answer(fused)
+            except Exception as error:
+                head.on_job_error(head.task, error)
+        self.health.answered(fused.stamp_ns, monotonic() - fused.arrived_s)
+        ages = dict(zip(fused.contributors[1:], fused.ages_s[1:], strict=True))
+        self.encoder.send(self._status, self._message(fused.stamp_ns, fused.frame, list(ages), ages))
+
+    # --- status ---------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        if not self.encoder.ready:
+            self.health.reset()  # whoever is activated again starts anew
+        elif self.health.counts["frames"] == 0:
+            self.encoder.send(self._status, self._message(0, 0, self.collaboration.peers_matched, {}))
+
+    def _message(self, stamp_ns: int, frame: int, peers: list[str], ages: dict[str, float]) -> AgentStatus:
+        h, sent, heard = self.health, self.encoder.health, self.collaboration.health.counts
+        message = AgentStatus(agent=self.encoder.agent, frame=frame % 2**32, peers=peers)
+        message.header.stamp, message.header.frame_id = time_of(stamp_ns), self.encoder.settings.frame_id
+        message.frames_processed = h.counts["frames"]
+        message.frames_dropped = (
+            sent.counts["images_dropped"] + heard["fusions_skipped"] + heard["answers_dropped"]
+        )
+        message.rate_hz = h.rate_hz()
+        message.latency_median_s, message.latency_p95_s = h.latency_s(50), h.latency_s(95)
+        message.bytes_sent_frame = sent.frame_bytes
+        for name in ("bytes_sent", "packets_sent"):
+            setattr(message, name, sent.counts[name])
+        for name in ("bytes_received", "packets_received", "packets_lost", "packets_rejected"):
+            setattr(message, name, heard[name])
+        message.peer_ages_s = [ages.get(peer, 0.0) for peer in peers]
+        message.objects = self.heads[0].health.objects
+        return message
+
+
+def main() -> int:
+    """Run one UAV in a process of its own."""
+    return run(lambda: Uav().nodes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

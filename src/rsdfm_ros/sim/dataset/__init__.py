@@ -1,0 +1,1 @@
+"""`rsdfm simulate`: missions of the simulated world as a data set in the nuScenes schema."""

@@ -1,0 +1,30 @@
+"""A data set to be evaluated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+
+SEED = 9000
+
+
+def _frame(k: int, uavs: int) -> WorldFrame:
+    objects = Objects(
+        ids=np.array([1, 2]),
+        classes=np.array([0, 3]),
+        centres=np.array([[-10.0 + k, 5.0, 0.8], [20.0, -7.0, 1.6]]),
+        sizes=np.array([[4.5, 1.9, 1.6], [11.0, 2.5, 3.2]]),
+        yaws=np.array([0.0, 1.0]),
+        velocities=np.array([[2.0, 0.0], [0.0, 0.0]]),
+        visibility=np.ones((2, uavs)),
+    )
+    K = np.array([[40.0, 0.0, 32.0], [0.0, 40.0, 32.0], [0.0, 0.0, 1.0]])
+    views = []
+    for a in range(uavs):
+        T = np.eye(4)
+        T[:3, :3] = np.diag([1.0, -1.0, -1.0])
+        T[:3, 3] = [10.0 * a, 0.0, 50.0]
+        image = np.random.default_rng([k, a]).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+        views.append(CameraView(f"uav{a + 1}", image, K, T))
+    return WorldFrame(k, k * 500_000_000, tuple(views), objects)

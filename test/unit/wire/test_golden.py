@@ -1,0 +1,94 @@
+"""Stored packets of version 2 decode to known frames, forever; new packets differ from them in compression at most.
+
+``PYTHONPATH=src:test python test/unit/wire/test_golden.py`` writes test/golden/wire_v2_*.bin again, from formulas.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zstandard
+
+from rsdfm_ros.wire.errors import UnsupportedVersion
+from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
+from rsdfm_ros.wire.packet import assemble, assemble_dense, decode_packet, encode_frame
+from support.places import GOLDEN, ROOT
+from support.wire_frames import same
+
+FINGERPRINT = 0x0123456789ABCDEF
+NAMES = ("compressed", "high", "dense")
+
+
+def compressed_frame() -> FeatureFrame:
+    """Four tiles on both sides of the origin, two and three channels, seven cells in two of the tiles."""
+    wave = np.arange(4 * 2 * 4)
+    cells = np.arange(4 * 256)
+    return FeatureFrame(
+        tiles=np.array([[-2, 3], [-1, -4], [0, 0], [0, 1]], np.int32),
+        low=((wave * 37) % 255 - 127).astype(np.int8).reshape(4, 2, 2, 2),
+        low_scale=np.array([0.5, 0.03125], np.float32),
+        visible=((cells * 7) % 5 < 3).reshape(4, 16, 16),
+        high_tile=np.array([0, 0, 0, 2, 2, 2, 2], np.int32),
+        high_cell=np.array([0, 17, 255, 1, 2, 3, 128], np.uint8),
+        high=((np.arange(21) * 53) % 255 - 127).astype(np.int8).reshape(7, 3),
+        high_scale=np.array([0.25, 1.0, 2.0], np.float32),
+    )
+
+
+def dense_frame() -> DenseFrame:
+    """Two tiles, three channels, every third cell visible."""
+    visible = (np.arange(512) % 3 == 0).reshape(2, 16, 16)
+    values = (np.arange(3 * int(visible.sum())) / 8 - 20).astype(np.float16).reshape(-1, 3)
+    return DenseFrame(np.array([[5, -5], [5, -4]], np.int32), visible, values)
+
+
+def high_frame() -> FeatureFrame:
+    """The tiles of the compressed frame that have cells, without the low band."""
+    frame = compressed_frame()
+    frame = frame.rows(frame.counts > 0)
+    return replace(frame, low=np.zeros_like(frame.low), low_scale=np.ones_like(frame.low_scale))
+
+
+def fresh() -> dict[str, bytes]:
+    """The packets that today's encoder makes of the golden frames."""
+    frames = (compressed_frame(), high_frame(), dense_frame())
+    packets = [encode_frame(frame, fingerprint=FINGERPRINT) for frame in frames]
+    return {name: packet for name, (packet,) in zip(NAMES, packets, strict=True)}
+
+
+def stored(name: str) -> bytes:
+    return (GOLDEN / f"wire_v2_{name}.bin").read_bytes()
+
+
+def test_stored_packets_decode_to_the_known_frames() -> None:
+    assert same(assemble([decode_packet(stored("compressed"))]), compressed_frame())
+    assert same(assemble([decode_packet(stored("high"))]), high_frame())
+    assert same(assemble_dense([decode_packet(stored("dense"))]), dense_frame())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_encoder_still_makes_the_stored_bytes_before_compression(name: str) -> None:
+    def opened(packet: bytes) -> tuple[bytes, int, bytes, bytes]:
+        body, words = struct.unpack_from("<HH", packet, 28)
+        content = zstandard.decompress(packet[32 : 32 + body])
+        return packet[:16] + packet[20:28], words, content, packet[32 + body :]
+
+    assert opened(fresh()[name]) == opened(stored(name))
+
+
+def test_packets_of_version_1_are_refused_as_such() -> None:
+    with pytest.raises(UnsupportedVersion, match="reads version 2 of the packet format, the packet has 1"):
+        decode_packet((GOLDEN / "wire_v1_low.bin").read_bytes())
+
+
+def test_the_documented_example_is_the_stored_packet() -> None:
+    text = (ROOT / "docs" / "wire_format.md").read_text()
+    assert " ".join(f"{b:02x}" for b in stored("compressed")[:32]) in " ".join(text.split())
+
+
+if __name__ == "__main__":
+    for name, packet in fresh().items():
+        (GOLDEN / f"wire_v2_{name}.bin").write_bytes(packet)
