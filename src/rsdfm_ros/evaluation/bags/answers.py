@@ -1,4 +1,4 @@
-"""What the offline engine is told, and what it answers; nothing here needs torch."""
+"""Inputs and answers of the offline engine; nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class EngineOptions:
 
 @dataclass(frozen=True)
 class UavAnswer:
-    """What one UAV makes of an instant. answers, visible (ni, nj) of the output window: by variant · contributors: the
+    """Answers of one UAV for an instant. answers, visible (ni, nj) of the output window: by variant · contributors: the
     UAV first · sent_bytes, packets: what it sends or, with recorded features, sent · corrected: agents whose poses it
     corrected, itself among them · left_out: why, by peer."""
 

@@ -1,4 +1,4 @@
-"""What encoder_node sends, without nodes: the packets of an image within the byte budget, and boxes beside them."""
+"""The sender of encoder_node without nodes: the packets of an image within the byte budget, and boxes beside them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rsdfm_ros.wire.packet import encode_frame
 
 @dataclass(frozen=True)
 class Sent:
-    """What a UAV sends for one image: sizes are those of the serialised messages."""
+    """Packets that a UAV sends for one image: sizes are those of the serialised messages."""
 
     envelopes: tuple[tuple[Envelope, bytes], ...]
     bytes: int

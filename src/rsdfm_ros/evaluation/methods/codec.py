@@ -65,19 +65,19 @@ class RsdfmPlain(FeatureMethod):
         return step.sent(sender, payloads, sent.message_bytes + other)
 
     def plan(self, budget: BudgetController) -> Plan:
-        """What the budget allows."""
+        """Plan that the budget allows."""
         return budget.plan()
 
     def extra(self, step: EvaluationFrame, sender: int) -> list[tuple[bytes, int]]:
-        """What is sent beside the features: payloads, and the bytes of the messages that carry them."""
+        """Payloads sent beside the features, and the bytes of the messages that carry them."""
         return []
 
     def compress(self, step: EvaluationFrame, sender: int, plan: Plan) -> FeatureFrame:
-        """What the sender sends of its map."""
+        """Compress the sender's map."""
         return self.perception.compress(step.bev(sender), plan.cells, low=plan.low)
 
     def arrived(self, item: Received) -> FeatureFrame:
-        """What arrived of a peer's map."""
+        """The part of a peer's map that arrived."""
         parts = decode_parts(item, self.perception.fingerprint)
         config = self.perception.config
         return assemble(parts, low_channels=config.low_channels, high_channels=config.high_channels)
