@@ -1,4 +1,4 @@
-"""What all our nodes have in common: a managed lifecycle, typed settings, health, a self-check."""
+"""Base of all nodes: a managed lifecycle, typed settings, health, a self-check."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RsdfmNode(LiveSettings[S]):
     # --- for subclasses -------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """What comes before `configure`, for bases of several nodes. May raise an RsdfmError."""
+        """Run before `configure`, for bases of several nodes. May raise an RsdfmError."""
 
     def configure(self) -> None:
         """Make publishers; check what can be checked. May raise an RsdfmError."""
@@ -91,11 +91,11 @@ class RsdfmNode(LiveSettings[S]):
         self.expectations.expect(self.resolve_topic_name(topic), what)
 
     def seen(self, topic: str) -> None:
-        """What is expected on `topic` (relative) came, by other means than a subscription of this node."""
+        """Note that an expected input on `topic` (relative) came by other means than a subscription of this node."""
         self.expectations.seen(self.resolve_topic_name(topic))
 
     def hint(self, topic: str) -> str:
-        """Why something might not come on a (fully qualified) topic, as the end of a sentence."""
+        """Reason why nothing may come on a (fully qualified) topic, as the end of a sentence."""
         number = self.count_publishers(topic)
         if number == 0:
             return " (nobody publishes there)"

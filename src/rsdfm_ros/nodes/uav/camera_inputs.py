@@ -23,7 +23,8 @@ _LEAST_PERIOD_S = 0.01
 
 
 def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
-    """What the settings say about inputs. Raises: MessageError with a sentence for the first contradiction."""
+    """Configuration of the inputs from the settings. Raises: MessageError with a sentence for the first
+    contradiction."""
     s = settings
     cameras = s.cameras or (DEFAULT_CAMERA,)
     return InputConfig(

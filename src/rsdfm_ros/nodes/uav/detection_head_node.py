@@ -88,7 +88,7 @@ class DetectionHeadNode(HeadNode):
 
     @staticmethod
     def _found_alone(prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> Any:
-        """What the encoder found in these very maps for the peers, if it did and that is what is wanted here."""
+        """The encoder's detections in the same maps, if it has computed them and they fit the request."""
         solo = fused.solo
         if prefix == COLLABORATIVE or solo is None or not solo.saw(list(maps)):
             return None

@@ -1,4 +1,4 @@
-"""What the three head nodes share: fused maps in, a history, one task, and its outputs with and without peers."""
+"""Base of the three head nodes: fused maps in, a history, one task, and its outputs with and without peers."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class PeerMap:
 def prepared(
     own: OwnFeatures, peers: Sequence[PeerMap], model: Any, settings: CollaborationSettings, agent: str
 ) -> Prepared:
-    """What is to be fused. model: the Perception on the region of the maps."""
+    """Prepare the maps to be fused. model: the Perception on the region of the maps."""
     # Imported here: torch takes a second, and only an active node needs it.
     from rsdfm_ros.agent.prefusion.pose_alignment import View
     from rsdfm_ros.agent.prefusion.prepare import prepare
@@ -111,7 +111,7 @@ def extent_of(correction: Correction | None) -> tuple[float | None, float | None
 
 
 def interaction_status(health: Health, peers: Sequence[Peer]) -> Iterable[tuple[str, Status]]:
-    """What was done to maps before the newest fusion, for diagnostics."""
+    """Preparation of the maps before the newest fusion, for diagnostics."""
     left_out = {p.name: p.left_out for p in peers if p.left_out}
     counts, _ = health.snapshot()
     values: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""Who a UAV listens to: peers found in the ROS graph or listed, with their subscriptions and whether they live."""
+"""Peer subscriptions of a UAV: peers found in the ROS graph or listed, their subscriptions and their liveliness."""
 
 from __future__ import annotations
 

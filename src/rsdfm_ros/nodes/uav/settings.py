@@ -33,7 +33,7 @@ _FEATURES = "reliability of feature packets; the same on every UAV"
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What every node has."""
+    """Settings of every node."""
 
     autostart: bool = setting(True, _AUTOSTART, read_only=True)
     frame_id: str = setting("map", _FRAME)
@@ -48,7 +48,7 @@ class NodeSettings:
 
 @dataclass(frozen=True)
 class PipelineSettings(NodeSettings):
-    """What the nodes of a UAV's pipeline have."""
+    """Settings of the nodes of a UAV's pipeline."""
 
     agent: str = setting("", "name of this UAV; empty: the node's namespace")
     model: str = setting("models/nano", _MODEL)
