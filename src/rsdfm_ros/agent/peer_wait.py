@@ -1,4 +1,4 @@
-"""How long an own image waits for the packets of the peers. Free of ROS."""
+"""PeerWait: the time that an own image waits for the packets of the peers. Free of ROS."""
 
 from __future__ import annotations
 

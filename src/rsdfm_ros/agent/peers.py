@@ -1,7 +1,7 @@
-"""What is known of each peer: life, traffic, refusals, quarantine. Free of ROS.
+"""State of each peer: liveliness, traffic, refusals, quarantine. Free of ROS.
 
-A peer that sends nothing but refused packets costs time for nothing: after some in a row it is not listened to for a
-while. One good packet in between is enough to go on; an attacker on the topic of an honest peer cannot silence it.
+A peer that sends only refused packets is put in quarantine: after some in a row its packets are dropped for a while.
+One valid packet in between resets the count, so an attacker on the topic of an honest peer cannot silence it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Peer:
     rejected: int = 0
     ignored: int = 0
     waits: int = 0
-    """How often it was waited for in vain."""
+    """Number of waits for it that ended without its packets."""
     quarantines: int = 0
     age_s: float | None = None
     """Age of its image in the newest fusion, None if it was not in it."""
     left_out: str = ""
-    """Why the newest fusion did without its image, though there was one."""
+    """Reason why the newest fusion left out its frame, though there was one."""
     moved_m: float | None = None
     turned_deg: float | None = None
     """By how much its pose was corrected in the newest fusion, None if it was not."""

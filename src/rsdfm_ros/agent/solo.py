@@ -1,4 +1,4 @@
-"""What a UAV makes of its own maps alone: without peers, each part computed when it is first asked for, and once."""
+"""Answers of a UAV from its own maps, without peers: each part is computed once, when it is first asked for."""
 
 from __future__ import annotations
 

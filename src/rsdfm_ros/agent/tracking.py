@@ -24,7 +24,7 @@ from rsdfm_ros.errors import RsdfmError
 MAX_ID = 65_535
 """Ids fit into the 16 bits of a mask; after the last one they start anew, without those that are in use."""
 ID_MEMORY_S = 3.5
-"""How long an object that is not seen keeps its id, unless told otherwise."""
+"""Default time that an unseen object keeps its id."""
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 

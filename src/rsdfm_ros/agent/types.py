@@ -1,4 +1,4 @@
-"""What the nodes of one process hand to each other without serialising it."""
+"""Values passed between the nodes of one process without serialisation."""
 
 from __future__ import annotations
 

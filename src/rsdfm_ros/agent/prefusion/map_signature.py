@@ -31,7 +31,7 @@ _NOISE = 1e-4  # of the median's energy: a difference below it is none
 
 @dataclass(frozen=True)
 class MapSignature:
-    """What a map says, ready for comparison.
+    """Signature of a map, ready for comparison.
 
     spectra (C + 2, n, m): of how it differs from what it says mostly, of that difference's energy, and of `told` ·
     seen, told (H / POOL, W / POOL) bool: the blocks seen wholly, and those with a difference.
@@ -60,10 +60,11 @@ class MapSignature:
         return cls(torch.fft.rfft2(layers, s=padded), seen, told)
 
     def resemblance(self, other: MapSignature) -> float | None:
-        """How much better the other map fits here than elsewhere, in [-1, 1]; None if they tell too little in common.
+        """Map consistency: how much better the other map fits here than shifted, in [-1, 1]; None if they share too
+        little.
 
         That is the highest correlation at shifts up to NEAR_BLOCKS, less half of the highest at FAR_BLOCKS if positive.
-        A map that says the same everywhere resembles none: 0.
+        A uniform map is consistent with none: 0.
         """
         if int((self.told & other.told).sum()) < COMMON_BLOCKS:
             says_nothing = int(other.told.sum()) < COMMON_BLOCKS <= int((self.seen & other.seen).sum())

@@ -114,7 +114,8 @@ def corrected(view: View, correction: Correction, window: Window, ground: Ground
 
 
 def resemblance(a: AgentBev, b: AgentBev) -> float | None:
-    """How much better two maps fit where they are than shifted elsewhere, in [-1, 1] (MapSignature.resemblance)."""
+    """Map consistency: how much better two maps fit where they are than shifted, in [-1, 1]
+    (MapSignature.resemblance)."""
     return MapSignature.of(a).resemblance(MapSignature.of(b))
 
 

@@ -1,4 +1,4 @@
-"""What happens to maps before they are fused: one function for the offline methods, recorded bags and the nodes."""
+"""Preparation of maps before they are fused: one function for the offline methods, recorded bags and the nodes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rsdfm_ros.model.exchange import DEFAULT_THRESHOLDS
 from rsdfm_ros.wire.boxes import SideBoxes
 
 MISPLACED, CONTRADICTS = "misplaced", "contradicts"
-"""Why a peer is left out: nobody can say where its map lies; its map is not of the place that the ego sees."""
+"""Reasons for leaving out a peer: its pose is too uncertain; its map is inconsistent with that of the ego."""
 
 
 @dataclass(frozen=True)
 class PreFusionOptions:
-    """What is done: carry what moves on to the present, correct poses by common boxes, leave out peers whose maps do
-    not resemble the ego's. resemblance: from which they do."""
+    """Pre-fusion options: compensate latency, correct poses by common boxes, leave out peers whose maps are
+    inconsistent with the ego's. resemblance: smallest map consistency of a peer that is used."""
 
     move: bool = True
     correct: bool = True
@@ -39,7 +39,7 @@ class PreFusionOptions:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is fused. corrections: of the agents whose poses were corrected, by name · left_out: why, by name."""
+    """Maps to be fused. corrections: of the agents whose poses were corrected, by name · left_out: why, by name."""
 
     own: View
     peers: tuple[View, ...]

@@ -27,10 +27,10 @@ MIN_SHIFT_CELLS = 0.25
 def source_points(
     window: Window, T_believed: Array, T_corrected: Array, ground: Ground = GroundPlane()
 ) -> Array:
-    """Where (H, W, 2) in metres the content of every cell lies in a map made with the believed pose.
+    """Source points (H, W, 2) in metres: the place of every cell's content in a map made with the reported pose.
 
     Exact for points at CONTENT_HEIGHT_M above level ground, and nearly so on terrain: the pixel that sees the cell's
-    centre from the corrected pose is followed from the believed one. NaN where the corrected camera does not look down
+    centre from the corrected pose is projected from the reported one. NaN where the corrected camera does not look down
     at the cell.
     """
     xy = window.centres()
