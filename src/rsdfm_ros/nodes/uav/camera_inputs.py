@@ -54,7 +54,8 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
 class CameraInputs:
     """Subscribes for a node and calls `take` in the executor's thread with everything that matches.
 
-    Made when the node is configured, which refuses what is not installed; `subscribe` when it is activated.
+    Made when the node is configured, which refuses message types that are not installed; `subscribe` when it is
+    activated.
     """
 
     def __init__(self, node: RsdfmNode[EncoderSettings], agent: str, take: Callable[[Matched], None]) -> None:

@@ -1,8 +1,8 @@
 """collaboration_node: own features and those of the peers to fused maps.
 
 An image of stamp t is fused when the packets of t of every living peer are here, or `peer_wait_s` of the steady clock
-have passed: then with what has arrived, and with older images of a peer down to `max_age_s`. A peer that made us wait
-in vain is not waited for again until it is on time.
+have passed: then with what has arrived, and with older images of a peer down to `max_age_s`. After a wait that timed
+out, the node does not wait for that peer again until it is on time.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._lock, self._missing, lambda: self.settings.peer_wait_s, self._submit, self.health.count
         )
         self.peers_late = False
-        """Whether the newest fusion had to do with an older image of any peer."""
+        """Whether the newest fusion used an older frame of any peer."""
         self._newest_ns: int | None = None
         self._inbox: Inbox | None = None
         self._solo: SoloHistory | None = None
@@ -96,7 +96,8 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             statuses = [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in peers]
         return [*statuses, *interaction_status(self.health, peers)]
 
-    # --- life -----------------------------------------------------------------------------------------------------
+    # --- lifecycle
+    # -----------------------------------------------------------------------------------------------------
 
     def check(self, settings: CollaborationSettings) -> None:
         check_region(settings.region_m, self._model)
@@ -210,7 +211,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def _arrived(self, peer: Peer, stamp_ns: int, own: bool) -> None:
         """A good packet came. Under the lock."""
         assert self._inbox is not None
-        if peer.matched:  # a packet may be handled after the news that its sender is gone
+        if peer.matched:  # a packet may be handled after its sender was removed
             peer.alive = True
         complete = self._inbox.complete(peer.name, stamp_ns)
         if not own:
@@ -262,7 +263,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
                 self._waiting.take(own)
 
     def _missing(self, stamp_ns: int) -> list[Peer]:
-        """Living, punctual peers whose packets of the instant are not all here. Under the lock."""
+        """Connected, punctual peers whose packets of the instant have not all arrived. Under the lock."""
         inbox, now_s = self._inbox, monotonic()
         if inbox is None:
             return []
@@ -279,7 +280,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         model, s = self._model, self.settings
         if model is None:
             return
-        # The maps of one fusion lie on the region that the own image was mapped to.
+        # All maps of a fusion lie on the region that the own image was mapped to.
         model = model if own.region is None else model.at(own.region)
         model = model if own.ground is None else model.on_ground(own.ground)
         start = monotonic()

@@ -49,7 +49,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self.ready = False
         """Whether images are taken."""
         self.peers_late: Callable[[], bool] = lambda: False
-        """Whether peers' features come late, and ours to them most likely too: known to whoever composes nodes."""
+        """Whether peers' features arrive late, so that ours are probably late for them too; set when nodes are
+        composed."""
         self._inputs: CameraInputs | None = None
         self._frame = 0
         self._solo: SoloHistory | None = None
@@ -155,9 +156,10 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             listener(own)
 
     def _send(self, model: Any, bev: Any, stamp_ns: int, frame: int, first: CameraView, solo: Solo) -> None:
-        """Publish the packets, and behind them boxes if they are wanted: to detect takes time, and features go first.
+        """Publish the packets, and after them the boxes if they are to be sent: detection takes time, and features go
+        first.
 
-        first: the view whose pose and covariance travel; receivers use them for the accuracy of positions on the
+        first: the view whose pose and covariance are sent; receivers use them for the accuracy of positions on the
         ground, which hardly differs among the cameras of one UAV.
         """
         plan = self.budget.plan()

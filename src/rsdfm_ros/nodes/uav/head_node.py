@@ -33,9 +33,9 @@ THRESHOLDS = {
 
 
 class HeadNode(PipelineNode[HeadSettings]):
-    """Alone (`fused_from_topic`), bev/fused is subscribed to and answered in the worker; composed, whoever composes
-    calls `answer` in the worker with every Fused. identities: of the process, when nodes are composed: what their tasks
-    find of the same object then has the same id."""
+    """Alone (`fused_from_topic`), the node subscribes to bev/fused and answers in the worker; composed, the owner calls
+    `answer` in the worker with every Fused. identities: of the process, when nodes are composed: the answers of all
+    tasks about one object then have one id."""
 
     task: ClassVar[str] = ""
     settings_type: ClassVar[type[HeadSettings]] = HeadSettings
@@ -77,12 +77,13 @@ class HeadNode(PipelineNode[HeadSettings]):
         self._outputs[topic] = self.create_publisher(kind, topic, qos.outputs())
 
     def offer(self, topic: str, build: Callable[[], Any]) -> None:
-        """Publish what `build` returns on a topic made with `output`; nothing is built while nobody listens."""
+        """Publish the result of `build` on a topic made with `output`; nothing is built without a subscriber."""
         publisher = self._outputs.get(topic)
         if has_subscribers(publisher):
             self.send(publisher, build())
 
-    # --- life -----------------------------------------------------------------------------------------------------
+    # --- lifecycle
+    # -----------------------------------------------------------------------------------------------------
 
     def configure(self) -> None:
         self.advertise(COLLABORATIVE)
@@ -145,7 +146,7 @@ class HeadNode(PipelineNode[HeadSettings]):
         tuned = self._tune(model, fused.region or model.region)
         if self._region != tuned.region:
             self._region = tuned.region
-            history.clear()  # maps of another part of the world are no history of this one
+            history.clear()  # maps of another region cannot be used as history
         items = history.add(fused)
         self.work(COLLABORATIVE, [f.collaborative for f in items], fused, tuned)
         stages = {self.task: monotonic() - start}

@@ -1,4 +1,4 @@
-"""Maps before they are fused (agent/prefusion/prepare.py), and the status about that."""
+"""Preparation of maps before fusion (agent/prefusion/prepare.py), and its diagnostic status."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def pre_fusion_options(settings: CollaborationSettings, thresholds: Mapping[str,
 
 
 def fuse(ready: Prepared, own: OwnFeatures, model: Any, *, with_dominant: bool) -> Any:
-    """The FusedMap; without any peer what the UAV made of its map alone, if that was not corrected."""
+    """The FusedMap; without peers the map that the UAV fused alone, if its pose was not corrected."""
     if not ready.peers and ready.own.bev is own.bev and not with_dominant:
         return own.solo.fused()
     bevs, ages_s = [v.bev for v in ready.peers], [v.age_s for v in ready.peers]
@@ -89,7 +89,7 @@ def own_features(
 
 
 def note(ready: Prepared, agent: str, peers: Sequence[Peer], health: Health) -> None:
-    """Write down whom we fuse and what was done to whom. The caller holds the lock of the peers."""
+    """Note the fused peers and their corrections. The caller holds the lock of the peers."""
     ages_s = {v.name: v.age_s for v in ready.peers}
     for peer in peers:
         correction = ready.corrections.get(peer.name)
@@ -103,7 +103,7 @@ def note(ready: Prepared, agent: str, peers: Sequence[Peer], health: Health) -> 
 
 
 def extent_of(correction: Correction | None) -> tuple[float | None, float | None]:
-    """By how many metres and degrees a pose was corrected."""
+    """Metres and degrees by which a pose was corrected."""
     if correction is None:
         return None, None
     shift, turn = np.linalg.norm(correction.delta[:3]), np.linalg.norm(correction.delta[3:])

@@ -50,9 +50,9 @@ def select_topics(
 
 
 class PeerSubscriptions:
-    """Subscriptions to feature topics. `peer` books are shared with the node: read and write them under `lock`.
+    """Subscriptions to feature topics. The `peer` records are shared with the node: read and write them under `lock`.
 
-    on_packet(raw, peer, own) · check(): somebody's state changed · forget(name): a peer is gone; the last two are
+    on_packet(raw, peer, own) · check(): the state of a peer changed · forget(name): a peer is gone; the last two are
     called under the lock.
     """
 
@@ -84,7 +84,7 @@ class PeerSubscriptions:
         return self._peers.get(name)
 
     def refresh_peers(self) -> None:
-        """Listen to whom we should and to nobody else."""
+        """Update the subscriptions to the topics that `select_topics` chooses."""
         s = self._node.settings
         found = [
             topic
@@ -99,7 +99,7 @@ class PeerSubscriptions:
                 self._listen(topic, name_of(topic), own=False)
 
     def _rank(self, topic: str) -> int:
-        """Whom we hear already comes first: nobody is pushed out by newcomers, but the dead are."""
+        """Rank of a topic: subscribed peers come first, so that new peers replace only those that are gone."""
         if any(p.topic == topic and p.matched for p in self._peers.values()):
             return 0
         return 1 if self._node.count_publishers(topic) else 2
@@ -154,7 +154,7 @@ class PeerSubscriptions:
     def _on_matched(self, peer: Peer, count: int) -> None:
         with self._lock:
             peer.matched = count > 0
-            peer.alive = count > 0  # a peer counts from the first, not only from its first packet
+            peer.alive = count > 0  # a peer counts from its discovery, not only from its first packet
             if count == 0:
                 self._forget(peer.name)
             self._check()

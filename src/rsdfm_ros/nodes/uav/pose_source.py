@@ -1,6 +1,6 @@
 """Pose sources: the message type, topic and quality of service of every `pose_type`.
 
-Types of packages that are not everywhere (px4_msgs, tf2_msgs) are imported only when they are needed. tf2_ros is
+Types of packages that may be missing (px4_msgs, tf2_msgs) are imported only when they are needed. tf2_ros is
 not needed: data/messages/transforms.py keeps the tree, the same one that reads bags.
 """
 

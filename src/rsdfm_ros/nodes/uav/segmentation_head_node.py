@@ -20,8 +20,8 @@ from rsdfm_ros.nodes.uav.lattice_frame import LatticeFrame
 
 
 class SegmentationHeadNode(HeadNode):
-    """Publishes instance_mask (ids, north up), occupancy (probability of a vehicle), an image of both for people,
-    and where the corner of these maps is."""
+    """Publishes instance_mask (ids, north up), occupancy (probability of a vehicle), an image of both for views, and
+    the position of the maps' corner."""
 
     task = "segmentation"
 
@@ -50,7 +50,7 @@ class SegmentationHeadNode(HeadNode):
 
     def _image(self, mask: Any, instances: Any, fused: Fused, window: Any) -> Image:
         visible = fused.collaborative.visible.cpu().numpy()
-        # The boxes are there when detection runs in this process, before us.
+        # The boxes are available when detection runs in this process, before this head.
         boxes = fused.shared.get("boxes")
         image = bev_image(mask, instances.probability, visible, boxes, window)
         return image_to_message(image, fused.stamp_ns, self.settings.frame_id)

@@ -1,6 +1,6 @@
-"""The node of a plug-in task, whatever it is: the head says which messages it publishes and fills them.
+"""The node of any plug-in task: the head declares the messages that it publishes and fills them.
 
-It is composed into uav_node when the model has such a head; nothing here knows what the task is about.
+It is composed into uav_node when the model has such a head; nothing here depends on the task.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TaskHeadNode(HeadNode):
         super().__init__(*args, **options)
 
     def configure(self) -> None:
-        from rsdfm_ros.model.heads.registry import head_class  # torch: not before it is needed
+        from rsdfm_ros.model.heads.registry import head_class  # imports torch: only when it is needed
 
         self._kinds = {topic: message_class(kind) for topic, kind in head_class(self.task).messages.items()}
         super().configure()
