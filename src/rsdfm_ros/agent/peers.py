@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 RATE_SPAN_S = 5.0
 MAX_QUARANTINE_FACTOR = 10
 FORGIVEN_AFTER_S = 60.0
-"""Good behaviour for that long after a quarantine, and the next one is short again."""
+"""After this time without a refusal the next quarantine is short again."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Peer:
     turned_deg: float | None = None
     """By how much its pose was corrected in the newest fusion, None if it was not."""
     common: int = 0
-    """Its objects that others see too, by which that was done."""
+    """Number of its objects that others see too, used for the correction."""
     last_s: float | None = None
     refused_in_a_row: int = 0
     quarantined_until_s: float = 0.0
@@ -52,7 +52,7 @@ class Peer:
         return now_s < self.quarantined_until_s
 
     def arrived(self, size: int, now_s: float) -> None:
-        """A packet of so many serialised bytes came."""
+        """Count a packet of so many serialised bytes."""
         self.packets += 1
         self.bytes += size
         self.last_s = now_s
@@ -65,7 +65,7 @@ class Peer:
             self._sentence = 0
 
     def refused(self, now_s: float, after: int, first_s: float) -> float | None:
-        """It was refused; the length of the quarantine that begins with this, s, if one does.
+        """Count a refusal; returns the length of the quarantine that begins with it, s, if one does.
 
         after: refusals in a row that lead to quarantine, 0 for never · first_s: length of the first one.
         """
@@ -87,6 +87,6 @@ class Peer:
         return len(self._arrived) / RATE_SPAN_S, sum(size for _, size in self._arrived) / RATE_SPAN_S
 
     def loss(self) -> float:
-        """Share of the announced packets that never came."""
+        """Share of the announced packets that never arrived."""
         announced = self.packets - self.rejected - self.ignored + self.lost
         return self.lost / announced if announced > 0 else 0.0

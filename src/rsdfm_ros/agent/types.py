@@ -10,7 +10,7 @@ from typing import Any
 class OwnFeatures:
     """An image mapped to bird's-eye view. bev: AgentBev · arrived_s: steady clock when the image arrived · region:
     Window that the map lies on, None for the model's own · T_map_camera (4, 4), covariance (6, 6): the pose it was made
-    with · solo: Solo, what the UAV makes of it alone · boxes: those that were sent with it, None: ask solo ·
+    with · solo: Solo, the answers without peers · boxes: those that were sent with it, None: those of solo ·
     ground: Ground that it was mapped on, None: not known."""
 
     stamp_ns: int
@@ -30,7 +30,7 @@ class Fused:
     """Own and peers' features at one instant. collaborative, single: FusedMap with and without peers ·
     contributors: names, the UAV itself first · ages_s: in their order · arrived_s, region, solo, ground: as in
     OwnFeatures ·
-    shared: what one head leaves for the next one, so that nothing is computed twice."""
+    shared: results of one head for the next ones, so that nothing is computed twice."""
 
     stamp_ns: int
     frame: int

@@ -1,6 +1,6 @@
-"""Before maps are fused: bring them to the ego's time and to poses on which all agree.
+"""Latency compensation and pose alignment of maps before fusion.
 
-Boxes that travel beside the features (wire/boxes.py) say what moves and which objects agents have in common.
+The boxes sent beside the features (wire/boxes.py) give the moving objects and those that agents have in common.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class View:
 
 
 def compensate_latency(view: View, window: Window) -> View:
-    """The view with all that moves, boxes and the features under them, carried on by its age; the age stays, because
-    what is old is less sure even so."""
+    """The view with moving boxes and the features under them shifted to the ego's time; the age stays, because old
+    features remain less certain."""
     boxes = view.boxes
     if boxes is None or view.age_s <= 0:
         return view
@@ -62,7 +62,7 @@ def compensate_latency(view: View, window: Window) -> View:
 MOVING_SCORE = 0.3
 """Boxes below this score do not move features."""
 MOST_MOVING = 64
-"""Boxes of one agent that move features, best first: a bound on what a message can cost."""
+"""Boxes of one agent that move features, best first: a bound on the processing time of a message."""
 
 
 def align_poses(
@@ -75,7 +75,7 @@ def align_poses(
 ) -> tuple[View, list[View], list[Correction]]:
     """All views as made with the most probable poses, given the objects that agents have in common; with the
     corrections of own and peers. Views without boxes, and all views if no pose is uncertain, stay as they are; peers
-    that nobody can place within MAX_POSITION_SIGMA_M are left out."""
+    whose position uncertainty exceeds MAX_POSITION_SIGMA_M are left out."""
     views = [own, *peers]
     known = [n for n, v in enumerate(views) if v.boxes is not None]
     corrections = [Correction(np.zeros(6), v.covariance) for v in views]
@@ -89,7 +89,7 @@ def align_poses(
 
 
 def pose_too_uncertain(bev: AgentBev) -> bool:
-    """Whether the map is so badly placed that it could only do harm."""
+    """Whether the position uncertainty of the map is too large for fusion."""
     seen = bev.sigma[bev.visible]
     return bool(len(seen)) and float(seen.mean()) > MAX_POSITION_SIGMA_M
 
@@ -99,7 +99,7 @@ MAX_POSITION_SIGMA_M = 4.0
 
 
 def corrected(view: View, correction: Correction, window: Window, ground: Ground = GroundPlane()) -> View:
-    """The view as if made with the corrected pose; its position uncertainty is what remains."""
+    """The view as if made with the corrected pose; its position uncertainty is the remaining one."""
     pose = correction.pose(view.T_map_camera)
     bev = warp_to_pose(view.bev, window, view.T_map_camera, pose, ground)
     points, normals = surface(ground, window.centres())
@@ -120,8 +120,8 @@ def resemblance(a: AgentBev, b: AgentBev) -> float | None:
 
 
 def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
-    """The peers whose maps resemble the ego's own by `at_least`, or that tell of other places: the rest is false, or
-    misplaced beyond use. Everybody at -1."""
+    """The peers whose map consistency with the ego is `at_least`, or that cover other places: the rest is false or
+    badly misplaced. All peers at -1."""
     if at_least <= -1.0:
         return list(peers)
     outline = MapSignature.of(own.bev)

@@ -33,7 +33,7 @@ class PreFusionOptions:
 
     @property
     def needs_boxes(self) -> bool:
-        """Whether boxes of peers are of any use."""
+        """Whether boxes of peers are needed."""
         return self.move or self.correct
 
 
@@ -58,8 +58,8 @@ def prepare(
 ) -> Prepared:
     """The ego's view and those of its peers, ready to be fused at the ego's time.
 
-    own_boxes: what the ego sees alone, asked for only if poses are corrected. Names must differ. Without any peer
-    nothing is done.
+    own_boxes: the ego's detections without peers, called only if poses are corrected. Names must differ. Without any
+    peer nothing is done.
     """
     if not peers:
         return Prepared(own, ())
