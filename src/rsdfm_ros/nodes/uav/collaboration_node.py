@@ -96,8 +96,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             statuses = [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in peers]
         return [*statuses, *interaction_status(self.health, peers)]
 
-    # --- lifecycle
-    # -----------------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def check(self, settings: CollaborationSettings) -> None:
         check_region(settings.region_m, self._model)

@@ -82,8 +82,7 @@ class HeadNode(PipelineNode[HeadSettings]):
         if has_subscribers(publisher):
             self.send(publisher, build())
 
-    # --- lifecycle
-    # -----------------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def configure(self) -> None:
         self.advertise(COLLABORATIVE)
