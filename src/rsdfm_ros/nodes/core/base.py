@@ -29,7 +29,7 @@ __all__ = ["STEADY", "RsdfmNode", "agent_name", "has_subscribers", "monotonic", 
 S = TypeVar("S")
 
 SILENCE_S = 5.0
-"""The same kind of refusal or error is written to the log at most so often on the node's clock; all are counted."""
+"""Shortest time between log entries of one kind of refusal or error, on the node's clock; all are counted."""
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
     TransitionCallbackReturn.FAILURE,
@@ -81,12 +81,12 @@ class RsdfmNode(LiveSettings[S]):
         """Forget everything that has a stamp."""
 
     def save(self) -> None:
-        """Write down what must not be lost; called at the end of a process, before anything is destroyed."""
+        """Save data that must not be lost; called at the end of a process, before anything is destroyed."""
 
     def expect(self, topic: str, what: str) -> None:
-        """Say so when `what` does not come on `topic` (relative) for some seconds; ends with the activity.
+        """Report when `what` does not arrive on `topic` (relative) for some seconds; ends on deactivation.
 
-        A message on a subscription of this node counts by itself; for anything else call `seen`.
+        Messages on subscriptions of this node count automatically; for other inputs call `seen`.
         """
         self.expectations.expect(self.resolve_topic_name(topic), what)
 
@@ -104,13 +104,13 @@ class RsdfmNode(LiveSettings[S]):
     # --- reporting ------------------------------------------------------------------------------------------------
 
     def reject(self, reason: str, text: str) -> None:
-        """Count refused input, and say so at most every few seconds."""
+        """Count refused input, and log it at most every few seconds."""
         self.health.reject(reason)
         if self._may_say(reason):
             self.get_logger().warning(f"refused ({reason}): {text}")
 
     def on_job_error(self, slot: str, error: Exception) -> None:
-        """An error in the worker: refuse what is the input's fault, report what is ours."""
+        """Handle an error in the worker: refuse bad input, report errors of the node."""
         if isinstance(error, RsdfmError):
             reason = error.reason if isinstance(error, WireError) else getattr(error, "reason", slot)
             self.reject(reason, str(error))
@@ -127,7 +127,8 @@ class RsdfmNode(LiveSettings[S]):
         self.expectations.seen(topic)
 
     def send(self, publisher: Any, message: Any) -> bool:
-        """Publish, and count what the middleware does not take, as it may not when it is flooded; whether it did."""
+        """Publish a message; returns whether the middleware accepted it. Refused messages, as on a flooded network, are
+        counted."""
         try:
             publisher.publish(message)
         except _rclpy.RCLError as error:
@@ -136,9 +137,9 @@ class RsdfmNode(LiveSettings[S]):
         return True
 
     def publish_processing_time(self, stamp_ns: int, stages: Mapping[str, float], arrived_s: float) -> None:
-        """Book that the node has answered an image, and tell how long the stages (s) took if somebody listens.
+        """Note that the node has answered an image, and publish the times of the stages (s) if there is a subscriber.
 
-        arrived_s: when the image came, of the steady clock.
+        arrived_s: arrival time of the image, of the steady clock.
         """
         latency_s = max(0.0, monotonic() - arrived_s)
         self.health.answered(stamp_ns, latency_s)
@@ -155,7 +156,7 @@ class RsdfmNode(LiveSettings[S]):
         self.send(self._processing_time, message)
 
     def _may_say(self, what: str) -> bool:
-        """Whether to write this kind of thing to the log again: every few seconds at most."""
+        """Whether to write this kind of entry to the log again: every few seconds at most."""
         now_s = self.time()
         if now_s - self._said_s.get(what, -SILENCE_S) < SILENCE_S:
             return False
@@ -196,7 +197,7 @@ class RsdfmNode(LiveSettings[S]):
         return self._transition(self._end, FINALIZED)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured, where everything can be repaired."""
+        """Return to unconfigured, from where the node can be configured again."""
         sentence = self.last_error
         result = self._transition(self._end, UNCONFIGURED)
         self.last_error = sentence
@@ -229,7 +230,7 @@ class RsdfmNode(LiveSettings[S]):
         try:
             LifecycleNode.on_deactivate(
                 self, LifecycleState("active", 3)
-            )  # nothing of the last jobs leaks out
+            )  # no output of the last jobs is published
             self.deactivate()
         finally:
             self.expectations.forget()
@@ -248,14 +249,14 @@ class RsdfmNode(LiveSettings[S]):
     def _transition(
         self, step: Callable[[], None], goal: str, undo: Callable[[], None] | None = None
     ) -> TransitionCallbackReturn:
-        """Take a step; after a failure undo what was done of it and stay. Nothing is raised."""
+        """Run a transition; after a failure undo its steps and keep the state. Nothing is raised."""
         result = _SUCCESS
         try:
             step()
             self.last_error = ""
             self.state = goal
         except RsdfmError as error:
-            # Without an undo the phase has ended although its code failed: only error processing can tell the truth.
+            # Without an undo the phase has ended although its code failed: error processing is the correct state.
             self.last_error, result = str(error), _FAILURE if undo is not None else _ERROR
             self.get_logger().error(str(error))
         except Exception as error:
@@ -282,7 +283,7 @@ class RsdfmNode(LiveSettings[S]):
             self.trigger_shutdown()
 
     def destroy_node(self) -> None:
-        """Destroy the node; whatever it still runs ends before."""
+        """Destroy the node after ending everything that still runs."""
         self.stop()
         self.diagnostics.close()
         super().destroy_node()

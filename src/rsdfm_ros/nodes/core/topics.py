@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 TOPICS: Mapping[str, str] = MappingProxyType(
     {
-        # --- what a UAV takes ---
+        # --- inputs of a UAV ---
         "camera/image_raw": "Images of the camera; header.stamp is the exposure time.",
         "camera/image_raw/compressed": "The same as JPEG or PNG, instead of camera/image_raw.",
         "camera/camera_info": "Intrinsics of the camera, for images of the same size.",
@@ -30,7 +30,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "bev/demand": "Tiles that the UAV asks its peers for (on-demand mode), once per image.",
         "bev/contributors": "Who dominates each cell of the fused map, north up: 0 unseen, 1 the UAV itself, 1 + k its "
         "k-th contributor; made only while somebody subscribes.",
-        # --- what a UAV answers ---
+        # --- outputs of a UAV ---
         "detections": "3D boxes with class, score and velocity (map frame, m, m/s), once per image.",
         "detections_3d": "The same boxes as vision_msgs, where that package is installed, once per image.",
         "instance_mask": "Instance of every cell of the map seen from above, north up: 0 is ground, other values are "
@@ -70,13 +70,13 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "/diagnostics": "Health of every node, once a second of the steady clock.",
         "/tf": "Frames of the UAVs in the map frame, from a localisation outside this package.",
         "/tf_static": "Fixed frames, such as a camera on its UAV, and the origin of the lattice.",
-        # --- what every ROS node has ---
+        # --- every ROS node ---
         "/rosout": "Log messages of every node.",
         "/parameter_events": "Changes of parameters of every node.",
         "~/transition_event": "Lifecycle transitions of the managed node.",
     }
 )
-"""Relative or absolute name → one sentence: what it is, unit, frame, when it is published."""
+"""Relative or absolute name → one sentence: content, unit, frame, time of publication."""
 
 SINGLE = "single/"
 

@@ -1,4 +1,4 @@
-"""evaluator_node: judges the fleet against the truth while it flies, and writes down what happened.
+"""evaluator_node: scores the fleet against the truth while it flies, and writes the results.
 
 All topics arrive as raw bytes and go through one queue to one thread, which deserialises, records and scores: the
 executor only appends. Sizes of messages are those of the serialised bytes.
@@ -81,12 +81,12 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._fleet = self.create_publisher(FleetStatus, "/fleet/status", qos.outputs())
 
     def _begin(self) -> None:
-        """A mission of its own for every time that the node is active."""
+        """Begin a mission of its own for every activation of the node."""
         s = self.settings
         self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue = queue.SimpleQueue()
         self._processing = ProcessingTimes()
-        self._fingerprint: int | None = None  # of the model, as the packets tell it
+        self._fingerprint: int | None = None  # of the model, from the packets
         self._waiting: list[int] = []
         self._history: list[dict[str, Any]] = []
         self._recorded_ns: dict[str, int] = {}  # newest stamp in the bag, by topic
@@ -95,7 +95,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._silent_since_s: float | None = None
         self._heard_truth = False
         self._truth_input: Any = None
-        self._void = ""  # why nothing that was heard counts
+        self._void = ""  # reason why the mission is void
         self._origins = Origins(self, own_answers=s.own_answers, uavs_return=s.uavs_return)
         for topic in ("/clock", "/ground_truth") if self.get_parameter("use_sim_time").value else ():
             self._origins.add(self.resolve_topic_name(topic))
@@ -136,7 +136,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             if s.record_bag:
                 self._listen(f"{agent}/camera/camera_info", CameraInfo, poses, None, agent)
                 self._listen(f"{agent}/bev/contributors", Image, qos.outputs(), None, agent)
-        # The truth last, once the rest is connected: a simulator may take its listener as the sign that we are ready.
+        # The truth last, once the rest is connected: a simulator may take this subscription as the sign that the
+        # evaluator is ready.
         self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
 
     def deactivate(self) -> None:
@@ -144,7 +145,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self.save()
 
     def save(self) -> None:
-        """Score what has come and write the results."""
+        """Score the data received so far and write the results."""
         if self._thread is not None:
             self._queue.put(_END)
             self._thread.join(SAVE_S)
@@ -193,7 +194,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._last_truth_s = None
 
     def _look_for_others(self) -> None:
-        """A mission with foreign answers, clock or truth is void; one that flies in a world of our own ends then."""
+        """A mission with foreign answers, clock or truth is void; one in a simulated world ends then."""
         if self._truth_input is None or self._void or self.finished.is_set():
             return
         self._void = self._origins.foreign()
@@ -203,8 +204,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._queue.put(("", "", None, b"finish"))
 
     def _unrecorded(self) -> bool:
-        """Whether something is not in the bag yet of what the UAVs saw at the last instant that they answered: answers
-        may come before the images that they are about."""
+        """Whether the bag still lacks inputs of the last answered instant: answers may arrive before the images that
+        they belong to."""
         ns, agents = self._last
         topics = [self.resolve_topic_name(f"{agent}/{name}") for agent in agents for name in _SENSED]
         return self._bag is not None and any(self._recorded_ns.get(topic, ns) < ns for topic in topics)
@@ -324,7 +325,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             if instant.truth is not None and reported and self.mission.answered(stamp_ns):
                 self._waiting.remove(stamp_ns)
                 self._report(stamp_ns)
-        # What waits to be reported is not scored yet: that forgets it, and the status may come last.
+        # Instants that wait to be reported are not scored yet: scoring removes them, and the status may arrive last.
         self._keep(self.mission.advance(before_ns=min(self._waiting, default=None)))
 
     def _report(self, stamp_ns: int) -> None:
@@ -342,7 +343,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._folder.frame(instant, rasterise(instant.truth, self.window))
 
     def _finish(self) -> None:
-        """Score what is left and write the results; once."""
+        """Score the remaining instants and write the results; once."""
         if self.finished.is_set():
             return
         try:
@@ -364,13 +365,13 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             self.on_job_error("results", error)
         finally:
             if self._folder is not None:
-                with contextlib.suppress(OSError):  # of what could not be written before
+                with contextlib.suppress(OSError):  # of data that could not be written before
                     self._folder.close()
             self._folder = self._bag = None
         self.finished.set()
 
     def _cannot_write(self, error: OSError) -> None:
-        """End without a result, as on a full disk: what is missing of a mission would not be seen in its figures."""
+        """End without a result, as on a full disk: figures of an incomplete mission would not show what is missing."""
         self.failure = f"the mission cannot be recorded: {reason(error)}"
         self.get_logger().error(self.failure)
 

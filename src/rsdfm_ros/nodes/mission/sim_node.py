@@ -30,7 +30,7 @@ MAX_UAVS = 8
 START_NS = 10_000_000_000
 """Mission clock of frame 0: a ROS time of zero would mean "no time yet"."""
 FUTURE_FRAMES = 4
-"""Frames of truth published beyond the last images, so that the last predictions can be judged."""
+"""Frames of truth published beyond the last images, so that the last predictions can be scored."""
 CLOCK_PERIOD_S = 0.05
 
 
