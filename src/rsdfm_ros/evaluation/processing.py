@@ -17,14 +17,14 @@ COMPARISON = "_single"
 
 
 class ProcessingTimes:
-    """Times of the last images by UAV; an image counts once all nodes of its UAV have told theirs."""
+    """Times of the last images by UAV; an image counts once all nodes of its UAV have reported."""
 
     def __init__(self) -> None:
         self._told: dict[str, OrderedDict[int, dict[str, float]]] = {}
         self._nodes: dict[str, set[str]] = {}
 
     def add(self, agent: str, node: str, stamp_ns: int, stages_ms: Mapping[str, float]) -> None:
-        """Book what a node took for an image; stages for comparison are left out."""
+        """Add the times of a node for an image; stages for comparison are left out."""
         images = self._told.setdefault(agent, OrderedDict())
         images.setdefault(stamp_ns, {})[node] = sum(
             ms for name, ms in stages_ms.items() if not name.endswith(COMPARISON)

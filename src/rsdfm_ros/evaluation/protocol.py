@@ -17,7 +17,7 @@ from rsdfm_ros.geometry.lattice import Window, square_window
 
 VERSION = 1
 HISTORY = 3
-"""Frames that a temporal task looks at, the present one included."""
+"""Frames in the history of a temporal task, the present one included."""
 
 TEST_SEEDS_FROM = 9000
 VALIDATION_SEEDS_FROM = 8000
@@ -28,7 +28,7 @@ class Protocol:
     """Scenes, methods and settings of an evaluation. Frames from HISTORY − 1 to the last one with all futures are
     scored.
 
-    world: what the simulated scenes have that is not the default (rsdfm_ros.sim.record), {} for the standard world.
+    world: settings of the simulated scenes that are not the default (rsdfm_ros.sim.record), {} for the standard world.
     styles, weathers, terrains: of every scene, "" where they are not noted.
     """
 

@@ -154,7 +154,7 @@ def evaluate_cases(
 ) -> list[dict[str, MethodScore]]:
     """As :func:`evaluate_scene` for several cases in one pass over the scene, with the same figures.
 
-    Images are read and encoded once for all cases in which the UAVs believe in the same poses.
+    Images are read and encoded once for all cases in which the UAVs use the same poses.
     """
     terrain = scene.ground()
     perception = perception if terrain is None else perception.on_ground(terrain)
@@ -200,7 +200,7 @@ class _Run:
         }
 
     def frame(self, k: int, truth: FrameTruth | None, watch: Watch | None) -> list[Future[None]]:
-        """All agents send; the jobs in which the egos receive and answer."""
+        """Send the messages of all agents; returns the jobs in which the egos receive and answer."""
         step = self._sights.step(self._settings)
         assert step is not None
         for name, (sent, false) in self._send().items():

@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, stage by stage; everything that is finished is kept when the run is repeated.
 
-    Raises: RsdfmError; KeyboardInterrupt with what was saved.
+    Raises: RsdfmError; KeyboardInterrupt that names the saved state.
     """
     check_options(args)
     model_config, planned, config = settings_of(args)
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
             with run_folder(args.out, what, force=args.force):
                 return add_head.run(args, donor, dataset, planned, config)
         trained = _starting_model(args, model_config, config)
-        if int(os.environ.get("RANK", "0")):  # the first process looks after the folder
+        if int(os.environ.get("RANK", "0")):  # the first process owns the folder
             return _train(args, trained, model_config, dataset, planned, config)
         with run_folder(args.out, what, force=args.force):
             return _train(args, trained, model_config, dataset, planned, config)
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open(paths: Sequence[Path]) -> Dataset:
-    """The data sets as one; says what they lack. Raises: RsdfmError."""
+    """The data sets as one, with a note on missing truth. Raises: RsdfmError."""
     datasets = [open_dataset(path) for path in paths]
     for path, one in zip(paths, datasets, strict=True):
         if not any(s.frames for s in one.scenes):
@@ -197,7 +197,7 @@ def _train(
 def finish(
     out: Path, model: RSDFM, about: dict[str, Any], times: Mapping[str, Any], planned: Mapping[str, int]
 ) -> None:
-    """Write the model folder, and say where it is and which stages were shorter than planned."""
+    """Write the model folder, and print its path and the stages that were shorter than planned."""
     folder, new = publish(out, model, about)
     print(
         f"saved the model in {folder}"

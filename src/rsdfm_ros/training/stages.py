@@ -1,4 +1,4 @@
-"""The stages of a training run: the trunk, what needs a history on the frozen rest, the compression alone."""
+"""The stages of a training run: the trunk, the temporal modules on the frozen rest, the compression alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from rsdfm_ros.waiting import uninterrupted
 
 @dataclass(frozen=True)
 class Limits:
-    """Time limits in minutes, None without: of each part of a run, and what stages have of their own."""
+    """Time limits in minutes, None without: of each part of a run, and of single stages."""
 
     minutes: float | None = None
     temporal: float | None = None
@@ -95,7 +95,7 @@ def train_trunk(model: RSDFM, run: Run) -> dict[str, Any]:
 
     def step(batch: Batch, progress: float) -> dict[str, float]:
         rng = np.random.default_rng([config.seed, 6, clock.step])  # the same on every rank
-        # What torch draws depends on the step alone too, so that a resumed run equals one in a single go.
+        # Random numbers of torch depend on the step alone too, so that a resumed run equals an uninterrupted one.
         torch.manual_seed(int(np.random.default_rng([config.seed, 10, clock.step, rank]).integers(1 << 62)))
         cells = 0
         if progress >= config.codec_from and rng.random() < config.codec_share:
@@ -160,7 +160,7 @@ def tune_codec(model: RSDFM, run: Run) -> dict[str, Any]:
     checkpoints.load(objective, optimiser, clock)
     if clock.progress >= 1.0:
         return stage_facts(clock, config.batch_frames)
-    # Everybody fuses with everybody, undisturbed: only the compression is to blame for a difference.
+    # All agents fuse with all, undisturbed: differences are due to the compression alone.
     agents = (*[0.0] * (len(config.agents_weights) - 1), 1.0)
     calm = dataclasses.replace(
         config, agents_weights=agents, pose_noise_share=0.0, delay_share=0.0, seed=config.seed + 1
@@ -205,7 +205,7 @@ def descend(total: torch.Tensor, module: nn.Module, optimiser: torch.optim.Optim
         )
     optimiser.zero_grad(set_to_none=True)
     total.backward()
-    # What an earlier stage left on frozen parameters is no gradient of this one.
+    # Gradients that an earlier stage left on frozen parameters are removed.
     trained = [p for p in module.parameters() if p.requires_grad and p.grad is not None]
     nn.utils.clip_grad_norm_(trained, 10.0)
     optimiser.step()

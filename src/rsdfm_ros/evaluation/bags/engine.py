@@ -1,9 +1,9 @@
-"""A fleet's perception over the instants of a bag: what encoder, collaboration and head nodes do, without nodes.
+"""A fleet's perception over the instants of a bag: the work of encoder, collaboration and head nodes, without nodes.
 
 Every function of the model and of the wire is the one that the nodes call, with the same order of arguments; boxes,
 occupancy and trajectories are rounded as their messages round them. Time is the bag's: an image of stamp t is fused
 with the newest packets of every peer up to t that are not older than max_age_s, as in a fleet whose UAVs wait for each
-other. The same bag gives the same numbers, whatever the machine does meanwhile.
+other. The same bag gives the same numbers on a machine under any load.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class _Uav:
 
 @dataclass(frozen=True)
 class _Own:
-    """An own image at an instant: the model on the ground below, its map with the first camera's pose, and what it is
-    alone."""
+    """An own image at an instant: the model on the ground below, its map with the first camera's pose, and the answers
+    without peers."""
 
     model: Perception
     view: View
@@ -69,7 +69,7 @@ class _Own:
 
 @dataclass
 class _Decoded:
-    """A peer's frame, decoded at most once however many receive it."""
+    """A peer's frame, decoded at most once for all receivers."""
 
     before: PeerFrame | None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -123,7 +123,7 @@ class Engine:
             for name in names:
                 for envelope, payload in sent[name].envelopes:
                     self._put(envelope, payload, instant.stamp_ns)
-        # How sure a map is of its places depends on the receiver's ground: on one ground it is decoded once.
+        # The position uncertainty of a map depends on the receiver's ground: on one ground it is decoded once.
         decoded: dict[float | None, dict[int, _Decoded]] = {}
         frames = {n: self._peers(n, instant.stamp_ns) for n in names}
         for name, found in frames.items():
@@ -139,7 +139,7 @@ class Engine:
 
         return list(self._pool.map(answer, names))
 
-    # --- what encoder_node does -----------------------------------------------------------------------------------
+    # --- as encoder_node -----------------------------------------------------------------------------------
 
     def _views(self, name: str, instant: InstantInputs) -> tuple[CameraView, ...]:
         try:
@@ -152,7 +152,7 @@ class Engine:
         model, stamp_ns = self.perception, instant.stamp_ns
         if name in instant.heights:
             model = model.on_ground(GroundPlane(offset=instant.heights[name]))
-        # torch wants memory that it could write to; an image may be a view of the message's bytes.
+        # torch needs writable memory; an image may be a view of the message's bytes.
         images = [np.require(v.image, requirements="W") for v in views]
         bevs = [
             model.perceive(p, v.K, v.T_map_camera, v.covariance) for p, v in zip(images, views, strict=True)
@@ -163,7 +163,7 @@ class Engine:
         own = _Own(model, View(bev, first.T_map_camera, first.covariance, name=name), solo)
         return own, uav.sender.send(bev, first, stamp_ns, solo)
 
-    # --- what collaboration_node does -----------------------------------------------------------------------------
+    # --- as collaboration_node -----------------------------------------------------------------------------
 
     def _take_recorded(self, packets: Sequence[Packet], stamp_ns: int) -> dict[str, tuple[int, int]]:
         """Put recorded packets into the inbox; bytes and number by UAV."""
@@ -215,7 +215,7 @@ class Engine:
                 )
             return shared.bev
 
-    # --- what the head nodes do -----------------------------------------------------------------------------------
+    # --- as the head nodes -----------------------------------------------------------------------------------
 
     def _answer(
         self,

@@ -27,7 +27,7 @@ class Sent:
 
 
 class Sender:
-    """One UAV's. peers_late: at its last instant it had to do with an older image of any peer."""
+    """The sender of one UAV. peers_late: at its last instant it fused an older frame of any peer."""
 
     def __init__(self, name: str, perception: Perception, options: EngineOptions) -> None:
         self.peers_late = False
@@ -36,7 +36,7 @@ class Sender:
         self._frame = 0
 
     def send(self, bev: AgentBev, view: CameraView, stamp_ns: int, solo: Solo) -> Sent:
-        """The packets of an image. view: the one whose pose travels."""
+        """The packets of an image. view: the one whose pose is sent."""
         model, frame = self._perception, self._frame
         self._frame += 1
         plan = self._budget.plan()

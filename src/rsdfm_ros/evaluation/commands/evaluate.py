@@ -42,7 +42,7 @@ from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.record import changes
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
-#: Methods that exchange boxes, always or where something disturbs.
+#: Methods that exchange boxes, always or under disturbances.
 BY_BOXES = ("late", "where2comm", "rsdfm", "rsdfm-ondemand")
 
 
@@ -322,7 +322,7 @@ def results_of(scores: dict[str, MethodScore]) -> list[dict[str, Any]]:
 
 
 def origin_of(model: Path | str, perception: Perception, seed: int | None) -> dict[str, Any]:
-    """Provenance of what was computed with a loaded model. seed: of the first simulated scene."""
+    """Provenance of results of a loaded model. seed: of the first simulated scene."""
     return provenance(seed=seed, model=model, fingerprint=perception.fingerprint)
 
 

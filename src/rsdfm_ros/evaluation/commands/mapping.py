@@ -30,7 +30,7 @@ from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.dataset import world_options
 
 STRIDE = 4
-"""Every fourth frame is judged: those between look much alike."""
+"""Every fourth frame is scored: those between are similar."""
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("height MAE m", "height_mae_m", ".3f"),
     ("position m", "position_error_m", ".2f"),

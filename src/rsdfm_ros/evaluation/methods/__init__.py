@@ -1,6 +1,6 @@
-"""The ways to collaborate that are compared. A method is one entry in METHODS.
+"""The collaboration methods that are compared. A method is one entry in METHODS.
 
-All share encoder, mapping and heads, and but for the pooled ones the fusion; only what travels differs.
+All share encoder, mapping and heads, and but for the pooled ones the fusion; only the transmitted data differs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From fused maps to an answer: all tasks that the model has, in the form that the metrics take."""
+"""From fused maps to an answer: all tasks that the model has, in the form of the metrics' input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def boxes_of(found: Detections) -> Boxes:
 
 
 def answer(perception: Perception, history: Sequence[FusedMap], thresholds: Thresholds) -> FramePrediction:
-    """Segment, predict, detect and do what else the model can, from the last fused maps (newest last)."""
+    """Run all tasks of the model on the last fused maps (newest last)."""
     tasks = perception.config.heads
     instances = perception.segment(history) if "segmentation" in tasks else None
     motion = (

@@ -1,4 +1,4 @@
-"""Features through the dual-branch codec, and what each of its branches carries alone."""
+"""Features through the dual-branch codec, and through one branch alone."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from rsdfm_ros.wire.header import MAGIC
 from rsdfm_ros.wire.packet import assemble, encode_frame
 
 MAX_AGE_S = 1.0
-"""Images of a peer older than this are worth nothing; the default of the nodes, too."""
+"""Frames of a peer older than this are not used; the default of the nodes, too."""
 
 
 @dataclass(frozen=True)
 class _Heard:
-    """The last of a sender that was of use, and the frame at which it came."""
+    """The last usable transmission of a sender, and the frame at which it arrived."""
 
     step: int
     item: Received
@@ -90,9 +90,9 @@ class RsdfmPlain(FeatureMethod):
 
 
 class Rsdfm(RsdfmPlain):
-    """As :class:`RsdfmPlain`, and poses are corrected and delays made up for by boxes, which travel beside the features
-    while a pose is uncertain or messages are late; peers that contradict what the ego sees are left out; what was lost
-    is recalled from what came before."""
+    """As :class:`RsdfmPlain`, with pose alignment and latency compensation by boxes, which are sent beside the features
+    while a pose is uncertain or messages are late; with the consistency check, which leaves out peers that contradict
+    the ego's map; and with loss concealment from earlier frames."""
 
     def start(self) -> None:
         super().start()
@@ -110,7 +110,7 @@ class Rsdfm(RsdfmPlain):
         return [view for view in views if view is not None]
 
     def _recalling(self, step: EvaluationFrame, heard: dict[int, _Heard], item: Received) -> View | None:
-        """A peer's map of this instant, its lost tiles from what it sent before."""
+        """A peer's map of this instant, its lost tiles from an earlier frame."""
         sent, before = item.sent, heard.get(item.sent.sender)
         if before is not None and step.index - before.step > round(MAX_AGE_S / FRAME_PERIOD_S):
             before = None
@@ -172,14 +172,15 @@ class HighOnly(RsdfmPlain):
 
 
 DEMAND_SHARE = 0.1
-"""Most of a budget that demand may take; what a receiver is unsure of changes slowly."""
+"""Largest share of a budget for demand maps; the demand of a receiver changes slowly."""
 
 
 class RsdfmOnDemand(Rsdfm):
-    """A UAV sends first what its peers are unsure of: cells rank by (1 − q_i) q_j, the greatest over the receivers i.
+    """A UAV sends the cells first that its peers are unsure of: cells rank by (1 − q_i) q_j, the greatest over the
+    receivers i.
 
-    Every UAV's messages end with a DemandMap, at small budgets not in every frame; it is known to those that receive it
-    from the next frame on, and its bytes count.
+    Every UAV's messages end with a DemandMap, at small budgets not in every frame; receivers use it from the next frame
+    on, and its bytes count.
     """
 
     def start(self) -> None:

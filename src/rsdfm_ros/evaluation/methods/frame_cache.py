@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class FrameCache:
-    """The steps of one frame after another. A step is made once for all cases with the same believed poses and
-    thresholds; earlier frames (of staggered peers) and false ones (of attackers) likewise."""
+    """EvaluationFrames, one after another. A frame is made once for all cases with the same noisy poses and thresholds;
+    earlier frames (of staggered peers) and false ones (of attackers) likewise."""
 
     def __init__(self, perception: Perception, scene: SceneSource, pool: ThreadPoolExecutor) -> None:
         self._perception, self._scene, self._pool = perception, scene, pool
