@@ -82,12 +82,12 @@ def build(kind: type[T], values: Any, where: str = "") -> T:
 
 
 def checked(field: dataclasses.Field[Any], kind: Any, value: Any, where: str) -> Any:
-    """The value of a field given on its own, `where` being what it was given with. Raises: FleetDescriptionError."""
+    """The value of a single field; `where`: the option that it was given with. Raises: FleetDescriptionError."""
     return _typed(kind, value, where, field)
 
 
 def require(good: bool, where: str, allowed: str, value: Any) -> None:
-    """Raise FleetDescriptionError with what is allowed unless `good`."""
+    """Raise FleetDescriptionError with the allowed values unless `good`."""
     if not good:
         raise FleetDescriptionError(f"{where}: expected {allowed}, got {value!r}")
 

@@ -28,7 +28,7 @@ POSES = {
     "nav_msgs/msg/Odometry": "odometry",
     "px4_msgs/msg/VehicleOdometry": "px4_odometry",
 }
-"""Types of pose messages and what encoder_node calls them (pose_type)."""
+"""Types of pose messages and their names in encoder_node (pose_type)."""
 INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
 STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
@@ -122,7 +122,7 @@ class UavTopics:
 class TopicMap:
     """A whole map. uavs: names, or empty for all that the bag has images of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
-    "" for any · ground_height_m: of the ground plane, where no topic tells it · inputs: further
+    "" for any · ground_height_m: of the ground plane, without a topic for it · inputs: further
     parameters of encoder_node about images and poses (InputConfig), e.g. pose_tolerance_s, pictures_rectified,
     pose_origin."""
 

@@ -14,7 +14,7 @@ from rsdfm_ros.evaluation.disturb import Disturbance
 
 @dataclass(frozen=True)
 class Sent:
-    """The messages of one sender for one frame: payloads as they are sent, their serialised sizes, the reported pose."""
+    """The messages of one sender for one frame: payloads, their serialised sizes, the reported pose."""
 
     sender: int
     frame: int

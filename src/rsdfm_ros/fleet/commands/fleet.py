@@ -90,7 +90,7 @@ def print_status(line: dict[str, Any]) -> None:
 
 
 def print_ended(flown: FleetResult, out: Path) -> None:
-    """Print what a mission has come to; out: the folder with its results."""
+    """Print the outcome of a mission; out: the folder with its results."""
     assert flown.result is not None
     console = Console()
     frames = counted(flown.result["protocol"]["frames_answered"], "frame")
