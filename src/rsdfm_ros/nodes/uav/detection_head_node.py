@@ -10,7 +10,7 @@ from typing import Any
 from visualization_msgs.msg import MarkerArray
 
 from rsdfm_ros.agent.types import Fused
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.msg import ObjectArray
 from rsdfm_ros.nodes.convert.markers import MarkerSet, box_markers
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message

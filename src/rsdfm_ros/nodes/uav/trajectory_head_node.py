@@ -11,7 +11,7 @@ from visualization_msgs.msg import MarkerArray
 
 from rsdfm_ros.agent.tracking import with_ids
 from rsdfm_ros.agent.types import Fused
-from rsdfm_ros.evaluation.frames import Tracks
+from rsdfm_ros.data.outputs import Tracks
 from rsdfm_ros.msg import TrajectoryArray
 from rsdfm_ros.nodes.convert.markers import MarkerSet, path_markers
 from rsdfm_ros.nodes.convert.tasks import masks_to_message, tracks_to_message
