@@ -29,11 +29,11 @@ from rich.table import Table
 
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.commands.evaluate import write_json
 from rsdfm_ros.evaluation.commands.mapping import rendered, variants
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, scored_frames

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.section import BenchError
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.commands.evaluate import evaluate_together, results_of
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.scenes import (

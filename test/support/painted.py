@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.session import MethodScore, Settings, evaluate_scene

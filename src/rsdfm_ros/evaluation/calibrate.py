@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.accumulator import within
 from rsdfm_ros.evaluation.metrics.detection import greedy_match, ranked

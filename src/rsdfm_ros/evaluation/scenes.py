@@ -11,10 +11,10 @@ from typing import Any
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 from rsdfm_ros.geometry.height_grid import HeightGrid

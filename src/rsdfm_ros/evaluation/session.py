@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from rsdfm_ros.agent.tracking import Tracker, velocities_along
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.data.outputs import HORIZON
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import HORIZON, FramePrediction, FrameTruth, truth_of
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, truth_of
 from rsdfm_ros.evaluation.methods import METHODS, Method
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
@@ -34,7 +35,7 @@ from rsdfm_ros.evaluation.metrics.id_metrics import IdentityScore
 from rsdfm_ros.evaluation.protocol import scored_frames
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model.heads.registry import needs_of
+from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.waiting import uninterrupted
 

@@ -33,8 +33,8 @@ from rsdfm_ros.data.messages.tasks import (
     published_tracks,
     tracks_from_message,
 )
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import HORIZON, Boxes, Tracks
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message, tracks_to_message
 from rsdfm_ros.nodes.core import qos

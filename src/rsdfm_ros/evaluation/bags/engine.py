@@ -28,9 +28,9 @@ from rsdfm_ros.data.bags.sensors import InstantInputs, Packet, Sensors
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.tasks import percent_of, published_boxes, published_tracks
+from rsdfm_ros.data.outputs import Boxes, Tracks
 from rsdfm_ros.evaluation.bags.answers import COLLABORATIVE, SINGLE, EngineOptions, UavAnswer
 from rsdfm_ros.evaluation.bags.sender import Sender, Sent
-from rsdfm_ros.evaluation.frames import Boxes, Tracks
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception

@@ -34,7 +34,7 @@ from rsdfm_ros.evaluation.scenes import (
 from rsdfm_ros.evaluation.session import MethodScore, Settings, evaluate_cases, worker_pool
 from rsdfm_ros.evaluation.spread import spread_table
 from rsdfm_ros.model.device import choose_device
-from rsdfm_ros.model.heads.registry import needs_of
+from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.provenance import provenance

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM
 from rsdfm_ros.model.device import choose_device
-from rsdfm_ros.model.heads.registry import import_plugins
+from rsdfm_ros.model.heads.lookup import import_plugins
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_file
 from rsdfm_ros.sim.dataset import world_options

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, Tracks
+from rsdfm_ros.data.outputs import Boxes, Tracks
+from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.model.heads.detection import Detections
 from rsdfm_ros.model.perception import FusedMap, Perception
 
