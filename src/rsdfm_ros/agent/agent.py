@@ -16,8 +16,7 @@ from rsdfm_ros.agent.history import History
 from rsdfm_ros.agent.inbox import Inbox
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.prefusion.prepare import Prepared
-from rsdfm_ros.agent.prefusion.views import View
-from rsdfm_ros.agent.receiver import PeerImage, Receiver
+from rsdfm_ros.agent.receiver import Receiver
 from rsdfm_ros.agent.sender import Outgoing, Sender, Transmit
 from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, TaskAnswers, TaskInput, Tasks
 from rsdfm_ros.agent.tracking import Identities
@@ -88,9 +87,7 @@ class Agent:
     def answer(self, own: OwnFeatures) -> Answer:
         """The answers for an own map, with what has come of the peers up to its stamp."""
         images = self.receiver.images(own.stamp_ns)
-        instant = fuse_instant(
-            self.name, self.model, own, images, self.fusion, self._decoder, self._on_error
-        )
+        instant = fuse_instant(self.name, self.model, own, images, self.fusion, self._decoder, self._on_error)
         self.sender.peers_late = instant.peers_late
         items, memory_s = self._history.add(instant.fused), self.options.id_memory_s
         model = self.model.at(own.region)

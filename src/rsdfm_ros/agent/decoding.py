@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,7 @@ def decode_features(
     T_map_camera: NDArray[np.float64],
     covariance: NDArray[np.float64],
 ) -> Decoded:
-    """The map of the features that arrived, with tiles of the frame before, which is gap_s older, where some are lost."""
+    """The map of the features that arrived; lost tiles are those of the frame before, which is gap_s older."""
     found = conceal_loss(now, before, gap_s)
     bev = model.decompress(found.frame, T_map_camera, covariance, stale=found.stale, stale_s=found.stale_s)
     return Decoded(bev, int(found.stale.sum()))

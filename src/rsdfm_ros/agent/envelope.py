@@ -1,4 +1,4 @@
-"""The fields of a FeaturePacket around its payload, converted and checked. Everything in it is untrusted. Free of ROS."""
+"""Fields of a FeaturePacket around its payload, converted and checked: all of them are untrusted. Free of ROS."""
 
 from __future__ import annotations
 

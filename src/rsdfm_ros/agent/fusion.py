@@ -31,7 +31,7 @@ class FusionResult:
 class Fusion:
     """Pre-fusion and interaction. Offline methods subclass it: `merge` makes one map of several."""
 
-    def __init__(self, options: PreFusionOptions = PreFusionOptions()) -> None:
+    def __init__(self, options: PreFusionOptions) -> None:
         self.options = options
 
     def fuse(
@@ -128,9 +128,7 @@ def fuse_instant(
     views = peer_views(model, images, own.stamp_ns, decoder, on_error, on_concealed)
     decode_s = time.perf_counter() - start
     mine = View(own.bev, own.T_map_camera, own.covariance, name=agent)
-    result = fusion.fuse(
-        model, mine, views, own.sent_boxes, own.solo.fused, with_dominant=with_dominant
-    )
+    result = fusion.fuse(model, mine, views, own.sent_boxes, own.solo.fused, with_dominant=with_dominant)
     ages_s = {v.name: v.age_s for v in result.prepared.peers}
     fused = Fused(
         stamp_ns=own.stamp_ns,

@@ -9,7 +9,7 @@ from rsdfm_ros.agent.envelope import Envelope, Refused
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.concealment import Concealed, conceal_loss
-from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
+from rsdfm_ros.wire.errors import FingerprintMismatch
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
 

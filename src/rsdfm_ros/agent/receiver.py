@@ -178,5 +178,3 @@ class Receiver:
         peer = self._peers.get(name)
         if peer is not None:
             peer.lost += packets
-
-

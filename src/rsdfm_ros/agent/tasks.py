@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +147,9 @@ class Tasks:
         return TaskAnswers(
             detection=self.detect(model, given, id_memory_s) if "detection" in has else None,
             segmentation=self.segment(model, given, id_memory_s) if "segmentation" in has else None,
-            motion=self.predict(model, given, id_memory_s) if {"segmentation", "trajectory"} <= set(has) else None,
+            motion=self.predict(model, given, id_memory_s)
+            if {"segmentation", "trajectory"} <= set(has)
+            else None,
             plug_ins={name: self.plug_in(model, name, given) for name in model.plug_ins},
         )
 

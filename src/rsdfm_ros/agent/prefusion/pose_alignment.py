@@ -19,6 +19,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.exchange import MAX_SIGMA_M
 from rsdfm_ros.model.maps import AgentBev
 
+
 def align_poses(
     own: View,
     peers: Sequence[View],

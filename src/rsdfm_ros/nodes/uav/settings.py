@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsdfm_ros.agent.tracking import ID_MEMORY_S
+from rsdfm_ros.agent.options import DEFAULTS, SEND_BOXES
 from rsdfm_ros.nodes.core.optional import OPTIONAL
 from rsdfm_ros.nodes.core.parameters import setting
 from rsdfm_ros.nodes.core.qos import RELIABILITY
 from rsdfm_ros.nodes.uav.ground_settings import GroundSettings
 from rsdfm_ros.nodes.uav.input_settings import InputSettings
-from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 _AUTOSTART = "configure and activate by itself; otherwise a lifecycle manager does"
 _FRAME = "frame of the world lattice, ENU metres"
@@ -27,7 +26,6 @@ _DEADLINE = (
     "deadline; the same on every UAV"
 )
 _OWN = "negative: what the model was calibrated for"
-SEND_BOXES = ("auto", "always", "never")
 _FEATURES = "reliability of feature packets; the same on every UAV"
 
 
@@ -64,7 +62,11 @@ class PipelineSettings(NodeSettings):
         5.0, "diagnostics report an error when it is above, s", low=0.0, high=3600.0, dynamic=True
     )
     max_gap_s: float = setting(
-        1.6, "a longer gap between images starts the history anew, s", low=0.1, high=60.0, dynamic=True
+        DEFAULTS.max_gap_s,
+        "a longer gap between images starts the history anew, s",
+        low=0.1,
+        high=60.0,
+        dynamic=True,
     )
 
 
@@ -80,11 +82,13 @@ class EncoderSettings(InputSettings, GroundSettings, PipelineSettings):
     deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
     region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
     budget_bytes: int = setting(
-        DEFAULT_BUDGET_BYTES, "mean serialised bytes per image", low=1000, high=10_000_000, dynamic=True
+        DEFAULTS.budget_bytes, "mean serialised bytes per image", low=1000, high=10_000_000, dynamic=True
     )
-    max_packet_bytes: int = setting(16_384, "largest packet payload in bytes", low=512, high=65_536)
+    max_packet_bytes: int = setting(
+        DEFAULTS.max_packet_bytes, "largest packet payload in bytes", low=512, high=65_536
+    )
     send_boxes: str = setting(
-        "auto",
+        DEFAULTS.send_boxes,
         "send own detections beside the features, within the budget, so that peers can correct poses and carry on what "
         "moves; auto: while the pose is uncertain or, in uav_node, peers' features come late",
         choices=SEND_BOXES,
@@ -101,47 +105,58 @@ class CollaborationSettings(GroundSettings, PipelineSettings):
     deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
     region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
     max_age_s: float = setting(
-        1.0, "peers' features older than this are not fused, s", low=0.0, high=60.0, dynamic=True
+        DEFAULTS.max_age_s,
+        "peers' features older than this are not fused, s",
+        low=0.0,
+        high=60.0,
+        dynamic=True,
     )
     peer_wait_s: float = setting(
-        0.1,
+        DEFAULTS.peer_wait_s,
         "longest wait of the steady clock for peers' packets of the same instant, s",
         low=0.0,
         high=60.0,
         dynamic=True,
     )
     move_peers: bool = setting(
-        True, "carry what moves in older maps of peers, by their boxes, on to the present", dynamic=True
+        DEFAULTS.move_peers,
+        "carry what moves in older maps of peers, by their boxes, on to the present",
+        dynamic=True,
     )
     correct_poses: bool = setting(
-        True, "correct uncertain poses by the objects that UAVs have in common", dynamic=True
+        DEFAULTS.correct_poses,
+        "correct uncertain poses by the objects that UAVs have in common",
+        dynamic=True,
     )
     doubt_peers: bool = setting(
-        True,
+        DEFAULTS.doubt_peers,
         "do not fuse peers whose maps do not resemble the UAV's own where both tell something",
         dynamic=True,
     )
-    resemblance: float = setting(
-        -1.0,
+    map_consistency: float = setting(
+        DEFAULTS.map_consistency,
         f"excess of the correlation over that elsewhere from which maps resemble each other; {_OWN}",
         low=-1.0,
         high=1.0,
         dynamic=True,
     )
-    max_peers: int = setting(16, "peers listened to at most", low=0, high=64, dynamic=True)
+    max_peers: int = setting(DEFAULTS.max_peers, "peers listened to at most", low=0, high=64, dynamic=True)
     peers: tuple[str, ...] = setting(
         (),
         "feature topics or names of the peers to listen to; empty: all that the ROS graph shows",
         dynamic=True,
     )
     quarantine_after: int = setting(
-        8,
+        DEFAULTS.quarantine_after,
         "a peer with so many refused packets in a row is not listened to for a while; 0: never",
         low=0,
         high=10_000,
     )
     quarantine_s: float = setting(
-        30.0, "first quarantine, s; it doubles each time, up to tenfold", low=0.1, high=3600.0
+        DEFAULTS.quarantine_s,
+        "first quarantine, s; it doubles each time, up to tenfold",
+        low=0.1,
+        high=3600.0,
     )
     discovery_period_s: float = setting(
         0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0
@@ -166,7 +181,7 @@ class HeadSettings(PipelineSettings):
         choices=OPTIONAL,
     )
     id_memory_s: float = setting(
-        ID_MEMORY_S,
+        DEFAULTS.id_memory_s,
         "how long an object that is not seen keeps its id, s",
         low=0.0,
         high=60.0,
