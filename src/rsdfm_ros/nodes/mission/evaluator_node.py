@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -41,12 +42,13 @@ from rsdfm_ros.msg import (
     TrajectoryArray,
 )
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.origins import Origins
 from rsdfm_ros.nodes.mission.recorder import FolderWriter
 from rsdfm_ros.nodes.mission.report import fleet_message, frame_line, result_of, status_line
-from rsdfm_ros.nodes.uav.settings import EvaluatorSettings
+from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
 Handler = Callable[[str, Any, int], None]
 _END = ("", "", None, b"")
