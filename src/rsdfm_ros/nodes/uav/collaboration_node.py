@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from rclpy.serialization import deserialize_message
@@ -26,11 +27,12 @@ from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes.convert.features import fused_to_message
 from rsdfm_ros.nodes.convert.images import contributors_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import has_subscribers, monotonic, run
 from rsdfm_ros.nodes.core.diagnostics import Status, peer_status
+from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.live_settings import UNCONFIGURED
 from rsdfm_ros.nodes.core.parameters import SettingError
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.fusion_status import fusion_status, note_fusion
 from rsdfm_ros.nodes.uav.ground_source import GroundSource

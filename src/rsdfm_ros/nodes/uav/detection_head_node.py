@@ -14,8 +14,8 @@ from rsdfm_ros.msg import ObjectArray
 from rsdfm_ros.nodes.convert.markers import MarkerSet, box_markers
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message
 from rsdfm_ros.nodes.convert.vision import detections_from_objects
-from rsdfm_ros.nodes.core.base import run
 from rsdfm_ros.nodes.core.optional import optional_module
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.uav.ground_source import GroundSource
 from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 from rsdfm_ros.nodes.uav.settings import DetectionHeadSettings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from nav_msgs.msg import Path
@@ -18,9 +19,10 @@ from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes.convert.features import packet_to_message
 from rsdfm_ros.nodes.convert.images import CameraTrack
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import has_subscribers, monotonic, run
 from rsdfm_ros.nodes.core.diagnostics import features_status
+from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.camera_inputs import CameraInputs, input_config
 from rsdfm_ros.nodes.uav.ground_settings import PLANE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, ClassVar
 
 from rsdfm_ros.agent.history import History
@@ -14,7 +15,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes.convert.features import fused_from_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import has_subscribers, monotonic
+from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.model import SharedModel

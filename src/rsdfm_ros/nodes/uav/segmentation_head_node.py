@@ -14,7 +14,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.nodes.convert.images import bev_image
 from rsdfm_ros.nodes.convert.sensors import image_to_message
 from rsdfm_ros.nodes.convert.tasks import grid_to_message, masks_to_message
-from rsdfm_ros.nodes.core.base import run
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 from rsdfm_ros.nodes.uav.lattice_frame import LatticeFrame
 

@@ -13,7 +13,7 @@ from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.msg import TrajectoryArray
 from rsdfm_ros.nodes.convert.markers import MarkerSet, path_markers
 from rsdfm_ros.nodes.convert.tasks import masks_to_message, tracks_to_message
-from rsdfm_ros.nodes.core.base import run
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 from typing import Any
 
 from rsdfm_ros.agent.tasks import Tasks
@@ -11,8 +12,10 @@ from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.msg import AgentStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav import task_head
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
