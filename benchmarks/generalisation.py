@@ -1,11 +1,11 @@
-"""How far a mapping carries: altitude, pitch, field of view and image size unlike those of training.
+"""Generalisation of a mapping to altitudes, pitches, fields of view and image sizes unlike those of training.
 
     scripts/with_ros python -m benchmarks.generalisation --models out/relative/model out/absolute/model \
         --json out/generalisation.json --plot out/generalisation.svg
 
 Along every axis the simulator flies the same missions with one thing fixed to another value. Compared are a model with
-the true height, the same model with every camera believed at --fixed-height, and, for a model with the absolute lift,
-its own depths. The file is written after every point; started again, what is in it is not done again.
+the true height, the same model with every camera assumed at --fixed-height, and, for a model with the absolute lift,
+its own depths. The file is written after every point; a restarted run skips the points in it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ FIGURES: tuple[tuple[str, str, str], ...] = (
 
 @dataclass(frozen=True)
 class Axis:
-    """What is varied: its label, its values as they are shown, and the simulator's settings at each of them."""
+    """The varied quantity: its label, its values as they are shown, and the simulator's settings at each of them."""
 
     label: str
     points: tuple[tuple[str, SimConfig], ...]

@@ -1,4 +1,4 @@
-"""What the sections measure with: the model, the scenes and sizes of a run."""
+"""Set-up that the sections share: the model, the scenes and sizes of a run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Rows = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: the standard split of `scenes` × `frames`; for sections with many cases, `part_scenes` ×
+    """Sizes of a run: the standard split of `scenes` × `frames`; for sections with many cases, `part_scenes` ×
     `part_frames` of it with `part_egos` of the UAVs scored; in other worlds `world_…`; in the study of how far the
     mapping carries `study_…`; and `mission_scenes` of the standard split in full length."""
 
@@ -92,7 +92,7 @@ QUICK = Sizes(
 
 @dataclass(frozen=True)
 class Case:
-    """What is evaluated once: methods, budget, disturbance (in the words of --disturb)."""
+    """One evaluation: methods, budget, disturbance (in the syntax of --disturb)."""
 
     methods: tuple[str, ...]
     budget_bytes: int = BUDGET_BYTES
@@ -118,7 +118,7 @@ class Bench:
         return str(self.perception.manifest["weights_sha256"])
 
     def common(self) -> dict[str, Any]:
-        """What all results of a run share; a file of results is of one such."""
+        """Values that all results of a run have in common; a file of results belongs to one set of them."""
         return {
             "model": self.model.name if self.model.is_absolute() else self.model.as_posix(),
             "weights_sha256": self.weights,
@@ -197,7 +197,7 @@ class Bench:
 
 
 def settings_of(perception: Perception, case: Case, egos: int) -> Settings:
-    """What the runner needs of a case."""
+    """Settings of the runner for a case."""
     areas = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
     disturbance: Disturbance = parse_disturbance(case.disturb)
     return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, areas)

@@ -103,7 +103,7 @@ class Offline:
         return len(boxes) + int(instances.ids.max())
 
     def received(self, world: TestWorld, agent: str, stamp: int) -> View:
-        """What a UAV sent at an instant."""
+        """Packets that a UAV sent at an instant."""
         p, messages = self.perception, world.packets[agent][stamp]
         features, boxes = unpacked(messages)
         frame = assemble(features, low_channels=p.config.low_channels, high_channels=p.config.high_channels)

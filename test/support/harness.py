@@ -1,4 +1,5 @@
-"""What the integration tests share: a lively untrained model, UAV processes, and a small world of synthetic images.
+"""Helpers of the integration tests: an untrained model with varied outputs, UAV processes, and a small world of
+synthetic images.
 
 Every test has its own ROS domain and its own context; nothing sleeps to wait, every wait has a deadline.
 """

@@ -112,7 +112,7 @@ class Flight:
         boxes: SideBoxes | None = None,
         max_packet_bytes: int = 16_384,
     ) -> list[FeaturePacket]:
-        """What a UAV sends for a frame, with these boxes beside it."""
+        """Packets that a UAV sends for a frame, with these boxes beside it."""
         assert self.perception is not None
         K, _, covariance = camera(int(agent[3:]), frame)
         T = pose_of(int(agent[3:]), frame, offset_m)

@@ -39,7 +39,7 @@ AREAS = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
 
 @dataclass
 class Answer:
-    """What one UAV answered for one instant, piece by piece, in one variant (with or without peers)."""
+    """The answer of one UAV for one instant, task by task, in one variant (with or without peers)."""
 
     mask: NDArray[np.int32] | None = None
     percent: NDArray[np.uint8] | None = None

@@ -25,7 +25,7 @@ from rsdfm_ros.sim.record import from_record
 from rsdfm_ros.words import counted
 
 CACHE = Path("out/data")
-"""Where simulated scenes are kept, relative to the working directory."""
+"""Folder of the simulated scenes, relative to the working directory."""
 
 _NO_IMAGES_BETWEEN = (
     "staggered=1 needs images between the frames, which only simulated scenes (with a seed) have: "
@@ -66,7 +66,7 @@ class DatasetScene:
         return self.dataset.objects(self.place, k)
 
     def layout(self) -> LayoutMap | None:
-        """What stands still in the scene, where the data set knows it."""
+        """The static layout of the scene, where the data set has it."""
         return self.dataset.layout(self.place)
 
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
@@ -152,7 +152,7 @@ def check_staggered(scenes: Sequence[DatasetScene], disturbance: Disturbance) ->
 
 
 def simulated_as(folder: Path) -> SimConfig:
-    """How a dataset was simulated, as it records itself; the default where it does not. Raises: RsdfmError."""
+    """Simulator configuration recorded in a dataset; the default where there is none. Raises: RsdfmError."""
     camera = read_parameters(folder).get("camera", {})
     if not isinstance(camera, dict):
         raise DatasetError(

@@ -45,11 +45,11 @@ class SceneSource(Protocol):
 
     @property
     def number(self) -> int:
-        """What distinguishes the scene: its seed, or its place in the dataset."""
+        """Number of the scene: its seed, or its place in the dataset."""
 
     @property
     def frames(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
 
     def ground(self) -> Ground | None:
         """The ground of the scene, where it is not that of the model."""
@@ -61,7 +61,7 @@ class SceneSource(Protocol):
         """The objects of frame k."""
 
     def layout(self) -> LayoutMap | None:
-        """What stands still in the scene, where that is known; asked for when a task of the model needs it."""
+        """The static layout of the scene, where that is known; asked for when a task of the model needs it."""
 
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
         """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""
@@ -119,7 +119,7 @@ class MethodScore:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run needs beside the data."""
+    """Settings of a run beside the data."""
 
     methods: tuple[str, ...]
     egos: int

@@ -219,7 +219,7 @@ def _join(device: torch.device) -> tuple[int, int]:
 
 
 def data_facts(scenes: Sequence[SceneInfo]) -> dict[str, Any]:
-    """What a manifest says of the scenes that a model has seen."""
+    """Manifest entry of the scenes that a model was trained on."""
     return {
         "scenes": len(scenes),
         "frames": sum(s.frames for s in scenes),

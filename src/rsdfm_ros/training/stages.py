@@ -47,7 +47,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Run:
-    """What all stages of a run share. share: the window trained on, as a share of the model's whole window."""
+    """Values that all stages of a run use. share: the window trained on, as a share of the model's whole window."""
 
     out: Path
     dataset: Dataset
@@ -113,7 +113,7 @@ def train_trunk(model: RSDFM, run: Run) -> dict[str, Any]:
 
 
 def train_temporal(model: RSDFM, run: Run) -> dict[str, Any]:
-    """What needs a history, on the frozen rest."""
+    """Train the modules that need a history, on the frozen rest."""
     config, device = run.config, run.device
     model.eval()
     origin = f"{state_fingerprint(model):016x}"
@@ -261,5 +261,5 @@ def run_logged(
 
 
 def stage_facts(clock: Clock, per_step: int) -> dict[str, Any]:
-    """How long a stage took, for the manifest."""
+    """Duration of a stage, for the manifest."""
     return {"steps": clock.step, "samples": clock.step * per_step, "minutes": round(clock.elapsed_s / 60, 1)}

@@ -179,7 +179,7 @@ def test_a_map_that_says_the_same_everywhere_resembles_nothing(value: float) -> 
 
 
 def from_one_side(cars: NDArray[np.float64], seed: int, walls: float = 0.12) -> AgentBev:
-    """What one agent sees of a place where only the cars look the same from all sides."""
+    """View of one agent of a place where only the cars look the same from all sides."""
     return bev_of(painted_cars(cars) + walls * smooth(seed, channels=3))
 
 

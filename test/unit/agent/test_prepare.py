@@ -1,4 +1,4 @@
-"""What is done to maps before they are fused, in one function, and what a UAV knows alone."""
+"""Preparation of maps before they are fused, in one function, and the answers of a UAV without peers."""
 
 from __future__ import annotations
 

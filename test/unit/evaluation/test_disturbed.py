@@ -1,4 +1,4 @@
-"""What collaboration does about uncertain poses, late and false peers, end to end on the painted scene."""
+"""Collaboration with uncertain poses, late and false peers, end to end on the painted scene."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _what_stays(args: argparse.Namespace) -> str:
-    """What an interruption leaves, in a sentence."""
+    """Message about the results that remain after an interruption."""
     nothing = (
         "no results were written, because figures count all scenes together; the same command starts anew"
     )
@@ -191,7 +191,7 @@ def make_protocol(
     source: str,
     disturbance: Disturbance,
 ) -> Protocol:
-    """What the options ask for, as it is written beside the results. Raises: LeakageError."""
+    """The protocol that the options ask for, as it is written beside the results. Raises: LeakageError."""
     seeds = _seeds(scenes)
     refuse_training_data(perception.manifest, seeds)
     thresholds = Thresholds.of(perception)
@@ -218,7 +218,7 @@ def make_protocol(
 
 
 def settings_of(protocol: Protocol, methods: tuple[str, ...]) -> Settings:
-    """What the runner needs of a protocol."""
+    """Settings of the runner for a protocol."""
     thresholds = Thresholds(protocol.segmentation_threshold, protocol.detection_threshold)
     return Settings(
         methods, protocol.egos, protocol.budget_bytes, thresholds, protocol.disturbance, protocol.areas
@@ -257,7 +257,7 @@ def check_methods(perception: Perception, methods: Sequence[str], disturbance: D
 
 
 def missing_truth(perception: Perception, scenes: Sequence[DatasetScene], source: str) -> list[str]:
-    """What the data lacks that tasks of the model are judged by, in sentences; their figures are null."""
+    """Truth that the data lacks for tasks of the model, in sentences; the figures of these tasks are null."""
     if "layout" not in needs_of(perception.plug_ins):
         return []
     missing = [s for s in scenes if s.layout() is None]

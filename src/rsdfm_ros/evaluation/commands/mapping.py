@@ -78,7 +78,8 @@ def run_mapping(args: argparse.Namespace) -> int:
 
 
 def variants(perception: Perception, fixed_height_m: float) -> dict[str, Perception]:
-    """What is compared: a model with the true height and with a fixed one; one without heights is only itself."""
+    """Variants that are compared: a model with the true height and with a fixed one; one without heights has no
+    other."""
     if perception.config.lift == "absolute":
         return {"absolute depth": perception}
     return {"true height": perception, "fixed height": FixedHeight.of(perception, fixed_height_m)}

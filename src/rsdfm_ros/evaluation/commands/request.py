@@ -1,4 +1,4 @@
-"""What `rsdfm evaluate` is asked for, checked before a model is loaded or a scene simulated."""
+"""The request of `rsdfm evaluate`, checked before a model is loaded or a scene simulated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.simulate import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 
 SCENES, FRAMES = 8, 40
-"""How many are simulated unless asked otherwise."""
+"""Number of scenes simulated by default."""
 _MODES = ("sweep", "mapping", "calibrate")
 
 

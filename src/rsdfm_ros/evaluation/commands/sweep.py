@@ -81,7 +81,7 @@ def _check_cases(
 
 
 def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str, ...]) -> dict[str, Any]:
-    """What all points of a file share."""
+    """Values that all points of a file have in common."""
     return {
         "model": str(args.model),
         "model_fingerprint": f"{perception.fingerprint:016x}",

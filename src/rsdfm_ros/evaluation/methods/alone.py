@@ -55,7 +55,7 @@ class Late(Method):
 
 
 def boxes_payload(boxes: Boxes) -> bytes:
-    """What travels of an agent's boxes: those of at least SEND_SCORE."""
+    """Payload of an agent's boxes: those of at least SEND_SCORE are sent."""
     b = boxes.select(boxes.scores >= SEND_SCORE)
     return encode_boxes(SideBoxes(b.classes, b.scores, b.centres, b.sizes, b.yaws, b.velocities))
 

@@ -1,4 +1,4 @@
-"""What the UAVs of a scene see at one frame, shared by all cases that are evaluated in one pass."""
+"""Cache of the UAVs' views at one frame of a scene, shared by all cases that are evaluated in one pass."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def result_of(
     processing: ProcessingTimes,
     domain: int,
 ) -> dict[str, Any]:
-    """What goes into result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
+    """Content of result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
     agents: dict[str, Any] = {}
     for agent in settings.agents:
         last = next((line["agents"][agent] for line in reversed(history) if agent in line["agents"]), {})
