@@ -27,9 +27,9 @@ from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
-from rsdfm_ros.evaluation.processing import ProcessingTimes
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.msg import (
     AgentStatus,
