@@ -106,7 +106,7 @@ AXES: dict[str, Axis] = {
 
 @dataclass(frozen=True)
 class RenderedScene:
-    """A scene of the runner (evaluation.runner.SceneSource), rendered once for all variants."""
+    """A scene (evaluation.scene_source.SceneSource) that is rendered once for all variants."""
 
     number: int
     uavs: int
