@@ -20,7 +20,8 @@ from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.methods.codec import Rsdfm
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, mirrored
 from rsdfm_ros.evaluation.methods.radio import RadioChannel, Sent
-from rsdfm_ros.evaluation.session import MethodScore, evaluate_scene
+from rsdfm_ros.evaluation.scores import MethodScore
+from rsdfm_ros.evaluation.session import evaluate_scene
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.world import World
 from support.painted import UAVS, PaintedScene, Watcher, objects_at, run_settings, tiny_perception
