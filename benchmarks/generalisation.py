@@ -29,20 +29,22 @@ from rich.table import Table
 
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.commands.evaluate import write_json
-from rsdfm_ros.evaluation.commands.mapping import rendered, variants
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
+from rsdfm_ros.evaluation.mapping import rendered, variants
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, scored_frames
 from rsdfm_ros.evaluation.report.plots import LINES
 from rsdfm_ros.evaluation.scenes import refuse_training_data
-from rsdfm_ros.evaluation.session import MethodScore, Settings, evaluate_scene, worker_count
+from rsdfm_ros.evaluation.scores import MethodScore, merge_scores
+from rsdfm_ros.evaluation.session import evaluate_scene, worker_count
+from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.outputs import write_json
 from rsdfm_ros.sim.config import FlightConfig, SimConfig, WorldConfig
 
 METHODS = ("single", "dense")
@@ -104,7 +106,7 @@ AXES: dict[str, Axis] = {
 
 @dataclass(frozen=True)
 class RenderedScene:
-    """A scene of the runner (evaluation.runner.SceneSource), rendered once for all variants."""
+    """A scene (evaluation.scene_source.SceneSource) that is rendered once for all variants."""
 
     number: int
     uavs: int
@@ -164,11 +166,7 @@ def evaluate_point(
             for scene in scenes:
                 frames, ground = scene.images[::MAPPING_STRIDE], scene.ground() or GroundPlane()
                 mapping.merge(mapping_scores({name: perception.on_ground(ground)}, frames, ground)[name])
-                for method, score in evaluate_scene(perception, scene, settings, pool).items():
-                    if method in scores:
-                        scores[method].merge(score)
-                    else:
-                        scores[method] = score
+                merge_scores(scores, evaluate_scene(perception, scene, settings, pool))
             together, alone = scores["dense"].result(), scores["single"].result()
             rows[name] = {
                 **{key: together[key] for key in ("iou_long", "iou_visible_long", "ap", "map")},

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.section import Bar, BenchError, Section
+from benchmarks.accuracy.errors import BenchError
+from benchmarks.accuracy.section import Bar, Section
 
 NOT_YET = "Not measured yet: `make bench-accuracy`."
 BARS = "bars"

@@ -17,9 +17,10 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.words import command_line
@@ -65,6 +66,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         file.flush()
         if not _is_special(beside):
             os.fsync(file.fileno())
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int = 2) -> None:
+    """Write an object as JSON, as :func:`write_atomically` does. Raises: ValueError for numbers that are not finite."""
+    write_atomically(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
 
 
 def _is_special(path: Path) -> bool:

@@ -13,7 +13,7 @@ from rsdfm_ros.msg import AgentStatus
 
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import Objects
-from rsdfm_ros.evaluation.frames import Tracks, boxes_of_objects
+from rsdfm_ros.data.outputs import Tracks, boxes_of_objects
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.lattice import square_window

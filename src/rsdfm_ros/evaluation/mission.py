@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, FrameTruth, Tracks, truth_of
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, truth_of
 from rsdfm_ros.evaluation.methods.radio import Traffic
 from rsdfm_ros.evaluation.metrics.accumulator import (
     MetricAccumulator,

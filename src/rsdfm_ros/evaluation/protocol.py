@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS, VISIBLE_FROM
+from rsdfm_ros.evaluation.frames import VISIBLE_FROM
 from rsdfm_ros.evaluation.metrics.detection import BANDS_M, DISTANCES_M, ERROR_DISTANCE_M, IOUS
 from rsdfm_ros.evaluation.metrics.segmentation import MATCH_IOU
 from rsdfm_ros.evaluation.metrics.trajectory import PAIR_DISTANCE_M

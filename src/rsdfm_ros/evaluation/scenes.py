@@ -11,13 +11,15 @@ from typing import Any
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 from rsdfm_ros.geometry.height_grid import HeightGrid
+from rsdfm_ros.model.heads.lookup import needs_of
+from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.dataset import simulate, world_options
 from rsdfm_ros.sim.dataset.render import PARAMETERS_FILE, read_parameters
@@ -149,6 +151,25 @@ def check_staggered(scenes: Sequence[DatasetScene], disturbance: Disturbance) ->
     """Raise RsdfmError if the disturbance needs images between the frames of scenes that have none."""
     if disturbance.lead_s and any(scene.live is None for scene in scenes):
         raise RsdfmError(_NO_IMAGES_BETWEEN)
+
+
+def seeds_of(scenes: Sequence[DatasetScene]) -> tuple[int | None, ...]:
+    """The seed of every scene, None for one that was not simulated."""
+    return tuple(scene.dataset.scenes[scene.place].seed for scene in scenes)
+
+
+def missing_truth(perception: Perception, scenes: Sequence[DatasetScene], source: str) -> list[str]:
+    """Truth that the data lacks for tasks of the model, in sentences; the figures of these tasks are null."""
+    if "layout" not in needs_of(perception.plug_ins):
+        return []
+    missing = [s for s in scenes if s.layout() is None]
+    if not missing:
+        return []
+    folder = missing[0].dataset.path
+    return [
+        f"{len(missing)} of {len(scenes)} scenes ({source}) have no layout masks, so the layout is not scored there: "
+        f"add them with `rsdfm data layout {folder}` if they are simulated"
+    ]
 
 
 def simulated_as(folder: Path) -> SimConfig:

@@ -16,7 +16,8 @@ from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.geometry.camera import scaled_intrinsics, viewing_rays
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE
-from rsdfm_ros.model.heads.registry import Truth, needs_of
+from rsdfm_ros.model.heads.lookup import needs_of
+from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.training.augment import WorldMotion, colour_jitter, moved_layout, perturb_pose, random_motion
 from rsdfm_ros.training.box_heights import box_heights
 from rsdfm_ros.training.config import TrainingConfig

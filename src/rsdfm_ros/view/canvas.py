@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CLASSES as VEHICLES
 from rsdfm_ros.data.frame import CameraView
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.boxes import bev_corners
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix, quaternion_from_yaw

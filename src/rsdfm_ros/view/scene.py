@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects
-from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects
+from rsdfm_ros.data.outputs import Boxes, boxes_of_objects
 from rsdfm_ros.evaluation.metrics.accumulator import frame_iou
 from rsdfm_ros.geometry.boxes import rasterise_boxes
 from rsdfm_ros.geometry.lattice import Window, square_window

@@ -12,7 +12,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosidl_generator_py.import_type_support_impl import UnsupportedTypeSupport
 from rsdfm_ros.msg import Object3D, ObjectArray
 
-from rsdfm_ros.evaluation.frames import Boxes, no_boxes
+from rsdfm_ros.data.outputs import Boxes, no_boxes
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
 from rsdfm_ros.nodes.convert import tasks as convert_tasks
 from rsdfm_ros.nodes.convert import vision

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
+from rsdfm_ros.data.outputs import Boxes
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth
 from rsdfm_ros.evaluation.metrics.detection import DetectionAccumulator
 from rsdfm_ros.evaluation.metrics.ratios import Ratios
 from rsdfm_ros.evaluation.metrics.segmentation import CellCounts, PanopticCounts

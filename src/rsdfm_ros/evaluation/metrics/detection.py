@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CLASSES, Objects
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.boxes import bev_boxes, rotated_iou
 
 DISTANCES_M: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import Boxes
 
 SCENE_FILE = "scene.json"
 

@@ -16,7 +16,7 @@ from nav_msgs.msg import Path
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.boxes import bev_corners
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.nodes.convert.sensors import fill_pose, time_of

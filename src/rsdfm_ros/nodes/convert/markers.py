@@ -17,7 +17,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.data.messages.stamps import NS
-from rsdfm_ros.evaluation.frames import Boxes, Tracks
+from rsdfm_ros.data.outputs import Boxes, Tracks
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
 from rsdfm_ros.nodes.convert.sensors import time_of
 

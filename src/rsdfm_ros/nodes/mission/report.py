@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import AREAS, Instant, Mission
-from rsdfm_ros.evaluation.processing import ProcessingTimes
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
-from rsdfm_ros.nodes.uav.settings import EvaluatorSettings
+from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
 
 def status_line(message: AgentStatus) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Map consistency: whether two maps show one place, that is, fit better where they are than shifted.
+"""Consistency check: two maps of one place fit better where they are than shifted elsewhere.
 
 The correlation of two correct maps depends on the place: walls seen from two sides look different, roads look alike
 everywhere, and where little was sent, most cells hold the same vector. So the correlation is taken over the blocks with
@@ -7,12 +7,14 @@ content in both maps, and half of the highest one at shifts beyond any pose erro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.model.maps import AgentBev
 
 POOL = 2
@@ -59,7 +61,7 @@ class MapSignature:
         padded = [side + int(FAR_BLOCKS[1]) for side in seen.shape]
         return cls(torch.fft.rfft2(layers, s=padded), seen, told)
 
-    def resemblance(self, other: MapSignature) -> float | None:
+    def consistency(self, other: MapSignature) -> float | None:
         """Map consistency: how much better the other map fits here than shifted, in [-1, 1]; None if they share too
         little.
 
@@ -80,3 +82,13 @@ class MapSignature:
         here = correlation[distance <= NEAR_BLOCKS].max()
         elsewhere = correlation[(distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])].max()
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
+
+
+def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
+    """The peers whose maps are consistent with the ego's own by `at_least` (MapSignature.consistency), or show other
+    places; the others are false, or misplaced beyond use. All peers at -1."""
+    if at_least <= -1.0:
+        return list(peers)
+    mine = MapSignature.of(own.bev)
+    judged = [(p, mine.consistency(MapSignature.of(p.bev))) for p in peers]
+    return [p for p, value in judged if value is None or value >= at_least]
