@@ -84,7 +84,7 @@ def tiny_perception() -> Perception:
     )
     perception = Perception.random(config, seed=9)  # small untrained nets may be dead to age: this one is not
     return perception.with_thresholds(
-        {"resemblance": -1.0}
+        {"map_consistency": -1.0}
     )  # painted images do not show one and the same place
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rsdfm_ros.agent.prefusion import map_signature as resemblance
+from rsdfm_ros.agent.prefusion import consistency
 from rsdfm_ros.agent.prefusion.pose_alignment import View
 from rsdfm_ros.data.frame import CameraView, WorldFrame
 from rsdfm_ros.data.outputs import boxes_of_objects
@@ -120,8 +120,8 @@ def test_without_peers_nothing_is_corrected(perception: Perception) -> None:
 def test_peers_that_do_not_resemble_are_left_out_and_the_ego_is_on_its_own(
     perception: Perception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resemblance, "COMMON_BLOCKS", 4)  # the painted scene is small
-    strict = perception.with_thresholds({"resemblance": 1.01})
+    monkeypatch.setattr(consistency, "COMMON_BLOCKS", 4)  # the painted scene is small
+    strict = perception.with_thresholds({"map_consistency": 1.01})
     _, watcher = _run(strict, "attackers=2")
     for ego in range(UAVS):
         alone = watcher.answers["single", ego, 3]
