@@ -53,7 +53,7 @@ def test_the_guide_for_contributors_names_places_that_exist(root: Path) -> None:
     places = re.findall(r"`((?:src|test|config|msg|launch|docs|benchmarks)/[^`* ]*)`", text)
     assert len(places) > 30
     for place in places:
-        path = re.sub(r"^src/", "src/rsdfm_ros/", place)
+        path = re.sub(r"^src/(?!rsdfm_ros/)", "src/rsdfm_ros/", place)
         assert (root / path).exists(), f"CONTRIBUTING.md names {place}"
     for page in (root / "README.md", root / "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):

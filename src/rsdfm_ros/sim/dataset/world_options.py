@@ -1,4 +1,4 @@
-"""Options of `rsdfm simulate` and `rsdfm evaluate` that say what a simulated world is like and how it is looked at."""
+"""Options of `rsdfm simulate` and `rsdfm evaluate` for the simulated world and its cameras."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def words(args: argparse.Namespace) -> list[str]:
 
 
 def slug(args: argparse.Namespace) -> str:
-    """A part of a folder's name that tells these options from others; empty if none was given."""
+    """A part of a folder's name that identifies these options; empty if none was given."""
     return "".join(f"-{name}{re.sub('[^A-Za-z0-9.]', '_', value)}" for name, value in given(args).items())
 
 
