@@ -59,7 +59,9 @@ class Engine:
     ) -> None:
         lacking = [task for task in JUDGED if task not in perception.config.heads]
         if lacking:
-            raise RsdfmError(f"the model has no {' and no '.join(lacking)} head, which a bag is judged by")
+            raise RsdfmError(
+                f"the model has no {' and no '.join(lacking)} head, which the evaluation of a bag needs"
+            )
         perception = perception.on_ground(GroundPlane(offset=options.ground_height_m))
         self.perception, self.sensors, self.options = perception, sensors, options
         self.rejects: Counter[str] = Counter()

@@ -79,7 +79,7 @@ class EvaluationFrame:
     def under(self, disturbance: Disturbance) -> EvaluationFrame:
         """The same frame with its computations, in a case of other delays; ValueError for other poses."""
         if disturbance.believed_poses != self._believed_poses:
-            raise ValueError("a step holds for one set of believed poses")
+            raise ValueError("an EvaluationFrame holds for one set of noisy poses")
         other = copy.copy(self)
         other.late = disturbance.age_s > 0
         return other

@@ -143,7 +143,7 @@ def true_points(view: CameraView, size: tuple[int, ...]) -> tuple[Array, NDArray
     """True points of a grid of `size` = (h, w) over the image, from the recorded pixels nearest to it: points (h, w, 3)
     in the map frame, and a mask of the known ones. Raises: RsdfmError for an image without depth."""
     if view.depth is None:
-        raise RsdfmError("mapping is judged by depth, which these images lack: simulate with --depth")
+        raise RsdfmError("the mapping is scored with depth, which these images lack: simulate with --depth")
     v, u, rays = _nearest(view, size)
     depth = view.depth[np.ix_(v, u)].astype(np.float64)
     return view.T_map_camera[:3, 3] + depth[..., None] * rays, depth > 0
