@@ -18,7 +18,7 @@ from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.sim.camera.image import Images, Lens, between
 from rsdfm_ros.sim.camera.renderer import Raw, Renderer
 from rsdfm_ros.sim.camera.truth import box_corners, silhouette_areas, visibility
-from rsdfm_ros.sim.config import Camera, FlightConfig, SimConfig, draw_cameras
+from rsdfm_ros.sim.config import MAX_UAVS, Camera, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.layout_map import layout_map
@@ -30,7 +30,6 @@ from rsdfm_ros.sim.styles import make_plan
 from rsdfm_ros.sim.styles.kit import lit, walks
 from rsdfm_ros.sim.terrain import Terrain, make_terrain
 
-MAX_UAVS = 8
 CLEARANCE_M = 6.0
 """Least distance of a UAV from buildings, so that the near plane of its camera cuts none."""
 _AWAY = np.array([0.0, 0.0, -100.0])

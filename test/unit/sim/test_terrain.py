@@ -1,6 +1,5 @@
 """Sloped and stepped ground: what stands on it, what is drawn of it, and the elevation model that is stored."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.sim import world as world_module
 from rsdfm_ros.sim.camera.truth import box_corners, project
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, FlightConfig, SimConfig, WorldConfig
-from rsdfm_ros.sim.dataset.simulate import add_arguments, run
+from rsdfm_ros.sim.dataset.simulate import simulate_dataset
 from rsdfm_ros.sim.terrain import CELL_M, Terrain, make_terrain
 from rsdfm_ros.sim.world import World
 
@@ -149,10 +148,8 @@ def test_flights_keep_their_altitude_above_the_ground_they_look_at() -> None:
 
 
 def test_a_dataset_keeps_the_elevation_model(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    words = ["--out", str(tmp_path / "d"), "--frames", "1", "--uavs", "1", "--jobs", "1", "--size", "64x48"]
-    assert run(parser.parse_args([*words, "--seed", "5", "--terrain", "steps"])) == 0
+    config = SimConfig(width_px=64, height_px=48, world=WorldConfig(terrain="steps"))
+    simulate_dataset(config, tmp_path / "d", seed=5, scenes=1, uavs=1, frames=1, jobs=1)
     dataset = open_dataset(tmp_path / "d")
     found = dataset.dem(0)
     expected = World(5, 1, SimConfig(max_frames=1, world=WorldConfig(terrain="steps"))).dem()
@@ -173,8 +170,6 @@ def test_a_dataset_keeps_the_elevation_model(tmp_path: Path) -> None:
 
 
 def test_a_flat_dataset_has_none(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    words = ["--out", str(tmp_path / "d"), "--frames", "1", "--uavs", "1", "--jobs", "1", "--size", "64x48"]
-    assert run(parser.parse_args(words)) == 0
+    config = SimConfig(width_px=64, height_px=48)
+    simulate_dataset(config, tmp_path / "d", seed=0, scenes=1, uavs=1, frames=1, jobs=1)
     assert open_dataset(tmp_path / "d").dem(0) is None

@@ -276,7 +276,7 @@ def find_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
         scenes = open_scenes(args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
         return scenes, str(args.data)
     seeds = asked_seeds(args)
-    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, args)
+    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, world_options.given(args))
     return open_scenes(folder, args.uavs, first=seeds.start, scenes=len(seeds)), "simulated"
 
 

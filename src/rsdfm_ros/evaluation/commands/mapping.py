@@ -107,7 +107,7 @@ Scene = tuple[str, Ground, Iterator[WorldFrame]]
 def _scenes(args: argparse.Namespace, perception: Perception) -> Iterator[Scene]:
     """The scenes that the options ask for. Raises: RsdfmError, before the first of them is made or read."""
     if args.data is None:
-        seeds, config = asked_seeds(args), world_options.parse(args)
+        seeds, config = asked_seeds(args), world_options.parse(world_options.given(args))
         refuse_training_data(perception.manifest, seeds)
         steps = range(0, args.frames or FRAMES, STRIDE)
         return ((f"seed {seed}", *rendered(seed, args.uavs, config, steps)) for seed in seeds)

@@ -12,8 +12,8 @@ from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.heads.lookup import import_plugins
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_file
+from rsdfm_ros.sim.config import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 from rsdfm_ros.sim.dataset import world_options
-from rsdfm_ros.sim.dataset.simulate import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 
 SCENES, FRAMES = 8, 40
 """How many are simulated unless asked otherwise."""
@@ -49,10 +49,10 @@ def check_options(args: argparse.Namespace) -> None:
         raise RsdfmError(f"--frames {args.frames}: expected at least {shortest}{'' if args.mapping else why}")
     if simulated:
         require_range("--frames", args.frames, 1, MAX_FRAMES)
-        world_options.parse(args)
-    elif options := world_options.words(args):
+        world_options.parse(world_options.given(args))
+    elif options := world_options.given(args):
         raise RsdfmError(
-            f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
+            f"--{next(iter(options))} is for scenes simulated now: --data says itself what its world is like"
         )
     choose_device(args.device)
     import_plugins(args.plugin)
