@@ -134,11 +134,11 @@ def nodes_of(executable: str) -> list[Any]:
     module = importlib.import_module(modules()[executable])
     built: list[Any] = []
 
-    def collect(build: Any, *_: Any, **__: Any) -> int:
+    def collect(_: str, build: Any, *__: Any) -> int:
         built.extend(build())
         return 0
 
-    with mock.patch.object(runner, "run", collect), mock.patch.object(module, "run", collect, create=True):
+    with mock.patch.object(runner, "run_executable", collect):
         module.main()
     return built
 

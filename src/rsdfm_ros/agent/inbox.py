@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rsdfm_ros.agent.envelope import Envelope, Refused
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.concealment import Concealed, conceal_loss
-from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
+from rsdfm_ros.wire.errors import FingerprintMismatch
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
 
 FRAMES_KEPT = 4
 """Images kept per peer: the one in use, the one arriving, and two that are ahead of us."""
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """The fields of a FeaturePacket around its payload, converted and finite."""
-
-    agent: str
-    stamp_ns: int
-    frame: int
-    index: int
-    count: int
-    fingerprint: int
-    T_map_camera: NDArray[np.float64]
-    covariance: NDArray[np.float64]
 
 
 @dataclass
@@ -67,16 +50,6 @@ class InboxLimits:
     wire: Limits = field(default_factory=Limits)
 
 
-class Refused(WireError):
-    """An envelope that contradicts itself, its topic or the packets before it."""
-
-    reason = "refused_envelope"
-
-    def __init__(self, slug: str, text: str) -> None:
-        self.slug = slug
-        super().__init__(text)
-
-
 class Inbox:
     """The newest images of every peer. Not thread-safe: the caller holds a lock.
 
@@ -109,7 +82,7 @@ class Inbox:
     def put(self, envelope: Envelope, payload: bytes | memoryview, now_ns: int | None) -> None:
         """Take one packet. now_ns: newest own stamp, None before the first own image.
 
-        Raises: WireError; ``reason_of`` gives the slug to count it by.
+        Raises: WireError, whose ``reason`` it is counted by.
         """
         limits = self._limits
         if not 1 <= envelope.count <= limits.max_packets or envelope.index >= envelope.count:
@@ -200,23 +173,3 @@ def concealed_features(frame: PeerFrame, before: PeerFrame | None, expected: Exp
     return conceal_loss(
         now, features_of(before, expected), (frame.first.stamp_ns - before.first.stamp_ns) / 1e9
     )
-
-
-def reason_of(error: WireError) -> str:
-    """The slug by which a refusal is counted."""
-    return error.slug if isinstance(error, Refused) else error.reason
-
-
-def checked_pose(position: Sequence[float], xyzw: Sequence[float], covariance: Sequence[float]) -> None:
-    """Raise Refused unless a pose is finite, near-unit and its covariance symmetric with no negative variance."""
-    if not all(map(math.isfinite, (*position, *xyzw))):
-        raise Refused("pose_not_finite", f"pose {position} {xyzw}")
-    if abs(math.sqrt(sum(v * v for v in xyzw)) - 1.0) > 0.01:
-        raise Refused("pose_not_unit", f"orientation {xyzw} is no unit quaternion")
-    if max(abs(v) for v in position) > 1e6:
-        raise Refused("pose_far", f"position {position} is beyond 1000 km")
-    matrix = np.asarray(covariance, dtype=np.float64).reshape(6, 6)
-    if not np.isfinite(matrix).all():
-        raise Refused("covariance_not_finite", "covariance is not finite")
-    if (np.diag(matrix) < 0).any() or np.abs(matrix - matrix.T).max() > 1e-6 * max(1.0, np.abs(matrix).max()):
-        raise Refused("covariance_invalid", "covariance is not symmetric with variances >= 0")

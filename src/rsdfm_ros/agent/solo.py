@@ -37,10 +37,14 @@ class Solo:
         """The map of the instant without any peer."""
         return self._fused(self._maps[-1])
 
+    def maps(self) -> list[FusedMap]:
+        """The last maps without any peer, newest last."""
+        return [self._fused(own) for own in self._maps]
+
     def detections(self) -> Detections:
         """Boxes from the last maps, with the thresholds of `model`."""
         if self._found is None:
-            self._found = self.model.detect([self._fused(own) for own in self._maps])
+            self._found = self.model.detect(self.maps())
         return self._found
 
     def boxes(self) -> SideBoxes | None:

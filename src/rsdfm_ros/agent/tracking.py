@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.errors import RsdfmError
 
 MAX_ID = 65_535
 """Ids fit into the 16 bits of a mask; after the last one they start anew, without those that are in use."""
-ID_MEMORY_S = 3.5
-"""How long an object that is not seen keeps its id, unless told otherwise."""
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
@@ -38,7 +37,7 @@ class TrackerConfig:
     reach_m: float = 1.5
     reach_mps: float = 0.3
     reach_share: float = 0.3
-    coast_s: float = ID_MEMORY_S
+    coast_s: float = DEFAULTS.id_memory_s
 
 
 class Tracker:

@@ -17,17 +17,11 @@ from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint
+from rsdfm_ros.model.thresholds import thresholds_of
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame, half
 
 #: Position uncertainty is clipped here: beyond it a cell is worthless anyway.
 MAX_SIGMA_M = 5.0
-DEFAULT_THRESHOLDS = {
-    "segmentation": 0.5,
-    "trajectory": 0.5,
-    "detection": 0.05,
-    "objects": 0.3,
-    "resemblance": 0.18,
-}
 
 
 class Exchange:
@@ -50,7 +44,7 @@ class Exchange:
         self.window = self.region = model.config.window
         self.ground: Ground = GroundPlane()
         self.output_window = model.config.output_window
-        self.thresholds = DEFAULT_THRESHOLDS | dict(self.manifest.get("thresholds", {}))
+        self.thresholds = thresholds_of(self.manifest)
         self._tiles = self.window.tiles()
         self._autocast = autocast_arguments(self.device)
 

@@ -57,7 +57,7 @@ class Perception(Exchange):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = RSDFM(config)
-        return cls(model, wire_fingerprint(model), {"thresholds": {"resemblance": -1.0}})
+        return cls(model, wire_fingerprint(model), {"thresholds": {"map_consistency": -1.0}})
 
     def at(self, region: Window) -> Perception:
         """The same weights on another part of the lattice; nothing is copied.

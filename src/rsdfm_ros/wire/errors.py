@@ -6,15 +6,13 @@ on; a person reads the sentence. ``reason`` is stable: it is what diagnostics an
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from rsdfm_ros.errors import RsdfmError
 
 
 class WireError(RsdfmError):
     """A packet or frame that must not be used."""
 
-    reason: ClassVar[str] = "wire_error"
+    reason: str = "wire_error"
 
 
 class InvalidFrame(WireError):

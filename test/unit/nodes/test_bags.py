@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,6 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message, tracks_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import monotonic
 from rsdfm_ros.nodes.core.message_types import installed_types, message_class
 from rsdfm_ros.nodes.mission import lockstep
 from rsdfm_ros.nodes.mission.evaluator_node import EvaluatorNode

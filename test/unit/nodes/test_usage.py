@@ -16,7 +16,7 @@ from rsdfm_ros.nodes.core.topics import about
 from rsdfm_ros.nodes.core.usage import COMMON, TOPICS_OF, asked_for, node_classes, settings_of, usage
 
 EXECUTABLES = sorted(
-    p.stem for p in (ROOT / "src/rsdfm_ros/nodes").glob("*_node.py") if "\ndef main" in p.read_text()
+    p.stem for p in (ROOT / "src/rsdfm_ros/nodes").rglob("*_node.py") if "\ndef main" in p.read_text()
 )
 
 

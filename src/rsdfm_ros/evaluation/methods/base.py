@@ -9,7 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.agent.fusion import Fusion
+from rsdfm_ros.agent.options import NO_PRE_FUSION
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.answers import Thresholds, answer
@@ -50,10 +52,15 @@ class Method(ABC):
 
 
 class FeatureMethod(Method):
-    """Features are exchanged and fused; subclasses say how they travel."""
+    """Features are exchanged and fused; subclasses say how they travel, and with `fusion` how they are fused."""
 
     def start(self) -> None:
+        self._fusion = self.fusion()
         self._history: dict[int, list[FusedMap]] = {}
+
+    def fusion(self) -> Fusion:
+        """How maps are fused: as they come, by the trained interaction."""
+        return Fusion(NO_PRE_FUSION)
 
     def decode(self, item: Received) -> AgentBev | None:
         """A peer's map from what arrived of it."""
@@ -62,11 +69,9 @@ class FeatureMethod(Method):
     def receive(
         self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
-        peers = self.views(step, ego, inbox)
         own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego])
-        if peers:
-            own, peers = self.prepare(step, ego, own, peers)
-        fused = self.fuse(own.bev, [p.bev for p in peers], [p.age_s for p in peers])
+        peers = self.views(step, ego, inbox)
+        fused = self._fusion.fuse(self.perception, own, peers, lambda: step.side_boxes(ego)).map
         history = [*self._history.get(ego, []), fused][-HISTORY:]
         self._history[ego] = history
         return answer(self.perception, history, self.thresholds) if scored else None
@@ -84,16 +89,6 @@ class FeatureMethod(Method):
     def boxes(self, item: Received) -> SideBoxes | None:
         """A peer's boxes, where they travel beside the features."""
         return None
-
-    def prepare(
-        self, step: EvaluationFrame, ego: int, own: View, peers: list[View]
-    ) -> tuple[View, list[View]]:
-        """What is done to the maps before they are fused; nothing by default."""
-        return own, peers
-
-    def fuse(self, ego: AgentBev, peers: Sequence[AgentBev], ages_s: Sequence[float]) -> FusedMap:
-        """The ego's map with those of its peers; the trained interaction by default."""
-        return self.perception.fuse(ego, peers, ages_s)
 
     def _decoded(self, item: Received) -> AgentBev | None:
         if not item.complete:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from rsdfm_ros.data.frame import WorldFrame
-from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, SoloHistory, mirrored
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories, mirrored
 from rsdfm_ros.model.perception import Perception
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ class FrameCache:
 
     def __init__(self, perception: Perception, scene: SceneSource, pool: ThreadPoolExecutor) -> None:
         self._perception, self._scene, self._pool = perception, scene, pool
-        self._solo: dict[Hashable, SoloHistory] = {}
+        self._solo: dict[Hashable, OwnHistories] = {}
         self._steps: dict[Hashable, EvaluationFrame] = {}
         self._frames: dict[float, WorldFrame | None] = {}
         self._k = 0
 
-    def look(self, k: int, frame: WorldFrame) -> None:
+    def add(self, k: int, frame: WorldFrame) -> None:
         """Go on to frame k; call for every frame in order."""
         self._k, self._frames, self._steps = k, {0.0: frame}, {}
 
@@ -39,7 +39,7 @@ class FrameCache:
             return None
         key = (lead_s, false, settings.thresholds, disturbance.believed_poses)
         if key not in self._steps:
-            solo = self._solo.setdefault(key, SoloHistory())
+            solo = self._solo.setdefault(key, OwnHistories())
             seen = mirrored(frame) if false else frame
             scene = self._scene.number
             step = EvaluationFrame(self._perception, settings.thresholds, seen, scene, disturbance, solo)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from rsdfm_ros.nodes.core.entities import ACTIVE, STEADY
+from rsdfm_ros.nodes.core.reporting import ReportingNode
 
 if TYPE_CHECKING:
     from rsdfm_ros.agent.peers import Peer
-    from rsdfm_ros.nodes.core.base import RsdfmNode
 
 OK, WARN, ERROR, STALE = range(4)
 RECENT_S = 10.0
@@ -46,7 +46,7 @@ Concern = Callable[[], Iterable[tuple[str, Status]]]
 class Diagnostics:
     """Asks the concerns of a node and publishes what they say."""
 
-    def __init__(self, node: RsdfmNode[Any]) -> None:
+    def __init__(self, node: ReportingNode[Any]) -> None:
         self._node = node
         self._concerns: list[Concern] = [self._lifecycle, self._inputs, self._work, self._refused]
         self._ticks: dict[str, deque[tuple[float, float]]] = {}

@@ -32,8 +32,8 @@ from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import run
 from rsdfm_ros.nodes.core.polling import PollingNode
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.mission.gazebo_settings import GazeboFlightSettings
 from rsdfm_ros.sim.config import MAX_UAVS
 from rsdfm_ros.sim.flight import make_flights

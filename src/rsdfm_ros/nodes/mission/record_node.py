@@ -10,6 +10,7 @@ import queue
 import re
 import sys
 import threading
+from time import monotonic
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -25,7 +26,8 @@ from rosbags.interfaces import (
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.message_types import installed_types, message_class
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.bag_settings import RecordSettings

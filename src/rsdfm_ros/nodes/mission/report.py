@@ -11,7 +11,7 @@ from rsdfm_ros.evaluation.processing import ProcessingTimes
 from rsdfm_ros.evaluation.protocol import AREAS
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
-from rsdfm_ros.nodes.uav.settings import EvaluatorSettings
+from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
 
 def status_line(message: AgentStatus) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -21,10 +22,10 @@ from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert.tasks import truth_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged, wait_for_end
-from rsdfm_ros.nodes.uav.settings import SimSettings
+from rsdfm_ros.nodes.mission.settings import SimSettings
 from rsdfm_ros.sim.config import MAX_UAVS
 from rsdfm_ros.words import counted
 

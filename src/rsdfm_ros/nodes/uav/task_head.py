@@ -5,13 +5,13 @@ It is composed into uav_node when the model has such a head; nothing here knows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from rsdfm_ros.agent.tasks import TaskInput
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core.message_types import message_class
-from rsdfm_ros.nodes.uav.head_node import HeadNode
+from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 
 
 class TaskHeadNode(HeadNode):
@@ -27,12 +27,12 @@ class TaskHeadNode(HeadNode):
         self._kinds = {topic: message_class(kind) for topic, kind in head_class(self.task).messages.items()}
         super().configure()
 
-    def advertise(self, prefix: str) -> None:
+    def advertise(self, variant: str, prefix: str) -> None:
         for topic, kind in self._kinds.items():
             self.output(kind, prefix + topic)
 
-    def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
-        answer, head = model.answer(self.task, maps), model.model.head(self.task)
+    def work(self, given: TaskInput, fused: Fused, model: Any) -> None:
+        answer, head = self.tasks.plug_in(model, self.task, given), model.model.head(self.task)
         for topic, kind in self._kinds.items():
 
             def build(topic: str = topic, kind: Any = kind) -> Any:
@@ -43,4 +43,4 @@ class TaskHeadNode(HeadNode):
                 head.fill(topic, message, answer)
                 return message
 
-            self.offer(prefix + topic, build)
+            self.offer(PREFIX[given.variant] + topic, build)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 from typing import Any
 
+from rsdfm_ros.agent.tasks import Tasks
 from rsdfm_ros.agent.tracking import Identities
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.msg import AgentStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav import task_head
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
@@ -39,7 +43,7 @@ class Uav:
         self.worker = Worker(self._on_job_error)
         self.model = SharedModel(self._source)
         shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
-        heads = {**shared, "identities": Identities(), "fused_from_topic": False}
+        heads = {**shared, "tasks": Tasks(Identities()), "fused_from_topic": False}
         self.encoder = EncoderNode(**shared)
         self.collaboration = CollaborationNode(own_from_topic=False, **shared)
         tasks = plug_ins_of(self.encoder.get_parameter("model").value)
@@ -50,7 +54,7 @@ class Uav:
             TrajectoryHeadNode(**heads),
         ]
         self.encoder.listeners.append(self.collaboration.take_own)
-        self.encoder.peers_late = lambda: self.collaboration.peers_late
+        self.collaboration.late_listeners.append(self.encoder.on_peers_late)
         self.collaboration.listeners.append(self._take)
         self._status = self.encoder.create_publisher(AgentStatus, "status", qos.outputs())
         self._heartbeat = self.encoder.create_timer(1.0, self._beat, clock=STEADY)

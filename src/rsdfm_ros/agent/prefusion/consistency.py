@@ -1,4 +1,4 @@
-"""Whether two maps are of one place: what they say fits better where they are than shifted elsewhere.
+"""Consistency check: two maps of one place fit better where they are than shifted elsewhere.
 
 How much two honest maps correlate depends on the place: walls seen from two sides look different, roads look alike
 everywhere, and where little was sent, most of a map is one and the same vector. So the correlation here is taken over
@@ -7,12 +7,14 @@ what both tell, and half of the highest at shifts that no pose error explains is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.model.maps import AgentBev
 
 POOL = 2
@@ -59,7 +61,7 @@ class MapSignature:
         padded = [side + int(FAR_BLOCKS[1]) for side in seen.shape]
         return cls(torch.fft.rfft2(layers, s=padded), seen, told)
 
-    def resemblance(self, other: MapSignature) -> float | None:
+    def consistency(self, other: MapSignature) -> float | None:
         """How much better the other map fits here than elsewhere, in [-1, 1]; None if they tell too little in common.
 
         That is the highest correlation at shifts up to NEAR_BLOCKS, less half of the highest at FAR_BLOCKS if positive.
@@ -79,3 +81,13 @@ class MapSignature:
         here = correlation[distance <= NEAR_BLOCKS].max()
         elsewhere = correlation[(distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])].max()
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
+
+
+def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
+    """The peers whose maps are consistent with the ego's own by `at_least` (MapSignature.consistency), or show other
+    places; the others are false, or misplaced beyond use. All peers at -1."""
+    if at_least <= -1.0:
+        return list(peers)
+    mine = MapSignature.of(own.bev)
+    judged = [(p, mine.consistency(MapSignature.of(p.bev))) for p in peers]
+    return [p for p, value in judged if value is None or value >= at_least]
