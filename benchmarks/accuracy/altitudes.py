@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.scenes import CACHE
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.dataset.simulate import progress_bar, say_simulated, simulate_dataset
 from rsdfm_ros.sim.flight import Flight, make_flights
@@ -69,7 +69,7 @@ class WorldAt:
         """Style, weather and terrain."""
         return self._world.about()
 
-    def dem(self) -> Dem | None:
+    def dem(self) -> HeightGrid | None:
         """None: the ground is flat."""
         return self._world.dem()
 

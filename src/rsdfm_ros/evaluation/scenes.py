@@ -12,7 +12,6 @@ from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
 from rsdfm_ros.data.outputs import FUTURE_STEPS
-from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.live import LiveWorld
@@ -56,7 +55,7 @@ class DatasetScene:
 
     def ground(self) -> HeightGrid | None:
         """The terrain of the scene; None where the ground is the plane z = 0."""
-        return scene_ground(self.dataset, self.place)
+        return self.dataset.dem(self.place)
 
     def load(self, k: int) -> WorldFrame:
         """Frame k with the images of the agents in use."""

@@ -12,9 +12,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.camera.image import Images, Lens, between
 from rsdfm_ros.sim.camera.renderer import Raw, Renderer
 from rsdfm_ros.sim.camera.truth import box_corners, silhouette_areas, visibility
@@ -95,7 +95,7 @@ class World:
         """Style, weather and terrain of this world, by these names."""
         return self.draw.words
 
-    def dem(self) -> Dem | None:
+    def dem(self) -> HeightGrid | None:
         """The ground in the map frame; None where it is flat at z = 0."""
         return None if self._terrain is None else self._terrain.dem(self.draw.turn_rad)
 

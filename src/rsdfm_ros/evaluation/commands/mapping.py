@@ -13,7 +13,6 @@ from rich.table import Table
 
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import Dataset, open_dataset
-from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.commands.evaluate import origin_of, write_json
 from rsdfm_ros.evaluation.commands.progress import frame_bar
@@ -23,7 +22,6 @@ from rsdfm_ros.evaluation.metrics.mapping import FixedHeight, MappingScore, mapp
 from rsdfm_ros.evaluation.report.table import format_value
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
-from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig
@@ -126,7 +124,7 @@ def _recorded(dataset: Dataset, place: int, args: argparse.Namespace) -> Scene:
     agents = range(min(args.uavs, len(info.agents)))
     steps = range(0, info.frames if args.frames is None else min(args.frames, info.frames), STRIDE)
     frames = map(partial(dataset.load, place, depth=True, agents=agents), steps)
-    return info.name, scene_ground(dataset, place) or GroundPlane(), frames
+    return info.name, dataset.dem(place) or GroundPlane(), frames
 
 
 def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Ground, Iterator[WorldFrame]]:
@@ -134,8 +132,7 @@ def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Gr
     from rsdfm_ros.sim.world import World
 
     world = World(seed, uavs, config)
-    dem = world.dem()
-    ground = GroundPlane() if dem is None else HeightGrid(dem.heights, dem.x0, dem.y0, dem.cell_m)
+    ground = world.dem() or GroundPlane()
 
     def images() -> Iterator[WorldFrame]:
         with world:
