@@ -25,16 +25,15 @@ from rsdfm_ros.evaluation.metrics.accumulator import (
     frame_ap,
     frame_iou,
 )
-from rsdfm_ros.evaluation.protocol import HISTORY
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.geometry.lattice import Window
 
 VARIANTS = ("collaborative", "single")
 METHOD_OF = {"collaborative": "rsdfm", "single": "single"}
 #: How far the truth of a future may be from the instant that was predicted.
 FUTURE_TOLERANCE_NS = 50_000_000
 PERIOD_NS = round(FRAME_PERIOD_S * 1e9)
-AREAS = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
 
 
 @dataclass
