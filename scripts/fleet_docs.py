@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from rsdfm_ros.fleet.description import FleetDescription
-from rsdfm_ros.fleet.fields import allowed
 from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, sentence
+from rsdfm_ros.settings import allowed
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "fleet.md"

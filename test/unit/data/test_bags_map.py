@@ -69,7 +69,7 @@ def test_the_foreign_example_gives_every_uav_its_own_topics() -> None:
             1,
             "unknown setting inputs.pose_tolerance; inputs can have: .*pose_tolerance_s",
         ),
-        ("inputs.pictures_rectified", 1, "inputs.pictures_rectified: expected true or false"),
+        ("inputs.images_rectified", 1, "inputs.images_rectified: expected true or false"),
     ],
 )
 def test_a_wrong_map_is_refused_with_what_is_allowed(path: str, value: Any, words: str) -> None:

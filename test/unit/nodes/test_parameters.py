@@ -12,8 +12,9 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rsdfm_ros.nodes.core.parameters import SettingError, declare, setting
+from rsdfm_ros.nodes.core.parameters import SettingError, declare
 from rsdfm_ros.nodes.uav import settings
+from rsdfm_ros.settings import setting
 from support.own_domains import new_domain
 
 

@@ -10,10 +10,11 @@ import sys
 from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_apart, check_fleet
 from rsdfm_ros.fleet.commands.fleet import print_ended, print_status
-from rsdfm_ros.fleet.description import ReplayDescription, load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.options import checked_setting
+from rsdfm_ros.fleet.parts import ReplayDescription
+from rsdfm_ros.fleet.reading import load_fleet, parse_override
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 
 

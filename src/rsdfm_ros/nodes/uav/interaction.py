@@ -57,7 +57,7 @@ def pre_fusion_options(settings: CollaborationSettings, thresholds: Mapping[str,
     """PreFusionOptions of the settings and, where they leave it to the model, of its thresholds."""
     from rsdfm_ros.agent.prefusion.prepare import PreFusionOptions
 
-    resemblance = settings.resemblance if settings.resemblance >= 0 else thresholds["resemblance"]
+    resemblance = settings.map_consistency if settings.map_consistency >= 0 else thresholds["resemblance"]
     return PreFusionOptions(settings.move_peers, settings.correct_poses, settings.doubt_peers, resemblance)
 
 
