@@ -21,7 +21,7 @@ from rsdfm_ros.errors import RsdfmError
 T = TypeVar("T")
 
 WORDS: Mapping[type, str] = types.MappingProxyType(
-    {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+    {bool: "true or false", int: "an integer", float: "a finite number", str: "a text"}
 )
 _SHOWN = 200
 """So many characters of a refused value are told."""
@@ -196,7 +196,7 @@ class Builder:
         good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
         self.require(good, where, self.words[kind], value)
         if kind is float:
-            self.require(math.isfinite(value), where, "a finite number", value)
+            self.require(math.isfinite(value), where, self.words[kind], value)
         return value
 
     def text(self, value: Any, where: str) -> str:

@@ -83,6 +83,16 @@ def test_a_wrong_map_is_refused_with_what_is_allowed(path: str, value: Any, word
         map_from_dict(values)
 
 
+def test_a_former_name_of_an_input_works_with_a_warning() -> None:
+    with pytest.warns(
+        FutureWarning, match=r"inputs\.pictures_rectified is called inputs\.images_rectified now"
+    ):
+        found = map_from_dict({**usual(), "inputs": {"pictures_rectified": True}})
+    assert found.inputs == {"images_rectified": True}
+    with pytest.raises(TopicMapError, match=r"and both are given: leave inputs\.pictures_rectified out"):
+        map_from_dict({**usual(), "inputs": {"pictures_rectified": True, "images_rectified": True}})
+
+
 def test_a_file_that_is_no_map_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TopicMapError, match="cannot read"):
         load_map(tmp_path / "none.yaml")

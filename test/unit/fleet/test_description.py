@@ -101,3 +101,13 @@ def test_a_fleet_of_single_nodes_has_a_process_per_node_and_fuses_through_topics
 def test_an_unreadable_model_is_refused_before_anything_starts() -> None:
     with pytest.raises(FleetDescriptionError, match=r"manifest\.yaml"):
         node_specifications(fleet_from_dict({"model": "no/such/folder"}))
+
+
+def test_former_names_of_node_parameters_work_with_a_warning() -> None:
+    with pytest.warns(
+        FutureWarning, match=r"uav\.parameters\.resemblance is called uav\.parameters\.map_consistency"
+    ):
+        fleet = fleet_from_dict({"uav": {"parameters": {"resemblance": 0.3}}})
+    assert fleet.uav.parameters == {"map_consistency": 0.3}
+    with pytest.raises(FleetDescriptionError, match="both are given"):
+        fleet_from_dict({"members": [{"parameters": {"resemblance": 0.3, "map_consistency": 0.3}}]})
