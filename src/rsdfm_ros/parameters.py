@@ -15,13 +15,12 @@ from rsdfm_ros.wire.limits import MAX_PACKET_BYTES
 # --- every UAV ---
 
 AUTOSTART = partial(
-    setting, True, text="nodes configure and activate by themselves; otherwise a lifecycle manager does"
+    setting, True, text="configure and activate at the start; otherwise a lifecycle manager does it"
 )
 MODEL = partial(
     setting,
     "models/nano",
-    text="model folder, or random:<configuration>[:<seed>] for untrained weights; a relative path is looked for where "
-    "the command runs, then in the installed package",
+    text="model folder, or random:<configuration>[:<seed>] for untrained weights",
 )
 THREADS = partial(setting, 1, text="threads of torch in a process", low=1, high=64)
 BUDGET_BYTES = partial(

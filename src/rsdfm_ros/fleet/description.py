@@ -46,7 +46,10 @@ class FleetDescription:
         pattern=f"(/{NAME})*",
         words="namespaces such as /team",
     )
-    model: str = shared.MODEL()
+    model: str = shared.MODEL(
+        text="model folder, or random:<configuration>[:<seed>] for untrained weights; a relative path is looked for "
+        "where the command runs, then in the installed package"
+    )
     world: WorldDescription = setting(factory=WorldDescription, text="the world that the UAVs fly in")
     replay: ReplayDescription = setting(factory=ReplayDescription, text="what a world of kind `replay` plays")
     uav: UavDescription = setting(factory=UavDescription, text="what all UAVs have in common")
