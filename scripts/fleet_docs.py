@@ -37,8 +37,8 @@ HEAD = f"""# Fleet descriptions
 
 Made from `fleet/description.py`, `fleet/parts.py` and `fleet/options.py` by `make docs`. A description says what runs:
 `rsdfm fleet FILE` starts it as plain processes, `ros2 launch rsdfm_ros fleet.launch.py description:=FILE` as launch_ros
-nodes, from the same specifications. Everything has a default; an unknown name or a value that is not allowed is refused with a
-sentence. Shipped ones are in `config/fleet/`. One for real UAVs:
+nodes, from the same specifications. Everything has a default; an unknown name or a value that is not allowed is refused
+with a sentence. Shipped ones are in `config/fleet/`. One for real UAVs:
 
 ```yaml
 {EXAMPLE}```
