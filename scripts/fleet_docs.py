@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from rsdfm_ros.fleet.description import FleetDescription
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, sentence
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import LISTS, SETTINGS, SWITCHES, sentence
 from rsdfm_ros.settings import allowed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +35,7 @@ network: {domain: 7, discovery_range: SUBNET}
 
 HEAD = f"""# Fleet descriptions
 
-Made from `fleet/description.py`, `fleet/parts.py` and `fleet/options.py` by `make docs`. A description says what runs:
+Made from the classes in `fleet/description/` by `make docs`. A description says what runs:
 `rsdfm fleet FILE` starts it as plain processes, `ros2 launch rsdfm_ros fleet.launch.py description:=FILE` as launch_ros
 nodes, from the same specifications. Everything has a default; an unknown name or a value that is not allowed is refused
 with a sentence. Shipped ones are in `config/fleet/`. One for real UAVs:

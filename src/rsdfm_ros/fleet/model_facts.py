@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros.errors import reason
-from rsdfm_ros.fleet.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.fleet.paths import model_path
 from rsdfm_ros.model.config import load_model_config, model_config_from_dict
 from rsdfm_ros.model.manifest import ModelStoreError, read_manifest

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsdfm_ros.fleet.description import FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import END, GAZEBO, NONE, REPLAY, SIMULATION
 from rsdfm_ros.fleet.model_facts import model_facts
-from rsdfm_ros.fleet.parts import END, GAZEBO, NONE, REPLAY, SIMULATION
 from rsdfm_ros.fleet.paths import model_path, parameter_file
 
 NODES = (

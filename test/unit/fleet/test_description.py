@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rsdfm_ros.fleet.description import FleetDescription
-from rsdfm_ros.fleet.fields import FleetDescriptionError
-from rsdfm_ros.fleet.reading import fleet_from_dict, load_fleet, parse_override
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.reading import fleet_from_dict, load_fleet, parse_override
 from rsdfm_ros.fleet.specification import environment_of, node_specifications
 from support.places import ROOT
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from rsdfm_ros.cli import main
-from rsdfm_ros.fleet.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.reading import fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
-from rsdfm_ros.fleet.reading import fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.specification import node_specifications
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.bridge import GZ_TO_ROS, ROS_TO_GZ, bridge_entries, bridge_yaml

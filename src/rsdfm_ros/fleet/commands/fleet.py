@@ -9,8 +9,8 @@ from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.commands.running import add_output_arguments, print_result, run_with_output
 from rsdfm_ros.fleet.companions import companions
+from rsdfm_ros.fleet.description.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
 from rsdfm_ros.fleet.domain import claim_domain
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
 from rsdfm_ros.words import counted
 
 

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rsdfm_ros.fleet.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.parts import GAZEBO
+from rsdfm_ros.fleet.description.reading import fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.gazebo import gazebo_arguments, write_gazebo
-from rsdfm_ros.fleet.parts import GAZEBO
-from rsdfm_ros.fleet.reading import fleet_from_dict, load_fleet
 from rsdfm_ros.outputs import output_folder
 from rsdfm_ros.sim.gazebo.versions import GAZEBOS, HARMONIC
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE, OWNED, WORLD_FILE

@@ -9,10 +9,10 @@ import sys
 from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_apart, check_fleet
 from rsdfm_ros.fleet.commands.running import add_output_arguments, print_result, run_with_output
+from rsdfm_ros.fleet.description.options import checked_setting
+from rsdfm_ros.fleet.description.parts import ReplayDescription
+from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
-from rsdfm_ros.fleet.options import checked_setting
-from rsdfm_ros.fleet.parts import ReplayDescription
-from rsdfm_ros.fleet.reading import load_fleet, parse_override
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 
 

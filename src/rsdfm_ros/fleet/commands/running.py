@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from rsdfm_ros.evaluation.report.next_steps import steps_with
-from rsdfm_ros.fleet.description import FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.mission import FleetResult, run_fleet
 from rsdfm_ros.fleet.outcome import print_outcome
 from rsdfm_ros.fleet.run_folder import RunFolder

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from rsdfm_ros.errors import reason
-from rsdfm_ros.fleet.description import FleetDescription
-from rsdfm_ros.fleet.fields import BUILDER, FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import BUILDER, FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.shipped import shipped
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsdfm_ros import parameters as shared
-from rsdfm_ros.fleet.fields import node_parameters
+from rsdfm_ros.fleet.description.fields import node_parameters
 from rsdfm_ros.settings import setting
 
 NAME = r"[a-z][a-z0-9_]{0,31}"

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros import parameters as shared
-from rsdfm_ros.fleet.fields import FleetDescriptionError, require
-from rsdfm_ros.fleet.parts import (
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError, require
+from rsdfm_ros.fleet.description.parts import (
     AUTO,
     CONTINUE,
     END,

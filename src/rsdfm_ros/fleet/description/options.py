@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from rsdfm_ros.fleet.description import FleetDescription
-from rsdfm_ros.fleet.fields import FleetDescriptionError, checked
-from rsdfm_ros.fleet.reading import load_fleet, parse_override
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError, checked
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
 from rsdfm_ros.settings import allowed
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
