@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsdfm_ros import parameters as shared
+from rsdfm_ros.domains import HIGHEST
 from rsdfm_ros.fleet.description.fields import node_parameters
 from rsdfm_ros.settings import setting
 
@@ -172,7 +173,7 @@ class NetworkDescription:
         "ROS_DOMAIN_ID; -1: the environment's, and without one any that is free on this machine; with a world of kind "
         "`gazebo` or `none`, and in launch files, 0 instead",
         low=-1,
-        high=232,
+        high=HIGHEST,
     )
     discovery_range: str = setting(
         LOCALHOST,

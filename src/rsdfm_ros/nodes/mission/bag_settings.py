@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros import parameters as shared
+from rsdfm_ros.data.bags.writer import STORAGES
 from rsdfm_ros.nodes.core.settings import NodeSettings
 from rsdfm_ros.nodes.mission.settings import PlayerSettings
 from rsdfm_ros.settings import setting
@@ -29,7 +30,7 @@ class RecordSettings(NodeSettings):
     out: str = setting("", "folder of the bag; must not exist, or be empty")
     topics: str = setting("", "regular expression of the topics that are recorded; empty: those of the fleet")
     exclude: str = setting("", "regular expression of topics that are not recorded; empty: none")
-    storage: str = setting("mcap", "format of the bag", choices=("mcap", "sqlite3"))
+    storage: str = setting(STORAGES[0], "format of the bag", choices=STORAGES)
     duration_s: float = setting(
         0.0, "recorded time after which it ends, s; 0: until stopped", low=0.0, high=1e9
     )
