@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.writer import STORAGES
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--uavs", type=int, help=f"UAVs of --seed (default: {UAVS})")
     parser.add_argument("--frames", type=int, help=f"frames at 2 Hz (default: {FRAMES}, or all)")
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), help="format of the bag (default: mcap)")
+    parser.add_argument("--storage", choices=STORAGES, help=f"format of the bag (default: {STORAGES[0]})")
     parser.add_argument("--map", type=Path, metavar="YAML", help="topic map of --bag")
 
 
