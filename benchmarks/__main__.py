@@ -6,7 +6,6 @@ python -m benchmarks [--model models/nano] [--threads 2] [--json out.json]
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, rotation_vector, transf
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.mapping import lift, lift_cells
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.outputs import write_json
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
 
 CELLS = 1500
@@ -130,9 +130,7 @@ def main() -> None:
         table.add_row(name, f"{value:.2f}", "")
     Console().print(table)
     if args.json:
-        args.json.write_text(
-            json.dumps({"threads": torch.get_num_threads(), "stages_ms": times, "lift": ratios})
-        )
+        write_json(args.json, {"threads": torch.get_num_threads(), "stages_ms": times, "lift": ratios})
 
 
 if __name__ == "__main__":

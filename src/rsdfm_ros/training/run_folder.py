@@ -17,7 +17,7 @@ from rsdfm_ros.data.nuscenes import SceneInfo
 from rsdfm_ros.model.manifest import MANIFEST, ModelStoreError
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, save_model, state_fingerprint
-from rsdfm_ros.outputs import LOCK, OutputError, locked_folder, write_atomically
+from rsdfm_ros.outputs import LOCK, OutputError, locked_folder, write_json
 from rsdfm_ros.training.config import TrainingConfig
 
 MODEL = "model"
@@ -87,7 +87,7 @@ def run_folder(path: Path, what: dict[str, Any], *, force: bool) -> Iterator[Non
                 _remove(path / name)
         elif names:
             _require_same(path, record, what)
-        write_atomically(record, json.dumps(what, indent=1) + "\n")
+        write_json(record, what, indent=1)
         yield
 
 
