@@ -123,15 +123,15 @@ def _is_ours(path: Path) -> bool:
 def _require_same(path: Path, record: Path, what: dict[str, Any]) -> None:
     cure = "choose another --out, or start over there with --force"
     try:
-        found = json.loads(record.read_text())
+        recorded = json.loads(record.read_text())
     except (FileNotFoundError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+        recorded = None
+    if not isinstance(recorded, dict):
         raise OutputError(f"--out {path} holds results of training without a readable {RECORD}; {cure}")
     different = [
-        f"{key} {_shown(found.get(key))} there, {_shown(what.get(key))} asked"
-        for key in dict.fromkeys([*what, *found])
-        if found.get(key) != what.get(key)
+        f"{key} {_shown(recorded.get(key))} there, {_shown(what.get(key))} asked"
+        for key in dict.fromkeys([*what, *recorded])
+        if recorded.get(key) != what.get(key)
     ]
     if different:
         more = f" and {len(different) - 3} more" if len(different) > 3 else ""
