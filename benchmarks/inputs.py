@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.__main__ import median_ms
+from benchmarks.timing import median_ms
 from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.encodings import ENCODINGS
 from rsdfm_ros.data.messages.images import image_from_message
