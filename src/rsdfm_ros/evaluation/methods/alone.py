@@ -8,7 +8,12 @@ from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.base import Method, message_size
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
-from rsdfm_ros.evaluation.methods.late_fusion import SEND_SCORE, aged, corrected_boxes, late_prediction
+from rsdfm_ros.evaluation.methods.late_fusion import (
+    SEND_SCORE,
+    compensate_latency,
+    corrected_boxes,
+    late_prediction,
+)
 from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.geometry.alignment import Sighting, align
 from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
@@ -41,17 +46,20 @@ class Late(Method):
         own = step.own(ego)
         assert own.boxes is not None
         poses = [step.pose(ego), *((item.sent.T_map_camera, item.sent.covariance) for item in inbox)]
-        found = [own.boxes, *(aged(boxes_of(decode_boxes(i.payloads[0])), i.age_s) for i in inbox)]
+        parts = [
+            own.boxes,
+            *(compensate_latency(boxes_of(decode_boxes(i.payloads[0])), i.age_s) for i in inbox),
+        ]
         if inbox and any(covariance.any() for _, covariance in poses):
             seen = [
                 Sighting(b.centres, b.sizes, b.scores, T[:3, 3], covariance)
-                for b, (T, covariance) in zip(found, poses, strict=True)
+                for b, (T, covariance) in zip(parts, poses, strict=True)
             ]
-            found = [
+            parts = [
                 corrected_boxes(b, T, correction.pose(T))
-                for b, (T, _), correction in zip(found, poses, align(seen), strict=True)
+                for b, (T, _), correction in zip(parts, poses, align(seen), strict=True)
             ]
-        return late_prediction(own, found, self.thresholds.detection) if inbox else own
+        return late_prediction(own, parts, self.thresholds.detection) if inbox else own
 
 
 def boxes_payload(boxes: Boxes) -> bytes:

@@ -23,7 +23,7 @@ SAME_DISTANCE_M = 1.5
 """Two boxes are the same object when they overlap or their centres are near; vehicles do neither."""
 
 
-def aged(boxes: Boxes, age_s: float) -> Boxes:
+def compensate_latency(boxes: Boxes, age_s: float) -> Boxes:
     """Boxes moved to the present at constant velocity."""
     centres = boxes.centres.copy()
     centres[:, :2] += boxes.velocities * age_s
@@ -89,7 +89,7 @@ def corrected_boxes(boxes: Boxes, before: NDArray[np.float64], after: NDArray[np
     return replace(boxes, centres=centres, yaws=boxes.yaws + np.arctan2(turn[1, 0], turn[0, 0]))
 
 
-def moved_on(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
+def predicted_positions(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
     """Positions (N, 5, 2) of the boxes at the present and at the futures: as the ego's own track of an object says
     where it has one, else at constant velocity."""
     assert own.tracks is not None
@@ -100,17 +100,17 @@ def moved_on(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
     return np.asarray(boxes.centres[:, None, :2] + ways)
 
 
-def late_prediction(own: FramePrediction, found: Sequence[Boxes], threshold: float) -> FramePrediction:
+def late_prediction(own: FramePrediction, parts: Sequence[Boxes], threshold: float) -> FramePrediction:
     """The answer that the boxes of all agents make, the ego's own among them, all moved to the present.
 
     Merged boxes above the threshold are the instances, drawn at the present and at the futures: a segmentation of the
     ego alone would not know what its peers see.
     """
-    merged = merge_boxes(found)
-    sure = merged.select(merged.scores >= threshold)
-    positions, names = moved_on(sure, own), np.arange(1, len(sure) + 1)
-    ids = np.stack([draw(sure, names, positions[:, step], own.window) for step in range(HORIZON)])
-    return FramePrediction(own.window, ids[0] > 0, ids, merged, Tracks(names, positions, sure.scores))
+    merged = merge_boxes(parts)
+    confident = merged.select(merged.scores >= threshold)
+    positions, names = predicted_positions(confident, own), np.arange(1, len(confident) + 1)
+    ids = np.stack([draw(confident, names, positions[:, step], own.window) for step in range(HORIZON)])
+    return FramePrediction(own.window, ids[0] > 0, ids, merged, Tracks(names, positions, confident.scores))
 
 
 def draw(

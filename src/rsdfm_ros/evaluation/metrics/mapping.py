@@ -71,8 +71,8 @@ class MappingScore:
         on_map = mass > LEAST_MASS
         picked = shown & on_map
         # Over a ground that is believed to lie elsewhere, heights are still those above it.
-        guess = ground.height(places) if perception.config.lift == "absolute" else heights
-        self.height_m.append(np.abs(guess - height.clip(0.0))[picked])
+        estimate = ground.height(places) if perception.config.lift == "absolute" else heights
+        self.height_m.append(np.abs(estimate - height.clip(0.0))[picked])
         vehicle = shown & (height > LEAST_HEIGHT_M) & in_boxes(points, objects)
         self.on_map.append(on_map[vehicle])
         vehicle &= on_map
