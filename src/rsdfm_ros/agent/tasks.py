@@ -83,7 +83,7 @@ class Tasks:
     """The tasks of one UAV. identities: gives ids over time; None: ids mean nothing beyond an instant.
 
     A model is given to every call, on the region and ground of the maps and with the thresholds in use. id_memory_s:
-    how long an object that is not seen keeps its id.
+    time that an unseen object keeps its id.
     """
 
     def __init__(self, identities: Identities | None = None) -> None:

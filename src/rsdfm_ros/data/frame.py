@@ -54,7 +54,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class CameraView:
-    """One image and all that is known of the camera that took it.
+    """One image with the calibration, pose and truth of its camera.
 
     image (H, W, 3) uint8 RGB · K (3, 3) pixels, pixel centres at integers + 0.5 (the left edge of the image is
     u = 0) · T_map_camera (4, 4), optical camera frame to ``map`` · covariance (6, 6) of the camera pose, order

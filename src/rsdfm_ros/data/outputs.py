@@ -24,9 +24,8 @@ HORIZON = 1 + FUTURE_STEPS
 class Boxes:
     """Detected boxes in the ``map`` frame over N detections.
 
-    classes (N,) int64 index into CLASSES · scores (N,) in [0, 1] · centres (N, 3) m · sizes (N, 3) m as
-    length, width, height · yaws (N,) rad · velocities (N, 2) m/s · ids (N,) over time, 0 for what is not tracked;
-    None where nobody tracks.
+    classes (N,) int64 index into CLASSES · scores (N,) in [0, 1] · centres (N, 3) m · sizes (N, 3) m as length, width,
+    height · yaws (N,) rad · velocities (N, 2) m/s · ids (N,) over time, 0 for untracked boxes; None without a tracker.
     """
 
     classes: NDArray[np.int64]
@@ -80,7 +79,7 @@ def join_boxes(parts: Sequence[Boxes]) -> Boxes:
 
 
 def boxes_of_objects(objects: Objects) -> Boxes:
-    """True objects as detections of score 1: what a perfect detector answers."""
+    """True objects as detections of score 1, as of a perfect detector."""
     return Boxes(
         objects.classes,
         np.ones(len(objects)),

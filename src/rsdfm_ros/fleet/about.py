@@ -13,7 +13,7 @@ from rsdfm_ros.provenance import provenance
 def about_mission(fleet: FleetDescription) -> dict[str, Any]:
     """Entries of `protocol` and `provenance`; date and machine are those of this call.
 
-    The fingerprint of the model is left to the evaluator, which reads it in the packets that are flown.
+    The fingerprint of the model is added by the evaluator, which reads it from the packets.
     """
     w = fleet.world
     return {

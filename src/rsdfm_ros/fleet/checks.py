@@ -20,7 +20,7 @@ from rsdfm_ros.fleet.specification import node_specifications
 
 
 def check_fleet(fleet: FleetDescription, options: FleetOptions | None = None) -> None:
-    """Raise RsdfmError unless ROS, model, parameter files and the programs that `options` ask for are there."""
+    """Raise RsdfmError unless ROS, model, parameter files and the programs that `options` ask for are installed."""
     require_ros("a fleet")
     model_facts(fleet.model)
     if not fleet.model.startswith(RANDOM) and not any(Path(model_path(fleet.model)).glob("*.safetensors")):

@@ -21,7 +21,7 @@ SHARED_TOPICS = ("/clock", "/ground_truth", "/fleet/status", "/diagnostics", "/r
 def companions(
     fleet: FleetDescription, options: FleetOptions, out: str | Path | None
 ) -> tuple[FleetDescription, list[NodeSpec], list[str]]:
-    """The fleet (with another setting if its evaluator records), further processes, and sentences for the person.
+    """The fleet (with another setting if its evaluator records), further processes, and messages for the user.
 
     out: folder for the bag and for RViz's configuration. Raises: FleetDescriptionError if something is not installed.
     """

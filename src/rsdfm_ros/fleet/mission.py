@@ -99,7 +99,7 @@ def run_fleet(
             _Watch(fleet, supervisor, specs, StatusTail(out / "status.jsonl", on_status), on_note, out).run()
     except KeyboardInterrupt as interrupt:
         if fleet.world.kind == NONE:
-            folder.end()  # that is how a fleet in no world of ours ends
+            folder.end()  # the end of a fleet without a simulated world
         raise KeyboardInterrupt("every process was ended") from interrupt
     result = out / "result.json"
     content = json.loads(result.read_text()) if result.is_file() else None
@@ -147,7 +147,7 @@ class StatusTail:
 
 
 class _Watch:
-    """Waits for the end of a mission and decides what the end of a process means."""
+    """Waits for the end of a mission and handles the end of processes."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A fleet description as a list of node specifications: what both launchers start."""
+"""A fleet description as a list of node specifications, which both launchers start."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class NodeSpec:
 def node_specifications(
     fleet: FleetDescription, out: str | Path | None = None, about: Mapping[str, Any] | None = None
 ) -> list[NodeSpec]:
-    """The processes of a fleet, evaluator first, world last. out: folder for what the evaluator writes · about: what
-    its result.json says beside the figures (fleet/about.py).
+    """The processes of a fleet, evaluator first, world last. out: folder of the evaluator's files · about: facts for
+    its result.json beside the figures (fleet/about.py).
 
     Raises: FleetDescriptionError if the model folder or a parameter file cannot be read.
     """
@@ -77,7 +77,7 @@ def remaps_of(fleet: FleetDescription, index: int) -> dict[str, str]:
 
 
 def outside_remaps(fleet: FleetDescription) -> dict[str, str]:
-    """The same rules with absolute names: for the world and the evaluator, which meet every UAV at its topics."""
+    """The same rules with absolute names: for the world and the evaluator, which use the topics of every UAV."""
     rules = {}
     for index, agent in enumerate(fleet.agents):
         here = namespace_of(fleet, agent)
@@ -210,7 +210,7 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[s
 
 
 def _reliability(fleet: FleetDescription) -> str:
-    """A lockstep mission must not depend on which message the machine happens to lose."""
+    """Reliability of the fleet's topics: a lockstep mission must not depend on lost messages."""
     return "reliable" if fleet.in_lockstep else "best_effort"
 
 

@@ -25,7 +25,7 @@ def write_surroundings(fleet: FleetDescription, out: Path) -> None:
 
 
 def surroundings_of(fleet: FleetDescription) -> Surroundings | None:
-    """Roads, buildings and cameras; None where nothing is known about the world.
+    """Roads, buildings and cameras; None for an unknown world.
 
     The world of a bag is known if the mission that recorded it left scene.json beside it.
     """

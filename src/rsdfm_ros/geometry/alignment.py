@@ -7,7 +7,7 @@ which no rigid motion of the map describes. The most probable errors of all agen
     min  Σ_a δ_aᵀ Σ_a⁻¹ δ_a  +  Σ_objects Σ_pairs ρ(|x_i + J_i δ_a − x_j − J_j δ_b|² / σ²) / n,
 
 n being the number of agents that see the object, is a small robust least-squares problem. The covariances are the
-prior: an agent with an exact pose stays, few or doubtful matches change little, and nobody is the reference, so that
+prior: an agent with an exact pose stays, few or doubtful matches change little, and no agent is the reference, so that
 the mean error of many agents, not that of one, remains.
 """
 
@@ -87,7 +87,7 @@ class Correction:
 class _Agent:
     """A sighting prepared, and where it is put at the present estimate u (6,) of the whitened error.
 
-    seen (N, 2) as it was said · lengths (N,) · camera (3,) · L (6, 6) from whitened to real errors · placed (N, 2) with
+    seen (N, 2) as reported · lengths (N,) · camera (3,) · L (6, 6) from whitened to real errors · placed (N, 2) with
     the error removed · B (N, 2, 6): placed moves by B du.
     """
 
@@ -108,7 +108,7 @@ class _Agent:
         ground = np.concatenate([self.seen, np.zeros((len(self.seen), 1))], axis=1)
         rays = (ground - self.camera) @ rotation_vector(delta[3:]).T
         centre = self.camera + delta[:3]
-        down = np.minimum(rays[:, 2], -1e-3)  # a turn beyond the horizon: far away, but somewhere
+        down = np.minimum(rays[:, 2], -1e-3)  # a rotation beyond the horizon: far away, but finite
         ground[:, :2] = centre[:2] - rays[:, :2] * (centre[2] / down)[:, None]
         self.u, self.placed, self.B = u, ground[:, :2], ground_shift(ground, centre) @ self.L
 
@@ -117,7 +117,7 @@ DEFAULT = AlignmentConfig()
 
 
 def align(sightings: Sequence[Sighting], config: AlignmentConfig = DEFAULT) -> list[Correction]:
-    """The corrections of all agents, in their order; no change where nothing can be said."""
+    """The corrections of all agents, in their order; no change without matches."""
     agents = [_prepare(s, config) for s in sightings]
     pairs: dict[tuple[int, int], Pairs] = {}
     for a, b in itertools.combinations(range(len(agents)), 2):

@@ -96,11 +96,11 @@ class ModelConfig:
         return _digest(self.to_dict())
 
     def wire_digest(self) -> bytes:
-        """SHA-256 of the settings that determine what the features of another agent mean."""
+        """SHA-256 of the settings that determine the meaning of features from another agent."""
         return _digest({k: v for k, v in self.to_dict().items() if k not in _OWN_AFFAIRS})
 
 
-#: Settings of what an agent does with features once they are fused, and where.
+#: Settings that act on fused features only, and the window.
 _OWN_AFFAIRS = ("name", "window_tiles", "neck_widths", "history", "horizon", "heads")
 
 

@@ -1,7 +1,7 @@
-"""The region of interest: which part of the lattice a model's window lies on, and what of it counts.
+"""The region of interest: the part of the lattice that a model's window lies on, and the part of it that is answered.
 
 A region is a rectangle of whole tiles, at most as large as the model's window. The window of a region always has the
-model's shape and is centred on the region as far as whole tiles allow: who knows the region knows the window.
+model's shape and is centred on the region as far as whole tiles allow: the region determines the window.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def check_bounds(bounds_m: Sequence[float]) -> None:
 
 
 def region_of(config: ModelConfig, bounds_m: Sequence[float]) -> Window:
-    """The tiles that bounds (x_min, y_min, x_max, y_max in m) touch; empty bounds: the model's own window.
+    """Tiles that bounds (x_min, y_min, x_max, y_max in m) touch; empty bounds: the model's own window.
 
     Raises: RegionError, also if that is larger than the model's window.
     """

@@ -73,7 +73,7 @@ class Appearance:
 
 
 def draw_appearance(seed: int, palette: str = "town") -> Appearance:
-    """The appearance that belong to a seed: one sun of random direction and warmth, light from the sky, surfaces.
+    """The appearance of a seed: one sun of random direction and warmth, light from the sky, surfaces.
 
     palette: which walls and roofs, one of `town`, `old`, `houses`, `halls`.
     """

@@ -64,7 +64,7 @@ def build_scene(
 ) -> Scene:
     """Compiles the world of a seed, with a camera for every agent that vertical_fovs_rad names.
 
-    turn_rad: of everything that stands still, about the vertical · sky: whether a camera may see above the horizon.
+    turn_rad: of everything static, about the vertical · sky: whether a camera may see above the horizon.
     """
     appearance = light_of(draw_appearance(seed, layout.palette), weather, seed)
     spec = mujoco.MjSpec()

@@ -150,8 +150,8 @@ class World:
         return WorldFrame(k, stamp_ns, tuple(views), replace(objects, visibility=shares))
 
     def seen(self, k: int, poses: Mapping[str, NDArray[np.float64]]) -> Objects:
-        """All objects at frame k with the visibility from cameras at `poses` (T_map_camera by agent), wherever the
-        agents' own flights would take them; zero for agents without a pose. Raises: ValueError as `frame`.
+        """All objects at frame k with the visibility from cameras at `poses` (T_map_camera by agent), independent of
+        the agents' own flights; zero for agents without a pose. Raises: ValueError as `frame`.
         """
         objects, index = self._objects(k)
         flights = self.poses(k)

@@ -1,4 +1,5 @@
-"""Boxes as a side message beside the features: what peers need to match objects and to move them (docs/wire_format.md).
+"""Boxes as a side message beside the features, with which peers match objects and compensate their motion
+(docs/wire_format.md).
 
 Little-endian, unpadded: magic b"RSBX", version u8, reserved u8 = 0, count u16, origin x and y i32 (m), CRC-32 u32 of
 everything with that field zero; then per box 16 bytes: class u8, score u8 (1/255), x, y i16 (cm from the origin), z i16
@@ -46,9 +47,9 @@ _BOX = np.dtype(
 )
 BOX_BYTES = _BOX.itemsize
 SIDE_SCORE = 0.3
-"""Boxes below this score do not travel beside features."""
+"""Boxes below this score are not sent beside features."""
 BOXES_SHARE = 0.25
-"""Of the bytes of an image, at most so much for boxes."""
+"""Largest share of an image's bytes that boxes may take."""
 
 Array = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ class SideBoxes:
 
 
 class Detected(Protocol):
-    """Boxes as structures of arrays, whoever found them."""
+    """Boxes as structures of arrays, from any detector."""
 
     @property
     def classes(self) -> NDArray[np.int64]: ...
@@ -110,8 +111,8 @@ def boxes_within(budget_bytes: int) -> int:
 
 
 def encode_boxes(boxes: SideBoxes, most: int = MAX_BOXES) -> bytes:
-    """The message of the best `most` boxes, best first; what the format cannot hold is clipped or, farther than 327 m
-    from the first box, left out. Raises: InvalidFrame for values that are not finite or out of range."""
+    """The message of the best `most` boxes, best first; values beyond the format are clipped; boxes farther than 327 m
+    from the first one are left out. Raises: InvalidFrame for values that are not finite or out of range."""
     numbers = (boxes.scores, boxes.centres, boxes.sizes, boxes.yaws, boxes.velocities)
     if not all(np.isfinite(v).all() for v in numbers):
         raise InvalidFrame("boxes", "finite numbers", "others")

@@ -1,1 +1,1 @@
-"""Recorded flights: rosbag2 bags (MCAP and sqlite3) read, mended where they are damaged, and written. Free of ROS."""
+"""Recorded flights: rosbag2 bags (MCAP and sqlite3) read, repaired where they are damaged, and written. Free of ROS."""

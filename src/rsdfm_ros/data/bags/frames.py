@@ -1,4 +1,4 @@
-"""Frames of a mission (data set or simulator) as the messages that the nodes take, and back."""
+"""Frames of a mission (data set or simulator) as input messages of the nodes, and back."""
 
 from __future__ import annotations
 

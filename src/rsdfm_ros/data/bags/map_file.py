@@ -1,4 +1,5 @@
-"""Topic maps as YAML files (config/bags/): strict, every unknown setting named, every refusal with what is allowed."""
+"""Topic maps as YAML files (config/bags/): strict, every unknown setting named, every refusal with the allowed
+values."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Sizes of the ROS messages that travel: each is built and serialised (CDR) from this package's .msg files.
+"""Sizes of the ROS messages that are sent: each is built and serialised (CDR) from this package's .msg files.
 
-Works without ROS: the rosbags library reads the definitions. What DDS and UDP add per message is not counted.
+Works without ROS: the rosbags library reads the definitions. The overhead of DDS and UDP per message is not counted.
 """
 
 from __future__ import annotations

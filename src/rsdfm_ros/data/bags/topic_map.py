@@ -29,7 +29,7 @@ POSES = {
     "nav_msgs/msg/Odometry": "odometry",
     "px4_msgs/msg/VehicleOdometry": "px4_odometry",
 }
-"""Types of pose messages and what encoder_node calls them (pose_type)."""
+"""Types of pose messages and their names in encoder_node (pose_type)."""
 INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
 STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"

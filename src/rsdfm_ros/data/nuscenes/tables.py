@@ -1,4 +1,4 @@
-"""Reads and validates the tables of a dataset in the nuScenes schema. Whatever they hold is untrusted."""
+"""Reads and validates the tables of a dataset in the nuScenes schema. Their content is untrusted."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ MOVING_MPS = 0.2
 class SceneWriter:
     """Takes the frames of one scene in order; :meth:`finish` makes the scene part of the dataset.
 
-    root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
-    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a
-    mask in the map table · about: what kind of world it is, e.g. its `style` and `weather`; they stand in the scene's
-    description, too · dem: the ground, None where it is flat.
+    root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else · depth:
+    also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: the static scene, stored as a mask in
+    the map table · about: kind of the world, e.g. its `style` and `weather`; they stand in the scene's description, too
+    · dem: the ground, None where it is flat.
     """
 
     def __init__(

@@ -26,8 +26,8 @@ _MODES = ("sweep", "mapping", "calibrate")
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Raise RsdfmError for options that contradict each other or are out of range, and for places to write that are
-    impossible."""
+    """Raise RsdfmError for options that contradict each other or are out of range, and for outputs that cannot be
+    written."""
     modes = [f"--{mode}" for mode in _MODES if getattr(args, mode)]
     if len(modes) > 1:
         raise RsdfmError(f"{' and '.join(modes)} exclude each other")

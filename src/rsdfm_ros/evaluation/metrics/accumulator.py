@@ -47,7 +47,7 @@ class MetricAccumulator:
         ego: NDArray[np.float64] | None = None,
     ) -> None:
         """Add one frame; `visible` (N,) marks the true objects seen by an agent in use, for the visible-only
-        variant; `ego` (2,) is where the one who answers is, m, for AP by distance.
+        variant; `ego` (2,) is the position of the answering UAV, m, for AP by distance.
         """
         self.frames += 1
         self._tasks.add_answers(prediction, truth, self.area, visible)
@@ -76,7 +76,7 @@ class MetricAccumulator:
             self._trajectory.add(tracks[within(tracks[:, 0], self.area)], truth.positions[inside])
 
     def merge(self, other: MetricAccumulator) -> None:
-        """Add what another accumulator of the same area collected, e.g. of another scene or agent."""
+        """Add another accumulator of the same area, e.g. of another scene or agent."""
         if other.area != self.area:
             raise ValueError(f"areas differ: {self.area} and {other.area}")
         self.frames += other.frames
@@ -141,7 +141,7 @@ def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
 
 MAIN_AREA = "long"
 BY_AREA = ("iou", "pq", "vpq", "iou_visible", "id_switches")
-"""Figures that carry the name of their area in results in any case."""
+"""Figures whose keys in results always carry the name of their area."""
 
 
 def figures_by_area(areas: Mapping[str, MetricAccumulator]) -> Result:

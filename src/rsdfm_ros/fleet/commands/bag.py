@@ -1,4 +1,4 @@
-"""Look into, evaluate, record and make bags (rosbag2: MCAP and sqlite3)."""
+"""Inspect, evaluate, record and export bags (rosbag2: MCAP and sqlite3)."""
 
 from __future__ import annotations
 

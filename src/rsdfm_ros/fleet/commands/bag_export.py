@@ -90,11 +90,11 @@ def _to_bag(args: argparse.Namespace) -> int:
             whole = bool(writer.messages)
             (work / METADATA).unlink(
                 missing_ok=True
-            )  # readable without it, and not in the way of the next export
+            )  # readable without it, and it would block the next export
             kept = f"the bag in {work} holds what was written so far" if whole else "nothing was written"
             raise KeyboardInterrupt(kept) from None
         finally:
-            if not whole:  # not even as large as the disk allows: nobody would know what it lacks
+            if not whole:  # a partial bag would not show what it lacks
                 _remove_bag(work, owned(work))
     print(
         f"{counted(number, 'frame')} of {counted(len(agents), 'UAV')}, {writer.bytes / 1e6:.1f} MB, in {args.out}",

@@ -1,4 +1,4 @@
-"""`rsdfm bag record`: record_node in a process of its own, with a line on what was written."""
+"""`rsdfm bag record`: record_node in a process of its own, with a line on the recorded bag."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ class DetectionHead(Head):
     """Heatmap (K) and a box of BOX values at every cell from the present map; vx vy from the history.
 
     Box: Δx Δy z log l log w log h, sin and cos of the yaw, sin and cos of twice the yaw. The doubled angle gives the
-    axis, which a vehicle's outline shows well; the single one only says which of its two ends is the front, because a
-    regression that cannot tell them apart averages them.
+    axis, which a vehicle's outline shows well; the single one only selects which of its two ends is the front, because
+    a regression that cannot separate them averages them.
     """
 
     temporal_modules = ("motion", "velocity")

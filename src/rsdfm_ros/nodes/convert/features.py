@@ -60,7 +60,7 @@ def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> 
 
 
 def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_s: float) -> Fused:
-    """The inverse of fused_to_message, on whatever region the message is about. Raises: MessageError unless everything
+    """The inverse of fused_to_message, on the region of the message. Raises: MessageError unless everything
     fits our model."""
     if message.fingerprint != model.trunk_fingerprint:
         raise MessageError("fingerprint_mismatch", "the fused map comes from another model")

@@ -148,7 +148,7 @@ def proposed(
 ) -> tuple[S, list[Parameter]]:
     """`settings` with the parameters that are among them replaced, and the parameters with their lists typed.
 
-    Raises: SettingError with a sentence that says what is allowed, or why nothing is now.
+    Raises: SettingError with a sentence that says what is allowed, or why no change is allowed now.
     """
     fields = {f.name: f for f in dataclasses.fields(settings)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
@@ -159,7 +159,7 @@ def proposed(
             typed.append(parameter)
             continue
         kind = _TYPES[str(field.type)]
-        # `ros2 param set … "[]"` cannot know which list is meant.
+        # `ros2 param set … "[]"` does not give the element type.
         if kind in _LISTS and parameter.type_ in _LISTS and not parameter.value:
             parameter = Parameter(parameter.name, kind, [])
         if parameter.type_ is not kind:

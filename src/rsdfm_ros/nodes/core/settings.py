@@ -11,7 +11,7 @@ from rsdfm_ros.settings import setting
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What every node has."""
+    """Settings of every node."""
 
     autostart: bool = shared.AUTOSTART(read_only=True)
     frame_id: str = setting("map", "frame of the world lattice, ENU metres")

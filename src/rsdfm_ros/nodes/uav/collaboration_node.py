@@ -117,7 +117,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._contributors = self._fused = None
 
     def activate(self) -> None:
-        from rsdfm_ros.agent.fusion import Fusion  # torch: not before it is needed
+        from rsdfm_ros.agent.fusion import Fusion  # imports torch: only when it is needed
 
         super().activate()
         self._model = at_region(self._model, self.settings.region_m)
@@ -260,7 +260,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self.health.count("fusions_skipped")
 
     def _fuse(self, own: OwnFeatures) -> None:
-        from rsdfm_ros.agent.fusion import fuse_instant  # torch: not before it is needed
+        from rsdfm_ros.agent.fusion import fuse_instant  # imports torch: only when it is needed
 
         model, receiver, fusion = self._model, self.receiver, self._fusion
         if model is None or receiver is None or fusion is None:

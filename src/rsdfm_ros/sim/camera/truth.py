@@ -1,4 +1,4 @@
-"""Boxes in images: projected corners, silhouettes and how much of each object a camera sees."""
+"""Boxes in images: projected corners, silhouettes and the visible share of each object."""
 
 from __future__ import annotations
 
