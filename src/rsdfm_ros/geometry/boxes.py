@@ -1,4 +1,4 @@
-"""Upright boxes seen from above: corners, rasterisation to the lattice, overlap, non-maximum suppression.
+"""Upright boxes seen from above: corners, rasterisation to the lattice, overlap.
 
 A box is centre (x, y[, z]) and size (length, width[, height]) in metres and a yaw in rad, counter-clockwise
 from +x to the box's front, all in the ``map`` frame. Only x, y, length, width and yaw are used here.
@@ -150,24 +150,6 @@ def rotated_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
         np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0), 0.0, 1.0
     )
     return out
-
-
-def nms_rotated(boxes: ArrayLike, scores: ArrayLike, iou_threshold: float) -> NDArray[np.int64]:
-    """Indices of the boxes that survive greedy suppression, best score first; of equal scores the earlier box
-    leads.
-
-    boxes (N, 5) rows of :func:`bev_boxes` · scores (N,) · a box falls when its IoU with a kept one exceeds
-    the threshold.
-    """
-    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
-    overlaps = rotated_iou(boxes, boxes) > iou_threshold
-    alive = np.ones(len(order), dtype=bool)
-    kept: list[int] = []
-    for n in order:
-        if alive[n]:
-            kept.append(int(n))
-            alive &= ~overlaps[n]
-    return np.array(kept, dtype=np.int64)
 
 
 def _plane(values: ArrayLike) -> NDArray[np.float64]:

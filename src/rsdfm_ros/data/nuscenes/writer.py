@@ -21,7 +21,7 @@ from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.data.nuscenes.layout import write_layout
 from rsdfm_ros.data.nuscenes.merge import Record, encode_json, fragment_path
-from rsdfm_ros.data.terrain import height_grid_bytes, scene_grid_path
+from rsdfm_ros.data.terrain import save_height_grid, scene_grid_path
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.geometry.rotations import inverse, is_rigid, wxyz_from_matrix
 from rsdfm_ros.outputs import write_atomically
@@ -256,7 +256,7 @@ class SceneWriter:
             },
         }
         if self.dem is not None:
-            write_atomically(scene_grid_path(self.root, self.name), height_grid_bytes(self.dem))
+            save_height_grid(scene_grid_path(self.root, self.name), self.dem)
         path = fragment_path(self.root, self.name)
         write_atomically(path, gzip.compress(encode_json(fragment), compresslevel=6, mtime=0))
         return path
