@@ -1,7 +1,7 @@
 """Writes missions in the nuScenes schema, scene by scene, so that an interrupted run can go on where it stopped.
 
 A scene becomes images plus one fragment of tables, ``scenes/<name>.json.gz``, which is written last and moved into
-place: a scene with a fragment is complete. nuscenes_merge.merge joins all fragments into the tables of nuScenes v1.0.
+place: a scene with a fragment is complete. data.nuscenes.merge joins all fragments into the tables of nuScenes v1.0.
 The same frames always give the same bytes.
 """
 
@@ -271,7 +271,7 @@ def write_scene(
     depth: bool = False,
     layout: LayoutMap | None = None,
 ) -> Path:
-    """Writes a whole scene; see :class:`SceneWriter`. Call nuscenes_merge.merge when the last scene is written."""
+    """Writes a whole scene; see :class:`SceneWriter`. Call data.nuscenes.merge when the last scene is written."""
     writer = SceneWriter(root, name, seed=seed, depth=depth, layout=layout)
     for frame in frames:
         writer.add(frame)
