@@ -14,9 +14,9 @@ from benchmarks.accuracy import drawing
 from benchmarks.accuracy.bench import Bench, Case, settings_of
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
-from rsdfm_ros.evaluation.commands.progress import frame_bar
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories
+from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.evaluation.scenes import DatasetScene
 from rsdfm_ros.evaluation.session import worker_pool
 

@@ -1,4 +1,4 @@
-"""Feature packets of the peers, from bytes to frames. Everything that arrives here is untrusted. Free of ROS."""
+"""Feature packets of the peers, from bytes to frames. Everything received is untrusted. Free of ROS."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
 
 FRAMES_KEPT = 4
-"""Images kept per peer: the one in use, the one arriving, and two that are ahead of us."""
+"""Frames kept per peer: the one in use, the one arriving, and two that are ahead of the own stamp."""
 
 
 @dataclass
 class PeerFrame:
-    """One image of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
-    indices of the packets that are here."""
+    """One frame of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
+    indices of the packets that have arrived."""
 
     first: Envelope
     parts: list[Part] = field(default_factory=list)
@@ -29,7 +29,7 @@ class PeerFrame:
 
     @property
     def complete(self) -> bool:
-        """Whether all packets that the peer announced are here."""
+        """Whether all packets that the peer announced have arrived."""
         return len(self.indices) == self.first.count
 
     @property
@@ -40,8 +40,8 @@ class PeerFrame:
 
 @dataclass(frozen=True)
 class InboxLimits:
-    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds what a wrong clock may claim; a
-    peer whose stamps jump back by more than max_back_s has started anew."""
+    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds stamps of a wrong clock; a peer
+    whose stamps jump back by more than max_back_s has restarted."""
 
     max_peers: int = 16
     max_packets: int = 64
@@ -51,9 +51,9 @@ class InboxLimits:
 
 
 class Inbox:
-    """The newest images of every peer. Not thread-safe: the caller holds a lock.
+    """The newest frames of every peer. Not thread-safe: the caller holds a lock.
 
-    on_lost: called with the peer and the number of its packets that were announced but never came, when an image is
+    on_lost: called with the peer and the number of its packets that were announced but never arrived, when a frame is
     given up.
     """
 
@@ -118,7 +118,7 @@ class Inbox:
             self._give_up(frames.pop(min(frames)))
 
     def _decoded(self, envelope: Envelope, payload: bytes | memoryview) -> Part | SideBoxes:
-        """The features or the boxes of a payload; boxes name no model, so that the envelope speaks for them."""
+        """The features or the boxes of a payload; boxes carry no model fingerprint, so that of the envelope is used."""
         expected = self._expected.fingerprint
         if carries_boxes(payload):
             if expected is not None and envelope.fingerprint != expected:
@@ -130,12 +130,12 @@ class Inbox:
         return part
 
     def complete(self, agent: str, stamp_ns: int) -> bool:
-        """Whether all packets of the peer's image at exactly this stamp are here."""
+        """Whether all packets of the peer's frame at exactly this stamp have arrived."""
         frame = self._frames.get(agent, {}).get(stamp_ns)
         return frame is not None and frame.complete
 
     def newest(self, agent: str, stamp_ns: int, max_age_s: float) -> PeerFrame | None:
-        """The peer's newest usable image not after `stamp_ns` and not older than max_age_s."""
+        """The peer's newest usable frame not after `stamp_ns` and not older than max_age_s."""
         frames = self._frames.get(agent, {})
         good = [
             s for s, f in frames.items() if s <= stamp_ns and stamp_ns - s <= max_age_s * 1e9 and f.usable
@@ -143,8 +143,8 @@ class Inbox:
         return frames[max(good)] if good else None
 
     def before(self, frame: PeerFrame, max_age_s: float) -> PeerFrame | None:
-        """The image of the same peer in which to look up what is missing of `frame`: the usable one before it, not
-        older than it by max_age_s; None if nothing is missing.
+        """The earlier frame of the same peer for the missing tiles of `frame`: the usable one before it, not older than
+        it by max_age_s; None if nothing is missing.
         """
         if frame.complete:
             return None
@@ -166,7 +166,8 @@ def features_of(frame: PeerFrame, expected: Expected) -> FeatureFrame:
 
 
 def concealed_features(frame: PeerFrame, before: PeerFrame | None, expected: Expected) -> Concealed:
-    """The frame of the packets that arrived, made up for by those of the image before; WireError as `features_of`."""
+    """The frame of the packets that arrived, with loss concealment from the frame before; WireError as
+    `features_of`."""
     now = features_of(frame, expected)
     if before is None:
         return conceal_loss(now, None, 0.0)

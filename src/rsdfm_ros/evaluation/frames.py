@@ -1,4 +1,4 @@
-"""What is compared: the prediction for one frame and the truth of that frame, as structures of arrays.
+"""Prediction and truth of one frame, as structures of arrays.
 
 The command line and the online evaluator node fill these and hand them to
 :class:`rsdfm_ros.evaluation.metrics.accumulator.MetricAccumulator`.
@@ -40,7 +40,7 @@ class FramePrediction:
     probability: NDArray[np.float32] | None = None
     """Foreground probability (ni, nj), from which `foreground` was cut; not scored."""
     answers: Mapping[str, TaskAnswer] = field(default_factory=dict)
-    """What plug-in tasks say, by name."""
+    """Answers of plug-in tasks, by name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FrameTruth:
     layout: LayoutMap | None = None
 
     def visible_to(self, agents: Sequence[int]) -> NDArray[np.bool_]:
-        """Which objects (N,) at least one of the agents (columns of Objects.visibility) sees."""
+        """Mask of the objects (N,) that at least one of the agents (columns of Objects.visibility) sees."""
         seen = self.objects.visibility[:, list(agents)] >= VISIBLE_FROM
         return np.asarray(seen.any(axis=1))
 

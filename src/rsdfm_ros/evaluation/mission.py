@@ -38,7 +38,7 @@ PERIOD_NS = round(FRAME_PERIOD_S * 1e9)
 
 @dataclass
 class Answer:
-    """What one UAV answered for one instant, piece by piece, in one variant (with or without peers)."""
+    """The answer of one UAV for one instant, task by task, in one variant (with or without peers)."""
 
     mask: NDArray[np.int32] | None = None
     percent: NDArray[np.uint8] | None = None

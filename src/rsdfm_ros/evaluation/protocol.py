@@ -33,7 +33,8 @@ VALIDATION_SEEDS_FROM = 8000
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is evaluated and how. Frames from HISTORY − 1 to the last one with all futures are scored.
+    """Scenes, methods and settings of an evaluation. Frames from HISTORY − 1 to the last one with all futures are
+    scored.
 
     world: what the simulated scenes have that is not the default (rsdfm_ros.sim.record), {} for the standard world.
     styles, weathers, terrains: of every scene, "" where they are not noted.

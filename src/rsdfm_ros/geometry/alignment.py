@@ -25,7 +25,7 @@ from rsdfm_ros.geometry.rotations import rotation_vector
 
 @dataclass(frozen=True)
 class Sighting:
-    """The boxes that one agent says it sees, and its camera: centre (3,) m, z above the ground, and covariance (6, 6)
+    """The boxes that one agent reports, and its camera: centre (3,) m, z above the ground, and covariance (6, 6)
     of the pose (x y z, then rotation about the map axes)."""
 
     boxes: Detections
@@ -35,7 +35,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Correction:
-    """What is known of one agent's pose afterwards: delta (6,) to be applied to it, its covariance (6, 6), how many of
+    """The corrected pose of one agent: delta (6,) to be applied to it, its covariance (6, 6), how many of
     its boxes found a partner, and the root mean square distance (m) of those to their partners."""
 
     delta: Array

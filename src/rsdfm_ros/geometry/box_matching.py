@@ -1,4 +1,4 @@
-"""Which boxes of several agents are the same object, while the agents' poses are uncertain."""
+"""Matches boxes of several agents whose poses are uncertain: which of them are the same object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pairs = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class AlignmentConfig:
-    """How boxes are matched. Lengths in m.
+    """Settings of box matching. Lengths in m.
 
     box_sigma_m: error of a box's centre from the detector · gate: standard deviations within which boxes match ·
     size_ratio: boxes whose lengths differ by more are of different objects · min_score: boxes below it are not used ·
@@ -111,7 +111,7 @@ def _groups(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _similar(a: PlacedBoxes, b: PlacedBoxes, config: AlignmentConfig) -> NDArray[np.bool_]:
-    """Which boxes (Na, Nb) may be the same object by their lengths."""
+    """Mask (Na, Nb) of box pairs whose lengths allow the same object."""
     ratio = np.abs(np.log(a.lengths[:, None] / b.lengths[None]))
     return np.asarray(ratio <= np.log(config.size_ratio))
 

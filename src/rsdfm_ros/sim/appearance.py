@@ -1,10 +1,10 @@
-"""What light and surfaces of a seed look like: drawn once, used by every back end."""
+"""Light and surfaces of a world, drawn once from its seed and used by every back end."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray

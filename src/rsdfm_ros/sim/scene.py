@@ -158,7 +158,7 @@ def _sky(spec: mujoco.MjSpec) -> None:
 
 
 def _plan(spec: mujoco.MjSpec) -> mujoco.MjsBody:
-    """What carries everything that stands still."""
+    """Body that carries everything static."""
     return spec.body("plan") or spec.worldbody
 
 

@@ -1,4 +1,4 @@
-"""What `rsdfm train` is asked for, checked before anything is read, computed or written."""
+"""The request of `rsdfm train`, checked before anything is read, computed or written."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def seen_by(objects: Objects, agents: Sequence[int]) -> NDArray[np.bool_]:
 
 
 def agent_count(rng: np.random.Generator, config: TrainingConfig, total: int) -> int:
-    """How many of `total` agents are fused, drawn by `agents_weights`."""
+    """Number of the `total` agents that are fused, drawn by `agents_weights`."""
     weights = np.array(config.agents_weights[:total])
     if weights.any():
         return 1 + int(rng.choice(len(weights), p=weights / weights.sum()))

@@ -1,7 +1,7 @@
-"""Why a packet or a frame was refused: one root, typed children that carry facts, a slug each for counting.
+"""Errors for refused packets and frames: one root, typed children that carry facts, a slug each for counting.
 
 Everything received over the air is untrusted. A receiver catches :class:`WireError`, counts ``error.reason`` and goes
-on; a person reads the sentence. ``reason`` is stable: it is what diagnostics and result files count by.
+on; the message is for people. ``reason`` is stable: it is what diagnostics and result files count by.
 """
 
 from __future__ import annotations

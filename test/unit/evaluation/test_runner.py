@@ -29,7 +29,8 @@ from rsdfm_ros.evaluation.methods.late_fusion import (
 )
 from rsdfm_ros.evaluation.methods.radio import Traffic
 from rsdfm_ros.evaluation.protocol import Protocol, scored_frames
-from rsdfm_ros.evaluation.session import MethodScore, evaluate_cases, evaluate_scene
+from rsdfm_ros.evaluation.scores import MethodScore
+from rsdfm_ros.evaluation.session import evaluate_cases, evaluate_scene
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.geometry.rotations import rotation_vector
 from rsdfm_ros.model.perception import Perception

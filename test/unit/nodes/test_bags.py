@@ -220,7 +220,7 @@ def recorder_hears(recorder: RecordNode, *topics: str) -> bool:
 
 
 def written(folder: Path, topic: str) -> int:
-    """How many messages of a topic can be read from a bag that is still being recorded."""
+    """Number of messages of a topic that can be read from a bag that is still being recorded."""
     try:
         with open_bag(folder) as bag:
             return sum(message.topic == topic for message in bag.messages())

@@ -43,7 +43,7 @@ def store() -> Any:
 
 @pytest.fixture(scope="module")
 def vision_msgs(store: Any) -> Any:
-    """What `import vision_msgs.msg` gives where it exists: classes that make empty messages."""
+    """Stand-in for `vision_msgs.msg`: classes that make empty messages."""
     empty = {name: lambda n=name: _empty(store, f"vision_msgs/msg/{n}") for name in DEFINITIONS}
     return types.SimpleNamespace(**empty)
 

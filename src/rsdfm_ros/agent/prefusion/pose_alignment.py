@@ -31,7 +31,7 @@ def align_poses(
 ) -> tuple[View, list[View], list[Correction]]:
     """All views as made with the most probable poses, given the objects that agents have in common; with the
     corrections of own and peers. Views without boxes, and all views if no pose is uncertain, stay as they are; peers
-    that nobody can place within MAX_POSITION_SIGMA_M are left out."""
+    whose position uncertainty exceeds MAX_POSITION_SIGMA_M are left out."""
     views = [own, *peers]
     known = [n for n, v in enumerate(views) if v.boxes is not None]
     corrections = [Correction(np.zeros(6), v.covariance) for v in views]
@@ -45,7 +45,7 @@ def align_poses(
 
 
 def pose_too_uncertain(bev: AgentBev) -> bool:
-    """Whether the map is so badly placed that it could only do harm."""
+    """Whether the position uncertainty of the map is too large for fusion."""
     seen = bev.sigma[bev.visible]
     return bool(len(seen)) and float(seen.mean()) > MAX_POSITION_SIGMA_M
 
@@ -55,7 +55,7 @@ MAX_POSITION_SIGMA_M = 4.0
 
 
 def corrected(view: View, correction: Correction, window: Window, ground: Ground = GroundPlane()) -> View:
-    """The view as if made with the corrected pose; its position uncertainty is what remains."""
+    """The view as if made with the corrected pose; its position uncertainty is the remaining one."""
     pose = correction.pose(view.T_map_camera)
     bev = warp_to_pose(view.bev, window, view.T_map_camera, pose, ground)
     points, normals = surface(ground, window.centres())

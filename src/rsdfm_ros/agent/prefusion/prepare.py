@@ -1,4 +1,4 @@
-"""What happens to maps before they are fused: one function for the offline methods, recorded bags and the nodes."""
+"""Preparation of maps before they are fused: one function for the offline methods, recorded bags and the nodes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.wire.boxes import SideBoxes
 
 MISPLACED, CONTRADICTS = "misplaced", "contradicts"
-"""Why a peer is left out: nobody can say where its map lies; its map is not of the place that the ego sees."""
+"""Reasons for leaving out a peer: its pose is too uncertain; its map is inconsistent with that of the ego."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is fused. corrections: of the agents whose poses were corrected, by name · left_out: why, by name."""
+    """Maps to be fused. corrections: of the agents whose poses were corrected, by name · left_out: why, by name."""
 
     own: View
     peers: tuple[View, ...]
@@ -40,8 +40,8 @@ def prepare(
 ) -> Prepared:
     """The ego's view and those of its peers, ready to be fused at the ego's time.
 
-    own_boxes: what the ego sees alone, asked for only if poses are corrected. Names must differ. Without any peer
-    nothing is done.
+    own_boxes: the ego's detections without peers, called only if poses are corrected. Names must differ. Without any
+    peer nothing is done.
     """
     if not peers:
         return Prepared(own, ())

@@ -63,7 +63,7 @@ def build_scene(
     notes: Annotations,
     places: dict[int, NDArray[np.float64]],
 ) -> Scene:
-    """The n-th scene of the tables, in a map that begins where `description` says; rows: its samples, in time order."""
+    """Scene n of the tables, with samples `rows` in time order, in a map whose origin `description` gives."""
     row = tables["scene"].rows[n]
     extra = side.scenes.get(row["token"])
     stamps_ns = [int(stamp) for stamp in stamps[rows]] if extra is None else extra.stamps_ns

@@ -234,7 +234,7 @@ def load_perception(source: str, device: str = "cpu") -> Perception:
 
 
 def _status_of(status: Any) -> dict[str, Any]:
-    """What a UAV said of itself, as recorded: latencies are those of the machine that it flew on."""
+    """The recorded status of a UAV: latencies are those of the machine that it flew on."""
     return {
         "frames_processed": int(status.frames_processed),
         "frames_dropped": int(status.frames_dropped),

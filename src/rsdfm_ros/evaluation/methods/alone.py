@@ -54,5 +54,5 @@ class Late(Method):
 
 
 def boxes_payload(boxes: Boxes) -> bytes:
-    """What travels of an agent's boxes: those of at least SEND_SCORE."""
+    """Payload of an agent's boxes: those of at least SEND_SCORE are sent."""
     return encode_boxes(boxes.select(boxes.scores >= SEND_SCORE))

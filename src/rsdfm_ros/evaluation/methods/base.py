@@ -1,4 +1,4 @@
-"""What a way to collaborate is, and what all that exchange features share.
+"""The interface of collaboration methods, and the base of all that exchange features.
 
 A method object serves one scene: it may keep a state per sender (a byte budget) and per ego (the history of fused
 maps).
@@ -39,7 +39,7 @@ class Method(ABC):
         return None
 
     def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
-        """What `sender` sends at this frame; None if the method sends nothing. Called once per frame and
+        """The transmission of `sender` at this frame; None if the method sends nothing. Called once per frame and
         sender.
         """
         return None
@@ -82,12 +82,12 @@ class FeatureMethod(Method):
         return [self.view(step, item, bev, item.age_s) for item, bev in found if bev is not None]
 
     def view(self, step: EvaluationFrame, item: Received, bev: AgentBev, age_s: float) -> View:
-        """A peer's map with all that is known of it."""
+        """A peer's map with its pose, boxes and age."""
         sent, name = item.sent, step.agents[item.sent.sender]
         return View(bev, sent.T_map_camera, sent.covariance, self.boxes(item), age_s, name)
 
     def boxes(self, item: Received) -> SideBoxes | None:
-        """A peer's boxes, where they travel beside the features."""
+        """A peer's boxes, where they are sent beside the features."""
         return None
 
     def _decoded(self, item: Received) -> AgentBev | None:
@@ -103,7 +103,7 @@ class FeatureMethod(Method):
 def send_features(
     perception: Perception, step: EvaluationFrame, sender: int, packets: Sequence[bytes]
 ) -> Sent:
-    """What one sender sends at this frame, with the size of the serialised FeaturePackets."""
+    """The transmission of one sender at this frame, with the size of the serialised FeaturePackets."""
     return step.sent(sender, packets, sum(message_size(perception, step, sender, p) for p in packets))
 
 

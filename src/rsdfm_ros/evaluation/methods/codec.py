@@ -78,7 +78,7 @@ class RsdfmPlain(FeatureMethod):
         return None
 
     def arrived(self, item: Received) -> FeatureFrame:
-        """What arrived of a peer's map."""
+        """The part of a peer's map that arrived."""
         parts = decode_parts(item, self.perception.fingerprint)
         config = self.perception.config
         return assemble(parts, low_channels=config.low_channels, high_channels=config.high_channels)

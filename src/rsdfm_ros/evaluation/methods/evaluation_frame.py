@@ -95,7 +95,7 @@ class EvaluationFrame:
         return self._poses[agent][0] if self._poses[agent] else (np.eye(4), np.zeros((6, 6)))
 
     def position(self, agent: int) -> NDArray[np.float64] | None:
-        """Where the agent truly is, (2,) m over ground; None without an image."""
+        """True position of the agent, (2,) m over ground; None without an image."""
         views = self._views[agent]
         return views[0].T_map_camera[:2, 3] if views else None
 
@@ -138,7 +138,7 @@ class EvaluationFrame:
         return side_boxes(boxes)
 
     def own(self, agent: int) -> FramePrediction:
-        """What the agent answers without any peer."""
+        """The agent's answer without peers."""
         with self._locks[agent]:
             if agent not in self._answers:
                 self._answers[agent] = answer(self._perception, self.history(agent), self._thresholds)

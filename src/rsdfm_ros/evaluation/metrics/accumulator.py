@@ -124,7 +124,7 @@ def frame_ap(boxes: Boxes, truth: FrameTruth, area: Window) -> float | None:
 
 
 def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
-    """Which centres (N, 2 or more columns) in metres lie in the area."""
+    """Mask of the centres (N, 2 or more columns) in metres that lie in the area."""
     x_min, y_min, x_max, y_max = area.bounds
     x, y = centres[:, 0], centres[:, 1]
     return np.asarray((x >= x_min) & (x < x_max) & (y >= y_min) & (y < y_max))

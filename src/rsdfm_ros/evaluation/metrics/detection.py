@@ -78,7 +78,7 @@ def average_precision(scores: NDArray[np.float64], correct: NDArray[np.bool_], n
 
 @dataclass
 class _Curve:
-    """What one AP needs: scores and outcomes of all predictions so far, number of true objects."""
+    """Data of one AP: scores and outcomes of all predictions so far, number of true objects."""
 
     n_true: int = 0
     scores: list[NDArray[np.float64]] = field(default_factory=list)

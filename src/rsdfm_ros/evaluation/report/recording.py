@@ -59,7 +59,7 @@ class RunFrame:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stands still, as polygons of (x, y) in metres, and the intrinsics (3, 3) of all cameras if known."""
+    """The static scene, as polygons of (x, y) in metres, and the intrinsics (3, 3) of all cameras if known."""
 
     roads: list[list[tuple[float, float]]] = field(default_factory=list)
     buildings: list[list[tuple[float, float]]] = field(default_factory=list)

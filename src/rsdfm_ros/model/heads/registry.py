@@ -2,8 +2,8 @@
 
 A head reads the shared task features and nothing else, so that a task can be added, or trained on a frozen trunk,
 without touching the other tasks or what travels between UAVs. Detection, segmentation and trajectories have functions
-and nodes of their own; every other head is a plug-in, which answers through `answer` and is run online and evaluated
-without anybody knowing what it does (docs/tutorials/add_your_own_task.md).
+and nodes of their own; every other head is a plug-in, which answers through `answer`; nodes and the evaluation run it
+without code of their own for it (docs/tutorials/add_your_own_task.md).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Head(nn.Module):
     temporal_losses: ClassVar[tuple[str, ...]] = ()
     """Losses that belong to these modules."""
     loss_names: ClassVar[tuple[str, ...]] = ()
-    """What `losses` returns (of a plug-in)."""
+    """Names of the losses that `losses` returns (of a plug-in)."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """What the truth must hold beside objects: "layout"."""
+    """Parts of the truth that are needed beside objects: "layout"."""
     messages: ClassVar[Mapping[str, str]] = {}
     """Topic → type of the ROS message that a plug-in publishes online, such as nav_msgs/msg/OccupancyGrid."""
 
@@ -69,7 +69,7 @@ class Head(nn.Module):
     def answer(
         self, outputs: dict[str, Tensor], visible: NDArray[np.bool_], window: Window, region: Window
     ) -> TaskAnswer:
-        """What a plug-in says, of the raw outputs of the first sample.
+        """The answer of a plug-in, from the raw outputs of the first sample.
 
         visible (ni, nj): feature cells that an agent in use sees · window: the feature cells that the maps cover ·
         region: the part of it that an answer is wanted for.

@@ -86,7 +86,7 @@ def instance_colours(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
 
 
 class CameraTrack:
-    """Where a UAV's camera was: the last poses, for nav_msgs/Path."""
+    """Track of a UAV's camera: the last poses, for nav_msgs/Path."""
 
     def __init__(self, frame_id: str) -> None:
         self._frame_id = frame_id

@@ -98,7 +98,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             statuses = [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in peers]
         return [*statuses, *fusion_status(self.health, peers)]
 
-    # --- life -----------------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def check(self, settings: CollaborationSettings) -> None:
         check_region(settings.region_m, self._model)

@@ -1,4 +1,4 @@
-"""What the three head nodes share: fused maps in, a history, one task, and its outputs with and without peers."""
+"""Base of the three head nodes: fused maps in, a history, one task, and its outputs with and without peers."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class HeadNode(PipelineNode[HeadSettings]):
         self._outputs[topic] = self.create_publisher(kind, topic, qos.outputs())
 
     def offer(self, topic: str, build: Callable[[], Any]) -> None:
-        """Publish what `build` returns on a topic made with `output`; nothing is built while nobody listens."""
+        """Publish the result of `build` on a topic made with `output`; nothing is built without a subscriber."""
         publisher = self._outputs.get(topic)
         if has_subscribers(publisher):
             self.send(publisher, build())
 
-    # --- life -----------------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def configure(self) -> None:
         self.advertise(COLLABORATIVE, PREFIX[COLLABORATIVE])
@@ -148,7 +148,7 @@ class HeadNode(PipelineNode[HeadSettings]):
         tuned = self._tune(model, fused.region)
         if self._region != tuned.region:
             self._region = tuned.region
-            history.clear()  # maps of another part of the world are no history of this one
+            history.clear()  # maps of another region cannot be used as history
         items = history.add(fused)
         self.work(TaskInput.of(COLLABORATIVE, items), fused, tuned)
         stages = {self.task: monotonic() - start}

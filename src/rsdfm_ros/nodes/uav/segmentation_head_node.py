@@ -20,8 +20,8 @@ from rsdfm_ros.nodes.uav.lattice_frame import LatticeFrame
 
 
 class SegmentationHeadNode(HeadNode):
-    """Publishes instance_mask (ids, north up), occupancy (probability of a vehicle), an image of both for people,
-    and where the corner of these maps is."""
+    """Publishes instance_mask (ids, north up), occupancy (probability of a vehicle), an image of both for views, and
+    the position of the maps' corner."""
 
     task = "segmentation"
 

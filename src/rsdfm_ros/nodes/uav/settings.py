@@ -27,7 +27,7 @@ _OWN = "negative: what the model was calibrated for"
 
 @dataclass(frozen=True)
 class PipelineSettings(NodeSettings):
-    """What the nodes of a UAV's pipeline have."""
+    """Settings of the nodes of a UAV's pipeline."""
 
     agent: str = setting("", "name of this UAV; empty: the node's namespace")
     model: str = setting("models/nano", _MODEL)

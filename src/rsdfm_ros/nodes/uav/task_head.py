@@ -1,6 +1,6 @@
-"""The node of a plug-in task, whatever it is: the head says which messages it publishes and fills them.
+"""The node of any plug-in task: the head declares the messages that it publishes and fills them.
 
-It is composed into uav_node when the model has such a head; nothing here knows what the task is about.
+It is composed into uav_node when the model has such a head; nothing here depends on the task.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""trajectory_head_node: where every object is and will be over the next two seconds."""
+"""trajectory_head_node: positions of every object now and over the next two seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 
 
 class TrajectoryHeadNode(HeadNode):
-    """Publishes trajectories, the same as lines for people, and on request future_masks: instance ids now and at the
+    """Publishes trajectories, the same as lines for views, and on request future_masks: instance ids now and at the
     coming steps, one below the other."""
 
     task = "trajectory"

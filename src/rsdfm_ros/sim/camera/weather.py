@@ -52,7 +52,7 @@ class Car:
 
 
 class Weather:
-    """What a weather does to images; a pure function of seed and frame."""
+    """Effects of a weather on images; a pure function of seed and frame."""
 
     def __init__(self, name: str, layout: Layout, seed: int, ground: Ground | None = None) -> None:
         self.name = name
@@ -192,7 +192,7 @@ def _fill(
 
 
 def _beam(canvas: NDArray[np.uint8], car: Car) -> None:
-    """What the headlights of a vehicle light up on the ground: three cones, the brightest nearest."""
+    """Light of a vehicle's headlights on the ground: three cones, the brightest nearest."""
     front, half = 0.5 * car.size[0], 0.5 * car.size[1]
     for reach, wide, value in ((20.0, 4.2, 70), (13.0, 3.0, 140), (8.0, 2.2, 240)):
         points = [
