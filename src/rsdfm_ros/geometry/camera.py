@@ -42,10 +42,3 @@ def viewing_rays(pixels: ArrayLike, K: Array, T_map_camera: Array) -> Array:
     uv = np.asarray(pixels, dtype=np.float64)
     homogeneous = np.concatenate([uv, np.ones_like(uv[..., :1])], axis=-1)
     return np.asarray(homogeneous @ (T_map_camera[:3, :3] @ np.linalg.inv(K)).T)
-
-
-def pixel_grid(height: int, width: int, stride: int = 1) -> Array:
-    """Pixel coordinates (height // stride, width // stride, 2) of the centres of stride × stride blocks."""
-    u = (np.arange(width // stride) + 0.5) * stride
-    v = (np.arange(height // stride) + 0.5) * stride
-    return np.stack(np.meshgrid(u, v), axis=-1)

@@ -71,8 +71,7 @@ class Perception(Exchange):
             return self
         other = copy.copy(self)
         other.window, other.region = window_around(self.config, region), region
-        other.output_window = region.refined(2)
-        other._tiles = other.window.tiles()
+        other.output_window, other._tiles = region.refined(2), other.window.tiles()
         return other
 
     def on_ground(self, ground: Ground) -> Perception:
