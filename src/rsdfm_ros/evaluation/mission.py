@@ -234,11 +234,6 @@ def seconds(stamp_ns: int) -> float:
     return stamp_ns / 1e9
 
 
-def megabits_per_second(bytes_per_frame: float) -> float:
-    """Rate of a sender at the mission's frame rate."""
-    return bytes_per_frame * 8e-6 / FRAME_PERIOD_S
-
-
 def window_of_bounds(bounds_m: tuple[float, ...], cell_size_m: float) -> Window:
     """The window with these bounds (x_min, y_min, x_max, y_max). RsdfmError unless it is made of whole cells."""
     cells = [b / cell_size_m for b in bounds_m]

@@ -17,7 +17,7 @@ from rsdfm_ros.data.messages.input_config import IDENTITY, InputConfig
 from rsdfm_ros.settings import Builder, setting
 
 UAV = "{uav}"
-MAX_UAVS = 64
+MAX_RECORDED_UAVS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF = "tf"
@@ -158,7 +158,12 @@ class TopicMap:
 
     def check(self, where: str) -> None:
         """Raise TopicMapError for a value that is not allowed."""
-        require(len(self.uavs) <= MAX_UAVS, f"{where}uavs", f"at most {MAX_UAVS} names", len(self.uavs))
+        require(
+            len(self.uavs) <= MAX_RECORDED_UAVS,
+            f"{where}uavs",
+            f"at most {MAX_RECORDED_UAVS} names",
+            len(self.uavs),
+        )
         require(len(set(self.uavs)) == len(self.uavs), f"{where}uavs", "different names", list(self.uavs))
         for name in (*self.uavs, *self.special):
             require(bool(_NAME.fullmatch(name)), f"{where}uavs", "letters, digits and _ as names", name)
@@ -183,7 +188,7 @@ class TopicMap:
                     for n, part in enumerate(rest)
                 )
                 names |= {m["uav"] for topic in known if rest and (m := re.fullmatch(form, topic))}
-        out = {name: self.special.get(name, self.uav).of(name) for name in sorted(names)[:MAX_UAVS]}
+        out = {name: self.special.get(name, self.uav).of(name) for name in sorted(names)[:MAX_RECORDED_UAVS]}
         return {
             n: t
             for n, t in out.items()
