@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy.bench import QUICK, Bench, Sizes
+from benchmarks.accuracy.errors import BenchError
 from benchmarks.accuracy.page import BARS, NOT_YET, bars_table, between, places, section_text
-from benchmarks.accuracy.section import BenchError, Section, Store, read_json
+from benchmarks.accuracy.section import Section, Store, read_json
 from benchmarks.accuracy.sections import SECTIONS
 from rsdfm_ros.errors import RsdfmError
 

@@ -1,4 +1,4 @@
-"""What the sections measure with: the model, the scenes and sizes of a run."""
+"""Set-up that the sections share: the model, the scenes and sizes of a run."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.section import BenchError
-from rsdfm_ros.evaluation.commands.evaluate import evaluate_together, results_of
+from benchmarks.accuracy.errors import BenchError
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.scenes import (
     CACHE,
     DatasetScene,
     open_scenes,
     refuse_training_data,
+    seeds_of,
     simulated,
 )
-from rsdfm_ros.evaluation.session import Settings
+from rsdfm_ros.evaluation.scores import results_of
+from rsdfm_ros.evaluation.session import evaluate_scenes
+from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.dataset import world_options
@@ -38,7 +41,7 @@ Rows = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: the standard split of `scenes` × `frames`; for sections with many cases, `part_scenes` ×
+    """Sizes of a run: the standard split of `scenes` × `frames`; for sections with many cases, `part_scenes` ×
     `part_frames` of it with `part_egos` of the UAVs scored; in other worlds `world_…`; in the study of how far the
     mapping carries `study_…`; and `mission_scenes` of the standard split in full length."""
 
@@ -92,7 +95,7 @@ QUICK = Sizes(
 
 @dataclass(frozen=True)
 class Case:
-    """What is evaluated once: methods, budget, disturbance (in the words of --disturb)."""
+    """One evaluation: methods, budget, disturbance (in the syntax of --disturb)."""
 
     methods: tuple[str, ...]
     budget_bytes: int = BUDGET_BYTES
@@ -118,7 +121,7 @@ class Bench:
         return str(self.perception.manifest["weights_sha256"])
 
     def common(self) -> dict[str, Any]:
-        """What all results of a run share; a file of results is of one such."""
+        """Values that all results of a run have in common; a file of results belongs to one set of them."""
         return {
             "model": self.model.name if self.model.is_absolute() else self.model.as_posix(),
             "weights_sha256": self.weights,
@@ -171,7 +174,7 @@ class Bench:
     def open(self, folder: Path, count: int, frames: int, uavs: int) -> list[DatasetScene]:
         """Test scenes of a folder. Raises: LeakageError if the model was trained on them."""
         found = open_scenes(folder, uavs, first=TEST_SEEDS_FROM, scenes=count, frames=frames)
-        refuse_training_data(self.perception.manifest, [s.dataset.scenes[s.place].seed for s in found])
+        refuse_training_data(self.perception.manifest, seeds_of(found))
         return found
 
     def evaluate(
@@ -189,7 +192,8 @@ class Bench:
         perception = perception or self.perception
         uavs = scenes[0].uavs
         settings = [settings_of(perception, case, min(egos or uavs, uavs)) for case in cases.values()]
-        scores = evaluate_together(perception, scenes, settings, title)
+        with frames_shown(scenes, title) as on_frame:
+            scores = evaluate_scenes(perception, scenes, settings, on_frame)
         return {
             name: {row["method"]: row for row in results_of(score)}
             for name, score in zip(cases, scores, strict=True)
@@ -197,7 +201,7 @@ class Bench:
 
 
 def settings_of(perception: Perception, case: Case, egos: int) -> Settings:
-    """What the runner needs of a case."""
+    """What the session needs of a case."""
     areas = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
     disturbance: Disturbance = parse_disturbance(case.disturb)
     return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, areas)

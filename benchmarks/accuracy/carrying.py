@@ -1,4 +1,4 @@
-"""How far the mapping carries: benchmarks/generalisation.py with small sizes, as a section of the page."""
+"""Generalisation of the mapping: benchmarks/generalisation.py with small sizes, as a section of the page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 from benchmarks import generalisation
 from benchmarks.accuracy import drawing
 from benchmarks.accuracy.bench import UAVS, Bench
+from benchmarks.accuracy.errors import BenchError
 from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import BenchError, Content, Section, Store
+from benchmarks.accuracy.section import Content, Section, Store
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig

@@ -1,4 +1,4 @@
-"""What a section of the page is, and the file in which its results are kept while they come."""
+"""A section of the page, and the file that keeps its results while they are measured."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.outputs import write_atomically
-
-if TYPE_CHECKING:
-    from benchmarks.accuracy.bench import Bench
+from benchmarks.accuracy.bench import Bench
+from benchmarks.accuracy.errors import BenchError
+from rsdfm_ros.outputs import write_json
 
 Content = Mapping[str, Any]
 """The results of a section: what its units computed, by their names."""
-
-
-class BenchError(RsdfmError):
-    """Results of something else, or a page without the places to write to."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ class Bar:
 
 
 def nothing(bench: Bench, store: Store) -> None:
-    """What a section measures that shows the results of another."""
+    """Measure nothing: for sections that show the results of another."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ class Store:
 
     def write(self) -> None:
         """Write the file in one step."""
-        write_atomically(self.path, json.dumps({"common": self.common, "units": self.units}, indent=1) + "\n")
+        write_json(self.path, {"common": self.common, "units": self.units}, indent=1)
 
 
 def read_json(path: Path) -> dict[str, Any]:

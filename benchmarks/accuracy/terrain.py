@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.accuracy.bench import UAVS, Bench, Case
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, Store
-from rsdfm_ros.evaluation.commands.mapping import rendered
+from rsdfm_ros.evaluation.mapping import rendered
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
 from rsdfm_ros.evaluation.scenes import DatasetScene, simulated_as
 from rsdfm_ros.geometry.ground import Ground, GroundPlane

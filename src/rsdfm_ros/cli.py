@@ -57,6 +57,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+#: Command → subcommand → (module, one line of help): what another package adds to the subcommands of a command.
+SUBCOMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "data": {
+            "layout": (
+                "rsdfm_ros.sim.dataset.layout_command",
+                "add masks of roads and buildings to a simulated data set",
+            )
+        }
+    }
+)
+
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Adds the default to an option's help unless the help says it or there is nothing to say."""
@@ -89,7 +101,12 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
         if name == chosen:
             module = importlib.import_module(module_name)
             sub.description = (module.__doc__ or summary).strip().splitlines()[0]
-            module.add_arguments(sub)
+            group = module.add_arguments(sub)
+            for part, (part_module, part_summary) in SUBCOMMANDS.get(name, {}).items():
+                added = importlib.import_module(part_module)
+                part_parser = group.add_parser(part, help=part_summary)
+                added.add_arguments(part_parser)
+                part_parser.set_defaults(_run=added.run)
     return parser
 
 
@@ -110,9 +127,10 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, st
         there = available_commands(commands)
         args = build_parser(words, there).parse_args(words)
         module = importlib.import_module(there[vars(args)["_command"]][0])
+        run = getattr(args, "_run", module.run)
         _on_signals(interrupt)
         try:
-            return int(module.run(args))
+            return int(run(args))
         except (RsdfmError, OSError):
             raise
         except Exception as error:

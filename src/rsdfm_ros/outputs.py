@@ -1,4 +1,4 @@
-"""Where commands write: checked before work begins, locked against a second writer, replaced only by something whole.
+"""Outputs of commands: checked before work begins, locked against a second writer, replaced only by complete ones.
 
 The rule of every command: a place that cannot be written is refused before anything expensive starts; a folder that
 holds finished results is refused untouched, unless it is to be overwritten, and then the earlier results stay until the
@@ -17,9 +17,10 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.words import command_line
@@ -28,7 +29,7 @@ LOCK = ".lock"
 UNFINISHED = "unfinished"
 """Folder, inside an output folder with finished results, in which their replacement is written."""
 _REPLACED, _COMPLETE = ".replaced", ".complete"
-"""Where earlier results wait, and then the new ones, while the ones take the place of the others."""
+"""Folders for the earlier and the new results while they are exchanged."""
 _BESIDE = ".*.tmp*"
 """Names that `replacing` writes to; left only by a process that was killed."""
 _OURS = (_BESIDE, LOCK, UNFINISHED, _REPLACED, _COMPLETE)
@@ -65,6 +66,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         file.flush()
         if not _is_special(beside):
             os.fsync(file.fileno())
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int = 2) -> None:
+    """Write an object as JSON, as :func:`write_atomically` does. Raises: ValueError for numbers that are not finite."""
+    write_atomically(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
 
 
 def _is_special(path: Path) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.settings import setting
-from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
-from rsdfm_ros.wire.limits import MAX_PACKET_BYTES
 
 # --- every UAV ---
 
@@ -24,15 +23,21 @@ MODEL = partial(
 )
 THREADS = partial(setting, 1, text="threads of torch in a process", low=1, high=64)
 BUDGET_BYTES = partial(
-    setting, DEFAULT_BUDGET_BYTES, text="mean serialised bytes per image", low=1000, high=10_000_000
+    setting, DEFAULTS.budget_bytes, text="mean serialised bytes per image", low=1000, high=10_000_000
 )
 PACKET_BYTES = partial(
-    setting, MAX_PACKET_BYTES, text="largest payload of a feature packet, bytes", low=512, high=65_536
+    setting,
+    DEFAULTS.max_packet_bytes,
+    text="largest payload of a feature packet, bytes",
+    low=512,
+    high=65_536,
 )
-MAX_AGE_S = partial(setting, 1.0, text="peers' features older than this are not fused, s", low=0.0, high=60.0)
+MAX_AGE_S = partial(
+    setting, DEFAULTS.max_age_s, text="peers' features older than this are not fused, s", low=0.0, high=60.0
+)
 PEER_WAIT_S = partial(
     setting,
-    0.1,
+    DEFAULTS.peer_wait_s,
     text="longest wait of the steady clock for peers' packets of the same instant, s",
     low=0.0,
     high=60.0,

@@ -13,7 +13,7 @@ from types import FrameType, ModuleType
 from typing import NoReturn
 
 NODES = ("rsdfm_ros.nodes.uav", "rsdfm_ros.nodes.mission")
-"""Where executables are."""
+"""Packages that contain the executables."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -17,7 +17,7 @@ from rosbags.highlevel import AnyReader
 
 from rsdfm_ros.data.bags.message_sizes import typestore
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.commands.report import make_report
+from rsdfm_ros.evaluation.report.make import make_report
 from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.model.perception import Perception

@@ -23,7 +23,7 @@ from sensor_msgs.msg import JointState
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.cameras import intrinsics_from_message
 from rsdfm_ros.data.messages.tasks import truth_from_message
-from rsdfm_ros.evaluation.frames import HORIZON
+from rsdfm_ros.data.outputs import HORIZON
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.core import polling
 from rsdfm_ros.nodes.mission.evaluator_node import EvaluatorNode

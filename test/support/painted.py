@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.answers import Thresholds
-from rsdfm_ros.evaluation.session import MethodScore, Settings, evaluate_scene
+from rsdfm_ros.evaluation.scores import MethodScore
+from rsdfm_ros.evaluation.session import evaluate_scene
+from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.config import ModelConfig
@@ -82,7 +84,7 @@ def tiny_perception() -> Perception:
     )
     perception = Perception.random(config, seed=9)  # small untrained nets may be dead to age: this one is not
     return perception.with_thresholds(
-        {"resemblance": -1.0}
+        {"map_consistency": -1.0}
     )  # painted images do not show one and the same place
 
 

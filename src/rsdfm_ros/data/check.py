@@ -27,7 +27,7 @@ LOWEST_CAMERA_M = 2.0
 
 @dataclass
 class Report:
-    """What a check found, and what the data set holds as far as it could be read."""
+    """Findings of a check, and the content of the data set as far as it could be read."""
 
     path: str
     problems: list[Problem] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Report:
 
     @property
     def grave(self) -> int:
-        """How many kinds of problems forbid using the set."""
+        """Number of kinds of problems that forbid using the set."""
         return sum(problem.grave for problem in self.problems)
 
 

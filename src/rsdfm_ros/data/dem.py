@@ -51,7 +51,7 @@ class Dem:
 
 
 def dem_path(root: Path, scene: str) -> Path:
-    """Where the elevation model of a scene lies in a dataset."""
+    """Path of a scene's elevation model in a dataset."""
     return root / "maps" / f"{scene}_dem.npz"
 
 

@@ -15,16 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.accumulator import within
 from rsdfm_ros.evaluation.metrics.detection import greedy_match, ranked
-from rsdfm_ros.evaluation.session import SceneSource, Settings, evaluate_scene
+from rsdfm_ros.evaluation.scene_source import SceneSource
+from rsdfm_ros.evaluation.session import evaluate_scene
+from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.model.perception import Perception
 
 SEGMENTATION_GRID: NDArray[np.float64] = np.round(np.arange(0.25, 0.751, 0.025), 3)
+METHODS = ("late", "rsdfm")
+"""What is evaluated: merged boxes for the one threshold, fused maps for the other."""
 OBJECT_GRID: NDArray[np.float64] = np.round(np.arange(0.1, 0.81, 0.05), 3)
 
 
@@ -119,7 +124,7 @@ def calibrate(
             with lock:
                 objects.add(boxes.scores, correct, n_true)
 
-    settings = Settings(("late", "rsdfm"), 2, budget_bytes, Thresholds.of(perception), Disturbance(), {})
+    settings = Settings(METHODS, 2, budget_bytes, Thresholds.of(perception), Disturbance(), {})
     for scene in scenes:
         evaluate_scene(perception, scene, settings, pool, on_frame, watch)
     segmentation, iou = cells.best(cells.iou)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS, VISIBLE_FROM
+from rsdfm_ros.evaluation.frames import VISIBLE_FROM
 from rsdfm_ros.evaluation.metrics.detection import BANDS_M, DISTANCES_M, ERROR_DISTANCE_M, IOUS
 from rsdfm_ros.evaluation.metrics.segmentation import MATCH_IOU
 from rsdfm_ros.evaluation.metrics.trajectory import PAIR_DISTANCE_M
@@ -25,7 +26,8 @@ VALIDATION_SEEDS_FROM = 8000
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is evaluated and how. Frames from HISTORY − 1 to the last one with all futures are scored.
+    """Scenes, methods and settings of an evaluation. Frames from HISTORY − 1 to the last one with all futures are
+    scored.
 
     world: what the simulated scenes have that is not the default (rsdfm_ros.sim.record), {} for the standard world.
     styles, weathers, terrains: of every scene, "" where they are not noted.

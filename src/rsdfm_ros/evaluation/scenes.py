@@ -11,13 +11,15 @@ from typing import Any
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 from rsdfm_ros.geometry.height_grid import HeightGrid
+from rsdfm_ros.model.heads.lookup import needs_of
+from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.dataset import simulate, world_options
 from rsdfm_ros.sim.dataset.render import PARAMETERS_FILE, read_parameters
@@ -25,7 +27,7 @@ from rsdfm_ros.sim.record import from_record
 from rsdfm_ros.words import counted
 
 CACHE = Path("out/data")
-"""Where simulated scenes are kept, relative to the working directory."""
+"""Folder of the simulated scenes, relative to the working directory."""
 
 _NO_IMAGES_BETWEEN = (
     "staggered=1 needs images between the frames, which only simulated scenes (with a seed) have: "
@@ -66,7 +68,7 @@ class DatasetScene:
         return self.dataset.objects(self.place, k)
 
     def layout(self) -> LayoutMap | None:
-        """What stands still in the scene, where the data set knows it."""
+        """The static layout of the scene, where the data set has it."""
         return self.dataset.layout(self.place)
 
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
@@ -151,8 +153,27 @@ def check_staggered(scenes: Sequence[DatasetScene], disturbance: Disturbance) ->
         raise RsdfmError(_NO_IMAGES_BETWEEN)
 
 
+def seeds_of(scenes: Sequence[DatasetScene]) -> tuple[int | None, ...]:
+    """The seed of every scene, None for one that was not simulated."""
+    return tuple(scene.dataset.scenes[scene.place].seed for scene in scenes)
+
+
+def missing_truth(perception: Perception, scenes: Sequence[DatasetScene], source: str) -> list[str]:
+    """What the data lacks that tasks of the model are judged by, in sentences; their figures are null."""
+    if "layout" not in needs_of(perception.plug_ins):
+        return []
+    missing = [s for s in scenes if s.layout() is None]
+    if not missing:
+        return []
+    folder = missing[0].dataset.path
+    return [
+        f"{len(missing)} of {len(scenes)} scenes ({source}) have no layout masks, so the layout is not scored there: "
+        f"add them with `rsdfm data layout {folder}` if they are simulated"
+    ]
+
+
 def simulated_as(folder: Path) -> SimConfig:
-    """How a dataset was simulated, as it records itself; the default where it does not. Raises: RsdfmError."""
+    """Simulator configuration recorded in a dataset; the default where there is none. Raises: RsdfmError."""
     camera = read_parameters(folder).get("camera", {})
     if not isinstance(camera, dict):
         raise DatasetError(

@@ -1,4 +1,4 @@
-"""Runs methods over scenes and collects the figures."""
+"""Runs methods over scenes: the UAVs of every frame send, the egos receive and answer, and the answers are scored."""
 
 from __future__ import annotations
 
@@ -6,127 +6,25 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from rsdfm_ros.agent.tracking import Tracker, velocities_along
-from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects, WorldFrame
-from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import HORIZON, FramePrediction, FrameTruth, truth_of
-from rsdfm_ros.evaluation.methods import METHODS, Method
-from rsdfm_ros.evaluation.methods.answers import Thresholds
+from rsdfm_ros.data.outputs import HORIZON
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, truth_of
+from rsdfm_ros.evaluation.methods import METHODS
+from rsdfm_ros.evaluation.methods.base import Method
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.frame_cache import FrameCache
-from rsdfm_ros.evaluation.methods.radio import RadioChannel, Sent, Traffic
-from rsdfm_ros.evaluation.metrics.accumulator import (
-    MAIN_AREA,
-    MetricAccumulator,
-    Result,
-    figures_by_area,
-    within,
-)
-from rsdfm_ros.evaluation.metrics.id_metrics import IdentityScore
+from rsdfm_ros.evaluation.methods.radio import RadioChannel, Sent
 from rsdfm_ros.evaluation.protocol import scored_frames
-from rsdfm_ros.geometry.ground import Ground
-from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model.heads.registry import needs_of
+from rsdfm_ros.evaluation.scene_source import SceneSource
+from rsdfm_ros.evaluation.scenes import DatasetScene
+from rsdfm_ros.evaluation.scores import MethodScore, merge_scores, merged
+from rsdfm_ros.evaluation.settings import Settings
+from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.waiting import uninterrupted
-
-
-class SceneSource(Protocol):
-    """A scene to evaluate: its number of frames, and each frame with the views of the agents in use."""
-
-    @property
-    def number(self) -> int:
-        """What distinguishes the scene: its seed, or its place in the dataset."""
-
-    @property
-    def frames(self) -> int:
-        """How many frames there are."""
-
-    def ground(self) -> Ground | None:
-        """The ground of the scene, where it is not that of the model."""
-
-    def load(self, k: int) -> WorldFrame:
-        """Frame k with images."""
-
-    def objects(self, k: int) -> Objects:
-        """The objects of frame k."""
-
-    def layout(self) -> LayoutMap | None:
-        """What stands still in the scene, where that is known; asked for when a task of the model needs it."""
-
-    def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
-        """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""
-
-
-@dataclass
-class MethodScore:
-    """Figures of one method: an accumulator per area, the traffic, and ids over time.
-
-    The score of one ego in one scene also holds its tracker.
-    """
-
-    areas: dict[str, MetricAccumulator]
-    traffic: Traffic
-    identity: IdentityScore = field(default_factory=IdentityScore)
-    tracker: Tracker = field(default_factory=Tracker)
-
-    @classmethod
-    def empty(cls, areas: dict[str, Window]) -> MethodScore:
-        """Nothing counted yet."""
-        return cls({name: MetricAccumulator(area) for name, area in areas.items()}, Traffic())
-
-    def merge(self, other: MethodScore) -> None:
-        """Add what another score counted."""
-        for name, accumulator in self.areas.items():
-            accumulator.merge(other.areas[name])
-        self.traffic.merge(other.traffic)
-        self.identity.merge(other.identity)
-
-    def follow(
-        self, prediction: FramePrediction, truth: FrameTruth, seen: NDArray[np.bool_], stamp_ns: int
-    ) -> None:
-        """Give the objects of the next frame ids over time, and compare these with the true ones in the main area."""
-        if prediction.tracks is None or MAIN_AREA not in self.areas:
-            return
-        positions, area = prediction.tracks.positions, self.areas[MAIN_AREA].area
-        ids = self.tracker.update(stamp_ns, positions[:, 0], velocities_along(positions))
-        mine, theirs = within(positions[:, 0], area), within(truth.objects.centres, area)
-        self.identity.add(
-            ids[mine],
-            positions[mine, 0],
-            truth.objects.ids[theirs],
-            truth.objects.centres[theirs, :2],
-            seen[theirs],
-        )
-
-    def result(self) -> Result:
-        """Figures by area (metrics.figures_by_area), of ids over time, and of the traffic."""
-        return {
-            **figures_by_area(self.areas),
-            **self.identity.result(),
-            **self.traffic.result(FRAME_PERIOD_S),
-        }
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run needs beside the data."""
-
-    methods: tuple[str, ...]
-    egos: int
-    budget_bytes: int
-    thresholds: Thresholds
-    disturbance: Disturbance
-    areas: dict[str, Window]
-
 
 Watch = Callable[[str, int, int, FramePrediction, FrameTruth], None]
 """Called with method, ego, frame number, prediction and truth of every scored frame, from worker threads."""
@@ -171,12 +69,30 @@ def evaluate_cases(
         if k in scored:
             objects = [scene.objects(k + n) for n in range(HORIZON)]
             truth = truth_of(objects, perception.output_window, layout)
-        frame_cache.add(k, frame)
+        frame_cache.advance(k, frame)
         jobs = [job for run in runs for job in run.frame(k, truth, watch)]
         for job in jobs:
             job.result()
         on_frame()
     return [run.result() for run in runs]
+
+
+def evaluate_scenes(
+    perception: Perception,
+    scenes: Sequence[DatasetScene],
+    cases: Sequence[Settings],
+    on_frame: Callable[[], None] = lambda: None,
+) -> list[dict[str, MethodScore]]:
+    """As :func:`evaluate_cases` over several scenes, which are closed; torch then computes on one thread."""
+    totals: list[dict[str, MethodScore]] = [{} for _ in cases]
+    torch.set_num_threads(1)  # several agents and methods run side by side instead
+    with worker_pool() as pool:
+        for scene in scenes:
+            scores = evaluate_cases(perception, scene, cases, pool, on_frame)
+            for total, case in zip(totals, scores, strict=True):
+                merge_scores(total, case)
+            scene.close()
+    return totals
 
 
 class _Run:
@@ -190,7 +106,7 @@ class _Run:
         pool: ThreadPoolExecutor,
         frame_cache: FrameCache,
     ) -> None:
-        self._settings, self._pool, self._sights = settings, pool, frame_cache
+        self._settings, self._pool, self._frame_cache = settings, pool, frame_cache
         self._methods = make_methods(perception, settings)
         forge = bool(settings.disturbance.attackers)
         self._forgers = make_methods(perception, settings) if forge else {}
@@ -201,7 +117,7 @@ class _Run:
 
     def frame(self, k: int, truth: FrameTruth | None, watch: Watch | None) -> list[Future[None]]:
         """All agents send; the jobs in which the egos receive and answer."""
-        step = self._sights.step(self._settings)
+        step = self._step()
         assert step is not None
         for name, (sent, false) in self._send().items():
             self._channels[name].send(k, sent, false)
@@ -220,15 +136,19 @@ class _Run:
 
     def result(self) -> dict[str, MethodScore]:
         """Figures by method, of all egos together."""
-        return {name: _merged(parts, self._settings) for name, parts in self._scores.items()}
+        return {name: merged(parts, self._settings.areas) for name, parts in self._scores.items()}
+
+    def _step(self, lead_s: float = 0.0, *, false: bool = False) -> EvaluationFrame | None:
+        settings = self._settings
+        return self._frame_cache.step(settings.thresholds, settings.disturbance, lead_s, false=false)
 
     def _send(self) -> dict[str, tuple[list[Sent], list[Sent]]]:
         """Messages, and the false ones of attackers, by method. Staggered peers see the scene earlier than the ego."""
         lead_s = self._settings.disturbance.lead_s
-        step = self._sights.step(self._settings, lead_s)
+        step = self._step(lead_s)
         if step is None:
             return {name: ([], []) for name in self._methods}
-        false_step = self._sights.step(self._settings, lead_s, false=True) if self._forgers else None
+        false_step = self._step(lead_s, false=True) if self._forgers else None
         agents = [a for a in range(len(step.agents)) if step.sees(a)]
         out: dict[str, tuple[list[Sent], list[Sent]]] = {}
         for name, method in self._methods.items():
@@ -271,13 +191,6 @@ def _one(
     score.follow(prediction, truth, visible, step.stamp_ns)
     if watch is not None:
         watch(name, ego, k, prediction, truth)
-
-
-def _merged(parts: Sequence[MethodScore], settings: Settings) -> MethodScore:
-    total = MethodScore.empty(settings.areas)
-    for part in parts:
-        total.merge(part)
-    return total
 
 
 def worker_count() -> int:

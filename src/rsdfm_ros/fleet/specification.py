@@ -169,7 +169,7 @@ def _world(fleet: FleetDescription) -> NodeSpec:
 
 
 def _beside_gazebo(fleet: FleetDescription) -> list[NodeSpec]:
-    """What flies the UAVs of a Gazebo world and tells the truth about it; the truth ends with the mission."""
+    """Nodes that fly the UAVs of a Gazebo world and publish its ground truth; the truth node ends with the mission."""
     w = fleet.world
     parameters = {"use_sim_time": True, "seed": w.seed, "agents": list(fleet.agents), "start_s": w.start_s}
     return [

@@ -75,7 +75,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class FlightConfig:
-    """Where UAVs fly and how; the default is the standard mission.
+    """Flights of the UAVs; the default is the standard mission.
 
     altitude_m: above the ground, kept all the time; None: 30 to 80 m · pitch_deg: of the optical axis below the
     horizon, kept all the time; None: 35 to 60 degrees, flatter for low flights · motion: `calm` (2.5 to 5 m/s),
@@ -98,7 +98,7 @@ class FlightConfig:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """What a world looks like and who is in it; the default is the standard world. Ranges are drawn from per scene.
+    """Appearance and traffic of a world; the default is the standard world. Ranges are drawn from per scene.
 
     style: a name of STYLES, or `mixed`: one that is not held out, by seed · weather: a name of WEATHERS, or `mixed` ·
     vehicles: how many are meant to be within CORE_M of the middle; None: as usual in the style · people: on foot and on

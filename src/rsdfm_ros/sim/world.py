@@ -250,7 +250,7 @@ class World:
         return Lens(self.cameras[agent].K, T, moves)
 
     def _render(self, camera: int, *, image: bool, depth: bool) -> Raw:
-        """What a camera shows; image and depth are empty unless asked for."""
+        """Render a camera; image and depth are empty unless asked for."""
         if self._renderer is None:
             self._renderer = Renderer(self._scene.model, self.config.width_px, self.config.height_px)
         return self._renderer.render(self._data, camera, image=image, depth=depth)

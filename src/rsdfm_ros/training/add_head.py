@@ -6,37 +6,28 @@ its UAVs exchange mean what they meant before, and models with and without the h
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.device import autocast_arguments, choose_device
-from rsdfm_ros.model.heads.registry import Head, head_class
+from rsdfm_ros.model.heads.lookup import head_class
+from rsdfm_ros.model.heads.registry import Head
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model
-from rsdfm_ros.training import command
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.features import HeadSamples
-from rsdfm_ros.training.loop import Checkpoints, Clock, prefetch
+from rsdfm_ros.training.loop import prefetch
 from rsdfm_ros.training.objective import UncertaintyWeights
-from rsdfm_ros.training.stages import (
-    Limits,
-    Run,
-    descend,
-    make_optimiser,
-    progress_bar,
-    run_logged,
-    stage_facts,
-)
+from rsdfm_ros.training.stage import Run, Stage, descend, features_shown, loss_figures, run_logged
+from rsdfm_ros.training.trainer import Job, Trained, data_facts, finish, window_share
 
 
 class HeadObjective(nn.Module):
@@ -53,36 +44,24 @@ class HeadObjective(nn.Module):
         return self.weights(parts), {k: v.detach() for k, v in parts.items()}
 
 
-def open_donor(args: argparse.Namespace) -> tuple[RSDFM, dict[str, Any]]:
-    """The model of --init and its manifest. Raises: RsdfmError if it has the head already."""
-    donor, manifest, _ = load_model(args.init)
-    if args.head in donor.config.heads:
-        raise RsdfmError(
-            f"{args.init} has a {args.head} head already; it has {', '.join(donor.config.heads)}"
-        )
+def open_donor(folder: Path, name: str) -> tuple[RSDFM, dict[str, Any]]:
+    """The model of a folder and its manifest. Raises: RsdfmError if it has a head of that name already."""
+    donor, manifest, _ = load_model(folder)
+    if name in donor.config.heads:
+        raise RsdfmError(f"{folder} has a {name} head already; it has {', '.join(donor.config.heads)}")
     return donor, manifest
 
 
-def run(
-    args: argparse.Namespace,
-    given: tuple[RSDFM, dict[str, Any]],
-    dataset: Dataset,
-    planned: TrainingConfig,
-    config: TrainingConfig,
-) -> int:
-    """Train the head and write the model folder `<out>/model`; an interrupted run goes on where it stopped."""
-    name, (donor, manifest) = str(args.head), given
-    device = choose_device(args.device)
+def train(job: Job, name: str, donor: RSDFM, manifest: dict[str, Any]) -> Trained:
+    """Train the head and publish the donor with it; an interrupted run goes on where it stopped."""
+    config = job.config
     torch.manual_seed(config.seed)
-    model = with_head(donor, name)
-    head, facts = train_head(model, name, dataset, config, args, device)
+    head, facts = train_head(with_head(donor, name), name, job)
     final = with_head(donor, name)
     final.head(name).load_state_dict(head.state_dict())
-    seen = command.data_facts(dataset.scenes[: config.head_scenes or None])
+    seen = data_facts(job.dataset.scenes[: config.head_scenes or None])
     about = _about(manifest, name, config, seen, facts)
-    command.finish(args.out, final, about, {f"{name} head": facts}, {f"{name} head": planned.head_steps})
-    print(f"its weights are those of {args.init} and a {name} head")
-    return 0
+    return finish(job.out, final, about, {f"{name} head": facts}, {f"{name} head": job.planned.head_steps})
 
 
 def with_head(donor: RSDFM, name: str) -> RSDFM:
@@ -107,51 +86,34 @@ def require(dataset: Dataset, heads: list[str], sources: Sequence[Path | str]) -
             )
 
 
-def train_head(
-    model: RSDFM,
-    name: str,
-    dataset: Dataset,
-    config: TrainingConfig,
-    args: argparse.Namespace,
-    device: torch.device,
-) -> tuple[Head, dict[str, Any]]:
+def train_head(model: RSDFM, name: str, job: Job) -> tuple[Head, dict[str, Any]]:
     """The trained head, and how long that took. The trunk works on the (smaller) window of the training settings."""
+    config, device = job.config, choose_device(job.device)
     narrow = RSDFM(dataclasses.replace(model.config, window_tiles=config.window_tiles))
     narrow.load_state_dict(model.state_dict())
     narrow = narrow.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    share = float(np.prod(config.window_tiles[2:]) / np.prod(model.config.window_tiles[2:]))
-    objective = HeadObjective(narrow.head(name)).to(device)
-    optimiser = make_optimiser(objective, config)
-    limits = Limits(args.minutes)
-    clock = Clock(config.head_steps, limits.seconds("head"))
-    checkpoints = Checkpoints(args.out / f"head_{name}.pt")
-    checkpoints.load(objective, optimiser, clock)
-    if clock.progress >= 1.0:
-        return narrow.head(name), stage_facts(clock, config.head_batch)
-    samples = HeadSamples(args.out, dataset, narrow.config, narrow.head(name), config, share)
-    with progress_bar() as bar:
-        task = bar.add_task("features", losses="")
-        samples.fill(
-            narrow,
-            device,
-            config.head_steps,
-            lambda n, total: bar.update(task, completed=n, total=total),
-            limits.seconds("features"),
-        )
+    head, share = narrow.head(name), window_share(config, model.config)
+    run = Run(job.out, job.dataset, config, job.limits, device, share)
+    objective = HeadObjective(head).to(device)
+    stage = Stage.open(f"head_{name}", objective, run, steps=config.head_steps, per_step=config.head_batch)
+    if stage.finished:
+        return head, stage.facts()
+    samples = HeadSamples(job.out, job.dataset, narrow.config, head, config, share)
+    with features_shown() as shown:
+        samples.fill(narrow, device, config.head_steps, shown, run.limits.seconds("features"))
 
     def step(batch: Any, progress: float) -> dict[str, float]:
         history, targets = batch
         targets = {k: v.to(device) for k, v in targets.items()}
         with torch.autocast(**autocast_arguments(device)):
             total, parts = objective(history.to(device, torch.float32), targets)
-        descend(total, objective, optimiser)
-        return {"total": float(total.detach()), **{k: float(v) for k, v in parts.items()}}
+        descend(total, objective, stage.optimiser)
+        return loss_figures(total, parts)
 
     objective.train()
-    batches = prefetch(samples.batch, clock.step)
-    run = Run(args.out, dataset, config, limits, device, share)
-    run_logged(f"head_{name}", objective, optimiser, clock, step, batches, checkpoints, run)
-    return narrow.head(name), stage_facts(clock, config.head_batch)
+    batches = prefetch(samples.batch, stage.clock.step)
+    run_logged(stage, step, batches, run)
+    return head, stage.facts()
 
 
 def _about(

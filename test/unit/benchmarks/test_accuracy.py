@@ -27,8 +27,9 @@ from benchmarks.accuracy import (
 )
 from benchmarks.accuracy.__main__ import write_page
 from benchmarks.accuracy.bench import QUICK, Sizes
+from benchmarks.accuracy.errors import BenchError
 from benchmarks.accuracy.page import NOT_YET, bars_table, between, number, places, provenance, table
-from benchmarks.accuracy.section import Bar, BenchError, Section, Store
+from benchmarks.accuracy.section import Bar, Section, Store
 from benchmarks.accuracy.sections import SECTIONS
 
 from rsdfm_ros.evaluation.methods import METHODS

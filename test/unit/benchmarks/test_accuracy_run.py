@@ -10,7 +10,7 @@ from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
 from benchmarks.accuracy.bench import Bench, Case, Sizes, settings_of
 from benchmarks.accuracy.section import Section, Store
 
-from rsdfm_ros.evaluation.session import Settings
+from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.budget import Plan
 from support.painted import AREAS, UAVS, PaintedScene, tiny_perception

@@ -121,7 +121,7 @@ def test_a_sweep_writes_its_points_and_a_plot_and_is_not_done_twice(
     alone = dict(points_on(content, "uavs"))["1"]
     assert alone["rsdfm"]["gain_iou_long"] == 0.0  # nobody to collaborate with
     assert plot.read_text().startswith("<?xml") and "gains of the others" in capsys.readouterr().out
-    monkeypatch.setattr(sweep_command, "evaluate", lambda *_: pytest.fail("evaluated again"))
+    monkeypatch.setattr(sweep_command, "evaluate_scenes", lambda *_: pytest.fail("evaluated again"))
     assert command.run(_arguments(*options, "--methods", "rsdfm", *sweeps)) == 0
 
 

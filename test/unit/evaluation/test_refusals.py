@@ -16,8 +16,7 @@ import pytest
 
 from rsdfm_ros import cli
 from rsdfm_ros.data.nuscenes import merge, write_scene
-from rsdfm_ros.evaluation import scenes
-from rsdfm_ros.evaluation.commands import evaluate as command
+from rsdfm_ros.evaluation import scenes, session
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.store import save_model
@@ -112,7 +111,7 @@ def test_a_mistake_is_one_sentence_before_anything_is_simulated_or_computed(
     places["file"].touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(scenes.simulate, "run", lambda *_: pytest.fail("simulated"))
-    monkeypatch.setattr(command, "evaluate_cases", lambda *_: pytest.fail("evaluated"))
+    monkeypatch.setattr(session, "evaluate_cases", lambda *_: pytest.fail("evaluated"))
     argv = words.format(**places).split()
     known = [] if "--model" in argv else ["--model", str(model)]
     assert cli.main(["evaluate", *known, *argv]) == 2
@@ -149,13 +148,13 @@ def test_an_interrupted_evaluation_ends_long_before_its_scene_and_says_what_stay
     code = (
         "import sys, time\n"
         "from rsdfm_ros import cli\n"
-        "from rsdfm_ros.evaluation import runner\n"
-        "one = runner._one\n"
+        "from rsdfm_ros.evaluation import session\n"
+        "one = session._one\n"
         "def slow(*args):\n"
         "    sys.stdout.write('frame\\n'); sys.stdout.flush()\n"
         "    time.sleep(0.2)\n"
         "    one(*args)\n"
-        "runner._one = slow\n"
+        "session._one = slow\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     process = subprocess.Popen(

@@ -13,9 +13,9 @@ import pytest
 
 from rsdfm_ros.cli import main
 from rsdfm_ros.evaluation.commands import report as report_command
-from rsdfm_ros.evaluation.commands.report import make_report
 from rsdfm_ros.evaluation.report import images as pic
 from rsdfm_ros.evaluation.report import video
+from rsdfm_ros.evaluation.report.make import make_report
 from rsdfm_ros.evaluation.report.maps import key_frames
 from rsdfm_ros.evaluation.report.recording import RunError, RunReader, Surroundings
 from rsdfm_ros.geometry.lattice import Window

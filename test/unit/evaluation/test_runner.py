@@ -18,9 +18,10 @@ from rsdfm_ros.data.bags.message_sizes import (
     object_array_message,
 )
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.outputs import boxes_of_objects
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError, parse_disturbance
-from rsdfm_ros.evaluation.frames import boxes_of_objects, perfect_prediction, truth_of
+from rsdfm_ros.evaluation.frames import perfect_prediction, truth_of
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.late_fusion import (
     corrected_boxes,
@@ -30,7 +31,8 @@ from rsdfm_ros.evaluation.methods.late_fusion import (
 )
 from rsdfm_ros.evaluation.methods.radio import Traffic
 from rsdfm_ros.evaluation.protocol import Protocol, scored_frames
-from rsdfm_ros.evaluation.session import MethodScore, evaluate_cases, evaluate_scene
+from rsdfm_ros.evaluation.scores import MethodScore
+from rsdfm_ros.evaluation.session import evaluate_cases, evaluate_scene
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.geometry.rotations import rotation_vector
 from rsdfm_ros.model.perception import Perception

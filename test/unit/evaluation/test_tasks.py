@@ -13,13 +13,14 @@ from rich.console import Console
 
 from rsdfm_ros.data.layout_map import LayoutMap, layout_of_rectangles
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.commands.evaluate import check_methods, missing_truth, results_of
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth
+from rsdfm_ros.evaluation.methods.by_name import check_methods
+from rsdfm_ros.evaluation.report.spread import spread_table
 from rsdfm_ros.evaluation.report.table import print_table
-from rsdfm_ros.evaluation.scenes import LeakageError, refuse_training_data
-from rsdfm_ros.evaluation.session import MethodScore, Watch, evaluate_scene
-from rsdfm_ros.evaluation.spread import spread_table
+from rsdfm_ros.evaluation.scenes import LeakageError, missing_truth, refuse_training_data
+from rsdfm_ros.evaluation.scores import MethodScore, results_of
+from rsdfm_ros.evaluation.session import Watch, evaluate_scene
 from rsdfm_ros.model.heads.layout import LayoutAnswer
 from rsdfm_ros.model.perception import Perception
 from support.painted import AREAS, UAVS, PaintedScene, run_scene, run_settings, tiny_perception

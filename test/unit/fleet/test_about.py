@@ -1,4 +1,4 @@
-"""What a mission leaves beside its figures: how it was flown, its world, its times, what to try next."""
+"""Facts that a mission writes beside its figures: how it was flown, its world, its times, next steps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.console import Console
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.bags.answers import EngineOptions
+from rsdfm_ros.evaluation.metrics.processing import KEPT_IMAGES, ProcessingTimes
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
-from rsdfm_ros.evaluation.processing import KEPT_IMAGES, ProcessingTimes
 from rsdfm_ros.evaluation.report import next_steps
 from rsdfm_ros.evaluation.report.next_steps import steps_after_demo, steps_text, steps_with
 from rsdfm_ros.evaluation.report.recording import Surroundings

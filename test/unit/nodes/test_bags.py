@@ -34,8 +34,8 @@ from rsdfm_ros.data.messages.tasks import (
     published_tracks,
     tracks_from_message,
 )
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import HORIZON, Boxes, Tracks
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message, tracks_to_message
 from rsdfm_ros.nodes.core import qos
@@ -220,7 +220,7 @@ def recorder_hears(recorder: RecordNode, *topics: str) -> bool:
 
 
 def written(folder: Path, topic: str) -> int:
-    """How many messages of a topic can be read from a bag that is still being recorded."""
+    """Number of messages of a topic that can be read from a bag that is still being recorded."""
     try:
         with open_bag(folder) as bag:
             return sum(message.topic == topic for message in bag.messages())

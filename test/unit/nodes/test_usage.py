@@ -21,7 +21,7 @@ EXECUTABLES = sorted(
 
 
 def documented() -> dict[str, dict[str, set[str]]]:
-    """What docs/topics.md, which is made from the running nodes, says of each executable."""
+    """Entries of docs/topics.md, which is generated from the running nodes, by executable."""
     found: dict[str, dict[str, set[str]]] = {}
     here: dict[str, set[str]] = {}
     for line in (ROOT / "docs/topics.md").read_text().splitlines():

@@ -126,7 +126,7 @@ def as_element(world: ET.Element, old: str, new: str) -> ET.Element:
 
 
 def moves(actor: Actor) -> float:
-    """How far it ever gets from where it waits, m."""
+    """Largest distance from its waiting place, m."""
     places = np.array([actor.at(t) for t in range(0, round(1000 * START_S) + 30_000, 2000)])
     return float(np.linalg.norm(places[:, :3] - places[0, :3], axis=1).max())
 

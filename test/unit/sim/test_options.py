@@ -14,7 +14,7 @@ from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation import scenes
 from rsdfm_ros.evaluation.commands import evaluate as command
-from rsdfm_ros.evaluation.commands.request import check_options
+from rsdfm_ros.evaluation.commands.request import asked_protocol, asked_scenes, check_options
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.scenes import open_scenes, simulated_as
@@ -221,13 +221,11 @@ def test_evaluation_simulates_the_world_that_is_asked_for_and_says_so(
         "night",
     ]
     args = parser.parse_args(words)
-    found, source = command.find_scenes(args)
+    found, source = asked_scenes(args)
     folder = tmp_path / "eval-seed9000-uavs1-frames8-size64x48-styleoldtown-weathernight"
     assert source == "simulated" and found[0].dataset.path == folder
     assert simulated_as(folder) == world_options.parse(args)
-    protocol = command.make_protocol(
-        args, Perception.load(root / "models" / "nano"), found, source, Disturbance()
-    )
+    protocol = asked_protocol(args, Perception.load(root / "models" / "nano"), found, source, Disturbance())
     written = json.loads(json.dumps(protocol.to_dict()))
     assert written["world"] == {
         "width_px": 64,

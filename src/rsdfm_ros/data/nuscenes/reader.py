@@ -115,7 +115,7 @@ class Dataset:
         return len(self._scenes)
 
     def origin(self, scene: int) -> tuple[float, float, float]:
-        """Where the map of a scene begins, in the right-handed world of the tables (m); z is the ground."""
+        """Origin of a scene's map in the right-handed world of the tables (m); z is the ground."""
         return self._scenes[scene].origin
 
     def dem(self, scene: int) -> Dem | None:
@@ -143,7 +143,7 @@ class Dataset:
         return self._scenes[scene].objects[_within(k, self._scenes[scene])]
 
     def layout(self, scene: int) -> LayoutMap | None:
-        """What stands still in a scene, in the map frame; None where the map table has no mask that says what it shows.
+        """The static layout of a scene, in the map frame; None where the map table has no mask with named classes.
 
         Raises: MissingFileError if the mask is damaged.
         """

@@ -22,7 +22,7 @@ from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.data.nuscenes.layout import write_layout
 from rsdfm_ros.data.nuscenes.merge import Record, encode_json, fragment_path
-from rsdfm_ros.geometry.rotations import inverse, is_rigid
+from rsdfm_ros.geometry.rotations import inverse, is_rigid, wxyz_from_matrix
 from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.words import counted
 
@@ -287,7 +287,7 @@ def _chain(rows: list[Record]) -> list[Record]:
 def _rotation(T: NDArray[np.float64], scene: str) -> list[float]:
     if not is_rigid(T, 1e-6):
         raise ValueError(f"scene {scene}: a pose is no rigid transform:\n{T}")
-    return schema.wxyz_from_matrix(T[:3, :3])
+    return wxyz_from_matrix(T[:3, :3])
 
 
 def _visibility_token(share: float) -> str:

@@ -1,22 +1,27 @@
-"""What `rsdfm evaluate` is asked for, checked before a model is loaded or a scene simulated."""
+"""The request of `rsdfm evaluate`, checked before a model is loaded or a scene simulated."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
-from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM
+from rsdfm_ros.evaluation.disturb import Disturbance
+from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, simulated
+from rsdfm_ros.evaluation.settings import protocol_of
 from rsdfm_ros.model.device import choose_device
-from rsdfm_ros.model.heads.registry import import_plugins
+from rsdfm_ros.model.heads.lookup import import_plugins
+from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_file
 from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.simulate import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 
 SCENES, FRAMES = 8, 40
-"""How many are simulated unless asked otherwise."""
+"""Number of scenes simulated by default."""
 _MODES = ("sweep", "mapping", "calibrate")
 
 
@@ -63,6 +68,36 @@ def asked_seeds(args: argparse.Namespace) -> range:
     usual = VALIDATION_SEEDS_FROM if args.calibrate else TEST_SEEDS_FROM
     first = usual if args.seed is None else args.seed
     return range(first, first + (args.scenes or SCENES))
+
+
+def asked_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
+    """The scenes that the options ask for, and where they come from."""
+    if args.data is not None:
+        scenes = open_scenes(args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
+        return scenes, str(args.data)
+    seeds = asked_seeds(args)
+    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, args)
+    return open_scenes(folder, args.uavs, first=seeds.start, scenes=len(seeds)), "simulated"
+
+
+def asked_protocol(
+    args: argparse.Namespace,
+    perception: Perception,
+    scenes: Sequence[DatasetScene],
+    source: str,
+    disturbance: Disturbance,
+) -> Protocol:
+    """The protocol that the options ask for, as it is written beside the results. Raises: LeakageError."""
+    return protocol_of(
+        perception,
+        scenes,
+        model=str(args.model),
+        source=source,
+        uavs=args.uavs,
+        egos=args.egos,
+        budget_bytes=args.budget_bytes,
+        disturbance=disturbance,
+    )
 
 
 def _check_plot(path: Path) -> None:

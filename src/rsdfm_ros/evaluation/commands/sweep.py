@@ -11,23 +11,26 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rsdfm_ros.evaluation.commands.evaluate import (
-    check_methods,
-    evaluate,
-    find_scenes,
-    make_protocol,
-    origin_of,
-    results_of,
-    settings_of,
-)
-from rsdfm_ros.evaluation.commands.request import asked_seeds
+from rsdfm_ros.evaluation.commands.request import asked_protocol, asked_scenes, asked_seeds
+from rsdfm_ros.evaluation.methods.by_name import check_methods
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.report.sweep_plot import write_plot
-from rsdfm_ros.evaluation.scenes import DatasetScene, check_staggered, open_scenes, refuse_training_data
+from rsdfm_ros.evaluation.scenes import (
+    DatasetScene,
+    check_staggered,
+    open_scenes,
+    refuse_training_data,
+    seeds_of,
+)
+from rsdfm_ros.evaluation.scores import results_of
+from rsdfm_ros.evaluation.session import evaluate_scenes
+from rsdfm_ros.evaluation.settings import settings_of
 from rsdfm_ros.evaluation.sweep import Axis, Case, SweepFile, parse_sweeps, points_on, run_sweep
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
+from rsdfm_ros.provenance import provenance
 from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.simulate import MAX_UAVS
 
@@ -41,12 +44,15 @@ def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
     def evaluate_case(case: Case, title: str) -> tuple[Protocol, list[dict[str, Any]]]:
         here = argparse.Namespace(**vars(args))
         here.uavs, here.budget_bytes = case.uavs, case.budget_bytes
-        scenes, source = find_scenes(here)
-        protocol = make_protocol(here, perception, scenes, source, case.disturbance)
-        return protocol, results_of(evaluate(perception, scenes, settings_of(protocol, methods), title))
+        scenes, source = asked_scenes(here)
+        protocol = asked_protocol(here, perception, scenes, source, case.disturbance)
+        with frames_shown(scenes, title) as on_frame:
+            (scores,) = evaluate_scenes(perception, scenes, [settings_of(protocol, methods)], on_frame)
+        return protocol, results_of(scores)
 
     common = _common(args, perception, methods)
-    origin = origin_of(args.model, perception, common["seed"] if args.data is None else args.seed)
+    seed = common["seed"] if args.data is None else args.seed
+    origin = provenance(seed=seed, model=args.model, fingerprint=perception.fingerprint)
     file = SweepFile(args.json, common, axes, origin)
     _check_cases(args, perception, methods, axes)
     run_sweep(axes, file, evaluate_case)
@@ -75,13 +81,13 @@ def _check_cases(
     scenes: list[DatasetScene] = []
     for uavs in sorted({case.uavs or args.uavs for _, case in cases}):
         scenes = open_scenes(args.data, uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
-    refuse_training_data(perception.manifest, [s.dataset.scenes[s.place].seed for s in scenes])
+    refuse_training_data(perception.manifest, seeds_of(scenes))
     for _, case in cases:
         check_staggered(scenes, case.disturbance)
 
 
 def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str, ...]) -> dict[str, Any]:
-    """What all points of a file share."""
+    """Values that all points of a file have in common."""
     return {
         "model": str(args.model),
         "model_fingerprint": f"{perception.fingerprint:016x}",

@@ -1,48 +1,52 @@
-"""What the UAVs of a scene see at one frame, shared by all cases that are evaluated in one pass."""
+"""Cache of the UAVs' views at one frame of a scene, shared by all cases that are evaluated in one pass."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from rsdfm_ros.data.frame import WorldFrame
-from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, SoloHistory, mirrored
+from rsdfm_ros.evaluation.disturb import Disturbance
+from rsdfm_ros.evaluation.methods.answers import Thresholds
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories, mirrored
+from rsdfm_ros.evaluation.scene_source import SceneSource
 from rsdfm_ros.model.perception import Perception
-
-if TYPE_CHECKING:
-    from rsdfm_ros.evaluation.session import SceneSource, Settings
 
 
 class FrameCache:
-    """The steps of one frame after another. A step is made once for all cases with the same believed poses and
-    thresholds; earlier frames (of staggered peers) and false ones (of attackers) likewise."""
+    """The evaluation frames of one scene, one after another.
+
+    A frame is encoded once for all cases with the same believed poses and thresholds; earlier frames (of staggered
+    peers) and false ones (of attackers) likewise.
+    """
 
     def __init__(self, perception: Perception, scene: SceneSource, pool: ThreadPoolExecutor) -> None:
         self._perception, self._scene, self._pool = perception, scene, pool
-        self._solo: dict[Hashable, SoloHistory] = {}
+        self._solo: dict[Hashable, OwnHistories] = {}
         self._steps: dict[Hashable, EvaluationFrame] = {}
         self._frames: dict[float, WorldFrame | None] = {}
         self._k = 0
 
-    def look(self, k: int, frame: WorldFrame) -> None:
+    def advance(self, k: int, frame: WorldFrame) -> None:
         """Go on to frame k; call for every frame in order."""
         self._k, self._frames, self._steps = k, {0.0: frame}, {}
 
-    def step(self, settings: Settings, lead_s: float = 0.0, *, false: bool = False) -> EvaluationFrame | None:
+    def step(
+        self, thresholds: Thresholds, disturbance: Disturbance, lead_s: float = 0.0, *, false: bool = False
+    ) -> EvaluationFrame | None:
         """The frame as a case has it, or as it was `lead_s` earlier (None before the scene began); with mirrored
         images if false. Not from several threads."""
         if lead_s not in self._frames:
             self._frames[lead_s] = self._scene.earlier(self._k, lead_s)
-        frame, disturbance = self._frames[lead_s], settings.disturbance
+        frame = self._frames[lead_s]
         if frame is None:
             return None
-        key = (lead_s, false, settings.thresholds, disturbance.believed_poses)
+        key = (lead_s, false, thresholds, disturbance.believed_poses)
         if key not in self._steps:
-            solo = self._solo.setdefault(key, SoloHistory())
+            solo = self._solo.setdefault(key, OwnHistories())
             seen = mirrored(frame) if false else frame
             scene = self._scene.number
-            step = EvaluationFrame(self._perception, settings.thresholds, seen, scene, disturbance, solo)
+            step = EvaluationFrame(self._perception, thresholds, seen, scene, disturbance, solo)
             list(self._pool.map(step.encode, range(len(seen.agents))))
             self._steps[key] = step
         return self._steps[key].under(disturbance)

@@ -1,1 +1,1 @@
-"""What people see of results: tables, plots, images, the report page and the video."""
+"""Presentation of results: tables, plots, images, the report page and the video."""

@@ -100,7 +100,7 @@ def paint(image: Image.Image, mask: NDArray[np.generic], colour: Colour) -> None
 
 
 def truth_map(canvas: Canvas, frame: RunFrame, surroundings: Surroundings) -> Image.Image:
-    """Where the vehicles really are."""
+    """The true places of the vehicles."""
     image = base_map(canvas, surroundings)
     paint(image, canvas.cells(frame.true_ids > 0, window_of(frame.true_ids)), TRUE)
     _draw_agents(image, canvas, frame, list(frame.poses))
@@ -110,9 +110,7 @@ def truth_map(canvas: Canvas, frame: RunFrame, surroundings: Surroundings) -> Im
 def answer_map(
     canvas: Canvas, frame: RunFrame, surroundings: Surroundings, agent: str, variant: str
 ) -> Image.Image:
-    """What a UAV answers, cell by cell: found, missed, false alarm; boxes as outlines, predicted paths as
-    lines.
-    """
+    """The answer of a UAV, cell by cell: found, missed, false alarm; boxes as outlines, predicted paths as lines."""
     image = base_map(canvas, surroundings)
     answer = frame.answers.get((agent, variant))
     if answer is None:

@@ -15,7 +15,7 @@ from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.commands.progress import frame_bar
+from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.fleet.commands import bag_export, bag_record
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.parts import UavDescription
@@ -121,8 +121,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     from rsdfm_ros.evaluation.bags.answers import EngineOptions
     from rsdfm_ros.evaluation.bags.evaluate import evaluate_bag, load_perception
     from rsdfm_ros.evaluation.bags.report import print_evaluation
-    from rsdfm_ros.evaluation.commands.evaluate import origin_of, write_json
     from rsdfm_ros.model.device import choose_device
+    from rsdfm_ros.outputs import write_json
+    from rsdfm_ros.provenance import provenance
 
     options = EngineOptions(
         budget_bytes=args.budget_bytes,
@@ -158,6 +159,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         flown_s = (max(stamps) - min(stamps)) / 1e9
         print(f"{flown_s:.1f} s of flight in {took_s:.1f} s", file=sys.stderr)
     if args.json is not None:
-        write_json(args.json, {**result, "provenance": origin_of(args.model, perception, None)})
+        origin = provenance(model=args.model, fingerprint=perception.fingerprint)
+        write_json(args.json, {**result, "provenance": origin})
         print(f"results written to {args.json}", file=sys.stderr)
     return 0

@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.commands.report import make_report
+from rsdfm_ros.evaluation.report.make import make_report
 from rsdfm_ros.evaluation.report.next_steps import steps_after_demo
 from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.fleet import run_folder

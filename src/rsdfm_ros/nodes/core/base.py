@@ -48,7 +48,7 @@ class RsdfmNode(ReportingNode[S]):
     # --- for subclasses -------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """What comes before `configure`, for bases of several nodes. May raise an RsdfmError."""
+        """Run before `configure`, for bases of several nodes. May raise an RsdfmError."""
 
     def configure(self) -> None:
         """Make publishers; check what can be checked. May raise an RsdfmError."""

@@ -42,7 +42,7 @@ from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 _END = ("", "", None, b"")
 
 UNDER_WAY_S = 2.0
-"""When whoever told the truth has gone, answers to it may be under way for that long."""
+"""Time that answers may still be under way after the publisher of the truth has ended."""
 
 
 class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
@@ -209,7 +209,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self.on_job_error(topic, error)
 
     def _world_ended(self) -> None:
-        """Whoever told the truth is gone: wait only for answers to images that somebody saw."""
+        """Handle the end of the truth's publisher: wait only for answers to images that a UAV received."""
         self._waiting = [ns for ns in self._waiting if self.mission.at(ns).bytes_sent]
         self._last_truth_s = monotonic()
 

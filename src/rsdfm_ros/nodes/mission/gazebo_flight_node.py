@@ -51,7 +51,7 @@ NO_POSE = "no_pose"
 
 @dataclass
 class _Uav:
-    """What is known of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp ·
+    """State of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp ·
     odometry: the last ones, serialised, by stamp; only those that are needed are read · fresh: some came since the last
     batch · began: an image has had a pose."""
 

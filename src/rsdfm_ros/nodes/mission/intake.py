@@ -16,8 +16,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
+from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Mission
-from rsdfm_ros.evaluation.processing import ProcessingTimes
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, ObjectArray, ProcessingTime, TrajectoryArray
 from rsdfm_ros.nodes.core import qos

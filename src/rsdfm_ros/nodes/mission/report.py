@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import AREAS, Instant, Mission
-from rsdfm_ros.evaluation.processing import ProcessingTimes
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
@@ -93,7 +93,7 @@ def result_of(
     processing: ProcessingTimes,
     domain: int,
 ) -> dict[str, Any]:
-    """What goes into result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
+    """Content of result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
     agents: dict[str, Any] = {}
     for agent in settings.agents:
         last = next((line["agents"][agent] for line in reversed(history) if agent in line["agents"]), {})

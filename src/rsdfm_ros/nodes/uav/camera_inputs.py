@@ -25,7 +25,8 @@ _LEAST_PERIOD_S = 0.01
 
 
 def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
-    """What the settings say about inputs. Raises: MessageError with a sentence for the first contradiction."""
+    """Configuration of the inputs from the settings. Raises: MessageError with a sentence for the first
+    contradiction."""
     s = settings
     cameras = s.cameras or (DEFAULT_CAMERA,)
     return InputConfig(
@@ -55,7 +56,8 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
 class CameraInputs:
     """Subscribes for a node and calls `take` in the executor's thread with everything that matches.
 
-    Made when the node is configured, which refuses what is not installed; `subscribe` when it is activated.
+    Made when the node is configured, which refuses message types that are not installed; `subscribe` when it is
+    activated.
     """
 
     def __init__(self, node: RsdfmNode[EncoderSettings], agent: str, take: Callable[[Matched], None]) -> None:

@@ -1,4 +1,4 @@
-"""What the nodes of a UAV's pipeline share: its name, the model while active, the worker."""
+"""Base of the nodes of a UAV's pipeline: its name, the model while active, the worker."""
 
 from __future__ import annotations
 

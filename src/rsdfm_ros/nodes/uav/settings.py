@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros import parameters as shared
-from rsdfm_ros.agent.tracking import ID_MEMORY_S
+from rsdfm_ros.agent.options import DEFAULTS, SEND_BOXES
 from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.nodes.core.optional import OPTIONAL
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, NodeSettings
@@ -22,12 +22,11 @@ _DEADLINE = (
     "deadline; the same on every UAV"
 )
 _OWN = "negative: what the model was calibrated for"
-SEND_BOXES = ("auto", "always", "never")
 
 
 @dataclass(frozen=True)
 class PipelineSettings(NodeSettings):
-    """What the nodes of a UAV's pipeline have."""
+    """Settings of the nodes of a UAV's pipeline."""
 
     agent: str = setting("", "name of this UAV; empty: the node's namespace")
     model: str = shared.MODEL()
@@ -43,7 +42,11 @@ class PipelineSettings(NodeSettings):
         5.0, "diagnostics report an error when it is above, s", low=0.0, high=3600.0, dynamic=True
     )
     max_gap_s: float = setting(
-        1.6, "a longer gap between images starts the history anew, s", low=0.1, high=60.0, dynamic=True
+        DEFAULTS.max_gap_s,
+        "a longer gap between images starts the history anew, s",
+        low=0.1,
+        high=60.0,
+        dynamic=True,
     )
 
 
@@ -59,7 +62,7 @@ class EncoderSettings(FeatureTopicSettings, InputSettings, GroundSettings, Pipel
     budget_bytes: int = shared.BUDGET_BYTES(dynamic=True)
     max_packet_bytes: int = shared.PACKET_BYTES()
     send_boxes: str = setting(
-        "auto",
+        DEFAULTS.send_boxes,
         "send own detections beside the features, within the budget, so that peers can correct poses and carry on what "
         "moves; auto: while the pose is uncertain or, in uav_node, peers' features come late",
         choices=SEND_BOXES,
@@ -76,38 +79,45 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
     max_age_s: float = shared.MAX_AGE_S(dynamic=True)
     peer_wait_s: float = shared.PEER_WAIT_S(dynamic=True)
     move_peers: bool = setting(
-        True, "carry what moves in older maps of peers, by their boxes, on to the present", dynamic=True
+        DEFAULTS.move_peers,
+        "carry what moves in older maps of peers, by their boxes, on to the present",
+        dynamic=True,
     )
     correct_poses: bool = setting(
-        True, "correct uncertain poses by the objects that UAVs have in common", dynamic=True
+        DEFAULTS.correct_poses,
+        "correct uncertain poses by the objects that UAVs have in common",
+        dynamic=True,
     )
     doubt_peers: bool = setting(
-        True,
+        DEFAULTS.doubt_peers,
         "do not fuse peers whose maps do not resemble the UAV's own where both tell something",
         dynamic=True,
     )
     map_consistency: float = setting(
-        -1.0,
+        DEFAULTS.map_consistency,
         f"excess of the correlation over that elsewhere from which maps resemble each other; {_OWN}",
         low=-1.0,
         high=1.0,
         renamed_from=FORMER_NAMES["map_consistency"],
         dynamic=True,
     )
-    max_peers: int = setting(16, "peers listened to at most", low=0, high=64, dynamic=True)
+    max_peers: int = setting(DEFAULTS.max_peers, "peers listened to at most", low=0, high=64, dynamic=True)
     peers: tuple[str, ...] = setting(
         (),
         "feature topics or names of the peers to listen to; empty: all that the ROS graph shows",
         dynamic=True,
     )
     quarantine_after: int = setting(
-        8,
+        DEFAULTS.quarantine_after,
         "a peer with so many refused packets in a row is not listened to for a while; 0: never",
         low=0,
         high=10_000,
     )
     quarantine_s: float = setting(
-        30.0, "first quarantine, s; it doubles each time, up to tenfold", low=0.1, high=3600.0
+        DEFAULTS.quarantine_s,
+        "first quarantine, s; it doubles each time, up to tenfold",
+        low=0.1,
+        high=3600.0,
     )
     discovery_period_s: float = setting(
         0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0
@@ -132,7 +142,7 @@ class HeadSettings(PipelineSettings):
         choices=OPTIONAL,
     )
     id_memory_s: float = setting(
-        ID_MEMORY_S,
+        DEFAULTS.id_memory_s,
         "how long an object that is not seen keeps its id, s",
         low=0.0,
         high=60.0,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -11,6 +14,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from rsdfm_ros.evaluation.protocol import scored_frames
+from rsdfm_ros.evaluation.scene_source import SceneSource
 
 
 def frame_bar() -> Progress:
@@ -24,3 +30,11 @@ def frame_bar() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
+
+
+@contextlib.contextmanager
+def frames_shown(scenes: Sequence[SceneSource], title: str = "frames") -> Iterator[Callable[[], None]]:
+    """Show a bar over the frames of an evaluation; yields what is called after each of them."""
+    with frame_bar() as bar:
+        task = bar.add_task(title, total=sum(max(scored_frames(s.frames).stop, 0) for s in scenes))
+        yield lambda: bar.advance(task)
