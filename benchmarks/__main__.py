@@ -6,12 +6,7 @@ python -m benchmarks [--model models/nano] [--threads 2] [--json out.json]
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +14,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.timing import median_ms
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.lattice import square_window
@@ -26,20 +22,10 @@ from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, rotation_vector, transf
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.mapping import lift, lift_cells
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.outputs import write_json
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
 
 CELLS = 1500
-
-
-def median_ms(work: Callable[[], Any], repeats: int = 15) -> float:
-    """Median wall time of `work` in milliseconds, after two warm-up calls."""
-    times = []
-    for n in range(repeats + 2):
-        start = time.perf_counter()
-        work()
-        if n >= 2:
-            times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
 
 
 def camera(yaw: float) -> np.ndarray:
@@ -130,9 +116,7 @@ def main() -> None:
         table.add_row(name, f"{value:.2f}", "")
     Console().print(table)
     if args.json:
-        args.json.write_text(
-            json.dumps({"threads": torch.get_num_threads(), "stages_ms": times, "lift": ratios})
-        )
+        write_json(args.json, {"threads": torch.get_num_threads(), "stages_ms": times, "lift": ratios})
 
 
 if __name__ == "__main__":

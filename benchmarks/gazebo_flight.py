@@ -6,7 +6,6 @@ python -m benchmarks.gazebo_flight [--seconds 10] [--rate 1.0] [--joints-hz 250]
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import signal
@@ -25,6 +24,7 @@ from sensor_msgs.msg import CameraInfo, JointState
 
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.outputs import write_json
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.gimbal import Track
@@ -156,7 +156,7 @@ def main() -> None:
         f"{found['commands_per_s']:.1f} commands per second and UAV"
     )
     if args.json:
-        args.json.write_text(json.dumps(found) + "\n")
+        write_json(args.json, found)
 
 
 if __name__ == "__main__":

@@ -35,21 +35,19 @@ from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.mapping import rendered, variants
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
-from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, scored_frames
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY, TEST_SEEDS_FROM, scored_frames
 from rsdfm_ros.evaluation.report.plots import LINES
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.evaluation.scores import MethodScore, merge_scores
 from rsdfm_ros.evaluation.session import evaluate_scene, worker_count
 from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
-from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.outputs import write_json
 from rsdfm_ros.sim.config import FlightConfig, SimConfig, WorldConfig
 
 METHODS = ("single", "dense")
 MAPPING_STRIDE = 3
-AREA = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
 BYTES = 18_000
 """A budget that none of METHODS has use for."""
 FIGURES: tuple[tuple[str, str, str], ...] = (
@@ -160,7 +158,7 @@ def evaluate_point(
     rows: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(worker_count()) as pool:
         for name, perception in models.items():
-            settings = Settings(METHODS, egos, BYTES, Thresholds.of(perception), Disturbance(), AREA)
+            settings = Settings(METHODS, egos, BYTES, Thresholds.of(perception), Disturbance(), AREAS)
             scores: dict[str, MethodScore] = {}
             mapping = MappingScore()
             for scene in scenes:

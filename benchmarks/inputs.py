@@ -6,7 +6,6 @@ python -m benchmarks.inputs [--size 1920x1080] [--threads 2] [--json out.json]
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +15,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.__main__ import median_ms
+from benchmarks.timing import median_ms
 from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.encodings import ENCODINGS
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.rectify import Rectifier
+from rsdfm_ros.outputs import write_json
 
 
 def scene(width: int, height: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def main() -> int:
         table.add_row(name, f"{ms:.2f}")
     Console().print(table)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"size": [width, height], "ms": times}, indent=1))
+        write_json(arguments.json, {"size": [width, height], "ms": times})
     return 0
 
 

@@ -308,7 +308,8 @@ def parameter_row(field: dataclasses.Field[Any]) -> str:
     if length:
         allowed = " or ".join(str(n) for n in length) + " elements" + (f", {allowed}" if allowed else "")
     change = "any time" if limits["dynamic"] else "start" if limits["read_only"] else "unconfigured"
-    return f"| `{field.name}` | {kind} | `{shown}` | {allowed} | {change} | {limits['text']} |\n"
+    text = limits["text"] + (f" (formerly `{limits['renamed_from']}`)" if limits["renamed_from"] else "")
+    return f"| `{field.name}` | {kind} | `{shown}` | {allowed} | {change} | {text} |\n"
 
 
 def about_module(executable: str) -> str:

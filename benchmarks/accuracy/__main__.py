@@ -19,6 +19,7 @@ from benchmarks.accuracy.page import BARS, NOT_YET, bars_table, between, places,
 from benchmarks.accuracy.section import Section, Store, read_json
 from benchmarks.accuracy.sections import SECTIONS
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.outputs import write_atomically
 
 PAGE = Path("docs/benchmarks.md")
 OUT = Path("out/bench/accuracy")
@@ -84,8 +85,7 @@ def write_page(page: Path, template: Path, sections: Sequence[Section], out: Pat
         shown = NOT_YET if not results else section_text(section, results, page.parent / "images", page)
         text = between(text, section.name, shown)
         bars += [(section.name, bar) for bar in section.bars(results["units"] if results else {})]
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(between(text, BARS, bars_table(bars)))
+    write_atomically(page, between(text, BARS, bars_table(bars)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

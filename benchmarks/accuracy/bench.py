@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import fcntl
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from benchmarks.accuracy.errors import BenchError
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.methods.answers import Thresholds
-from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY, TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.scenes import (
     CACHE,
@@ -27,9 +26,7 @@ from rsdfm_ros.evaluation.scenes import (
 from rsdfm_ros.evaluation.scores import results_of
 from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import Settings
-from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.sim.dataset import world_options
 
 UAVS = 4
 BUDGET_BYTES = 18_000
@@ -155,9 +152,8 @@ class Bench:
 
     def world(self, *options: str) -> list[DatasetScene]:
         """Test scenes of another world, in the words of `rsdfm simulate` (`--style`, `rural`)."""
-        parser = argparse.ArgumentParser()
-        world_options.add_arguments(parser)
-        sizes, world = self.sizes, parser.parse_args(options)
+        names = [option.removeprefix("--") for option in options[::2]]
+        sizes, world = self.sizes, dict(zip(names, options[1::2], strict=True))
         count, frames = sizes.world_scenes, sizes.world_frames
         if not options:
             return self.open(self.standard(), count, frames, UAVS)
@@ -201,7 +197,6 @@ class Bench:
 
 
 def settings_of(perception: Perception, case: Case, egos: int) -> Settings:
-    """Settings of the session for a case."""
-    areas = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
+    """What the session needs of a case."""
     disturbance: Disturbance = parse_disturbance(case.disturb)
-    return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, areas)
+    return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, AREAS)

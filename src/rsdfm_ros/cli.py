@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "replay": ("rsdfm_ros.fleet.commands.replay", "play a recorded bag through the live nodes"),
         "bag": ("rsdfm_ros.fleet.commands.bag", "inspect, evaluate, record and export bags"),
         "simulate": (
-            "rsdfm_ros.sim.dataset.simulate",
+            "rsdfm_ros.sim.dataset.simulate_command",
             "make a data set of simulated missions (nuScenes schema)",
         ),
         "gazebo": (

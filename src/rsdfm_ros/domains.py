@@ -29,7 +29,7 @@ CHOSEN = range(100, 0, -1)
 """Domains to choose from, in this order. Their ports lie below those that Linux gives to any program; people, who
 choose small numbers, are at the other end."""
 FOLDER = "rsdfm_ros_domains"
-MAX_BYTES, MAX_CHARACTERS, MAX_UAVS = 65_536, 300, 64
+MAX_BYTES, MAX_CHARACTERS, MAX_NAMED_UAVS = 65_536, 300, 64
 LOOKERS_S, PAUSE_S = 0.5, 0.02
 """Time that a claim waits for others to read the file: they lock it for an instant."""
 FIRST_PORT, PORTS = 7400, 250
@@ -219,7 +219,7 @@ def _read(file: int) -> Holder | None:
         values = json.loads(os.pread(file, MAX_BYTES, 0))
         made = {field.name: values[field.name] for field in fields(Holder)}
         texts = {name: _text(made[name]) for name in ("user", "command", "out", "started")}
-        return Holder(int(made["pid"]), uavs=tuple(map(_text, made["uavs"][:MAX_UAVS])), **texts)
+        return Holder(int(made["pid"]), uavs=tuple(map(_text, made["uavs"][:MAX_NAMED_UAVS])), **texts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 

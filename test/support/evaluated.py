@@ -1,15 +1,21 @@
-"""A data set to be evaluated."""
+"""A data set and an untrained model to be evaluated."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.model.store import save_model
 
 SEED = 9000
 
 
-def _frame(k: int, uavs: int) -> WorldFrame:
+def make_frame(k: int, uavs: int) -> WorldFrame:
     objects = Objects(
         ids=np.array([1, 2]),
         classes=np.array([0, 3]),
@@ -28,3 +34,20 @@ def _frame(k: int, uavs: int) -> WorldFrame:
         image = np.random.default_rng([k, a]).integers(0, 255, (64, 64, 3)).astype(np.uint8)
         views.append(CameraView(f"uav{a + 1}", image, K, T))
     return WorldFrame(k, k * 500_000_000, tuple(views), objects)
+
+
+def save_tiny_model(folder: Path, seeds: Sequence[int]) -> Path:
+    """A small untrained model that says that it was trained on these seeds."""
+    config = ModelConfig(
+        name="tiny",
+        image_height=64,
+        image_width=64,
+        heights_m=(0.0, 1.5),
+        channels=4,
+        encoder_widths=(8, 8, 8, 8),
+        low_channels=4,
+        high_channels=4,
+        neck_widths=(4, 4, 4),
+    )
+    about = {"training": {"data": {"seeds": list(seeds)}}}
+    return save_model(folder, Perception.random(config).model, about)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rsdfm_ros.fleet.description import fleet_from_dict
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 
 
 def test_the_page_about_fleets_is_what_the_code_says(root: Path) -> None:

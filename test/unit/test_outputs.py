@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from rsdfm_ros.outputs import (
     output_folder,
     replacing,
     write_atomically,
+    write_json,
 )
 
 
@@ -213,6 +215,17 @@ def test_a_file_is_the_old_or_the_new_one(tmp_path: Path) -> None:
     assert content(tmp_path) == {"sub/result.json": "old"}
     write_atomically(path, b"new")
     assert content(tmp_path) == {"sub/result.json": "new"}
+
+
+def test_json_is_written_whole_and_never_with_numbers_that_json_has_not(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "results.json"
+    write_json(path, {"iou": 0.5})
+    assert path.read_text() == '{\n  "iou": 0.5\n}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"iou": float("nan")})
+    assert json.loads(path.read_text()) == {"iou": 0.5} and [p.name for p in path.parent.iterdir()] == [
+        path.name
+    ]
 
 
 def test_a_file_that_is_there_is_refused_unless_forced(tmp_path: Path) -> None:

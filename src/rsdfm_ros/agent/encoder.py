@@ -49,10 +49,10 @@ class Encoder:
             model.perceive(image, v.K, v.T_map_camera, v.covariance)
             for image, v in zip(images, views, strict=True)
         ]
-        first = views[0]
+        bev, first = model.combine(maps), views[0]
         return self.take(
             model,
-            model.combine(maps),
+            bev,
             first.T_map_camera,
             first.covariance,
             stamp_ns,

@@ -16,7 +16,8 @@ import numpy as np
 from rsdfm_ros.data.errors import DatasetError, MissingFileError
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
 from rsdfm_ros.data.nuscenes.check_tables import Problem, check_tables
-from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset, read_image
+from rsdfm_ros.data.nuscenes.pixels import read_image
+from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset
 from rsdfm_ros.data.nuscenes.tables import find_version
 from rsdfm_ros.data.presets import locate
 from rsdfm_ros.geometry.camera import project
@@ -136,7 +137,7 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
             seen, total = seen + int(inside.sum()), total + len(objects)
             if len(objects):
                 bottoms = objects.centres[:, 2] - objects.sizes[:, 2] / 2
-                bottoms -= 0.0 if dem is None else dem.height(objects.centres[:, :2])
+                bottoms -= 0.0 if dem is None else dem.elevation(objects.centres[:, :2])
                 sizes.append(float(np.median(objects.sizes[:, 0] / objects.sizes[:, 1])))
                 if abs(float(np.median(bottoms))) > 1.0:
                     floating.append((info.name, float(np.median(bottoms))))

@@ -25,16 +25,15 @@ from rsdfm_ros.evaluation.metrics.accumulator import (
     frame_ap,
     frame_iou,
 )
-from rsdfm_ros.evaluation.protocol import HISTORY
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.geometry.lattice import Window
 
 VARIANTS = ("collaborative", "single")
 METHOD_OF = {"collaborative": "rsdfm", "single": "single"}
 #: Largest time between the truth of a future and the predicted instant.
 FUTURE_TOLERANCE_NS = 50_000_000
 PERIOD_NS = round(FRAME_PERIOD_S * 1e9)
-AREAS = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
 
 
 @dataclass
@@ -233,11 +232,6 @@ class Mission:
 def seconds(stamp_ns: int) -> float:
     """A stamp in s."""
     return stamp_ns / 1e9
-
-
-def megabits_per_second(bytes_per_frame: float) -> float:
-    """Rate of a sender at the mission's frame rate."""
-    return bytes_per_frame * 8e-6 / FRAME_PERIOD_S
 
 
 def window_of_bounds(bounds_m: tuple[float, ...], cell_size_m: float) -> Window:

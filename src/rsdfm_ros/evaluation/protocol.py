@@ -20,6 +20,13 @@ VERSION = 1
 HISTORY = 3
 """Frames in the history of a temporal task, the present one included."""
 
+CELL_SIZE_M, LONG_HALF_EXTENT_M, SHORT_HALF_EXTENT_M = 0.5, 50.0, 25.0
+AREAS: dict[str, Window] = {
+    "long": square_window(LONG_HALF_EXTENT_M, CELL_SIZE_M),
+    "short": square_window(SHORT_HALF_EXTENT_M, CELL_SIZE_M),
+}
+"""The areas that figures are given for, by name."""
+
 TEST_SEEDS_FROM = 9000
 VALIDATION_SEEDS_FROM = 8000
 
@@ -45,9 +52,9 @@ class Protocol:
     segmentation_threshold: float
     detection_threshold: float
     disturbance: Disturbance = field(default_factory=Disturbance)
-    cell_size_m: float = 0.5
-    long_half_extent_m: float = 50.0
-    short_half_extent_m: float = 25.0
+    cell_size_m: float = CELL_SIZE_M
+    long_half_extent_m: float = LONG_HALF_EXTENT_M
+    short_half_extent_m: float = SHORT_HALF_EXTENT_M
     world: Mapping[str, Any] = field(default_factory=dict)
     styles: tuple[str, ...] = ()
     weathers: tuple[str, ...] = ()

@@ -116,8 +116,8 @@ class _Run:
         }
 
     def frame(self, k: int, truth: FrameTruth | None, watch: Watch | None) -> list[Future[None]]:
-        """Send the messages of all agents; returns the jobs in which the egos receive and answer."""
-        step = self._step()
+        """All agents send; the jobs in which the egos receive and answer."""
+        step = self._evaluation_frame()
         assert step is not None
         for name, (sent, false) in self._send().items():
             self._channels[name].send(k, sent, false)
@@ -138,17 +138,17 @@ class _Run:
         """Figures by method, of all egos together."""
         return {name: merged(parts, self._settings.areas) for name, parts in self._scores.items()}
 
-    def _step(self, lead_s: float = 0.0, *, false: bool = False) -> EvaluationFrame | None:
+    def _evaluation_frame(self, lead_s: float = 0.0, *, false: bool = False) -> EvaluationFrame | None:
         settings = self._settings
-        return self._frame_cache.step(settings.thresholds, settings.disturbance, lead_s, false=false)
+        return self._frame_cache.frame(settings.thresholds, settings.disturbance, lead_s, false=false)
 
     def _send(self) -> dict[str, tuple[list[Sent], list[Sent]]]:
         """Messages, and the false ones of attackers, by method. Staggered peers see the scene earlier than the ego."""
         lead_s = self._settings.disturbance.lead_s
-        step = self._step(lead_s)
+        step = self._evaluation_frame(lead_s)
         if step is None:
             return {name: ([], []) for name in self._methods}
-        false_step = self._step(lead_s, false=True) if self._forgers else None
+        false_step = self._evaluation_frame(lead_s, false=True) if self._forgers else None
         agents = [a for a in range(len(step.agents)) if step.sees(a)]
         out: dict[str, tuple[list[Sent], list[Sent]]] = {}
         for name, method in self._methods.items():

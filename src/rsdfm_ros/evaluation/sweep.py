@@ -16,7 +16,7 @@ from typing import Any
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.protocol import Protocol
-from rsdfm_ros.outputs import write_atomically
+from rsdfm_ros.outputs import write_json
 
 GRID: dict[str, tuple[str, ...]] = {
     "loss": ("0", "0.01", "0.05", "0.1", "0.2", "0.5", "1"),
@@ -178,7 +178,7 @@ class SweepFile:
 
     def write(self) -> None:
         """Write the file in one step."""
-        write_atomically(self.path, json.dumps(self._content, indent=1, allow_nan=False) + "\n")
+        write_json(self.path, self._content, indent=1)
 
 
 def run_sweep(axes: Sequence[Axis], file: SweepFile, evaluate: Evaluate) -> None:

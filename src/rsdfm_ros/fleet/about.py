@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsdfm_ros.fleet.description import GAZEBO, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import GAZEBO, SIMULATION
 from rsdfm_ros.fleet.paths import model_path
 from rsdfm_ros.provenance import provenance
 

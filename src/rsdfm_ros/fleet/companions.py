@@ -8,8 +8,10 @@ import re
 import shutil
 from pathlib import Path
 
-from rsdfm_ros.fleet.description import NONE, FleetDescription, FleetDescriptionError
-from rsdfm_ros.fleet.options import FleetOptions
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import FleetOptions
+from rsdfm_ros.fleet.description.parts import NONE
 from rsdfm_ros.fleet.specification import NodeSpec, environment_of, namespace_of
 
 COMPANION = "companion"

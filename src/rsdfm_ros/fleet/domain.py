@@ -26,7 +26,8 @@ from rsdfm_ros.domains import (
     this_process,
 )
 from rsdfm_ros.errors import require_ros
-from rsdfm_ros.fleet.description import GAZEBO, NONE, REPLAY, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import GAZEBO, NONE, REPLAY, SIMULATION
 from rsdfm_ros.fleet.specification import (
     NODES,
     NodeSpec,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rsdfm_ros.fleet.description import FleetDescription, FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.specification import namespace_of
 from rsdfm_ros.sim.gazebo.versions import GAZEBOS, HARMONIC, Gazebo
 from rsdfm_ros.sim.gazebo.world import Scene, make_scene

@@ -27,10 +27,8 @@ from launch_ros.actions import Node
 from rsdfm_ros.fleet.about import about_mission
 from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
-from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
-from rsdfm_ros.fleet.domain import Claim, claim_domain
-from rsdfm_ros.fleet.mission import REFUSED
-from rsdfm_ros.fleet.options import (
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import (
     LISTS,
     SETTINGS,
     SWITCHES,
@@ -41,6 +39,9 @@ from rsdfm_ros.fleet.options import (
     sentence,
     setting_value,
 )
+from rsdfm_ros.fleet.description.parts import END, RESPAWN, ReplayDescription
+from rsdfm_ros.fleet.domain import Claim, claim_domain
+from rsdfm_ros.fleet.mission import REFUSED
 from rsdfm_ros.fleet.paths import found
 from rsdfm_ros.fleet.processes import parameter_file_of
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet

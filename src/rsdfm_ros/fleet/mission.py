@@ -17,7 +17,8 @@ from typing import Any
 
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.about import about_mission
-from rsdfm_ros.fleet.description import END, NONE, RESPAWN, FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import END, NONE, RESPAWN
 from rsdfm_ros.fleet.domain import claim_domain, in_domain
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.run_folder import RunFolder, run_folder

@@ -8,13 +8,9 @@ from pathlib import Path
 
 from rsdfm_ros.data.bags.replay_plan import ReplayPlan
 from rsdfm_ros.fleet.checks import checked_plan
-from rsdfm_ros.fleet.description import (
-    REPLAY,
-    FleetDescription,
-    FleetDescriptionError,
-    MemberDescription,
-    ReplayDescription,
-)
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import REPLAY, MemberDescription, ReplayDescription
 
 
 def replay_fleet(

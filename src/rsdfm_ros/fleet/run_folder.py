@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.fleet.description import NONE
+from rsdfm_ros.fleet.description.parts import NONE
 from rsdfm_ros.outputs import is_vacant, output_folder
 
 OWNED = (

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.camera import scaled_intrinsics
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.exchange import Exchange
-from rsdfm_ros.model.heads.detection import DetectionHead, Detections
+from rsdfm_ros.model.heads.detection import DetectionHead
 from rsdfm_ros.model.heads.registry import Head, TaskAnswer, plug_ins
 from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
@@ -71,8 +72,7 @@ class Perception(Exchange):
             return self
         other = copy.copy(self)
         other.window, other.region = window_around(self.config, region), region
-        other.output_window = region.refined(2)
-        other._tiles = other.window.tiles()
+        other.output_window, other._tiles = region.refined(2), other.window.tiles()
         return other
 
     def on_ground(self, ground: Ground) -> Perception:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.heads.detection import Detections
 from rsdfm_ros.model.heads.segmentation import InstanceMap
 from rsdfm_ros.model.heads.trajectory import Prediction
 from rsdfm_ros.wire.limits import Limits

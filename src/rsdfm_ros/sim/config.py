@@ -21,6 +21,10 @@ EXTENT_M = 105.0
 PAINTED_EXTENT_M = 125.0
 """Half the side of the painted ground."""
 
+MAX_UAVS = 8
+"""UAVs of a mission."""
+SEED_LIMIT = 2**31
+"""Seeds lie below it."""
 
 Range = tuple[float, float]
 """Lowest and highest value; equal values fix it."""
@@ -183,3 +187,7 @@ def draw_cameras(seed: int, uavs: int, config: SimConfig) -> tuple[Camera, ...]:
         return (config.camera,) * uavs
     fovs = np.radians(np.random.default_rng([seed, 9]).uniform(*config.fov_deg, uavs))
     return tuple(Camera(config.width_px, config.height_px, float(fov)) for fov in fovs)
+
+
+MAX_FRAMES = SimConfig().max_frames
+"""As far as the flights and the traffic of a simulated world are planned."""

@@ -17,7 +17,7 @@ from rsdfm_ros.data.nuscenes import SceneInfo
 from rsdfm_ros.model.manifest import MANIFEST, ModelStoreError
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, save_model, state_fingerprint
-from rsdfm_ros.outputs import LOCK, OutputError, locked_folder, write_atomically
+from rsdfm_ros.outputs import LOCK, OutputError, locked_folder, write_json
 from rsdfm_ros.training.config import TrainingConfig
 
 MODEL = "model"
@@ -87,7 +87,7 @@ def run_folder(path: Path, what: dict[str, Any], *, force: bool) -> Iterator[Non
                 _remove(path / name)
         elif names:
             _require_same(path, record, what)
-        write_atomically(record, json.dumps(what, indent=1) + "\n")
+        write_json(record, what, indent=1)
         yield
 
 
@@ -124,15 +124,15 @@ def _is_ours(path: Path) -> bool:
 def _require_same(path: Path, record: Path, what: dict[str, Any]) -> None:
     cure = "choose another --out, or start over there with --force"
     try:
-        found = json.loads(record.read_text())
+        recorded = json.loads(record.read_text())
     except (FileNotFoundError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+        recorded = None
+    if not isinstance(recorded, dict):
         raise OutputError(f"--out {path} holds results of training without a readable {RECORD}; {cure}")
     different = [
-        f"{key} {_shown(found.get(key))} there, {_shown(what.get(key))} asked"
-        for key in dict.fromkeys([*what, *found])
-        if found.get(key) != what.get(key)
+        f"{key} {_shown(recorded.get(key))} there, {_shown(what.get(key))} asked"
+        for key in dict.fromkeys([*what, *recorded])
+        if recorded.get(key) != what.get(key)
     ]
     if different:
         more = f" and {len(different) - 3} more" if len(different) > 3 else ""

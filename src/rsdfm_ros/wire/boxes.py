@@ -11,11 +11,10 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.wire.errors import (
     BadMagic,
     ChecksumMismatch,
@@ -51,53 +50,20 @@ SIDE_SCORE = 0.3
 BOXES_SHARE = 0.25
 """Largest share of an image's bytes that boxes may take."""
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class SideBoxes:
-    """N boxes in the ``map`` frame: classes (N,) int64 · scores (N,) in [0, 1] · centres (N, 3) m · sizes (N, 3) m as
-    length, width, height · yaws (N,) rad · velocities (N, 2) m/s."""
+class SideBoxes(Detections):
+    """Detections as the side message carries them."""
 
-    classes: NDArray[np.int64]
-    scores: Array
-    centres: Array
-    sizes: Array
-    yaws: Array
-    velocities: Array
-
-    def __len__(self) -> int:
-        return len(self.scores)
+    @classmethod
+    def of(cls, found: Detections) -> SideBoxes:
+        """Detections of any kind."""
+        return cls(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)
 
 
-class Detected(Protocol):
-    """Boxes as structures of arrays, from any detector."""
-
-    @property
-    def classes(self) -> NDArray[np.int64]: ...
-    @property
-    def scores(self) -> NDArray[np.float64]: ...
-    @property
-    def centres(self) -> NDArray[np.float64]: ...
-    @property
-    def sizes(self) -> NDArray[np.float64]: ...
-    @property
-    def yaws(self) -> NDArray[np.float64]: ...
-    @property
-    def velocities(self) -> NDArray[np.float64]: ...
-
-
-def side_boxes(found: Detected) -> SideBoxes:
-    """Detections as the side message carries them: those of at least SIDE_SCORE."""
-    sure = np.asarray(found.scores) >= SIDE_SCORE
-    return SideBoxes(
-        found.classes[sure],
-        found.scores[sure],
-        found.centres[sure],
-        found.sizes[sure],
-        found.yaws[sure],
-        found.velocities[sure],
-    )
+def side_boxes(found: Detections) -> SideBoxes:
+    """Detections of at least SIDE_SCORE, which is what the side message carries."""
+    return SideBoxes.of(found.select(np.asarray(found.scores) >= SIDE_SCORE))
 
 
 def carries_boxes(payload: bytes | memoryview) -> bool:
@@ -110,7 +76,7 @@ def boxes_within(budget_bytes: int) -> int:
     return max(1, min(MAX_BOXES, int(budget_bytes * BOXES_SHARE) // BOX_BYTES))
 
 
-def encode_boxes(boxes: SideBoxes, most: int = MAX_BOXES) -> bytes:
+def encode_boxes(boxes: Detections, most: int = MAX_BOXES) -> bytes:
     """The message of the best `most` boxes, best first; values beyond the format are clipped; boxes farther than 327 m
     from the first one are left out. Raises: InvalidFrame for values that are not finite or out of range."""
     numbers = (boxes.scores, boxes.centres, boxes.sizes, boxes.yaws, boxes.velocities)

@@ -179,7 +179,7 @@ def test_perfect_ids_score_one_whatever_they_are_called() -> None:
 
 
 def test_a_changed_id_by_hand() -> None:
-    # One of two objects gets another id after two of four frames: of 8 frame_cache 6 count.
+    # One of two objects gets another id after two of four frames: of 8 observations 6 count.
     found = score([{7: 0.0, 5: 10.0}] * 2 + [{7: 0.0, 6: 10.0}] * 2, [{1: 0.0, 2: 10.0}] * 4)
     assert found["idf1"] == pytest.approx(12 / 16) and found["id_changes_per_track"] == 0.5
 

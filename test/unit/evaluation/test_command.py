@@ -18,37 +18,24 @@ from rsdfm_ros.evaluation.report.table import COLUMNS, print_table
 from rsdfm_ros.evaluation.scenes import LeakageError, open_scenes, refuse_training_data
 from rsdfm_ros.evaluation.sweep import points_on
 from rsdfm_ros.fleet.live_table import live_table, status_text
-from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.model.store import save_model
+from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.dataset.simulate import Simulated
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
-from support.evaluated import SEED, _frame
+from support.evaluated import SEED, make_frame, save_tiny_model
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
     for n in range(2):
-        write_scene(root, f"scene-{SEED + n:05d}", (_frame(k, 2) for k in range(7 + n)), seed=SEED + n)
+        write_scene(root, f"scene-{SEED + n:05d}", (make_frame(k, 2) for k in range(7 + n)), seed=SEED + n)
     merge(root)
     return root
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = ModelConfig(
-        name="tiny",
-        image_height=64,
-        image_width=64,
-        heights_m=(0.0, 1.5),
-        channels=4,
-        encoder_widths=(8, 8, 8, 8),
-        low_channels=4,
-        high_channels=4,
-        neck_widths=(4, 4, 4),
-    )
-    about = {"training": {"data": {"seeds": [0, 1, 9001]}}}
-    return save_model(tmp_path_factory.mktemp("model"), Perception.random(config).model, about)
+    return save_tiny_model(tmp_path_factory.mktemp("model"), [0, 1, 9001])
 
 
 def _arguments(*words: str) -> argparse.Namespace:
@@ -57,22 +44,15 @@ def _arguments(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def _one_scene(model: Path, dataset: Path) -> tuple[str, ...]:
+    return (*("--model", str(model), "--data", str(dataset)), *f"--seed {SEED} --scenes 1 --uavs 2".split())
+
+
 def test_evaluate_prints_a_table_and_writes_protocol_and_results(
     dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "deep" / "out.json"
-    options = (
-        "--model",
-        str(model),
-        "--data",
-        str(dataset),
-        "--seed",
-        str(SEED),
-        "--scenes",
-        "1",
-        "--uavs",
-        "2",
-    )
+    options = _one_scene(model, dataset)
     status = command.run(
         _arguments(*options, "--methods", "single,rsdfm", "--disturb", "loss=0.5", "--json", str(out))
     )
@@ -100,18 +80,7 @@ def test_a_sweep_writes_its_points_and_a_plot_and_is_not_done_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out, plot = tmp_path / "sweep.json", tmp_path / "sweep.svg"
-    options = (
-        "--model",
-        str(model),
-        "--data",
-        str(dataset),
-        "--seed",
-        str(SEED),
-        "--scenes",
-        "1",
-        "--uavs",
-        "2",
-    )
+    options = _one_scene(model, dataset)
     sweeps = ("--sweep", "loss=0,0.5", "--sweep", "uavs=1,2", "--json", str(out), "--plot", str(plot))
     assert command.run(_arguments(*options, "--methods", "rsdfm", *sweeps)) == 0
     content = json.loads(out.read_text())
@@ -134,18 +103,7 @@ def test_scenes_of_the_training_are_refused(dataset: Path, model: Path) -> None:
 
 def test_calibrate_writes_thresholds(dataset: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "thresholds.json"
-    options = (
-        "--model",
-        str(model),
-        "--data",
-        str(dataset),
-        "--seed",
-        str(SEED),
-        "--scenes",
-        "1",
-        "--uavs",
-        "2",
-    )
+    options = _one_scene(model, dataset)
     assert command.run(_arguments(*options, "--calibrate", "--json", str(out))) == 0
     assert set(json.loads(out.read_text())["thresholds"]) == {"segmentation", "objects"}
 
@@ -186,12 +144,17 @@ def test_simulated_scenes_are_made_once(
 ) -> None:
     monkeypatch.setattr(scenes, "CACHE", tmp_path)
     (tmp_path / f"eval-seed{SEED}-uavs2-frames7").symlink_to(dataset)
-    calls: list[argparse.Namespace] = []
-    monkeypatch.setattr(scenes.simulate, "run", lambda args: calls.append(args) or 0)
+    calls: list[dict[str, object]] = []
+
+    def simulate(config: SimConfig, out: Path, **asked: object) -> Simulated:
+        calls.append(asked)
+        return Simulated()
+
+    monkeypatch.setattr(scenes, "simulate_dataset", simulate)
     folder = scenes.simulated(SEED, 2, 2, 7)
     assert folder.is_symlink() and not calls
     scenes.simulated(SEED, 3, 2, 7)
-    assert [(c.scenes, c.seed, c.uavs, c.frames) for c in calls] == [(3, SEED, 2, 7)]
+    assert [(c["scenes"], c["seed"], c["uavs"], c["frames"]) for c in calls] == [(3, SEED, 2, 7)]
 
 
 def test_the_table_fits_80_columns_and_shows_a_dash_for_what_is_undefined() -> None:

@@ -17,10 +17,7 @@ import pytest
 from rsdfm_ros import cli
 from rsdfm_ros.data.nuscenes import merge, write_scene
 from rsdfm_ros.evaluation import scenes, session
-from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.model.store import save_model
-from support.evaluated import SEED, _frame
+from support.evaluated import SEED, make_frame, save_tiny_model
 
 LONG = 200
 """Frames of a scene whose evaluation takes much longer than any test waits."""
@@ -28,26 +25,14 @@ LONG = 200
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = ModelConfig(
-        name="tiny",
-        image_height=64,
-        image_width=64,
-        heights_m=(0.0, 1.5),
-        channels=4,
-        encoder_widths=(8, 8, 8, 8),
-        low_channels=4,
-        high_channels=4,
-        neck_widths=(4, 4, 4),
-    )
-    about = {"training": {"data": {"seeds": [3, 8001]}}}
-    return save_model(tmp_path_factory.mktemp("model"), Perception.random(config).model, about)
+    return save_tiny_model(tmp_path_factory.mktemp("model"), [3, 8001])
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    write_scene(root, f"scene-{SEED:05d}", (_frame(k, 2) for k in range(7)), seed=SEED)
-    long = (replace(_frame(k % 9, 2), index=k, stamp_ns=k * 500_000_000) for k in range(LONG))
+    write_scene(root, f"scene-{SEED:05d}", (make_frame(k, 2) for k in range(7)), seed=SEED)
+    long = (replace(make_frame(k % 9, 2), index=k, stamp_ns=k * 500_000_000) for k in range(LONG))
     write_scene(root, f"scene-{SEED + 1:05d}", long, seed=SEED + 1)
     merge(root)
     return root
@@ -110,7 +95,7 @@ def test_a_mistake_is_one_sentence_before_anything_is_simulated_or_computed(
     places["folder"].mkdir()
     places["file"].touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(scenes.simulate, "run", lambda *_: pytest.fail("simulated"))
+    monkeypatch.setattr(scenes, "simulate_dataset", lambda *_, **__: pytest.fail("simulated"))
     monkeypatch.setattr(session, "evaluate_cases", lambda *_: pytest.fail("evaluated"))
     argv = words.format(**places).split()
     known = [] if "--model" in argv else ["--model", str(model)]

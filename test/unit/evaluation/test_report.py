@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.cli import main
-from rsdfm_ros.evaluation.commands import report as report_command
 from rsdfm_ros.evaluation.report import images as pic
-from rsdfm_ros.evaluation.report import video
+from rsdfm_ros.evaluation.report import make, video
 from rsdfm_ros.evaluation.report.make import make_report
 from rsdfm_ros.evaluation.report.maps import key_frames
 from rsdfm_ros.evaluation.report.recording import RunError, RunReader, Surroundings
@@ -304,7 +303,7 @@ def test_a_report_that_was_stopped_leaves_no_video_that_blocks_the_next(
 
     words = ["report", str(run.folder), "--out", str(tmp_path / "page")]
     with monkeypatch.context() as patch:
-        patch.setattr(report_command, "write_report", stopped)
+        patch.setattr(make, "write_report", stopped)
         assert main(words) == 130
     assert list((tmp_path / "page").iterdir()) == []
     assert main(words) == 0

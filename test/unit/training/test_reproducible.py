@@ -111,7 +111,7 @@ def test_two_processes_train_one_model(tmp_path: Path, root: Path) -> None:
         "WORLD_SIZE": "2",
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
-        "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "test/unit")]),
+        "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root / "test")]),
     }
     ranks = [
         subprocess.Popen(

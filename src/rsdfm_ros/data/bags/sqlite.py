@@ -14,8 +14,6 @@ from rsdfm_ros.data.bags.records import Channel, Schema
 from rsdfm_ros.data.bags.streams import Record, Stream
 from rsdfm_ros.words import counted
 
-_MAX_ROWID = 2**63 - 1
-
 
 class SqliteFile:
     """The same interface as mcap.McapFile: schemas, channels, counts, damage, streams."""

@@ -69,22 +69,6 @@ def camera_from_message(
     return Camera(image_size, K, model, d, K_rectified, np.eye(3))
 
 
-def intrinsics_from_message(message: Any) -> Matrix:
-    """K (3, 3) of a camera without distortion, for images of the size that the message names.
-
-    Raises: MessageError as `camera_from_message`, and `camera_distorted` for a camera that needs rectification.
-    """
-    bx, by = max(1, int(message.binning_x)), max(1, int(message.binning_y))
-    height, width = (
-        int(message.roi.height) or int(message.height),
-        int(message.roi.width) or int(message.width),
-    )
-    camera = camera_from_message(message, (height // by, width // bx))
-    if camera.model:
-        raise MessageError("camera_distorted", f"expected no distortion, got {camera.model} {camera.d}")
-    return camera.K
-
-
 def _to_image(info: Any, image_size: tuple[int, int], scaling: bool) -> Matrix:
     """(3, 3) from pixels of the full sensor to pixels of the image, both from the edge."""
     bx, by = max(1, int(info.binning_x)), max(1, int(info.binning_y))

@@ -72,7 +72,7 @@ class Inputs:
         self._waiting: list[Group] = []
         self._newest_ns = -1
         self._rectifiers = [
-            Rectifier(rectified=config.pictures_rectified, scaling=config.camera_info_scaling)
+            Rectifier(rectified=config.images_rectified, scaling=config.camera_info_scaling)
             for _ in config.cameras
         ]
 
@@ -150,7 +150,7 @@ class Inputs:
         rectified = self._rectifiers[shot.image.camera](decode(message, bits), shot.info)
         T, covariance = shot.pose.T, shot.pose.covariance
         assert covariance is not None
-        if self.config.pictures_rectified:
+        if self.config.images_rectified:
             T = T @ transform(rectified.R_optical_image, (0.0, 0.0, 0.0))
         return CameraView(self.config.agent, rectified.image, rectified.K, T, covariance)
 

@@ -1,7 +1,7 @@
 """Writes missions in the nuScenes schema, scene by scene, so that an interrupted run can go on where it stopped.
 
 A scene becomes images plus one fragment of tables, ``scenes/<name>.json.gz``, which is written last and moved into
-place: a scene with a fragment is complete. nuscenes_merge.merge joins all fragments into the tables of nuScenes v1.0.
+place: a scene with a fragment is complete. data.nuscenes.merge joins all fragments into the tables of nuScenes v1.0.
 The same frames always give the same bytes.
 """
 
@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.dem import Dem, dem_path
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.data.nuscenes.layout import write_layout
 from rsdfm_ros.data.nuscenes.merge import Record, encode_json, fragment_path
+from rsdfm_ros.data.terrain import save_height_grid, scene_grid_path
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.geometry.rotations import inverse, is_rigid, wxyz_from_matrix
 from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.words import counted
@@ -49,7 +50,7 @@ class SceneWriter:
         depth: bool = False,
         layout: LayoutMap | None = None,
         about: Mapping[str, str] | None = None,
-        dem: Dem | None = None,
+        dem: HeightGrid | None = None,
     ) -> None:
         self.root = Path(root)
         self.name = name
@@ -255,7 +256,7 @@ class SceneWriter:
             },
         }
         if self.dem is not None:
-            write_atomically(dem_path(self.root, self.name), self.dem.to_bytes())
+            save_height_grid(scene_grid_path(self.root, self.name), self.dem)
         path = fragment_path(self.root, self.name)
         write_atomically(path, gzip.compress(encode_json(fragment), compresslevel=6, mtime=0))
         return path
@@ -270,7 +271,7 @@ def write_scene(
     depth: bool = False,
     layout: LayoutMap | None = None,
 ) -> Path:
-    """Writes a whole scene; see :class:`SceneWriter`. Call nuscenes_merge.merge when the last scene is written."""
+    """Writes a whole scene; see :class:`SceneWriter`. Call data.nuscenes.merge when the last scene is written."""
     writer = SceneWriter(root, name, seed=seed, depth=depth, layout=layout)
     for frame in frames:
         writer.add(frame)

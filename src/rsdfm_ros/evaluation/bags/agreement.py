@@ -24,10 +24,10 @@ MATCH_M = 4.0
 
 class Agreement:
     """Accumulates over instants. window: cells of the answers · percent: occupancy from which a cell counts as vehicle
-    · sure: score from which a box counts."""
+    · least_score: score from which a box counts."""
 
-    def __init__(self, window: Window, percent: int, sure: float) -> None:
-        self._window, self._percent, self._sure = window, percent, sure
+    def __init__(self, window: Window, percent: int, least_score: float) -> None:
+        self._window, self._percent, self._least_score = window, percent, least_score
         self._counts: dict[str, Counter[str]] = {SINGLE: Counter(), COLLABORATIVE: Counter()}
         self._distances: dict[str, list[float]] = {SINGLE: [], COLLABORATIVE: []}
 
@@ -79,9 +79,9 @@ class Agreement:
         self._distances[variant] += [float(d) for d in found[found <= MATCH_M]]
 
     def _sure_boxes(self, boxes: Boxes | None, common: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Centres (N, 2) of boxes above the threshold that lie in commonly visible cells."""
+        """Centres (N, 2) of the boxes with that score that lie in commonly visible cells."""
         assert boxes is not None
-        centres = boxes.centres[boxes.scores >= self._sure, :2]
+        centres = boxes.centres[boxes.scores >= self._least_score, :2]
         cells = np.floor(centres / self._window.cell_size).astype(int) - (self._window.i0, self._window.j0)
         inside = ((cells >= 0) & (cells < self._window.shape)).all(axis=1)
         seen = np.zeros(len(centres), bool)

@@ -68,8 +68,8 @@ def print_evaluation(result: dict[str, Any], console: Console) -> None:
         ("peers fused", "peers_fused_mean", ".1f", 1.0),
         ("poses corrected", "poses_corrected", ".0f", 1.0),
     )
-    for heading, key, kind, scale in rows:
-        table.add_row(heading, *(_figure(a[key], kind, scale) for a in result["agents"].values()))
+    for heading, key, spec, scale in rows:
+        table.add_row(heading, *(_figure(a[key], spec, scale) for a in result["agents"].values()))
     for heading, key in (
         ("recorded latency ms", "latency_median_ms"),
         ("95th percentile ms", "latency_p95_ms"),
@@ -79,12 +79,12 @@ def print_evaluation(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(LATENCY_NOTE, highlight=False)
     agreement = Table("agreement of two UAVs on what both see", *result["agreement"])
-    for heading, key, kind in (
+    for heading, key, spec in (
         ("IoU of vehicle cells", "iou", ".3f"),
         ("boxes that both have", "boxes_matched", ".3f"),
         ("distance of those m", "box_distance_m", ".2f"),
     ):
-        agreement.add_row(heading, *(_figure(v[key], kind) for v in result["agreement"].values()))
+        agreement.add_row(heading, *(_figure(v[key], spec) for v in result["agreement"].values()))
     console.print(agreement)
     _list(console, "missing", result["missing"])
     left_out = [f"{i['where']}: {i['count']} × {i['reason']} ({i['first']})" for i in result["left_out"]]
@@ -100,5 +100,5 @@ def _list(console: Console, heading: str, lines: list[str]) -> None:
         console.print("\n".join(f"  {line}" for line in lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _figure(value: float | None, kind: str, scale: float = 1.0) -> str:
-    return "–" if value is None else format(value * scale, kind)
+def _figure(value: float | None, spec: str, scale: float = 1.0) -> str:
+    return "–" if value is None else format(value * scale, spec)

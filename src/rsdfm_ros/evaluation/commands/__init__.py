@@ -1,1 +1,4 @@
-"""`rsdfm evaluate` and `rsdfm report`: options, checks, output."""
+"""Options, checks and output of `rsdfm evaluate` (with --sweep, --mapping, --calibrate) and `rsdfm report`.
+
+A command module parses and prints; what it computes stands in the packages beside this one.
+"""

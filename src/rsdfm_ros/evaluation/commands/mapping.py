@@ -42,20 +42,20 @@ def run_mapping(args: argparse.Namespace) -> int:
     scenes = _scenes(args, perception)
     with frame_bar() as bar:
         task = bar.add_task("frames", total=None)
-        found = evaluate_mapping(perception, scenes, args.fixed_height, lambda: bar.advance(task))
-    print_mapping(found.results, Console())
+        figures = evaluate_mapping(perception, scenes, args.fixed_height, lambda: bar.advance(task))
+    print_mapping(figures.results, Console())
     protocol = {
         "model": str(args.model),
         "model_fingerprint": f"{perception.fingerprint:016x}",
         "data": str(args.data) if args.data is not None else "simulated",
-        "scenes": list(found.scenes),
-        "frames": found.frames,
+        "scenes": list(figures.scenes),
+        "frames": figures.frames,
         "stride": STRIDE,
         "uavs": args.uavs,
         "fixed_height_m": args.fixed_height,
     }
     seed = asked_seeds(args)[0] if args.data is None else None
-    write_results(args, perception, {"protocol": protocol, "mapping": found.results}, seed)
+    write_results(args, perception, {"protocol": protocol, "mapping": figures.results}, seed)
     return 0
 
 
@@ -66,7 +66,7 @@ def print_mapping(results: dict[str, Result], console: Console) -> None:
     for heading, _, _ in COLUMNS:
         table.add_column(heading, justify="right")
     for name, row in results.items():
-        table.add_row(name, *(format_value(row[key], kind) for _, key, kind in COLUMNS))
+        table.add_row(name, *(format_value(row[key], spec) for _, key, spec in COLUMNS))
     console.print(table)
     console.print(
         "Height: of pixels that show what belongs on the map. Position: distance on the map between the mean place of "
@@ -78,7 +78,7 @@ def print_mapping(results: dict[str, Result], console: Console) -> None:
 def _scenes(args: argparse.Namespace, perception: Perception) -> Iterator[MappingScene]:
     """The scenes that the options ask for. Raises: RsdfmError, before the first of them is made or read."""
     if args.data is None:
-        seeds, config = asked_seeds(args), world_options.parse(args)
+        seeds, config = asked_seeds(args), world_options.parse(world_options.given(args))
         refuse_training_data(perception.manifest, seeds)
         return (rendered_scene(seed, args.uavs, config, args.frames or FRAMES) for seed in seeds)
     dataset = open_dataset(args.data)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rsdfm_ros.data.bags.topic_map import MAX_RECORDED_UAVS
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
@@ -17,8 +18,8 @@ from rsdfm_ros.model.heads.lookup import import_plugins
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_file
+from rsdfm_ros.sim.config import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 from rsdfm_ros.sim.dataset import world_options
-from rsdfm_ros.sim.dataset.simulate import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 
 SCENES, FRAMES = 8, 40
 """Number of scenes simulated by default."""
@@ -44,7 +45,7 @@ def check_options(args: argparse.Namespace) -> None:
     simulated = args.data is None
     shortest = 1 if args.mapping else HISTORY + FUTURE_STEPS
     require_range("--scenes", args.scenes, 1, 100_000)
-    require_range("--uavs", args.uavs, 1, MAX_UAVS if simulated else 64)
+    require_range("--uavs", args.uavs, 1, MAX_UAVS if simulated else MAX_RECORDED_UAVS)
     require_range("--seed", args.seed, 0, SEED_LIMIT - (args.scenes or SCENES))
     require_range("--budget-bytes", args.budget_bytes, 1, 10**9)
     require_range("--fixed-height", args.fixed_height, 1, 1000, "m")
@@ -54,10 +55,10 @@ def check_options(args: argparse.Namespace) -> None:
         raise RsdfmError(f"--frames {args.frames}: expected at least {shortest}{'' if args.mapping else why}")
     if simulated:
         require_range("--frames", args.frames, 1, MAX_FRAMES)
-        world_options.parse(args)
-    elif options := world_options.words(args):
+        world_options.parse(world_options.given(args))
+    elif options := world_options.given(args):
         raise RsdfmError(
-            f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
+            f"--{next(iter(options))} is for scenes simulated now: --data says itself what its world is like"
         )
     choose_device(args.device)
     import_plugins(args.plugin)
@@ -76,7 +77,7 @@ def asked_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
         scenes = open_scenes(args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
         return scenes, str(args.data)
     seeds = asked_seeds(args)
-    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, args)
+    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, world_options.given(args))
     return open_scenes(folder, args.uavs, first=seeds.start, scenes=len(seeds)), "simulated"
 
 

@@ -8,10 +8,15 @@ from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.base import Method, message_size
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
-from rsdfm_ros.evaluation.methods.late_fusion import SEND_SCORE, aged, corrected_boxes, late_prediction
+from rsdfm_ros.evaluation.methods.late_fusion import (
+    SEND_SCORE,
+    compensate_latency,
+    corrected_boxes,
+    late_prediction,
+)
 from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.geometry.alignment import Sighting, align
-from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
+from rsdfm_ros.wire.boxes import decode_boxes, encode_boxes
 
 
 class Single(Method):
@@ -41,25 +46,21 @@ class Late(Method):
         own = step.own(ego)
         assert own.boxes is not None
         poses = [step.pose(ego), *((item.sent.T_map_camera, item.sent.covariance) for item in inbox)]
-        found = [own.boxes, *(aged(boxes_of(decode_boxes(i.payloads[0])), i.age_s) for i in inbox)]
+        parts = [
+            own.boxes,
+            *(compensate_latency(Boxes.of(decode_boxes(i.payloads[0])), i.age_s) for i in inbox),
+        ]
         if inbox and any(covariance.any() for _, covariance in poses):
             seen = [
-                Sighting(b.centres, b.sizes, b.scores, T[:3, 3], covariance)
-                for b, (T, covariance) in zip(found, poses, strict=True)
+                Sighting(b, T[:3, 3], covariance) for b, (T, covariance) in zip(parts, poses, strict=True)
             ]
-            found = [
+            parts = [
                 corrected_boxes(b, T, correction.pose(T))
-                for b, (T, _), correction in zip(found, poses, align(seen), strict=True)
+                for b, (T, _), correction in zip(parts, poses, align(seen), strict=True)
             ]
-        return late_prediction(own, found, self.thresholds.detection) if inbox else own
+        return late_prediction(own, parts, self.thresholds.detection) if inbox else own
 
 
 def boxes_payload(boxes: Boxes) -> bytes:
     """Payload of an agent's boxes: those of at least SEND_SCORE are sent."""
-    b = boxes.select(boxes.scores >= SEND_SCORE)
-    return encode_boxes(SideBoxes(b.classes, b.scores, b.centres, b.sizes, b.yaws, b.velocities))
-
-
-def boxes_of(side: SideBoxes) -> Boxes:
-    """Boxes that travelled, as detections."""
-    return Boxes(side.classes, side.scores, side.centres, side.sizes, side.yaws, side.velocities)
+    return encode_boxes(boxes.select(boxes.scores >= SEND_SCORE))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rsdfm_ros.agent.decoding import decode_features
 from rsdfm_ros.agent.fusion import Fusion
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
-from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.sender import Sender
 from rsdfm_ros.data.bags.message_sizes import demand_message, demand_of_message
 from rsdfm_ros.data.frame import FRAME_PERIOD_S

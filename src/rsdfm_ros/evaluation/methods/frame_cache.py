@@ -22,16 +22,16 @@ class FrameCache:
 
     def __init__(self, perception: Perception, scene: SceneSource, pool: ThreadPoolExecutor) -> None:
         self._perception, self._scene, self._pool = perception, scene, pool
-        self._solo: dict[Hashable, OwnHistories] = {}
-        self._steps: dict[Hashable, EvaluationFrame] = {}
+        self._histories: dict[Hashable, OwnHistories] = {}
+        self._encoded: dict[Hashable, EvaluationFrame] = {}
         self._frames: dict[float, WorldFrame | None] = {}
         self._k = 0
 
     def advance(self, k: int, frame: WorldFrame) -> None:
         """Go on to frame k; call for every frame in order."""
-        self._k, self._frames, self._steps = k, {0.0: frame}, {}
+        self._k, self._frames, self._encoded = k, {0.0: frame}, {}
 
-    def step(
+    def frame(
         self, thresholds: Thresholds, disturbance: Disturbance, lead_s: float = 0.0, *, false: bool = False
     ) -> EvaluationFrame | None:
         """The frame as a case has it, or as it was `lead_s` earlier (None before the scene began); with mirrored
@@ -42,11 +42,11 @@ class FrameCache:
         if frame is None:
             return None
         key = (lead_s, false, thresholds, disturbance.believed_poses)
-        if key not in self._steps:
-            solo = self._solo.setdefault(key, OwnHistories())
+        if key not in self._encoded:
+            histories = self._histories.setdefault(key, OwnHistories())
             seen = mirrored(frame) if false else frame
             scene = self._scene.number
-            step = EvaluationFrame(self._perception, thresholds, seen, scene, disturbance, solo)
-            list(self._pool.map(step.encode, range(len(seen.agents))))
-            self._steps[key] = step
-        return self._steps[key].under(disturbance)
+            encoded = EvaluationFrame(self._perception, thresholds, seen, scene, disturbance, histories)
+            list(self._pool.map(encoded.encode, range(len(seen.agents))))
+            self._encoded[key] = encoded
+        return self._encoded[key].under(disturbance)

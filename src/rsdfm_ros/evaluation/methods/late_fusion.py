@@ -24,7 +24,7 @@ SAME_DISTANCE_M = 1.5
 do."""
 
 
-def aged(boxes: Boxes, age_s: float) -> Boxes:
+def compensate_latency(boxes: Boxes, age_s: float) -> Boxes:
     """Boxes moved to the present at constant velocity."""
     centres = boxes.centres.copy()
     centres[:, :2] += boxes.velocities * age_s
@@ -90,9 +90,9 @@ def corrected_boxes(boxes: Boxes, before: NDArray[np.float64], after: NDArray[np
     return replace(boxes, centres=centres, yaws=boxes.yaws + np.arctan2(turn[1, 0], turn[0, 0]))
 
 
-def moved_on(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
-    """Positions (N, 5, 2) of the boxes at the present and at the futures: from the ego's own track of an object where
-    it has one, else at constant velocity."""
+def predicted_positions(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
+    """Positions (N, 5, 2) of the boxes at the present and at the futures: as the ego's own track of an object says
+    where it has one, else at constant velocity."""
     assert own.tracks is not None
     ways = np.arange(HORIZON)[None, :, None] * FRAME_PERIOD_S * boxes.velocities[:, None]
     known = own.tracks.positions
@@ -101,17 +101,17 @@ def moved_on(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
     return np.asarray(boxes.centres[:, None, :2] + ways)
 
 
-def late_prediction(own: FramePrediction, found: Sequence[Boxes], threshold: float) -> FramePrediction:
-    """The answer from the boxes of all agents, the ego's own among them, all moved to the present.
+def late_prediction(own: FramePrediction, parts: Sequence[Boxes], threshold: float) -> FramePrediction:
+    """The answer that the boxes of all agents make, the ego's own among them, all moved to the present.
 
     Merged boxes above the threshold are the instances, drawn at the present and at the futures: a segmentation of the
     ego alone would not contain the objects that only its peers see.
     """
-    merged = merge_boxes(found)
-    sure = merged.select(merged.scores >= threshold)
-    positions, names = moved_on(sure, own), np.arange(1, len(sure) + 1)
-    ids = np.stack([draw(sure, names, positions[:, step], own.window) for step in range(HORIZON)])
-    return FramePrediction(own.window, ids[0] > 0, ids, merged, Tracks(names, positions, sure.scores))
+    merged = merge_boxes(parts)
+    confident = merged.select(merged.scores >= threshold)
+    positions, names = predicted_positions(confident, own), np.arange(1, len(confident) + 1)
+    ids = np.stack([draw(confident, names, positions[:, step], own.window) for step in range(HORIZON)])
+    return FramePrediction(own.window, ids[0] > 0, ids, merged, Tracks(names, positions, confident.scores))
 
 
 def draw(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,15 +121,6 @@ def frame_ap(boxes: Boxes, truth: FrameTruth, area: Window) -> float | None:
     inside = truth.objects.select(within(truth.objects.centres, area))
     accumulator.add(boxes.select(within(boxes.centres, area)), inside)
     return accumulator.result()["ap"]
-
-
-def percentiles(samples: Iterable[float]) -> dict[str, float | None]:
-    """Median, 95th and 99th percentile (linear interpolation) of e.g. times; None without samples."""
-    values = np.fromiter(samples, dtype=np.float64)
-    if len(values) == 0:
-        return {"median": None, "p95": None, "p99": None}
-    median, p95, p99 = np.percentile(values, [50, 95, 99])
-    return {"median": float(median), "p95": float(p95), "p99": float(p99)}
 
 
 def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:

@@ -45,7 +45,7 @@ COUNTS = (
 )
 """Counts that are added up over scenes."""
 
-Sight = tuple[int, bool, int]
+Observation = tuple[int, bool, int]
 """Frame, seen by a UAV in use, predicted id (0: not found)."""
 
 
@@ -65,7 +65,7 @@ class IdentityScore:
     kept_after_loss: int = 0
     _last: dict[int, int] = field(default_factory=dict)
     _overlap: Counter[tuple[int, int]] = field(default_factory=Counter)
-    _story: dict[int, list[Sight]] = field(default_factory=dict)
+    _timelines: dict[int, list[Observation]] = field(default_factory=dict)
     _frame: int = 0
 
     def add(
@@ -83,7 +83,7 @@ class IdentityScore:
         self.predicted += len(ids)
         for true_id, visible in zip(true_ids.tolist(), seen.tolist(), strict=True):
             found = matches.get(true_id, 0)
-            self._story.setdefault(true_id, []).append((self._frame, bool(visible), found))
+            self._timelines.setdefault(true_id, []).append((self._frame, bool(visible), found))
             if found:
                 self._overlap[true_id, found] += 1
         self._last = matches
@@ -117,33 +117,33 @@ class IdentityScore:
             for (true_id, found), frames in self._overlap.items():
                 table[rows.index(true_id), columns.index(found)] = frames
             self.idtp += int(table[linear_sum_assignment(-table)].sum())
-        for story in self._story.values():
-            self._judge(story)
+        for timeline in self._timelines.values():
+            self._judge(timeline)
         self._last, self._frame = {}, 0
-        self._overlap, self._story = Counter(), {}
+        self._overlap, self._timelines = Counter(), {}
 
-    def _judge(self, story: list[Sight]) -> None:
-        found = [(n, i) for n, (_, _, i) in enumerate(story) if i]
+    def _judge(self, timeline: list[Observation]) -> None:
+        found = [(n, i) for n, (_, _, i) in enumerate(timeline) if i]
         self.tracks += bool(found)
         for (a, before), (b, after) in pairwise(found):
             self.changes += before != after
             self.breaks += b > a + 1
-            together = story[b][0] - story[a][0] == b - a  # it was in the area all the time
+            together = timeline[b][0] - timeline[a][0] == b - a  # it was in the area all the time
             if together and OCCLUDED_FRAMES[0] <= b - a - 1 <= OCCLUDED_FRAMES[1]:
                 self.losses += 1
                 self.kept_after_loss += before == after
         hidden = 0
-        for n, (frame, visible, _) in enumerate(story):
-            if n and frame != story[n - 1][0] + 1:  # it left the area in between
+        for n, (frame, visible, _) in enumerate(timeline):
+            if n and frame != timeline[n - 1][0] + 1:  # it left the area in between
                 hidden = 0
             if not visible:
                 hidden += 1
                 continue
             first = n - hidden
-            if first > 0 and OCCLUDED_FRAMES[0] <= hidden <= OCCLUDED_FRAMES[1] and story[first - 1][2]:
-                again = [i for _, _, i in story[n : n + FOUND_WITHIN] if i]
+            if first > 0 and OCCLUDED_FRAMES[0] <= hidden <= OCCLUDED_FRAMES[1] and timeline[first - 1][2]:
+                again = [i for _, _, i in timeline[n : n + FOUND_WITHIN] if i]
                 self.occlusions += 1
-                self.kept += bool(again) and again[0] == story[first - 1][2]
+                self.kept += bool(again) and again[0] == timeline[first - 1][2]
             hidden = 0
 
     def merge(self, other: IdentityScore) -> None:

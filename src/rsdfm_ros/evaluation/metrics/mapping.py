@@ -70,9 +70,9 @@ class MappingScore:
         shown = known & (height <= max(perception.config.heights_m))
         on_map = mass > LEAST_MASS
         picked = shown & on_map
-        # Heights are those above the assumed ground, even where it is wrong.
-        guess = ground.height(places) if perception.config.lift == "absolute" else heights
-        self.height_m.append(np.abs(guess - height.clip(0.0))[picked])
+        # Over a ground that is believed to lie elsewhere, heights are still those above it.
+        estimate = ground.height(places) if perception.config.lift == "absolute" else heights
+        self.height_m.append(np.abs(estimate - height.clip(0.0))[picked])
         vehicle = shown & (height > LEAST_HEIGHT_M) & in_boxes(points, objects)
         self.on_map.append(on_map[vehicle])
         vehicle &= on_map

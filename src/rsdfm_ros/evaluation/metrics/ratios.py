@@ -35,9 +35,9 @@ class Ratios:
         if not prediction.answers:
             return
         seen = np.ones(len(truth.objects), bool) if visible is None else visible
-        told = Truth(truth.frames, seen, truth.layout)
+        frame_truth = Truth(truth.frames, seen, truth.layout)
         for task, answer in prediction.answers.items():
-            self.add(answer.figures(told, area), f"{task}_")
+            self.add(answer.figures(frame_truth, area), f"{task}_")
 
     def merge(self, other: Ratios) -> None:
         """Add what another accumulator counted."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.outputs import write_atomically
 
 SCENE_FILE = "scene.json"
 
@@ -72,7 +73,7 @@ class Surroundings:
             "buildings": self.buildings,
             "K": None if self.K is None else self.K.tolist(),
         }
-        (folder / SCENE_FILE).write_text(json.dumps(content) + "\n")
+        write_atomically(folder / SCENE_FILE, json.dumps(content) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Surroundings:

@@ -35,11 +35,11 @@ def spread_table(paths: Sequence[Path]) -> str:
     if len(paths) < 2:
         raise RsdfmError("--seeds-spread compares the results of at least two models: give two or more files")
     files = [_read(path) for path in paths]
-    for path, found in zip(paths[1:], files[1:], strict=True):
-        different = [key for key in SAME if found["protocol"].get(key) != files[0]["protocol"].get(key)]
+    for path, content in zip(paths[1:], files[1:], strict=True):
+        different = [key for key in SAME if content["protocol"].get(key) != files[0]["protocol"].get(key)]
         if different:
             raise RsdfmError(f"{path} and {paths[0]} differ in {', '.join(different)}: evaluate both alike")
-    rows = [{row["method"]: row for row in found["results"]} for found in files]
+    rows = [{row["method"]: row for row in content["results"]} for content in files]
     methods = [name for name in rows[0] if all(name in of_file for of_file in rows)]
     if not methods:
         raise RsdfmError("these files have no method in common")
@@ -64,9 +64,9 @@ def _cell(values: Sequence[float], files: int) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RsdfmError(f"{path}: expected results of `rsdfm evaluate --json` ({error})") from error
-    if not isinstance(found, dict) or not {"protocol", "results"} <= set(found):
+    if not isinstance(content, dict) or not {"protocol", "results"} <= set(content):
         raise RsdfmError(f"{path}: expected results of `rsdfm evaluate --json`, with protocol and results")
-    return found
+    return content

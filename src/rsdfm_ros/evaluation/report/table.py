@@ -37,11 +37,11 @@ NOTE = (
 )
 
 
-def format_value(value: float | None, kind: str) -> str:
+def format_value(value: float | None, spec: str) -> str:
     """A figure as the table shows it; a dash where it is undefined."""
     if value is None:
         return "–"
-    return f"{value / 1000:.1f}" if kind == "kB" else format(value, kind)
+    return f"{value / 1000:.1f}" if spec == "kB" else format(value, spec)
 
 
 def task_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -65,7 +65,7 @@ def print_table(
     table.add_column("")
     for row in results:
         table.add_column(row["method"], justify="right")
-    for heading, key, kind in (*COLUMNS, *task_rows(results)):
-        table.add_row(heading, *(format_value(row.get(key), kind) for row in results))
+    for heading, key, spec in (*COLUMNS, *task_rows(results)):
+        table.add_row(heading, *(format_value(row.get(key), spec) for row in results))
     console.print(table)
     console.print(NOTE)

@@ -10,7 +10,13 @@ from rclpy.parameter import Parameter
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core.entities import ACTIVE, ManagedEntities
-from rsdfm_ros.nodes.core.parameters import SettingError, declare_leniently, proposed, unknown
+from rsdfm_ros.nodes.core.parameters import (
+    SettingError,
+    declare_leniently,
+    former_names,
+    proposed,
+    unknown,
+)
 from rsdfm_ros.nodes.core.qos_overrides import PREFIX, check
 
 S = TypeVar("S")
@@ -71,7 +77,8 @@ class LiveSettings(ManagedEntities, Generic[S]):
         name, unconfigured = self.get_name(), self.state == UNCONFIGURED
         for parameter in parameters:
             if not self.has_parameter(parameter.name):
-                raise SettingError(unknown(parameter.name, self._names(), owner=name))
+                former = former_names(self.settings)
+                raise SettingError(unknown(parameter.name, self._names(), owner=name, former=former))
             if parameter.name.startswith(PREFIX):
                 check(parameter.name, parameter.value)
                 if not unconfigured:

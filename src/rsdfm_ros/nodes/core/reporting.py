@@ -7,17 +7,22 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import ProcessingTime
 from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.expectations import Expectations
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.live_settings import LiveSettings
-from rsdfm_ros.nodes.core.middleware import RCLError
 from rsdfm_ros.nodes.core.node_time import NodeTime, simulated_ns
 from rsdfm_ros.wire.errors import WireError
 
 S = TypeVar("S")
+
+RCLError: type[RuntimeError] = rclpy_implementation.RCLError
+"""Raised by publishing when the middleware does not take a message. `rclpy.exceptions` does not export it, and its
+nearest public base, RuntimeError, would hide errors of our own: this is the only place that reaches into rclpy.impl."""
 
 SILENCE_S = 5.0
 """Shortest time between log entries of one kind of refusal or error, on the node's clock; all are counted."""

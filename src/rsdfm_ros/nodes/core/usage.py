@@ -175,6 +175,8 @@ def _parameter(field: dataclasses.Field[Any]) -> str:
     if limits["length"]:
         facts.append(" or ".join(str(n) for n in limits["length"]) + " elements")
     facts.append("dynamic" if limits["dynamic"] else f"changed {changeable(field)}")
+    if limits["renamed_from"]:
+        facts.append(f"formerly {limits['renamed_from']}")
     return _item(field.name, f"{limits['text']} ({'; '.join(facts)})")
 
 

@@ -35,11 +35,11 @@ from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.polling import PollingNode
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.mission.gazebo_settings import GazeboFlightSettings
+from rsdfm_ros.sim.config import MAX_UAVS
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.bridge import GIMBAL_TOPICS
 from rsdfm_ros.sim.gazebo.gimbal import Track, camera_pose, steer
 from rsdfm_ros.sim.gazebo.uav import PITCH_JOINT, ROLL_JOINT
-from rsdfm_ros.sim.gazebo.world import MAX_UAVS
 
 JOINT_GAPS = 5
 """Largest interval of joint states, as a multiple of that of odometry: a gimbal that holds a point turns slowly."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
-from rsdfm_ros.evaluation.mission import AREAS, Instant, Mission
+from rsdfm_ros.evaluation.mission import Instant, Mission
+from rsdfm_ros.evaluation.protocol import AREAS
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.mission.settings import EvaluatorSettings

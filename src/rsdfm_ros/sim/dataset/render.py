@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.errors import DatasetError, ParameterMismatchError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes.merge import encode_json, fragment_path
 from rsdfm_ros.data.nuscenes.writer import SceneWriter
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.outputs import LOCK, write_atomically
 
 PARAMETERS_FILE = "rsdfm_parameters.json"
@@ -41,7 +41,7 @@ class World(Protocol):
     def about(self) -> Mapping[str, str]:
         """Kind of the world: values for `style`, `weather` and `terrain`, as far as it knows them."""
 
-    def dem(self) -> Dem | None:
+    def dem(self) -> HeightGrid | None:
         """The ground in the map; None where it is flat at z = 0."""
 
     def close(self) -> None:
