@@ -197,6 +197,6 @@ class Bench:
 
 
 def settings_of(perception: Perception, case: Case, egos: int) -> Settings:
-    """What the session needs of a case."""
+    """Settings of the session for a case."""
     disturbance: Disturbance = parse_disturbance(case.disturb)
     return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, AREAS)
