@@ -59,7 +59,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="other sizes than the defaults, e.g. part_egos=4 (names in benchmarks/accuracy/bench.py)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one short scene, some minutes: to try, not to believe"
+        "--quick", action="store_true", help="one short scene, some minutes: for a trial, not for figures"
     )
     parser.add_argument("--out", type=Path, help=f"folder of the results (default {OUT}, {OUT}-quick)")
     parser.add_argument(

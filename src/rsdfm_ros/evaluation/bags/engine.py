@@ -37,7 +37,7 @@ from rsdfm_ros.model.perception import FusedMap, Perception
 from rsdfm_ros.wire.errors import WireError
 
 JUDGED = ("detection", "segmentation", "trajectory")
-"""Tasks whose answers are judged."""
+"""Tasks whose answers are scored."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Sent:
 class Engine:
     """Call `step` with the instants of `sensors` in order. rejects: packets left out, by reason.
 
-    Raises: RsdfmError if the model lacks a task that is judged.
+    Raises: RsdfmError if the model lacks a task that is scored.
     """
 
     def __init__(

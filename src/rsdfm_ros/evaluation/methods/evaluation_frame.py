@@ -132,7 +132,7 @@ class EvaluationFrame:
         return self._own[agent].solo.maps()
 
     def side_boxes(self, agent: int) -> SideBoxes:
-        """The agent's own detections as peers are told of them."""
+        """The agent's own detections as they are sent to peers."""
         boxes = self.own(agent).boxes
         assert boxes is not None
         return side_boxes(boxes)

@@ -86,7 +86,7 @@ def run_executable(
 def _end(
     nodes: Sequence[RsdfmNode[Any]], executor: SingleThreadedExecutor, status: int, unforeseen: str
 ) -> int:
-    """Save, then destroy everything; the exit status. unforeseen: an error that is told only after that."""
+    """Save, then destroy everything; the exit status. unforeseen: an error that is reported only after that."""
     names = [node.get_fully_qualified_name() for node in nodes]
     with TimeLimit(SAVE_S + LEAVE_S, status or 1) as limit:  # lost data is a failure
         for node, name in zip(nodes, names, strict=True):
