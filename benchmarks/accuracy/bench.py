@@ -30,7 +30,7 @@ from rsdfm_ros.model.perception import Perception
 
 UAVS = 4
 BUDGET_BYTES = 18_000
-"""Of the methods with a budget, where nothing else is said; part of the protocol of docs/benchmarks.md."""
+"""Default budget of the methods with one; part of the protocol of docs/benchmarks.md."""
 
 Rows = dict[str, dict[str, Any]]
 """Figures by method."""
