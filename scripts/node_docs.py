@@ -93,9 +93,9 @@ NOT_ACTIVATED = ("sim_node",)
 """Nodes that have all their topics once configured, and whose activity needs a renderer."""
 NOT_CONFIGURED = MappingProxyType(
     {
-        "record_node": "It subscribes to what it is asked to record: [bags.md](bags.md).",
+        "record_node": "It subscribes to the recorded topics: [bags.md](bags.md).",
         "replay_node": "Its topics are those of its bag, and `/clock`: [bags.md](bags.md).",
-        "view_node": "It subscribes to what the graph shows of the fleet: [views.md](views.md).",
+        "view_node": "It subscribes to the topics of the fleet in the ROS graph: [views.md](views.md).",
     }
 )
 """Nodes whose topics depend on their settings, and the sentence about them."""
@@ -241,7 +241,7 @@ node of this package also publishes:
 | `/diagnostics` | diagnostic_msgs/DiagnosticArray | {about("/diagnostics")} |
 | `debug/processing_time` | rsdfm_ros/ProcessingTime | {about("debug/processing_time")} |
 
-Every feature topic `*/bev/features` of the same type on the ROS graph is a peer, whatever its namespace.
+Every feature topic `*/bev/features` of the same type on the ROS graph is a peer, in any namespace.
 """
     ]
     for executable, (rows, _) in found.items():

@@ -90,7 +90,7 @@ def tables(content: Content) -> str:
     """A row per terrain and assumed ground."""
     heads = [
         "ground",
-        "believed",
+        "assumed",
         *(f"IoU `{m}`" for m in METHODS),
         "VPQ `rsdfm`",
         "mAP `rsdfm`",
