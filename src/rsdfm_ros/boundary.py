@@ -15,12 +15,14 @@ import select
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from rsdfm_ros import __version__
 from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.settings import FormerNameWarning
 
 EXIT_ERROR = 2
 """An error that the user can act on, or a fault of this package; the sentence says which."""
@@ -55,7 +57,9 @@ def guarded(work: Callable[[], int]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")  # a terminal without … or → must not end the command
     try:
-        status = work()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status = work()
     except SystemExit as end:  # of argparse, which has printed its message
         if isinstance(end.__context__, BrokenPipeError):  # of rich, whose status 1 has another meaning here
             _discard(sys.stdout)
@@ -68,6 +72,21 @@ def guarded(work: Callable[[], int]) -> int:
     except BaseException as error:
         status = explain(error)
     return _flushed() or status
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print what a user has to change in one sentence, and any other warning as Python does."""
+    if issubclass(category, FormerNameWarning):
+        _say(f"warning: {message}")
+    else:
+        _say(warnings.formatwarning(message, category, filename, lineno, line).rstrip())
 
 
 def explain(error: BaseException) -> int:

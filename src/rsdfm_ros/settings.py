@@ -27,6 +27,10 @@ _SHOWN = 200
 """So many characters of a refused value are told."""
 
 
+class FormerNameWarning(FutureWarning):
+    """A setting was given under a former name, which works in this release only."""
+
+
 def setting(
     default: Any = dataclasses.MISSING,
     text: str = "",
@@ -98,7 +102,7 @@ def within(field: dataclasses.Field[Any], value: Any) -> bool:
 
 def warn_renamed(old: str, new: str) -> None:
     """Warn once per place in the code that a former name was used."""
-    warnings.warn(renamed_sentence(old, new), FutureWarning, stacklevel=2)
+    warnings.warn(renamed_sentence(old, new), FormerNameWarning, stacklevel=2)
 
 
 def renamed_sentence(old: str, new: str) -> str:

@@ -1,4 +1,4 @@
-"""What the evaluator of a fleet must know of its model, read without loading weights."""
+"""Facts of a model that the evaluator of a fleet needs, read without loading weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rsdfm_ros.model.manifest import ModelStoreError, read_manifest
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the evaluator must know of a model: the area it answers on, m, and its threshold in whole per cents."""
+    """Facts of a model that the evaluator needs: the area it answers on, m, and its threshold in whole per cents."""
 
     bounds_m: tuple[float, float, float, float]
     cell_size_m: float

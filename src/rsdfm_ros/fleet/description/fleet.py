@@ -1,4 +1,4 @@
-"""What a fleet is, as a whole: one description for plain processes (`rsdfm fleet`) and for launch_ros actions
+"""The fleet description as a whole: one description for plain processes (`rsdfm fleet`) and for launch_ros actions
 (launch/fleet.launch.py). docs/fleet.md is generated from these classes."""
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class FleetDescription:
         return tuple(self.member(n).name or f"uav{n + 1}" for n in range(self.uavs))
 
     def member(self, index: int) -> MemberDescription:
-        """What the UAV of this index has of its own."""
+        """Settings of the UAV of this index."""
         return self.members[index] if index < len(self.members) else MemberDescription()
 
     @property

@@ -48,7 +48,7 @@ class WorldDescription:
 
 @dataclass(frozen=True)
 class ReplayDescription:
-    """What is played in a world of kind `replay`."""
+    """The recording played in a world of kind `replay`."""
 
     bag: str = shared.BAG()
     topic_map: str = shared.TOPIC_MAP()
@@ -59,7 +59,7 @@ class ReplayDescription:
 
 @dataclass(frozen=True)
 class TopicsDescription:
-    """Where the inputs of a UAV come from: relative names are below its namespace. Empty: the standard name."""
+    """Topics of a UAV's inputs: relative names are below its namespace. Empty: the standard name."""
 
     image: str = setting("", "images instead of camera/image_raw", pattern=f"({_TOPIC})?", words="a topic")
     camera_info: str = setting(
@@ -80,7 +80,7 @@ class TopicsDescription:
 
 @dataclass(frozen=True)
 class UavDescription:
-    """What all UAVs have in common."""
+    """Settings that all UAVs have in common."""
 
     composed: bool = setting(True, "one process per UAV (uav_node); otherwise one process per node")
     autostart: bool = shared.AUTOSTART()
@@ -119,7 +119,7 @@ class UavDescription:
 
 @dataclass(frozen=True)
 class MemberDescription:
-    """What one UAV has of its own, over what all have."""
+    """Settings of one UAV, which replace those of all."""
 
     name: str = setting("", "name and namespace; empty: uav<n>", pattern=f"({NAME})?", words=NAME_WORDS)
     topics: TopicsDescription = setting(factory=TopicsDescription, text="where its inputs come from")
@@ -143,7 +143,7 @@ class EvaluatorDescription:
 
 @dataclass(frozen=True)
 class ProcessesDescription:
-    """How processes start, fail and end."""
+    """Start, failure and end of processes."""
 
     when_lost: str = setting(
         AUTO,
