@@ -34,7 +34,7 @@ JOINTS = ("gimbal_pitch", "gimbal_roll")
 
 
 class Body:
-    """A UAV: its pose, its joints, and what it was told last."""
+    """A UAV: its pose, its joints, and its last command."""
 
     def __init__(self, model: ET.Element) -> None:
         x, y, z, _, _, yaw = (float(v) for v in (model.findtext("pose") or "").split())
@@ -72,7 +72,7 @@ class Played:
                 qos.outputs(),
             )
         for entry in yaml.safe_load(config.read_text()):
-            if entry.get("lazy"):  # nobody asks for it here
+            if entry.get("lazy"):  # not needed here
                 continue
             kind, gz = message_class(entry["ros_type_name"]), entry["gz_topic_name"]
             if entry["direction"] == "GZ_TO_ROS":
