@@ -59,7 +59,7 @@ def stages(perception: Perception) -> dict[str, float]:
 
 
 def lift_ratios(perception: Perception) -> dict[str, float]:
-    """How much longer other forms of the lift take than ours, on the same data."""
+    """Times of other forms of the lift relative to ours, on the same data."""
     config, window = perception.config, square_window(64.0, 0.5)
     K = torch.from_numpy(intrinsics_from_fov(config.image_width, config.image_height, 1.3))[None]
     pose = torch.from_numpy(camera(0.0))[None]

@@ -1,11 +1,11 @@
-"""How far a mapping carries: altitude, pitch, field of view and image size unlike those of training.
+"""Generalisation of a mapping to altitudes, pitches, fields of view and image sizes unlike those of training.
 
     scripts/with_ros python -m benchmarks.generalisation --models out/relative/model out/absolute/model \
         --json out/generalisation.json --plot out/generalisation.svg
 
 Along every axis the simulator flies the same missions with one thing fixed to another value. Compared are a model with
-the true height, the same model with every camera believed at --fixed-height, and, for a model with the absolute lift,
-its own depths. The file is written after every point; started again, what is in it is not done again.
+the true height, the same model with every camera assumed at --fixed-height, and, for a model with the absolute lift,
+its own depths. The file is written after every point; a restarted run skips the points in it.
 """
 
 from __future__ import annotations
@@ -29,27 +29,25 @@ from rich.table import Table
 
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.mapping import rendered, variants
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
-from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, scored_frames
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY, TEST_SEEDS_FROM, scored_frames
 from rsdfm_ros.evaluation.report.plots import LINES
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.evaluation.scores import MethodScore, merge_scores
 from rsdfm_ros.evaluation.session import evaluate_scene, worker_count
 from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
-from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.outputs import write_json
 from rsdfm_ros.sim.config import FlightConfig, SimConfig, WorldConfig
 
 METHODS = ("single", "dense")
 MAPPING_STRIDE = 3
-AREA = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
 BYTES = 18_000
 """A budget that none of METHODS has use for."""
 FIGURES: tuple[tuple[str, str, str], ...] = (
@@ -64,7 +62,7 @@ FIGURES: tuple[tuple[str, str, str], ...] = (
 
 @dataclass(frozen=True)
 class Axis:
-    """What is varied: its label, its values as they are shown, and the simulator's settings at each of them."""
+    """The varied quantity: its label, its values as they are shown, and the simulator's settings at each of them."""
 
     label: str
     points: tuple[tuple[str, SimConfig], ...]
@@ -160,7 +158,7 @@ def evaluate_point(
     rows: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(worker_count()) as pool:
         for name, perception in models.items():
-            settings = Settings(METHODS, egos, BYTES, Thresholds.of(perception), Disturbance(), AREA)
+            settings = Settings(METHODS, egos, BYTES, Thresholds.of(perception), Disturbance(), AREAS)
             scores: dict[str, MethodScore] = {}
             mapping = MappingScore()
             for scene in scenes:

@@ -24,7 +24,7 @@ from rsdfm_ros.sim.gazebo.versions import GAZEBOS
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
 
 PLUGIN_PATHS = ("GZ_SIM_SYSTEM_PLUGIN_PATH", "IGN_GAZEBO_SYSTEM_PLUGIN_PATH")
-"""Where Gazebo looks for plugins; the second is Fortress's own name."""
+"""Search path of Gazebo's plugins; the second is Fortress's own name."""
 
 
 def actions(context: LaunchContext) -> list:

@@ -21,7 +21,7 @@ _BLANKS = re.compile(rb"[ \t]+$", re.MULTILINE)
 
 
 def problems(path: Path) -> Iterator[str]:
-    """What is wrong with a file."""
+    """List the problems of a file."""
     data = path.read_bytes()
     if len(data) > LARGEST_BYTES:
         yield f"has {len(data)} bytes, more than {LARGEST_BYTES}"

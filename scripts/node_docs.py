@@ -81,7 +81,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "detection_head_node": ({"ground_model": "topic"},),
 }
 COMMON = ("/diagnostics", "debug/processing_time")
-"""What every node publishes; said once."""
+"""Topics that every node publishes; listed once."""
 PARTS = (
     "encoder_node",
     "collaboration_node",
@@ -134,11 +134,11 @@ def nodes_of(executable: str) -> list[Any]:
     module = importlib.import_module(modules()[executable])
     built: list[Any] = []
 
-    def collect(build: Any, *_: Any, **__: Any) -> int:
+    def collect(_: str, build: Any, *__: Any) -> int:
         built.extend(build())
         return 0
 
-    with mock.patch.object(runner, "run", collect), mock.patch.object(module, "run", collect, create=True):
+    with mock.patch.object(runner, "run_executable", collect):
         module.main()
     return built
 
@@ -312,7 +312,7 @@ def parameter_row(field: dataclasses.Field[Any]) -> str:
 
 
 def about_module(executable: str) -> str:
-    """What an executable is, from the first line of its module."""
+    """Description of an executable, from the first line of its module."""
     text = (sys.modules[modules()[executable]].__doc__ or "").strip().splitlines()[0]
     text = text.partition(": ")[2] or text
     return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""Which system packages rsdfm_ros needs and this machine lacks. Written for any Python 3."""
+"""List the system packages that rsdfm_ros needs and this machine lacks. Written for any Python 3."""
 
 import ctypes
 import glob

@@ -1,4 +1,4 @@
-"""What every test may rely on: no display, no traffic outside this machine, and an end.
+"""Set-up of every test: no display, no traffic outside this machine, and a time limit.
 
 pytest-timeout ends a run whose test takes too long, with the stacks of all threads; its thread needs the interpreter
 lock. A test may be stuck in C code that holds the lock, such as the destruction of a publisher: then a thread of
@@ -31,9 +31,9 @@ settings.load_profile("any machine")
 
 
 GRACE = 1.1
-"""When faulthandler steps in, as a share of the time that pytest-timeout waits: that has its own report to write."""
+"""Time limit of faulthandler, as a multiple of pytest-timeout's, which has its own report to write."""
 END_S = 60.0
-"""How long Python may take to end after the last test, s."""
+"""Time that Python may take to end after the last test, s."""
 _STDERR = pytest.StashKey[int]()
 
 
@@ -59,7 +59,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
-    """What Python destroys at its end may wait for the middleware; the verdict stands."""
+    """Limit the end of Python, which may wait for the middleware; the verdict stands."""
     TimeLimit(END_S, int(exitstatus)).now("the end of the tests' process")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.scenes import CACHE
-from rsdfm_ros.sim.dataset import simulate
+from rsdfm_ros.geometry.height_grid import HeightGrid
+from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.dataset.simulate import progress_bar, say_simulated, simulate_dataset
 from rsdfm_ros.sim.flight import Flight, make_flights
 
 UAVS = 4
@@ -69,7 +69,7 @@ class WorldAt:
         """Style, weather and terrain."""
         return self._world.about()
 
-    def dem(self) -> Dem | None:
+    def dem(self) -> HeightGrid | None:
         """None: the ground is flat."""
         return self._world.dem()
 
@@ -81,10 +81,16 @@ class WorldAt:
 def simulated_at(altitude_m: int, scenes: int, frames: int) -> Path:
     """The folder of test scenes at an altitude; missing ones are made now."""
     folder = CACHE / f"eval-seed{TEST_SEEDS_FROM}-uavs{UAVS}-frames{frames}-altitude{altitude_m}"
-    parser = argparse.ArgumentParser()
-    simulate.add_arguments(parser)
-    numbers = {"--scenes": scenes, "--seed": TEST_SEEDS_FROM, "--uavs": UAVS, "--frames": frames}
-    options = [word for option, value in numbers.items() for word in (option, str(value))]
-    args = parser.parse_args(["--out", str(folder), *options])
-    simulate.run(args, partial(WorldAt, altitude_m))
+    with progress_bar(scenes, frames) as progress:
+        done = simulate_dataset(
+            SimConfig(),
+            folder,
+            seed=TEST_SEEDS_FROM,
+            scenes=scenes,
+            uavs=UAVS,
+            frames=frames,
+            make_world=partial(WorldAt, altitude_m),
+            progress=progress,
+        )
+    say_simulated(folder, done, scenes=scenes, frames=frames, uavs=UAVS)
     return folder

@@ -1,8 +1,7 @@
-"""What the sections measure with: the model, the scenes and sizes of a run."""
+"""Set-up that the sections share: the model, the scenes and sizes of a run."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import fcntl
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.errors import BenchError
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.methods.answers import Thresholds
-from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY, TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.scenes import (
     CACHE,
@@ -27,9 +26,7 @@ from rsdfm_ros.evaluation.scenes import (
 from rsdfm_ros.evaluation.scores import results_of
 from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import Settings
-from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.sim.dataset import world_options
 
 UAVS = 4
 BUDGET_BYTES = 18_000
@@ -41,7 +38,7 @@ Rows = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: the standard split of `scenes` × `frames`; for sections with many cases, `part_scenes` ×
+    """Sizes of a run: the standard split of `scenes` × `frames`; for sections with many cases, `part_scenes` ×
     `part_frames` of it with `part_egos` of the UAVs scored; in other worlds `world_…`; in the study of how far the
     mapping carries `study_…`; and `mission_scenes` of the standard split in full length."""
 
@@ -95,7 +92,7 @@ QUICK = Sizes(
 
 @dataclass(frozen=True)
 class Case:
-    """What is evaluated once: methods, budget, disturbance (in the words of --disturb)."""
+    """One evaluation: methods, budget, disturbance (in the syntax of --disturb)."""
 
     methods: tuple[str, ...]
     budget_bytes: int = BUDGET_BYTES
@@ -121,7 +118,7 @@ class Bench:
         return str(self.perception.manifest["weights_sha256"])
 
     def common(self) -> dict[str, Any]:
-        """What all results of a run share; a file of results is of one such."""
+        """Values that all results of a run have in common; a file of results belongs to one set of them."""
         return {
             "model": self.model.name if self.model.is_absolute() else self.model.as_posix(),
             "weights_sha256": self.weights,
@@ -155,9 +152,8 @@ class Bench:
 
     def world(self, *options: str) -> list[DatasetScene]:
         """Test scenes of another world, in the words of `rsdfm simulate` (`--style`, `rural`)."""
-        parser = argparse.ArgumentParser()
-        world_options.add_arguments(parser)
-        sizes, world = self.sizes, parser.parse_args(options)
+        names = [option.removeprefix("--") for option in options[::2]]
+        sizes, world = self.sizes, dict(zip(names, options[1::2], strict=True))
         count, frames = sizes.world_scenes, sizes.world_frames
         if not options:
             return self.open(self.standard(), count, frames, UAVS)
@@ -202,6 +198,5 @@ class Bench:
 
 def settings_of(perception: Perception, case: Case, egos: int) -> Settings:
     """What the session needs of a case."""
-    areas = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
     disturbance: Disturbance = parse_disturbance(case.disturb)
-    return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, areas)
+    return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, AREAS)

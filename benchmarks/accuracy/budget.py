@@ -15,7 +15,7 @@ from benchmarks.accuracy.bench import Bench, Case, settings_of
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
 from rsdfm_ros.evaluation.methods import METHODS
-from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, SoloHistory
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories
 from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.evaluation.scenes import DatasetScene
 from rsdfm_ros.evaluation.session import worker_pool
@@ -41,7 +41,7 @@ def _sent(bench: Bench, scene: DatasetScene) -> dict[str, Any]:
         for name in METHOD_NAMES
         for budget in BUDGETS
     }
-    solo = SoloHistory()
+    solo = OwnHistories()
     found: dict[tuple[str, int], list[list[int]]] = {key: [[] for _ in range(scene.uavs)] for key in senders}
 
     def fly(step: EvaluationFrame, agent: int) -> None:

@@ -1,4 +1,4 @@
-"""How far the mapping carries: benchmarks/generalisation.py with small sizes, as a section of the page."""
+"""Generalisation of the mapping: benchmarks/generalisation.py with small sizes, as a section of the page."""
 
 from __future__ import annotations
 

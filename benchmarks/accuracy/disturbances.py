@@ -15,7 +15,7 @@ from benchmarks.accuracy.section import Bar, Content, Section, Store
 
 METHODS = ("single", "late", "rsdfm", "rsdfm-plain")
 ALIKE = METHODS[:-1]
-"""Where `rsdfm-plain` does the same as `rsdfm`."""
+"""Methods where `rsdfm-plain` does the same as `rsdfm`."""
 OURS = "rsdfm"
 KEY = "iou_long"
 
@@ -102,7 +102,7 @@ def points(content: Content, axis: str) -> dict[str, Mapping[str, Any]]:
 
 
 def gain(rows: Mapping[str, Any], method: str = OURS) -> float | None:
-    """What a method gains over `single` in IoU."""
+    """Gain of a method over `single` in IoU."""
     value, alone = rows.get(method, {}).get(KEY), rows.get("single", {}).get(KEY)
     return None if value is None or alone is None else value - alone
 

@@ -30,7 +30,7 @@ PLANS = {
     1_500: Plan(1_500),
     4_000: Plan(4_000),
 }
-"""What is sent by number of cells: about 1, 2, 5, 14 and 31 kB per frame."""
+"""Plans by number of cells sent: about 1, 2, 5, 14 and 31 kB per frame."""
 FRAMES = (3, 11)
 """Frames of each scene from which packets are taken."""
 OURS = "as sent: zstd 19, rANS"

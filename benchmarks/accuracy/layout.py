@@ -10,7 +10,7 @@ from benchmarks.accuracy.errors import BenchError
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, Store
 from rsdfm_ros.evaluation.scenes import DatasetScene, refuse_training_data
-from rsdfm_ros.model.heads.registry import needs_of
+from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.dataset.add_layout import add_layout
 

@@ -31,7 +31,7 @@ def places(page: str) -> list[str]:
 
 
 def section_text(section: Section, results: Mapping[str, Any], images: Path, page: Path) -> str:
-    """What stands in the place of a section: how it was made, its tables and its figures, drawn into `images`."""
+    """Text of a section: how it was made, its tables and its figures, drawn into `images`."""
     units = results["units"]
     images.mkdir(parents=True, exist_ok=True)
     parts = [provenance(section, results["common"]), section.tables(units).strip()]
@@ -41,7 +41,7 @@ def section_text(section: Section, results: Mapping[str, Any], images: Path, pag
 
 
 def provenance(section: Section, common: Mapping[str, Any]) -> str:
-    """How the figures of a section can be made again."""
+    """Command and settings that reproduce the figures of a section."""
     seed, kind = common["first_seed"], f"{section.sizes}_" if section.sizes else ""
     scenes, frames = common[f"{kind}scenes"], common.get(f"{kind}frames", common["frames"])
     egos = common.get(f"{kind}egos") if section.scored else None

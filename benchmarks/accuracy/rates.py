@@ -20,7 +20,7 @@ NEAR_DENSE, SMALL = "10000", "2500"
 
 
 PASSES = (("none", "1000", "2000", "2500", "5000"), ("10000", "25000", "50000"))
-"""What is evaluated together; `none` are the methods without a budget."""
+"""Methods that are evaluated together; `none` are those without a budget."""
 
 
 def run(bench: Bench, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What a section of the page is, and the file in which its results are kept while they come."""
+"""A section of the page, and the file that keeps its results while they are measured."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Bar:
 
 
 def nothing(bench: Bench, store: Store) -> None:
-    """What a section measures that shows the results of another."""
+    """Measure nothing: for sections that show the results of another."""
 
 
 @dataclass(frozen=True)

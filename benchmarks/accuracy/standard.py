@@ -48,7 +48,7 @@ def tables(content: Content) -> str:
 
 
 def bars(content: Content) -> Sequence[Bar]:
-    """What the shipped model has to reach together."""
+    """Bars that the shipped model has to reach together."""
     row = rows(content).get("rsdfm", {})
     return (
         Bar("`rsdfm`, IoU ±50 m", row.get("iou_long"), 0.82),

@@ -16,7 +16,7 @@ WORLDS: dict[str, tuple[str, ...]] = {
     **{name: ("--style", name) for name in STYLES if name != USUAL.style},
     **{name: ("--weather", name) for name in WEATHERS if name != USUAL.weather},
 }
-"""What is varied one at a time, in the words of `rsdfm simulate`, by name."""
+"""Settings varied one at a time, as options of `rsdfm simulate`, by name."""
 
 
 def run(bench: Bench, store: Store) -> None:

@@ -156,7 +156,7 @@ def _reader_is_gone() -> bool:
 
 
 def _discard(stream: TextIO | None) -> None:
-    """What is still in the stream's buffer goes nowhere, without an error."""
+    """Discard the data left in the stream's buffer without an error."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         target = stream.fileno()  # type: ignore[union-attr]
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "replay": ("rsdfm_ros.fleet.commands.replay", "play a recorded bag through the live nodes"),
         "bag": ("rsdfm_ros.fleet.commands.bag", "look into, evaluate, record and make bags"),
         "simulate": (
-            "rsdfm_ros.sim.dataset.simulate",
+            "rsdfm_ros.sim.dataset.simulate_command",
             "make a data set of simulated missions (nuScenes schema)",
         ),
         "gazebo": (
@@ -54,6 +54,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "look at a live fleet, a bag or a run; layouts for RViz and Foxglove",
         ),
         "doctor": ("rsdfm_ros.doctor", "say what is there, what is missing, and the cure"),
+    }
+)
+
+#: Command → subcommand → (module, one line of help): what another package adds to the subcommands of a command.
+SUBCOMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "data": {
+            "layout": (
+                "rsdfm_ros.sim.dataset.layout_command",
+                "add masks of roads and buildings to a simulated data set",
+            )
+        }
     }
 )
 
@@ -89,7 +101,12 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
         if name == chosen:
             module = importlib.import_module(module_name)
             sub.description = (module.__doc__ or summary).strip().splitlines()[0]
-            module.add_arguments(sub)
+            group = module.add_arguments(sub)
+            for part, (part_module, part_summary) in SUBCOMMANDS.get(name, {}).items():
+                added = importlib.import_module(part_module)
+                part_parser = group.add_parser(part, help=part_summary)
+                added.add_arguments(part_parser)
+                part_parser.set_defaults(_run=added.run)
     return parser
 
 
@@ -110,9 +127,10 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, st
         there = available_commands(commands)
         args = build_parser(words, there).parse_args(words)
         module = importlib.import_module(there[vars(args)["_command"]][0])
+        run = getattr(args, "_run", module.run)
         _on_signals(interrupt)
         try:
-            return int(module.run(args))
+            return int(run(args))
         except (RsdfmError, OSError):
             raise
         except Exception as error:

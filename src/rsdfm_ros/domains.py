@@ -1,7 +1,7 @@
-"""Which fleet holds which ROS domain on this machine: one locked file per domain in a folder that all users share.
+"""Claims on ROS domains by the fleets of this machine: one locked file per domain in a folder that all users share.
 
-The kernel ends a lock together with the process that holds it, however that ends. A file that nobody locks says
-nothing, whatever it contains.
+The kernel ends a lock together with the process that holds it, however that ends. The content of an unlocked file is
+not used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ choose small numbers, are at the other end."""
 FOLDER = "rsdfm_ros_domains"
 MAX_BYTES, MAX_CHARACTERS, MAX_UAVS = 65_536, 300, 64
 LOOKERS_S, PAUSE_S = 0.5, 0.02
-"""How long a claim waits for others to read the file: they lock it for an instant."""
+"""Time that a claim waits for others to read the file: they lock it for an instant."""
 FIRST_PORT, PORTS = 7400, 250
 """RTPS: the ports of domain n begin at FIRST_PORT + PORTS · n."""
 
@@ -50,7 +50,7 @@ class DomainHeld(DomainError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a domain. out: folder of its results, "" for none · uavs: names · started: ISO 8601, UTC."""
+    """Holder of a domain. out: folder of its results, "" for none · uavs: names · started: ISO 8601, UTC."""
 
     pid: int
     user: str
@@ -214,7 +214,7 @@ def _try(file: int, kind: int) -> bool:
 
 
 def _read(file: int) -> Holder | None:
-    """What a file says of its holder; None for anything else: everybody may write there."""
+    """Holder that a file names; None for any other content: everybody may write there."""
     try:
         values = json.loads(os.pread(file, MAX_BYTES, 0))
         made = {field.name: values[field.name] for field in fields(Holder)}

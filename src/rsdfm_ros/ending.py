@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any
 
 SAVE_S = 60.0
-"""How long a node may take to write down what must not be lost, s."""
+"""Time that a node may take to save data that must not be lost, s."""
 LEAVE_S = 4.0
-"""How long everything after that may take, s: less than a fleet waits from SIGINT to SIGTERM."""
+"""Time that everything after that may take, s: less than a fleet waits from SIGINT to SIGTERM."""
 LAST_WORDS_S = 0.2
 """Time between the sentence and the end, s: the end does not wait for whoever reads the log."""
 _CLOCK_MONOTONIC, _SIGEV_THREAD = 1, 2
@@ -71,7 +71,8 @@ class TimeLimit:
             faulthandler.dump_traceback_later(limit_s, exit=True)
 
     def now(self, step: str, error: str = "") -> None:
-        """What is done from now on, such as "/uav1/encoder_node: its destruction", and an error to tell before it."""
+        """Name the step that begins now, such as "/uav1/encoder_node: its destruction", and an error to report before
+        it."""
         sentence = f"error: {step} has not ended within {self._limit_s:g} s"
         sentence += f": leaving without it, with exit status {self._status}"
         text = "\n".join(filter(None, (error, sentence))).replace("%", "%%")  # warnx takes a format

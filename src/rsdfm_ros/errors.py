@@ -10,7 +10,7 @@ class RsdfmError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in one line: those of parsers have several, those of the system name the file once more."""
+    """Message of an error in one line: those of parsers have several, those of the system name the file once more."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split())

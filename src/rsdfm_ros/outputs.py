@@ -1,4 +1,4 @@
-"""Where commands write: checked before work begins, locked against a second writer, replaced only by something whole.
+"""Outputs of commands: checked before work begins, locked against a second writer, replaced only by complete ones.
 
 The rule of every command: a place that cannot be written is refused before anything expensive starts; a folder that
 holds finished results is refused untouched, unless it is to be overwritten, and then the earlier results stay until the
@@ -29,7 +29,7 @@ LOCK = ".lock"
 UNFINISHED = "unfinished"
 """Folder, inside an output folder with finished results, in which their replacement is written."""
 _REPLACED, _COMPLETE = ".replaced", ".complete"
-"""Where earlier results wait, and then the new ones, while the ones take the place of the others."""
+"""Folders for the earlier and the new results while they are exchanged."""
 _BESIDE = ".*.tmp*"
 """Names that `replacing` writes to; left only by a process that was killed."""
 _OURS = (_BESIDE, LOCK, UNFINISHED, _REPLACED, _COMPLETE)

@@ -1,4 +1,4 @@
-"""Where figures come from: command, version, model, seed, date and machine, for result files and pages.
+"""Provenance of figures: command, version, model, seed, date and machine, for result files and pages.
 
 Neither the machine's name nor the person's is noted. Free of ROS and torch.
 """

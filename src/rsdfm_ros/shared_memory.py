@@ -1,9 +1,9 @@
-"""What killed processes leave of Fast DDS in shared memory: ports, which later processes with the same numbers open.
+"""Ports of Fast DDS that killed processes leave in shared memory; later processes with the same numbers open them.
 
 A port is a ring of messages `fastdds_port<number>`, a mutex `sem.fastdds_port<number>_mutex`, and a file that its
 reader locks (`_el` alone, `_sl` together with others). All stay if the process is killed. The kernel ends the reader's
-lock, but not the mutex: whoever opens the port waits for it for 2 s, and then makes another one. Ports of domain n have
-the numbers of its UDP ports; besides, every participant of rmw_fastrtps has one of `EVERYWHERE`, in any domain.
+lock, but not the mutex: a process that opens the port waits for it for 2 s, and then makes another one. Ports of domain
+n have the numbers of its UDP ports; besides, every participant of rmw_fastrtps has one of `EVERYWHERE`, in any domain.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Cleared:
     left: int = 0
 
     def sentence(self) -> str:
-        """What to tell the person, "" if nothing is left."""
+        """Message for the user, "" if nothing is left."""
         if not self.left:
             return ""
         what = f"{self.left} shared memory port{'s' if self.left > 1 else ''} of ended processes"

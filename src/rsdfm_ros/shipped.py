@@ -1,4 +1,4 @@
-"""Where files that come with the package lie, such as models/nano and config/: wherever a command is run from."""
+"""Paths of files that come with the package, such as models/nano and config/, from any working folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def shares() -> list[Path]:
 
 
 def places() -> list[Path]:
-    """Where relative paths are looked for: the working folder, this checkout if it is one, the share folders."""
+    """Folders in which relative paths are looked for: the working folder, this checkout if it is one, the share
+    folders."""
     checkout = Path(__file__).resolve().parents[2]
     return [Path(), *([checkout] if (checkout / "package.xml").is_file() else []), *shares()]
 

@@ -9,11 +9,11 @@ import importlib
 import os
 import signal
 import sys
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 NODES = ("rsdfm_ros.nodes.uav", "rsdfm_ros.nodes.mission")
-"""Where executables are."""
+"""Packages that contain the executables."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -54,19 +54,22 @@ def run(node: str | None = None) -> NoReturn:
     sys.exit(status)
 
 
-def _run(node: str) -> int:
+def node_module(node: str) -> ModuleType:
+    """The module of an executable. Raises: RsdfmError if there is none of this name."""
     from rsdfm_ros.errors import RsdfmError
 
-    # An error of the import may be one that a person can act on, such as a missing ROS: one sentence then.
     for place in NODES:
         try:
-            module = importlib.import_module(f"{place}.{node}")
+            return importlib.import_module(f"{place}.{node}")
         except ModuleNotFoundError as error:
             if error.name != f"{place}.{node}":
                 raise
-        else:
-            return int(module.main())
     raise RsdfmError(f"there is no node {node!r}")
+
+
+def _run(node: str) -> int:
+    # An error of the import may be one that a person can act on, such as a missing ROS: one sentence then.
+    return int(node_module(node).main())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whatever arrives on an input: a result of the right kind or a MessageError with a reason, and nothing else."""
+"""Arbitrary messages on an input: a result of the right kind or a MessageError with a reason, and nothing else."""
 
 from __future__ import annotations
 

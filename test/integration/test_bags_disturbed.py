@@ -62,7 +62,7 @@ def model() -> Path:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> list[WorldFrame]:
-    """What two UAVs see of a simulated scene, with noisy poses whose covariances say so.
+    """Views of two UAVs of a simulated scene, with noisy poses and matching covariances.
 
     Rendered by other processes: a renderer may change how the floating-point unit of its own rounds.
     """
@@ -111,7 +111,7 @@ def offline(bag_folder: Path, model: Path, **options: Any) -> dict[tuple[str, in
 def played(
     bag: Path, model: Path, wait_s: float
 ) -> tuple[dict[str, dict[int, Any]], dict[tuple[str, int], list[FeaturePacket]]]:
-    """What live UAVs answer to the bag, by topic and stamp, and what they send, by UAV and stamp."""
+    """Answers of live UAVs to the bag, by topic and stamp, and their packets, by UAV and stamp."""
     world = RosWorld()
     got: dict[str, dict[int, Any]] = {}
     packets: dict[tuple[str, int], list[FeaturePacket]] = {}

@@ -15,8 +15,8 @@ import pytest
 from support.own_domains import new_domain
 
 FRAMES = 4
-SLOW = "0.1"
-"""Simulated seconds per second, so 5 s per image: both cores may be busy with something else, and nobody waits here."""
+PATIENT = {"PLAYED_RATE": "0.5", "PLAYED_PATIENCE": "60"}
+"""Both cores may be busy with something else: the next image comes when the UAVs have answered."""
 
 
 def rsdfm(*arguments: object, environment: dict[str, str], timeout_s: float = 240.0) -> str:
@@ -30,13 +30,19 @@ def rsdfm(*arguments: object, environment: dict[str, str], timeout_s: float = 24
 def test_a_mission_in_a_played_gazebo_leaves_a_bag_that_others_can_evaluate(
     root: Path, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(new_domain()), "PLAYED_RATE": SLOW}
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(new_domain()), **PATIENT}
     sizes = ["--seed", 9001, "--uavs", 2, "--frames", FRAMES]
     world, out, model = tmp_path / "world", tmp_path / "out", f"random:{root / 'test/support/tiny.yaml'}"
     rsdfm(
         "gazebo", *sizes, "--start-s", 1, "--ground-px", 64, "--out", world, "--json", environment=environment
     )
-    played = [sys.executable, root / "test/launch/played_gazebo.py", "--ros-args", "-p", "use_sim_time:=true"]
+    played = [
+        sys.executable,
+        root / "test/support/played_gazebo.py",
+        "--ros-args",
+        "-p",
+        "use_sim_time:=true",
+    ]
     with subprocess.Popen(
         [*map(str, played), "-p", f"config_file:={world / 'bridge.yaml'}"], env=environment
     ) as bridge:

@@ -23,14 +23,13 @@ from sensor_msgs.msg import JointState
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.cameras import intrinsics_from_message
 from rsdfm_ros.data.messages.tasks import truth_from_message
-from rsdfm_ros.evaluation.frames import HORIZON
+from rsdfm_ros.data.outputs import FUTURE_STEPS, HORIZON
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.core import polling
 from rsdfm_ros.nodes.mission.evaluator_node import EvaluatorNode
 from rsdfm_ros.nodes.mission.gazebo_flight_node import GazeboFlightNode
 from rsdfm_ros.nodes.mission.gazebo_truth_node import GazeboTruthNode
 from rsdfm_ros.sim.config import SimConfig
-from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES
 from rsdfm_ros.sim.world import World
 from support.own_domains import new_domain
 from support.played_bridge import AGENTS, IMAGE_NS, SEED, TICK_NS, Answers, PlayedGazebo, gazebo_info
@@ -74,7 +73,7 @@ def test_the_uavs_fly_their_flights_and_the_evaluator_scores_against_the_truth(
     gazebo.until(lambda: gazebo.node.count_subscribers("/ground_truth") == 2, "the evaluator listens")
     while gazebo.now_ns < stamp_of(FRAMES - 1) + 10 * TICK_NS:
         gazebo.tick()
-    gazebo.until(lambda: len(gazebo.truth) == FRAMES + FUTURE_FRAMES, "the whole truth is told")
+    gazebo.until(lambda: len(gazebo.truth) == FRAMES + FUTURE_STEPS, "the whole truth is told")
     gazebo.until(truth.finished.is_set, "the truth node has finished")
     assert truth.failure == ""
 
@@ -135,7 +134,7 @@ def test_missing_pictures_leave_no_hole_in_the_truth(gazebo: PlayedGazebo) -> No
         images, shift_ns = shown.get(k, ((), 0))
         gazebo.tick(images=images, shift_ns=shift_ns)
     gazebo.until(truth.finished.is_set, "the truth node has finished")
-    gazebo.until(lambda: len(gazebo.truth) == 4 + FUTURE_FRAMES, "the whole truth is told")
+    gazebo.until(lambda: len(gazebo.truth) == 4 + FUTURE_STEPS, "the whole truth is told")
     stamped = {k: stamps.stamp_ns(m.header.stamp) - 1_000_000_000 for k, m in gazebo.truth.items()}
     assert stamped == {0: 4_000_000} | {k: k * IMAGE_NS for k in range(1, 8)}
     seen = {k: truth_from_message(m).visibility.max(0) > 0 for k, m in gazebo.truth.items()}

@@ -58,7 +58,7 @@ class Offline:
         self.histories: dict[tuple[str, str], list[Any]] = {}
         self.identities = {agent: Identities() for agent in AGENTS}
         self.alone = {agent: SoloHistory(perception.config.history) for agent in AGENTS}
-        self.care = PreFusionOptions(resemblance=perception.thresholds["resemblance"])
+        self.options = PreFusionOptions(map_consistency=perception.thresholds["map_consistency"])
 
     def compare(self, world: TestWorld, agent: str, prefix: str, frame: int, stamp: int) -> int:
         """Assert that every output is equal; how many things were in them."""
@@ -69,7 +69,7 @@ class Offline:
         if not prefix:
             peers = [self.received(world, next(a for a in AGENTS if a != agent), stamp)]
             solo = self.alone[agent].add(p, stamp, ego)
-            ready = prepare(own, peers, p.window, self.care, solo.boxes)
+            ready = prepare(own, peers, p.window, self.options, solo.boxes)
             own, peers = ready.own, list(ready.peers)
         history = self.histories.setdefault((agent, prefix), [])
         history.append(p.fuse(own.bev, [v.bev for v in peers], [0.0] * len(peers)))
@@ -103,7 +103,7 @@ class Offline:
         return len(boxes) + int(instances.ids.max())
 
     def received(self, world: TestWorld, agent: str, stamp: int) -> View:
-        """What a UAV sent at an instant."""
+        """Packets that a UAV sent at an instant."""
         p, messages = self.perception, world.packets[agent][stamp]
         features, boxes = unpacked(messages)
         frame = assemble(features, low_channels=p.config.low_channels, high_channels=p.config.high_channels)

@@ -1,4 +1,5 @@
-"""What two UAVs make for people's eyes, over real DDS: it comes when somebody looks, and it fits the task outputs."""
+"""Visual outputs of two UAVs over real DDS: published when there is a subscriber, and consistent with the task
+outputs."""
 
 from __future__ import annotations
 

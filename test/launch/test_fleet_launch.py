@@ -68,7 +68,7 @@ def generate_test_description(composed: str) -> tuple[LaunchDescription, dict]:
 
 
 class TestWhileFlying(unittest.TestCase):
-    """What a listener beside the fleet sees; the methods run in the order of their names."""
+    """Messages that a subscriber beside the fleet receives; the methods run in the order of their names."""
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -1,5 +1,5 @@
-"""What a launch writes to and where it flies, under the real launch: a folder and a ROS domain of its own until its
-end, refused in one sentence where they are another's. The same for `rsdfm fleet`: test/unit/test_fleet_folders.py."""
+"""Output folder and ROS domain under the real launch: claimed until its end, refused in one sentence where another run
+holds them. The same for `rsdfm fleet`: test/unit/test_fleet_folders.py."""
 
 from __future__ import annotations
 

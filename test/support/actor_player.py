@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SAME = 1e-6
-"""What gz::math::equal takes for equal."""
+"""Tolerance of gz::math::equal."""
 
 
 class ServerHangs(Exception):

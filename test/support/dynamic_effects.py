@@ -1,4 +1,4 @@
-"""What the tests of dynamic parameters share: running nodes, and which parameters are shown to do something."""
+"""Helpers of the tests of dynamic parameters: running nodes, and the parameters that are shown to take effect."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from rsdfm_ros import ending, start
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core import runner
 from rsdfm_ros.nodes.core.base import RsdfmNode
-from rsdfm_ros.nodes.uav.settings import NodeSettings
+from rsdfm_ros.nodes.core.settings import NodeSettings
 
 STUCK, WORK = sys.argv.pop(1), sys.argv.pop(1)
 for module in (ending, runner):

@@ -1,5 +1,4 @@
-"""What the tests of the Gazebo world share: one written world, and readers of SDF and OBJ that know nothing of how it
-was made."""
+"""Helpers of the tests of the Gazebo world: one written world, and readers of SDF and OBJ independent of its writer."""
 
 from __future__ import annotations
 
@@ -100,7 +99,7 @@ needs_checker = pytest.mark.skipif(
 
 
 def complaints(path: Path) -> str:
-    """What the checker says against a file: "" if it is valid."""
+    """Complaints of the checker about a file: "" if it is valid."""
     done = subprocess.run([*CHECKER, str(path)], capture_output=True, text=True, timeout=120)
     errors = "\n".join(line for line in done.stderr.splitlines() if _HARMLESS not in line)
     if done.returncode == 0 and done.stdout.strip() == "Valid." and not errors:

@@ -1,4 +1,5 @@
-"""What the integration tests share: a lively untrained model, UAV processes, and a small world of synthetic images.
+"""Helpers of the integration tests: an untrained model with varied outputs, UAV processes, and a small world of
+synthetic images.
 
 Every test has its own ROS domain and its own context; nothing sleeps to wait, every wait has a deadline.
 """
@@ -49,16 +50,18 @@ OUTPUTS = {
 }
 
 
-def lively_model(folder: Path, *, resemblance: float = -1.0) -> Path:
+def lively_model(folder: Path, *, map_consistency: float = -1.0) -> Path:
     """Untrained weights whose heads answer something: the biases that make a fresh detector silent are taken out; and
-    that believe every peer (resemblance −1): the tests' images do not show one and the same place."""
+    that believe every peer (map_consistency −1): the tests' images do not show one and the same place."""
     torch.manual_seed(3)
     model = RSDFM(load_model_config(TINY))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias") and name.startswith("heads."):
                 parameter.clamp_(min=0.0)
-    return save_model(folder, model, {"thresholds": {"segmentation": 0.5, "resemblance": resemblance}})
+    return save_model(
+        folder, model, {"thresholds": {"segmentation": 0.5, "map_consistency": map_consistency}}
+    )
 
 
 def camera_image(agent: int, frame: int) -> np.ndarray:

@@ -14,11 +14,12 @@ from sensor_msgs.msg import CameraInfo, Image
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.nodes.convert import sensors as convert
-from rsdfm_ros.nodes.convert.features import fused_to_message, packets_to_messages
+from rsdfm_ros.nodes.convert.features import fused_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.wire.boxes import SideBoxes, encode_boxes
 from rsdfm_ros.wire.packet import encode_frame
 from support.harness import SIZE, START_NS, STEP_NS, believed, camera, camera_image, lively_model
+from support.packets import packets_to_messages
 from support.ros_world import RosWorld
 
 __all__ = [
@@ -112,7 +113,7 @@ class Flight:
         boxes: SideBoxes | None = None,
         max_packet_bytes: int = 16_384,
     ) -> list[FeaturePacket]:
-        """What a UAV sends for a frame, with these boxes beside it."""
+        """Packets that a UAV sends for a frame, with these boxes beside it."""
         assert self.perception is not None
         K, _, covariance = camera(int(agent[3:]), frame)
         T = pose_of(int(agent[3:]), frame, offset_m)

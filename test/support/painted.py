@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.scores import MethodScore
@@ -84,7 +84,7 @@ def tiny_perception() -> Perception:
     )
     perception = Perception.random(config, seed=9)  # small untrained nets may be dead to age: this one is not
     return perception.with_thresholds(
-        {"resemblance": -1.0}
+        {"map_consistency": -1.0}
     )  # painted images do not show one and the same place
 
 

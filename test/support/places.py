@@ -1,4 +1,4 @@
-"""Where files that tests need are."""
+"""Paths of files that tests need."""
 
 from __future__ import annotations
 

@@ -186,7 +186,8 @@ class PlayedGazebo:
 
 
 def gazebo_info(ns: int) -> CameraInfo:
-    """What gz-sensors says of a camera without lens: the principal point in the middle, from the image's edge."""
+    """CameraInfo as gz-sensors makes it for a camera without lens: the principal point in the middle, from the image's
+    edge."""
     c = SimConfig()
     k = [c.focal_px, 0.0, c.width_px / 2, 0.0, c.focal_px, c.height_px / 2, 0.0, 0.0, 1.0]
     p = [*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0]

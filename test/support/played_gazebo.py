@@ -1,7 +1,8 @@
 """A stand-in for Gazebo and its bridge, started in the bridge's place: reads the world and bridge.yaml, moves the UAVs
 as they are commanded, plays the actors' scripts as Gazebo does, and renders images with MuJoCo from where cameras are.
 
-It stands still until the fleet listens, then runs as fast as it can but not faster than PLAYED_RATE (default 1).
+It stands still until the fleet listens, then runs as fast as it can but not faster than PLAYED_RATE (default 1). With
+PLAYED_PATIENCE it waits so many seconds for the UAVs' answers to an image before it shows the next one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 import rclpy
 import yaml
 
+from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.nodes.convert import sensors as convert
+from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.sim.gazebo.gimbal import camera_pose
 from support.played_scene import PlayedScene
@@ -57,6 +60,14 @@ class Played:
         self.scene = PlayedScene(config.parent / "world.sdf")
         self.bodies = {name: Body(model) for name, model in self.scene.models.items()}
         self.out: dict[str, Any] = {}
+        self.shown_ns, self.answered_ns = 0, dict.fromkeys(self.bodies, 0)
+        for agent in self.bodies:
+            self.node.create_subscription(
+                message_class("rsdfm_ros/msg/TrajectoryArray"),
+                f"/{agent}/trajectories",
+                partial(self.answer, agent),
+                qos.outputs(),
+            )
         for entry in yaml.safe_load(config.read_text()):
             if entry.get("lazy"):  # nobody asks for it here
                 continue
@@ -76,6 +87,13 @@ class Played:
             body.angular = np.array([message.angular.x, message.angular.y, message.angular.z])
         else:
             body.wanted[parts[4]] = message.data
+
+    def answer(self, agent: str, message: Any) -> None:
+        self.answered_ns[agent] = stamp_ns(message.header.stamp)
+
+    def answered(self) -> bool:
+        """Whether every UAV has answered the newest images."""
+        return min(self.answered_ns.values()) >= self.shown_ns
 
     def listened(self) -> bool:
         """Whether everything is there: images are taken, the truth is wanted."""
@@ -107,7 +125,7 @@ class Played:
 
     def images(self, ns: int) -> None:
         cameras = [camera_pose(b.T, *(b.joints[j] for j in JOINTS)) for b in self.bodies.values()]
-        frame = self.scene.frame(ns // 1_000_000, cameras)
+        frame, self.shown_ns = self.scene.frame(ns // 1_000_000, cameras), ns
         for agent, view in zip(self.bodies, frame.views, strict=True):
             sensor = f"/world/rsdfm_block/model/{agent}/link/camera_link/sensor/camera"
             height, width = view.image.shape[:2]
@@ -125,12 +143,16 @@ def main() -> None:
         signal.signal(number, lambda n, _: stop.append(n))
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     played, rate, ns = Played(), float(os.environ.get("PLAYED_RATE", "1")), 0
-    due = time.monotonic()
+    patience_s = float(os.environ.get("PLAYED_PATIENCE", "0"))
+    due = shown = time.monotonic()
     while not stop:
         rclpy.spin_once(played.node, timeout_sec=0.005)
-        if not played.listened() and ns == 0:
+        if (not played.listened() and ns == 0) or (
+            (ns + TICK_NS) % IMAGE_NS == 0 and not played.answered() and time.monotonic() < shown + patience_s
+        ):
             due = time.monotonic()
         elif time.monotonic() >= due:
+            shown = time.monotonic() if (ns + TICK_NS) % IMAGE_NS == 0 else shown
             ns += TICK_NS
             played.tick(ns)
             due = max(due + TICK_NS / 1e9 / rate, time.monotonic() - 0.2)

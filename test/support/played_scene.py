@@ -1,4 +1,4 @@
-"""What the cameras of a Gazebo world see, drawn by MuJoCo: moving vehicles stand where Gazebo plays their scripts."""
+"""Camera images of a Gazebo world, rendered by MuJoCo: moving vehicles stand where Gazebo plays their scripts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PlayedScene:
         return self.world.frame(k, poses=cameras)
 
     def off_m(self, sim_ms: int) -> float:
-        """How far the farthest moving vehicle is from where the traffic has it at the frame of this time, m."""
+        """Largest distance of a moving vehicle from its place in the traffic at the frame of this time, m."""
         k = round((sim_ms - self.start_ms) * self.world.config.frame_rate_hz / 1000)
         there = [i for i in self.actors if self._planned.ids[k, i] > 0]
         places = np.array([self.actors[i].at(sim_ms)[:2] for i in there])

@@ -1,4 +1,4 @@
-"""What the tests of nodes share: a context of their own, nodes in this process, and a manager that drives them through
+"""Helpers of the tests of nodes: a context of their own, nodes in this process, and a manager that drives them through
 the services that every lifecycle manager uses. Nothing sleeps to wait, every wait has a deadline."""
 
 from __future__ import annotations

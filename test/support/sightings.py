@@ -29,7 +29,7 @@ def camera(n: int) -> np.ndarray:
 
 
 def seen_with(xy: np.ndarray, T_true: np.ndarray, T_believed: np.ndarray) -> np.ndarray:
-    """Where (N, 2) an agent that believes in a wrong pose puts ground points: exact, not linearised."""
+    """Ground points (N, 2) as placed by an agent with a wrong pose: exact, not linearised."""
     points = np.column_stack([xy, np.zeros(len(xy))])
     rays = (points - T_true[:3, 3]) @ T_true[:3, :3] @ T_believed[:3, :3].T
     return T_believed[:2, 3] + rays[:, :2] * (-T_believed[2, 3] / rays[:, 2])[:, None]

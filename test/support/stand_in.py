@@ -16,7 +16,7 @@ RESULT = '{"protocol": {"frames_answered": 3, "agents": ["uav1"]}, "results": []
 
 
 def program(out: Path, mode: str, judged: bool) -> int:
-    """What stands in for every process: writes what an evaluator, or a recorder, would."""
+    """Stand-in for every process: writes the files that an evaluator, or a recorder, would."""
     (out / "bag").mkdir()
     (out / "bag" / "bag_0.mcap").write_text(str(time.time_ns()))
     if mode == "fails":
@@ -36,7 +36,7 @@ def program(out: Path, mode: str, judged: bool) -> int:
 
 
 def recorder(bag: Path, mode: str) -> int:
-    """What stands in for record_node."""
+    """Stand-in for record_node."""
     (bag / f"{bag.name}_0.mcap").write_text(str(time.time_ns()))
     if mode == "fails":
         return 3

@@ -13,16 +13,16 @@ from rsdfm_ros.msg import AgentStatus
 
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import Objects
-from rsdfm_ros.evaluation.frames import Tracks, boxes_of_objects
+from rsdfm_ros.data.outputs import Tracks, boxes_of_objects
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.lattice import square_window
-from rsdfm_ros.nodes.convert import features as convert_features
 from rsdfm_ros.nodes.convert import images
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert import tasks as convert_tasks
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import encode_frame
+from support.packets import packets_to_messages
 from support.wire_frames import feature_frame
 
 AGENTS = ("uav1", "uav2")
@@ -85,7 +85,7 @@ def _of(agent: str, number: int, frame: int, ns: int, now: Objects) -> Iterator[
     pose = convert.pose_to_message(T, np.eye(6) * 1e-4, ns, "map")
     yield "pose", "geometry_msgs/msg/PoseWithCovarianceStamped", pose
     packets = encode_frame(features(number), 16_384, fingerprint=7)
-    for message in convert_features.packets_to_messages(
+    for message in packets_to_messages(
         packets, agent=agent, frame=frame, stamp_ns=ns, frame_id="map", fingerprint=7, T_map_camera=T,
         covariance=np.eye(6),
     ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""How commands and nodes end: in one sentence, whatever stopped them and whoever reads their output."""
+"""The end of commands and nodes: one sentence for every cause, for every reader of their output."""
 
 from __future__ import annotations
 

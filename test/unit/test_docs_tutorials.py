@@ -16,6 +16,7 @@ from rsdfm_ros.cli import COMMANDS, build_parser
 from rsdfm_ros.evaluation.session import evaluate_scene
 from rsdfm_ros.model.config import model_config_from_dict
 from rsdfm_ros.model.heads import registry
+from rsdfm_ros.model.heads.lookup import ENTRY_POINTS
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
@@ -88,4 +89,4 @@ def test_the_task_of_the_tutorial_is_trained_evaluated_and_flown(
 
 def test_the_entry_point_of_the_tutorial_is_in_the_group_that_is_looked_at(root: Path) -> None:
     (text,) = blocks(root / PAGES[0], "toml")
-    assert f'[project.entry-points."{registry.ENTRY_POINTS}"]' in text
+    assert f'[project.entry-points."{ENTRY_POINTS}"]' in text

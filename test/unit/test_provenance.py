@@ -1,4 +1,4 @@
-"""Where results come from: what is noted, what is not, and that numbers in sentences have their nouns."""
+"""Provenance of results: facts that are noted, facts that are not, and numbers in sentences with their nouns."""
 
 from __future__ import annotations
 

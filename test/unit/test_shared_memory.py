@@ -1,4 +1,4 @@
-"""What killed processes leave in shared memory is removed before a fleet starts; what is in use stays."""
+"""Shared memory of killed processes is removed before a fleet starts; segments in use stay."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One UAV without ROS: what it sends, what it keeps of its peers, how it fuses their maps, and what it answers."""
+"""One UAV without ROS: sender, inbox of its peers' packets, fusion of their maps, and answers of the tasks."""

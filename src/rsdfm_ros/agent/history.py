@@ -1,4 +1,4 @@
-"""The last things of a UAV at rising stamps: what tasks that look back in time work on."""
+"""The last items of a UAV at rising stamps: input of tasks that use a history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Stamped(Protocol):
-    """Anything that belongs to an instant, in ns."""
+    """Protocol of items with a stamp, in ns."""
 
     @property
     def stamp_ns(self) -> int:

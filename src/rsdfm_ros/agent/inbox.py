@@ -1,43 +1,26 @@
-"""Feature packets of the peers, from bytes to frames. Everything that arrives here is untrusted. Free of ROS."""
+"""Feature packets of the peers, from bytes to frames. Everything received is untrusted. Free of ROS."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rsdfm_ros.agent.envelope import Envelope, Refused
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.concealment import Concealed, conceal_loss
-from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
+from rsdfm_ros.wire.errors import FingerprintMismatch
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
 
 FRAMES_KEPT = 4
-"""Images kept per peer: the one in use, the one arriving, and two that are ahead of us."""
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """The fields of a FeaturePacket around its payload, converted and finite."""
-
-    agent: str
-    stamp_ns: int
-    frame: int
-    index: int
-    count: int
-    fingerprint: int
-    T_map_camera: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+"""Frames kept per peer: the one in use, the one arriving, and two that are ahead of the own stamp."""
 
 
 @dataclass
 class PeerFrame:
-    """One image of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
-    indices of the packets that are here."""
+    """One frame of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
+    indices of the packets that have arrived."""
 
     first: Envelope
     parts: list[Part] = field(default_factory=list)
@@ -46,7 +29,7 @@ class PeerFrame:
 
     @property
     def complete(self) -> bool:
-        """Whether all packets that the peer announced are here."""
+        """Whether all packets that the peer announced have arrived."""
         return len(self.indices) == self.first.count
 
     @property
@@ -57,8 +40,8 @@ class PeerFrame:
 
 @dataclass(frozen=True)
 class InboxLimits:
-    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds what a wrong clock may claim; a
-    peer whose stamps jump back by more than max_back_s has started anew."""
+    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds stamps of a wrong clock; a peer
+    whose stamps jump back by more than max_back_s has restarted."""
 
     max_peers: int = 16
     max_packets: int = 64
@@ -67,20 +50,10 @@ class InboxLimits:
     wire: Limits = field(default_factory=Limits)
 
 
-class Refused(WireError):
-    """An envelope that contradicts itself, its topic or the packets before it."""
-
-    reason = "refused_envelope"
-
-    def __init__(self, slug: str, text: str) -> None:
-        self.slug = slug
-        super().__init__(text)
-
-
 class Inbox:
-    """The newest images of every peer. Not thread-safe: the caller holds a lock.
+    """The newest frames of every peer. Not thread-safe: the caller holds a lock.
 
-    on_lost: called with the peer and the number of its packets that were announced but never came, when an image is
+    on_lost: called with the peer and the number of its packets that were announced but never arrived, when a frame is
     given up.
     """
 
@@ -109,7 +82,7 @@ class Inbox:
     def put(self, envelope: Envelope, payload: bytes | memoryview, now_ns: int | None) -> None:
         """Take one packet. now_ns: newest own stamp, None before the first own image.
 
-        Raises: WireError; ``reason_of`` gives the slug to count it by.
+        Raises: WireError, whose ``reason`` it is counted by.
         """
         limits = self._limits
         if not 1 <= envelope.count <= limits.max_packets or envelope.index >= envelope.count:
@@ -145,7 +118,7 @@ class Inbox:
             self._give_up(frames.pop(min(frames)))
 
     def _decoded(self, envelope: Envelope, payload: bytes | memoryview) -> Part | SideBoxes:
-        """The features or the boxes of a payload; boxes name no model, so that the envelope speaks for them."""
+        """The features or the boxes of a payload; boxes carry no model fingerprint, so that of the envelope is used."""
         expected = self._expected.fingerprint
         if carries_boxes(payload):
             if expected is not None and envelope.fingerprint != expected:
@@ -157,12 +130,12 @@ class Inbox:
         return part
 
     def complete(self, agent: str, stamp_ns: int) -> bool:
-        """Whether all packets of the peer's image at exactly this stamp are here."""
+        """Whether all packets of the peer's frame at exactly this stamp have arrived."""
         frame = self._frames.get(agent, {}).get(stamp_ns)
         return frame is not None and frame.complete
 
     def newest(self, agent: str, stamp_ns: int, max_age_s: float) -> PeerFrame | None:
-        """The peer's newest usable image not after `stamp_ns` and not older than max_age_s."""
+        """The peer's newest usable frame not after `stamp_ns` and not older than max_age_s."""
         frames = self._frames.get(agent, {})
         good = [
             s for s, f in frames.items() if s <= stamp_ns and stamp_ns - s <= max_age_s * 1e9 and f.usable
@@ -170,8 +143,8 @@ class Inbox:
         return frames[max(good)] if good else None
 
     def before(self, frame: PeerFrame, max_age_s: float) -> PeerFrame | None:
-        """The image of the same peer in which to look up what is missing of `frame`: the usable one before it, not
-        older than it by max_age_s; None if nothing is missing.
+        """The earlier frame of the same peer for the missing tiles of `frame`: the usable one before it, not older than
+        it by max_age_s; None if nothing is missing.
         """
         if frame.complete:
             return None
@@ -193,30 +166,11 @@ def features_of(frame: PeerFrame, expected: Expected) -> FeatureFrame:
 
 
 def concealed_features(frame: PeerFrame, before: PeerFrame | None, expected: Expected) -> Concealed:
-    """The frame of the packets that arrived, made up for by those of the image before; WireError as `features_of`."""
+    """The frame of the packets that arrived, with loss concealment from the frame before; WireError as
+    `features_of`."""
     now = features_of(frame, expected)
     if before is None:
         return conceal_loss(now, None, 0.0)
     return conceal_loss(
         now, features_of(before, expected), (frame.first.stamp_ns - before.first.stamp_ns) / 1e9
     )
-
-
-def reason_of(error: WireError) -> str:
-    """The slug by which a refusal is counted."""
-    return error.slug if isinstance(error, Refused) else error.reason
-
-
-def checked_pose(position: Sequence[float], xyzw: Sequence[float], covariance: Sequence[float]) -> None:
-    """Raise Refused unless a pose is finite, near-unit and its covariance symmetric with no negative variance."""
-    if not all(map(math.isfinite, (*position, *xyzw))):
-        raise Refused("pose_not_finite", f"pose {position} {xyzw}")
-    if abs(math.sqrt(sum(v * v for v in xyzw)) - 1.0) > 0.01:
-        raise Refused("pose_not_unit", f"orientation {xyzw} is no unit quaternion")
-    if max(abs(v) for v in position) > 1e6:
-        raise Refused("pose_far", f"position {position} is beyond 1000 km")
-    matrix = np.asarray(covariance, dtype=np.float64).reshape(6, 6)
-    if not np.isfinite(matrix).all():
-        raise Refused("covariance_not_finite", "covariance is not finite")
-    if (np.diag(matrix) < 0).any() or np.abs(matrix - matrix.T).max() > 1e-6 * max(1.0, np.abs(matrix).max()):
-        raise Refused("covariance_invalid", "covariance is not symmetric with variances >= 0")

@@ -1,4 +1,4 @@
-"""How long an own image waits for the packets of the peers. Free of ROS."""
+"""PeerWait: waiting of an own image for the packets of the peers. Free of ROS."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from rsdfm_ros.agent.types import OwnFeatures
 class PeerWait:
     """The own image that waits for peers, at most one: a newer one takes its place.
 
-    lock: guards the peers' books; re-entrant, shared with who calls · missing(stamp_ns): peers that are waited for and
-    whose packets of that instant are not all here · wait_s(): longest wait of the steady clock · fuse(own): nothing is
-    missing any more, or the wait was in vain · count(name, number): counters. All are called under the lock.
+    lock: protects the peer records; re-entrant, shared with the caller · missing(stamp_ns): peers whose packets of that
+    instant are awaited and have not all arrived · wait_s(): longest wait of the steady clock · fuse(own): called when
+    nothing is missing any more, or the wait has timed out · count(name, number): counters. All are called under the
+    lock.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class PeerWait:
                 self._go()
 
     def check(self) -> None:
-        """Something came, or somebody left: fuse if nothing is missing any more."""
+        """Fuse if nothing is missing any more; call it when a packet arrived or a peer left."""
         with self._lock:
             if self._own is not None and not self._missing(self._own.stamp_ns):
                 self._go()

@@ -1,7 +1,7 @@
-"""What is known of each peer: life, traffic, refusals, quarantine. Free of ROS.
+"""State of each peer: liveliness, traffic, refusals, quarantine. Free of ROS.
 
-A peer that sends nothing but refused packets costs time for nothing: after some in a row it is not listened to for a
-while. One good packet in between is enough to go on; an attacker on the topic of an honest peer cannot silence it.
+A peer that sends only refused packets is put in quarantine: after some in a row its packets are dropped for a while.
+One valid packet in between resets the count, so an attacker on the topic of an honest peer cannot silence it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 RATE_SPAN_S = 5.0
 MAX_QUARANTINE_FACTOR = 10
 FORGIVEN_AFTER_S = 60.0
-"""Good behaviour for that long after a quarantine, and the next one is short again."""
+"""After this time without a refusal the next quarantine is short again."""
 
 
 @dataclass
@@ -30,17 +30,17 @@ class Peer:
     rejected: int = 0
     ignored: int = 0
     waits: int = 0
-    """How often it was waited for in vain."""
+    """Number of waits for it that ended without its packets."""
     quarantines: int = 0
     age_s: float | None = None
     """Age of its image in the newest fusion, None if it was not in it."""
     left_out: str = ""
-    """Why the newest fusion did without its image, though there was one."""
+    """Reason why the newest fusion left out its frame, though there was one."""
     moved_m: float | None = None
     turned_deg: float | None = None
     """By how much its pose was corrected in the newest fusion, None if it was not."""
     common: int = 0
-    """Its objects that others see too, by which that was done."""
+    """Number of its objects that others see too, used for the correction."""
     last_s: float | None = None
     refused_in_a_row: int = 0
     quarantined_until_s: float = 0.0
@@ -52,7 +52,7 @@ class Peer:
         return now_s < self.quarantined_until_s
 
     def arrived(self, size: int, now_s: float) -> None:
-        """A packet of so many serialised bytes came."""
+        """Count a packet of so many serialised bytes."""
         self.packets += 1
         self.bytes += size
         self.last_s = now_s
@@ -65,7 +65,7 @@ class Peer:
             self._sentence = 0
 
     def refused(self, now_s: float, after: int, first_s: float) -> float | None:
-        """It was refused; the length of the quarantine that begins with this, s, if one does.
+        """Count a refusal; returns the length of the quarantine that begins with it, s, if one does.
 
         after: refusals in a row that lead to quarantine, 0 for never · first_s: length of the first one.
         """
@@ -87,6 +87,6 @@ class Peer:
         return len(self._arrived) / RATE_SPAN_S, sum(size for _, size in self._arrived) / RATE_SPAN_S
 
     def loss(self) -> float:
-        """Share of the announced packets that never came."""
+        """Share of the announced packets that never arrived."""
         announced = self.packets - self.rejected - self.ignored + self.lost
         return self.lost / announced if announced > 0 else 0.0

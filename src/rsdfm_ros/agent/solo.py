@@ -1,4 +1,4 @@
-"""What a UAV makes of its own maps alone: without peers, each part computed when it is first asked for, and once."""
+"""Answers of a UAV from its own maps, without peers: each part is computed once, when it is first asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rsdfm_ros.agent.history import History
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.wire.boxes import SideBoxes, side_boxes
 
-if TYPE_CHECKING:  # torch takes a second to import, and a node without a model never needs it
+if TYPE_CHECKING:  # torch takes a second to import, and a node without a model does not need it
     from rsdfm_ros.model.heads.detection import Detections
     from rsdfm_ros.model.maps import AgentBev, FusedMap
     from rsdfm_ros.model.perception import Perception
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # torch takes a second to import, and a node without a model 
 
 @dataclass
 class _Own:
-    """An own map, and that map fused with nobody's once somebody wanted it."""
+    """An own map, and the same map fused without peers once it was asked for."""
 
     stamp_ns: int
     bev: AgentBev
@@ -37,18 +37,22 @@ class Solo:
         """The map of the instant without any peer."""
         return self._fused(self._maps[-1])
 
+    def maps(self) -> list[FusedMap]:
+        """The last maps without any peer, newest last."""
+        return [self._fused(own) for own in self._maps]
+
     def detections(self) -> Detections:
         """Boxes from the last maps, with the thresholds of `model`."""
         if self._found is None:
-            self._found = self.model.detect([self._fused(own) for own in self._maps])
+            self._found = self.model.detect(self.maps())
         return self._found
 
     def boxes(self) -> SideBoxes | None:
-        """The detections that peers are told of; None if the model cannot detect."""
+        """The detections that are sent to peers; None if the model cannot detect."""
         return side_boxes(self.detections()) if "detection" in self.model.config.heads else None
 
     def saw(self, maps: list[FusedMap]) -> bool:
-        """Whether the detections come from these very maps."""
+        """Whether the detections come from the same maps."""
         return len(maps) == len(self._maps) and all(
             own.fused is other for own, other in zip(self._maps, maps, strict=True)
         )
@@ -68,7 +72,7 @@ class SoloHistory:
         self.restart(max_gap_s)
 
     def restart(self, max_gap_s: float) -> None:
-        """Forget everything; from now on a gap of more than `max_gap_s` does."""
+        """Forget everything; from now on `max_gap_s` is the largest gap of a history."""
         gap_ns = 2**63 if math.isinf(max_gap_s) else round(max_gap_s * 1e9)
         self._history: History[_Own] = History(self._length, gap_ns)
 

@@ -1,12 +1,12 @@
-"""Ids that last: the objects of successive frames are matched, and known again after an occlusion.
+"""Persistent ids: the objects of successive frames are matched, also after an occlusion.
 
-The heads answer every frame anew, with ids 1…N that mean nothing in the next one. A :class:`Tracker` gives them ids
-over time: every track is carried on by its velocity, which the predicted flow tells, and takes the nearest object
-within its reach. Tracks seen last are matched first; one that finds nothing coasts on, for a few seconds.
+The heads answer every frame anew, with ids 1…N that are not related to those of the next one. A :class:`Tracker` gives
+them ids over time: every track is predicted with its velocity, from the predicted flow, and matched with the nearest
+object within its reach. Tracks seen last are matched first; one without a match coasts for a few seconds.
 
-Several heads look at the same instant: a detector finds boxes, a segmentation instances. Those are given one after the
-other under one stamp, and what lies within reach of an object of that instant is that object. :class:`Identities` does
-that for all that a UAV answers.
+Several heads answer the same instant: a detector with boxes, a segmentation with instances. They are given one after
+the other under one stamp, and an object within reach of another of that instant is the same one. :class:`Identities`
+does that for all answers of a UAV.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.errors import RsdfmError
 
 MAX_ID = 65_535
 """Ids fit into the 16 bits of a mask; after the last one they start anew, without those that are in use."""
-ID_MEMORY_S = 3.5
-"""How long an object that is not seen keeps its id, unless told otherwise."""
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """reach_m: how far an object may be from where its track is expected, m · reach_mps: how much farther per second
-    since it was last seen, m/s · reach_share: and per metre that it should have travelled · coast_s: how long a track
-    that finds nothing is kept, s."""
+    """reach_m: largest distance of an object from the expected place of its track, m · reach_mps: increase of it per
+    second since the track was last seen, m/s · reach_share: and per metre of expected travel · coast_s: time that a
+    track without a match is kept, s."""
 
     reach_m: float = 1.5
     reach_mps: float = 0.3
     reach_share: float = 0.3
-    coast_s: float = ID_MEMORY_S
+    coast_s: float = DEFAULTS.id_memory_s
 
 
 class Tracker:
@@ -59,9 +58,9 @@ class Tracker:
     def update(self, stamp_ns: int, positions: Array, velocities: Array | None = None) -> Ids:
         """Ids (N,) of the objects of a frame at positions (N, 2) m with velocities (N, 2) m/s, None if not known.
 
-        The stamp of the last call means another look at that instant: what is within reach of an object of it is the
-        same object, which stays where the first look saw it and moves as the last one says. An earlier stamp forgets
-        all tracks. Raises: RsdfmError for arrays that do not fit.
+        A repeated stamp adds objects of the same instant: one within reach of an earlier object of it is the same, with
+        the position of the first call and the velocity of the last. An earlier stamp forgets all tracks. Raises:
+        RsdfmError for arrays that do not fit.
         """
         here = np.array(positions, np.float64).reshape(-1, 2)
         moving = np.zeros_like(here) if velocities is None else np.array(velocities, np.float64)
@@ -101,7 +100,8 @@ class Tracker:
         self._velocities, self._seen_ns = self._velocities[mask], self._seen_ns[mask]
 
     def _match(self, here: Array, age_s: Array) -> NDArray[np.int64]:
-        """Track (row) of every object, −1 for a new one; the tracks seen last choose first, each group as a whole."""
+        """Track (row) of every object, −1 for a new one; the tracks seen last are matched first, each group as a
+        whole."""
         c = self.config
         way = self._velocities * age_s[:, None]
         expected = self._positions + way
@@ -114,7 +114,7 @@ class Tracker:
             allowed = cost < reach[rows, None]
             if not allowed.any():
                 continue
-            # What is not allowed costs more than any number of allowed pairs: as many as possible are matched.
+            # A forbidden pair costs more than any number of allowed ones: as many as possible are matched.
             limit = 1.0 + float(reach[rows].max()) * (min(cost.shape) + 1)
             for r, f in zip(*linear_sum_assignment(np.where(allowed, cost, limit)), strict=True):
                 if allowed[r, f]:
@@ -123,10 +123,11 @@ class Tracker:
 
 
 class Identities:
-    """Ids of everything that one UAV answers, by variant (with its peers, or alone): one and the same id for the box,
-    the instance and the trajectory of an object, from frame to frame.
+    """Ids of all answers of one UAV, by variant (with its peers, or alone): one id for the box, the instance and the
+    trajectory of an object, from frame to frame.
 
-    The heads ask one after the other, detection first; any of them may be missing. May be used from several threads.
+    The heads are called one after the other, detection first; any of them may be missing. May be used from several
+    threads.
     """
 
     def __init__(self) -> None:
@@ -148,20 +149,21 @@ class Identities:
         velocities: Array,
         sure: NDArray[np.bool_],
     ) -> Ids:
-        """Ids (N,) of boxes at centres (N, 3) m with velocities (N, 2) m/s; 0 for those (N,) that are not sure.
+        """Ids (N,) of boxes at centres (N, 3) m with velocities (N, 2) m/s; 0 for those (N,) below the threshold.
 
-        memory_s: how long an object that is not seen keeps its id.
+        memory_s: time that an unseen object keeps its id.
         """
         ids = np.zeros(len(sure), np.int64)
         ids[sure] = self._update(variant, stamp_ns, memory_s, centres[sure, :2], velocities[sure])
         return ids
 
     def of_instances(self, variant: str, stamp_ns: int, memory_s: float, centres: Array) -> Ids:
-        """Ids (N,) of instances at centres (N, 2) m; how they move, boxes or trajectories of the instant tell."""
+        """Ids (N,) of instances at centres (N, 2) m; their velocities come from boxes or trajectories of the
+        instant."""
         return self._update(variant, stamp_ns, memory_s, centres, None)
 
     def of_trajectories(self, variant: str, stamp_ns: int, memory_s: float, positions: Array) -> Ids:
-        """Ids (N,) of what moves along positions (N, steps, 2) m, the present first."""
+        """Ids (N,) of objects with positions (N, steps, 2) m, the present first."""
         return self._update(variant, stamp_ns, memory_s, positions[:, 0], velocities_along(positions))
 
     def _update(

@@ -16,7 +16,8 @@ import numpy as np
 from rsdfm_ros.data.errors import DatasetError, MissingFileError
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
 from rsdfm_ros.data.nuscenes.check_tables import Problem, check_tables
-from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset, read_image
+from rsdfm_ros.data.nuscenes.pixels import read_image
+from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset
 from rsdfm_ros.data.nuscenes.tables import find_version
 from rsdfm_ros.data.presets import locate
 from rsdfm_ros.geometry.camera import project
@@ -27,7 +28,7 @@ LOWEST_CAMERA_M = 2.0
 
 @dataclass
 class Report:
-    """What a check found, and what the data set holds as far as it could be read."""
+    """Findings of a check, and the content of the data set as far as it could be read."""
 
     path: str
     problems: list[Problem] = field(default_factory=list)
@@ -35,7 +36,7 @@ class Report:
 
     @property
     def grave(self) -> int:
-        """How many kinds of problems forbid using the set."""
+        """Number of kinds of problems that forbid using the set."""
         return sum(problem.grave for problem in self.problems)
 
 
@@ -136,7 +137,7 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
             seen, total = seen + int(inside.sum()), total + len(objects)
             if len(objects):
                 bottoms = objects.centres[:, 2] - objects.sizes[:, 2] / 2
-                bottoms -= 0.0 if dem is None else dem.height(objects.centres[:, :2])
+                bottoms -= 0.0 if dem is None else dem.elevation(objects.centres[:, :2])
                 sizes.append(float(np.median(objects.sizes[:, 0] / objects.sizes[:, 1])))
                 if abs(float(np.median(bottoms))) > 1.0:
                     floating.append((info.name, float(np.median(bottoms))))

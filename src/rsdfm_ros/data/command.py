@@ -1,4 +1,7 @@
-"""Check data sets, describe how their tables are meant, add layouts: `rsdfm data check|describe|layout DIR`."""
+"""Check data sets, describe how their tables are meant, add layouts: `rsdfm data check|describe|layout DIR`.
+
+The subcommand `layout`, which needs the simulator, is in `sim/dataset/layout_command.py`; cli.py adds it.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,20 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 
 from rsdfm_ros.data.check import Report, check
 from rsdfm_ros.data.description import FILE_NAME
 from rsdfm_ros.data.presets import PRESETS
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.outputs import check_new_file, check_output_folder, write_atomically
-from rsdfm_ros.sim.dataset.add_layout import add_layout
-from rsdfm_ros.words import counted
+from rsdfm_ros.outputs import check_new_file, write_atomically
 
 EXIT_PROBLEMS = 1
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `rsdfm data`."""
+def add_arguments(
+    parser: argparse.ArgumentParser,
+) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    """Adds the options of `rsdfm data`; returns what further subcommands are added to."""
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     checking = what.add_parser("check", help="say all that is missing or inconsistent in a data set")
     checking.add_argument("data", type=Path, metavar="DIR", help="folder, DIR@split, or a description file")
@@ -38,23 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describing.add_argument("data", type=Path, nargs="?", metavar="DIR", help=f"write {FILE_NAME} there")
     describing.add_argument("--preset", choices=sorted(PRESETS), required=True, help="what to start from")
     describing.add_argument("--force", action="store_true", help=f"replace a {FILE_NAME} that is there")
-    layout = what.add_parser("layout", help="add masks of roads and buildings to a simulated data set")
-    layout.add_argument("data", type=Path, metavar="DIR", help="folder made by rsdfm simulate")
-    layout.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="leave DIR alone: make a data set there, with links to its images (default: add them in DIR)",
-    )
-    layout.add_argument("--force", action="store_true", help="replace a data set that is in --out")
+    return what
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm data`; 1 if a check found something that forbids using the set."""
     if args.what == "describe":
         return _describe(args)
-    if args.what == "layout":
-        return _layout(args)
     report = check(args.data, decode=args.images)
     if args.json:
         problems = [asdict(problem) for problem in report.problems]
@@ -62,24 +54,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(report)
     return EXIT_PROBLEMS if report.grave else 0
-
-
-def _layout(args: argparse.Namespace) -> int:
-    if args.out is not None:
-        check_output_folder("--out", args.out)
-    elif args.force:
-        raise RsdfmError("--force is for --out: layouts that a scene in DIR has already are kept")
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scenes")
-        added = add_layout(
-            args.data,
-            args.out,
-            force=args.force,
-            progress=lambda n, total: bar.update(task, completed=n, total=total),
-        )
-    print(f"{args.out or args.data}: layouts of {counted(added, 'scene')} added", file=sys.stderr)
-    return 0
 
 
 def _describe(args: argparse.Namespace) -> int:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.description import Description, DescriptionError
-from rsdfm_ros.data.nuscenes.schema import matrix_from_wxyz
-from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
+from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, matrix_from_wxyz, transform
 
 Array = NDArray[np.float64]
 

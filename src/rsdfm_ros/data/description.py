@@ -1,8 +1,8 @@
-"""What has to be known about a data set beside its tables: axes, ground, whose a channel is, classes, splits.
+"""Description of a data set beside its tables: axes, ground, agents of channels, classes, splits.
 
 The tables of nuScenes v1.0 do not say where the ground is, which cameras one UAV carries, or in which of several
-conventions their numbers are meant. A :class:`Description` does. It comes from ``rsdfm_dataset.yaml`` beside the
-tables (or a YAML file anywhere, with `path`), else from a preset whose channel names fit (presets.py).
+conventions their numbers are given. A :class:`Description` does. It comes from ``rsdfm_dataset.yaml`` beside the tables
+(or a YAML file anywhere, with `path`), else from a preset whose channel names fit (presets.py).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Description:
-    """How the numbers of a data set are meant.
+    """Conventions of a data set's numbers.
 
     axes: `right-handed` (z up), or `unreal`: the world is x forward, y right, z up (left-handed) and quaternions
     wxyz hold Unreal's roll, pitch and yaw as if they were right-handed (extrinsic x, y, z) · camera_axes: what a

@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset on disk."""
+"""Errors of datasets on disk."""
 
 from __future__ import annotations
 

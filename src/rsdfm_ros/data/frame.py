@@ -1,7 +1,7 @@
-"""What one instant of a mission looks like: camera views and the objects in the world.
+"""One instant of a mission: camera views and the objects in the world.
 
-The simulator makes these, the nuScenes reader returns them, the nodes fill them from messages: everything
-behind speaks only of :class:`WorldFrame`.
+The simulator makes these, the nuScenes reader returns them, the nodes fill them from messages: everything downstream
+uses :class:`WorldFrame` alone.
 """
 
 from __future__ import annotations

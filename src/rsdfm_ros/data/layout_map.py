@@ -1,4 +1,4 @@
-"""What stands still in a scene, seen from above: a raster of classes such as road and building."""
+"""The static layout of a scene, seen from above: a raster of classes such as road and building."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class LayoutMap:
     def at(
         self, xy: NDArray[np.float64], classes: Sequence[str]
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of `classes` there are at points (..., 2) m: (K, ...) bool, and where the layout is known, (...) bool.
+        """Presence of `classes` at points (..., 2) m: (K, ...) bool, and where the layout is known, (...) bool.
 
-        Raises: LayoutError for a class that the layout does not speak of.
+        Raises: LayoutError for a class that the layout does not have.
         """
         missing = [name for name in classes if name not in self.classes]
         if missing:

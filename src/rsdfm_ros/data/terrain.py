@@ -1,4 +1,4 @@
-"""Terrain in files: a height grid as .npz, and the grid of a dataset's scene.
+"""Terrain in files: a height grid as .npz, and where that of a data set's scene lies.
 
 A file holds four arrays that `numpy.savez` writes: `heights` (ni, nj) float32 metres, row i along x and column j along
 y; and the numbers `x0`, `y0` (position of node 0, 0) and `cell_m`. Nothing in it is ever unpickled.
@@ -6,13 +6,14 @@ y; and the numbers `x0`, `y0` (position of node 0, 0) and `cell_m`. Nothing in i
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.geometry.height_grid import MAX_NODES, GroundError, HeightGrid
+from rsdfm_ros.outputs import write_atomically
 
 _NUMBERS = ("x0", "y0", "cell_m")
 _HEADER_BYTES = 4096
@@ -42,20 +43,22 @@ def load_height_grid(path: str | Path) -> HeightGrid:
         raise GroundError(f"{path}: {error}") from error
 
 
+def height_grid_bytes(grid: HeightGrid) -> bytes:
+    """The file of a grid; the same grid always gives the same bytes."""
+    buffer = io.BytesIO()
+    x0, y0, cell_m = (np.float64(value) for value in (grid.x0, grid.y0, grid.cell_m))
+    np.savez_compressed(buffer, heights=grid.heights, x0=x0, y0=y0, cell_m=cell_m)
+    return buffer.getvalue()
+
+
 def save_height_grid(path: str | Path, grid: HeightGrid) -> None:
     """Write a grid where `load_height_grid` finds it; folders are made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, heights=grid.heights, x0=grid.x0, y0=grid.y0, cell_m=grid.cell_m)
+    write_atomically(Path(path), height_grid_bytes(grid))
 
 
-def scene_ground(dataset: Dataset, scene: int) -> HeightGrid | None:
-    """The terrain of a scene, by its place in the dataset; None where the ground is the plane z = 0.
-
-    Raises: GroundError for a damaged file.
-    """
-    path = dataset.path / "maps" / f"{dataset.scenes[scene].name}_dem.npz"
-    return load_height_grid(path) if path.is_file() else None
+def scene_grid_path(root: Path, scene: str) -> Path:
+    """Where the elevation model of a scene lies in a data set; it is in the right-handed world of the tables."""
+    return root / "maps" / f"{scene}_dem.npz"
 
 
 def _number(value: np.ndarray, name: str, path: Path) -> float:

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.accumulator import within
 from rsdfm_ros.evaluation.metrics.detection import greedy_match, ranked
+from rsdfm_ros.evaluation.protocol import AREAS
 from rsdfm_ros.evaluation.scene_source import SceneSource
 from rsdfm_ros.evaluation.session import evaluate_scene
 from rsdfm_ros.evaluation.settings import Settings
-from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.perception import Perception
 
 SEGMENTATION_GRID: NDArray[np.float64] = np.round(np.arange(0.25, 0.751, 0.025), 3)
@@ -106,7 +108,7 @@ def calibrate(
     area: Window | None = None,
 ) -> Calibration:
     """Sweep both thresholds over validation scenes with two UAVs as egos."""
-    area = area or square_window(50.0, 0.5)
+    area = area or AREAS["long"]
     cells, objects = Sweep(SEGMENTATION_GRID), Sweep(OBJECT_GRID)
     lock = threading.Lock()
 

@@ -66,7 +66,7 @@ class Disturbance:
 
     @property
     def lead_s(self) -> float:
-        """How much earlier than the ego staggered peers expose, in whole steps of STAGGER_S."""
+        """Time by which staggered peers expose earlier than the ego, in whole steps of STAGGER_S."""
         return math.ceil(self.lag_s / STAGGER_S - 1e-9) * STAGGER_S if self.staggered else 0.0
 
     @property
@@ -76,7 +76,7 @@ class Disturbance:
 
     @property
     def believed_poses(self) -> tuple[float, ...]:
-        """What the poses that UAVs believe in depend on: equal where they are equal."""
+        """Key of the poses that UAVs use: equal keys, equal poses."""
         sigmas = (self.pose_sigma_m, self.pose_sigma_deg, self.pose_bias_m, self.pose_bias_deg)
         return (float(self.seed), *sigmas) if any(sigmas) else ()
 
@@ -115,7 +115,7 @@ class Disturbance:
         return T_map_camera, covariance
 
     def arrives(self, count: int, *, scene: int, frame: int, sender: int, receiver: int) -> NDArray[np.bool_]:
-        """Which of `count` messages of a frame reach the receiver."""
+        """Mask of the `count` messages of a frame that reach the receiver."""
         if self.loss == 0:
             return np.ones(count, dtype=bool)
         rng = np.random.default_rng([self.seed, _LOSS, scene, frame, sender, receiver])

@@ -30,7 +30,7 @@ class LiveWorld:
     _world: Any = field(default=None, repr=False)
 
     def before(self, frame: WorldFrame, lead_s: float) -> WorldFrame | None:
-        """What the UAVs of `frame` saw `lead_s` earlier; None before the beginning.
+        """The views of the UAVs of `frame` `lead_s` earlier; None before the beginning.
 
         Raises: RsdfmError if the frame is not of this world as it is simulated now, or too late.
         """

@@ -10,11 +10,9 @@ import torch
 
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import Dataset
-from rsdfm_ros.data.terrain import scene_ground
 from rsdfm_ros.evaluation.metrics.accumulator import Result
 from rsdfm_ros.evaluation.metrics.mapping import FixedHeight, MappingScore, mapping_scores
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
-from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig
 
@@ -77,7 +75,7 @@ def recorded_scene(dataset: Dataset, place: int, uavs: int, frames: int | None) 
     agents = range(min(uavs, len(info.agents)))
     steps = range(0, info.frames if frames is None else min(frames, info.frames), STRIDE)
     loaded = map(partial(dataset.load, place, depth=True, agents=agents), steps)
-    return MappingScene(info.name, scene_ground(dataset, place) or GroundPlane(), loaded)
+    return MappingScene(info.name, dataset.dem(place) or GroundPlane(), loaded)
 
 
 def rendered_scene(seed: int, uavs: int, config: SimConfig, frames: int) -> MappingScene:
@@ -90,8 +88,7 @@ def rendered(seed: int, uavs: int, config: SimConfig, frames: range) -> tuple[Gr
     from rsdfm_ros.sim.world import World
 
     world = World(seed, uavs, config)
-    dem = world.dem()
-    ground = GroundPlane() if dem is None else HeightGrid(dem.heights, dem.x0, dem.y0, dem.cell_m)
+    ground = world.dem() or GroundPlane()
 
     def images() -> Iterator[WorldFrame]:
         with world:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, FrameTruth, Tracks, truth_of
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, truth_of
 from rsdfm_ros.evaluation.methods.radio import Traffic
 from rsdfm_ros.evaluation.metrics.accumulator import (
     MetricAccumulator,
@@ -24,21 +25,20 @@ from rsdfm_ros.evaluation.metrics.accumulator import (
     frame_ap,
     frame_iou,
 )
-from rsdfm_ros.evaluation.protocol import HISTORY
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.geometry.lattice import Window
 
 VARIANTS = ("collaborative", "single")
 METHOD_OF = {"collaborative": "rsdfm", "single": "single"}
 #: How far the truth of a future may be from the instant that was predicted.
 FUTURE_TOLERANCE_NS = 50_000_000
 PERIOD_NS = round(FRAME_PERIOD_S * 1e9)
-AREAS = {"long": square_window(50.0, 0.5), "short": square_window(25.0, 0.5)}
 
 
 @dataclass
 class Answer:
-    """What one UAV answered for one instant, piece by piece, in one variant (with or without peers)."""
+    """The answer of one UAV for one instant, task by task, in one variant (with or without peers)."""
 
     mask: NDArray[np.int32] | None = None
     percent: NDArray[np.uint8] | None = None

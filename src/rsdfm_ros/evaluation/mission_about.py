@@ -1,4 +1,4 @@
-"""What whoever starts a mission knows of it, as it goes into result.json (fleet/about.py makes it). Free of ROS."""
+"""Facts known at the start of a mission, as they go into result.json (fleet/about.py makes them). Free of ROS."""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS, VISIBLE_FROM
+from rsdfm_ros.evaluation.frames import VISIBLE_FROM
 from rsdfm_ros.evaluation.metrics.detection import BANDS_M, DISTANCES_M, ERROR_DISTANCE_M, IOUS
 from rsdfm_ros.evaluation.metrics.segmentation import MATCH_IOU
 from rsdfm_ros.evaluation.metrics.trajectory import PAIR_DISTANCE_M
@@ -19,13 +20,21 @@ VERSION = 1
 HISTORY = 3
 """Frames that a temporal task looks at, the present one included."""
 
+CELL_SIZE_M, LONG_HALF_EXTENT_M, SHORT_HALF_EXTENT_M = 0.5, 50.0, 25.0
+AREAS: dict[str, Window] = {
+    "long": square_window(LONG_HALF_EXTENT_M, CELL_SIZE_M),
+    "short": square_window(SHORT_HALF_EXTENT_M, CELL_SIZE_M),
+}
+"""The areas that figures are given for, by name."""
+
 TEST_SEEDS_FROM = 9000
 VALIDATION_SEEDS_FROM = 8000
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is evaluated and how. Frames from HISTORY − 1 to the last one with all futures are scored.
+    """Scenes, methods and settings of an evaluation. Frames from HISTORY − 1 to the last one with all futures are
+    scored.
 
     world: what the simulated scenes have that is not the default (rsdfm_ros.sim.record), {} for the standard world.
     styles, weathers, terrains: of every scene, "" where they are not noted.
@@ -43,9 +52,9 @@ class Protocol:
     segmentation_threshold: float
     detection_threshold: float
     disturbance: Disturbance = field(default_factory=Disturbance)
-    cell_size_m: float = 0.5
-    long_half_extent_m: float = 50.0
-    short_half_extent_m: float = 25.0
+    cell_size_m: float = CELL_SIZE_M
+    long_half_extent_m: float = LONG_HALF_EXTENT_M
+    short_half_extent_m: float = SHORT_HALF_EXTENT_M
     world: Mapping[str, Any] = field(default_factory=dict)
     styles: tuple[str, ...] = ()
     weathers: tuple[str, ...] = ()

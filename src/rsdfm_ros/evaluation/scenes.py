@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
-from rsdfm_ros.data.terrain import scene_ground
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 from rsdfm_ros.geometry.height_grid import HeightGrid
-from rsdfm_ros.model.heads.registry import needs_of
+from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig
-from rsdfm_ros.sim.dataset import simulate, world_options
+from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.render import PARAMETERS_FILE, read_parameters
+from rsdfm_ros.sim.dataset.simulate import progress_bar, say_simulated, simulate_dataset
 from rsdfm_ros.sim.record import from_record
 from rsdfm_ros.words import counted
 
 CACHE = Path("out/data")
-"""Where simulated scenes are kept, relative to the working directory."""
+"""Folder of the simulated scenes, relative to the working directory."""
 
 _NO_IMAGES_BETWEEN = (
     "staggered=1 needs images between the frames, which only simulated scenes (with a seed) have: "
@@ -57,7 +57,7 @@ class DatasetScene:
 
     def ground(self) -> HeightGrid | None:
         """The terrain of the scene; None where the ground is the plane z = 0."""
-        return scene_ground(self.dataset, self.place)
+        return self.dataset.dem(self.place)
 
     def load(self, k: int) -> WorldFrame:
         """Frame k with the images of the agents in use."""
@@ -68,7 +68,7 @@ class DatasetScene:
         return self.dataset.objects(self.place, k)
 
     def layout(self) -> LayoutMap | None:
-        """What stands still in the scene, where the data set knows it."""
+        """The static layout of the scene, where the data set has it."""
         return self.dataset.layout(self.place)
 
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
@@ -84,24 +84,21 @@ class DatasetScene:
 
 
 def simulated(
-    seed: int, scenes: int, uavs: int, frames: int, world: argparse.Namespace | None = None
+    seed: int, scenes: int, uavs: int, frames: int, world: Mapping[str, str] = MappingProxyType({})
 ) -> Path:
     """The folder of simulated scenes with seeds seed … seed + scenes − 1; missing ones are made now.
 
-    world: the options of data.world_options, for another than the standard world. Raises: RsdfmError.
+    world: options of sim.dataset.world_options by name, for another than the standard world. Raises: RsdfmError.
     """
-    kind = "" if world is None else world_options.slug(world)
-    folder = CACHE / f"eval-seed{seed}-uavs{uavs}-frames{frames}{kind}"
+    folder = CACHE / f"eval-seed{seed}-uavs{uavs}-frames{frames}{world_options.slug(world)}"
     if _has(folder, range(seed, seed + scenes)):
         return folder
-    parser = argparse.ArgumentParser()
-    simulate.add_arguments(parser)
-    numbers = {"--scenes": scenes, "--seed": seed, "--uavs": uavs, "--frames": frames}
-    options = [word for option, value in numbers.items() for word in (option, str(value))]
-    options += [] if world is None else world_options.words(world)
-    status = simulate.run(parser.parse_args(["--out", str(folder), *options]))
-    if status:
-        raise KeyboardInterrupt
+    config = world_options.parse(world)
+    with progress_bar(scenes, frames) as progress:
+        done = simulate_dataset(
+            config, folder, seed=seed, scenes=scenes, uavs=uavs, frames=frames, progress=progress
+        )
+    say_simulated(folder, done, scenes=scenes, frames=frames, uavs=uavs)
     return folder
 
 
@@ -173,7 +170,7 @@ def missing_truth(perception: Perception, scenes: Sequence[DatasetScene], source
 
 
 def simulated_as(folder: Path) -> SimConfig:
-    """How a dataset was simulated, as it records itself; the default where it does not. Raises: RsdfmError."""
+    """Simulator configuration recorded in a dataset; the default where there is none. Raises: RsdfmError."""
     camera = read_parameters(folder).get("camera", {})
     if not isinstance(camera, dict):
         raise DatasetError(

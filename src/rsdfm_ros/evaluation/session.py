@@ -10,7 +10,8 @@ from functools import partial
 
 import torch
 
-from rsdfm_ros.evaluation.frames import HORIZON, FramePrediction, FrameTruth, truth_of
+from rsdfm_ros.data.outputs import HORIZON
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, truth_of
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.base import Method
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
@@ -21,7 +22,7 @@ from rsdfm_ros.evaluation.scene_source import SceneSource
 from rsdfm_ros.evaluation.scenes import DatasetScene
 from rsdfm_ros.evaluation.scores import MethodScore, merge_scores, merged
 from rsdfm_ros.evaluation.settings import Settings
-from rsdfm_ros.model.heads.registry import needs_of
+from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.waiting import uninterrupted
 

@@ -39,7 +39,7 @@ class SweepError(RsdfmError):
 
 @dataclass(frozen=True)
 class Case:
-    """What one evaluation changes: the disturbance, and where not None the budget and the number of UAVs."""
+    """Settings that one evaluation changes: the disturbance, and where not None the budget and the number of UAVs."""
 
     disturbance: Disturbance
     budget_bytes: int | None = None
@@ -145,7 +145,7 @@ class SweepFile:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What the file holds."""
+        """Content of the file."""
         return self._content
 
     def find(self, case: Case) -> dict[str, Any] | None:

@@ -1,1 +1,1 @@
-"""What runs where: a fleet description becomes processes."""
+"""Fleets: a fleet description becomes processes."""

@@ -1,4 +1,4 @@
-"""What result.json says of a mission beside its figures: how it was flown, and where the figures come from."""
+"""Facts about a mission for result.json, beside its figures: how it was flown, and where the figures come from."""
 
 from __future__ import annotations
 

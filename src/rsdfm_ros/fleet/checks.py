@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a fleet before its first process starts."""
+"""Checks of a fleet before its first process starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fleet is: UAVs, model, world, records, network. Read from YAML (config/fleet/), checked, typed.
+"""The fleet description: UAVs, model, world, records, network. Read from YAML (config/fleet/), checked, typed.
 
 The file is the only description: `rsdfm fleet` runs it as plain processes, launch/fleet.launch.py as launch_ros ones.
 docs/fleet.md is generated from these classes.
@@ -81,7 +81,7 @@ class WorldDescription:
 
 @dataclass(frozen=True)
 class ReplayDescription:
-    """What is played in a world of kind `replay`."""
+    """The recording played in a world of kind `replay`."""
 
     bag: str = setting("", "folder of the bag, or one of its files")
     topic_map: str = setting(
@@ -94,7 +94,7 @@ class ReplayDescription:
 
 @dataclass(frozen=True)
 class TopicsDescription:
-    """Where the inputs of a UAV come from: relative names are below its namespace. Empty: the standard name."""
+    """Topics of a UAV's inputs: relative names are below its namespace. Empty: the standard name."""
 
     image: str = setting("", "images instead of camera/image_raw", pattern=f"({_TOPIC})?", words="a topic")
     camera_info: str = setting(
@@ -115,7 +115,7 @@ class TopicsDescription:
 
 @dataclass(frozen=True)
 class UavDescription:
-    """What all UAVs have in common."""
+    """Settings that all UAVs have in common."""
 
     composed: bool = setting(True, "one process per UAV (uav_node); otherwise one process per node")
     autostart: bool = setting(
@@ -159,7 +159,7 @@ class UavDescription:
 
 @dataclass(frozen=True)
 class MemberDescription:
-    """What one UAV has of its own, over what all have."""
+    """Settings of one UAV, which replace those of all."""
 
     name: str = setting("", "name and namespace; empty: uav<n>", pattern=f"({_NAME})?", words=_NAME_WORDS)
     topics: TopicsDescription = setting(factory=TopicsDescription, text="where its inputs come from")
@@ -185,7 +185,7 @@ class EvaluatorDescription:
 
 @dataclass(frozen=True)
 class ProcessesDescription:
-    """How processes start, fail and end."""
+    """Start, failure and end of processes."""
 
     when_lost: str = setting(
         AUTO,
@@ -266,7 +266,7 @@ class FleetDescription:
         return tuple(self.member(n).name or f"uav{n + 1}" for n in range(self.uavs))
 
     def member(self, index: int) -> MemberDescription:
-        """What the UAV of this index has of its own."""
+        """Settings of the UAV of this index."""
         return self.members[index] if index < len(self.members) else MemberDescription()
 
     @property

@@ -38,9 +38,9 @@ from rsdfm_ros.shared_memory import Cleared, remove_stale_ports
 
 CHECK_LIMIT_S = 60.0
 SHOWN = 4
-"""So much of what was found in a domain is told."""
+"""At most this many of the things found in a domain are listed."""
 OUTPUTS = ("bev/features", "status")
-"""What every UAV of a fleet publishes, whoever makes its world."""
+"""Topics that every UAV of a fleet publishes, in every kind of world."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,9 @@ def in_domain(spec: NodeSpec, domain: int) -> NodeSpec:
 
 
 def alive(fleet: FleetDescription) -> list[str]:
-    """What lives in the domain of a fleet of all that is the fleet's own business (nodes/mission/domain_check.py).
+    """Find nodes and publishers in a fleet's domain that only this fleet may have (nodes/mission/domain_check.py).
 
-    Raises: DomainError if nobody can look there.
+    Raises: DomainError if the domain cannot be examined.
     """
     wanted = business(fleet) | {"expected": has_ports(fleet.network.domain)}
     command = [sys.executable, "-m", "rsdfm_ros.nodes.mission.domain_check", json.dumps(wanted)]
@@ -172,7 +172,8 @@ def alive(fleet: FleetDescription) -> list[str]:
 
 
 def business(fleet: FleetDescription) -> dict[str, Any]:
-    """What only this fleet may publish and be in its domain. Cameras of real UAVs or of Gazebo are there already."""
+    """Topics and nodes that only this fleet may have in its domain. Cameras of real UAVs or of Gazebo are there
+    already."""
     spaces, rules = [namespace_of(fleet, agent) for agent in fleet.agents], outside_remaps(fleet)
     truth = [] if fleet.world.kind == NONE else ["/ground_truth"]
     if fleet.world.kind not in (NONE, GAZEBO):

@@ -1,4 +1,4 @@
-"""Which Gazebo is installed here, and whether it is new enough."""
+"""Find the installed Gazebo and check whether it is new enough."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VERSION = re.compile(r"^(\d+)\.(\d+)\.(\d+)\S*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Installed:
-    """What to start: arguments that choose one of several installed versions, and notes for the log."""
+    """The simulator to start: arguments that choose one of several installed versions, and notes for the log."""
 
     gazebo: Gazebo
     choosing: tuple[str, ...] = ()
@@ -67,9 +67,9 @@ def _notes(gazebo: Gazebo, version: Version) -> tuple[str, ...]:
 
 
 def _versions(command: tuple[str, ...]) -> list[Version] | None:
-    """What `--versions` prints, the newest first; None if there is no such simulator.
+    """Versions that `--versions` prints, the newest first; None if there is no such simulator.
 
-    `gz` and `ign` are there without one, too: they come with every tool of Gazebo, and fail on what they do not know.
+    `gz` and `ign` are there without one, too: they come with every tool of Gazebo, and fail on unknown subcommands.
     """
     if shutil.which(command[0]) is None:
         return None

@@ -100,7 +100,7 @@ class Held:
 
 
 def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
-    """What starts the fleet of these launch arguments; the end of the mission ends the launch.
+    """Launch actions for the fleet of these launch arguments; the end of the mission ends the launch.
 
     fixed: options that the launch file decides, such as world="none". Raises: RsdfmError.
     """
@@ -110,7 +110,8 @@ def fleet_actions(context: LaunchContext, **fixed: str) -> list[Action]:
 
 
 def replay_actions(context: LaunchContext) -> list[Action]:
-    """What plays a bag to the fleet of these launch arguments (replay.launch.py); the end of the bag ends the launch.
+    """Launch actions that play a bag to the fleet of these arguments (replay.launch.py); the end of the bag ends the
+    launch.
 
     Raises: RsdfmError.
     """
@@ -142,7 +143,7 @@ def hold(context: LaunchContext, fleet: FleetDescription, options: FleetOptions)
 
 
 def started(held: Held) -> list[Action]:
-    """What starts a fleet; the end of its mission ends the launch. Raises: RsdfmError."""
+    """Launch actions that start a fleet; the end of its mission ends the launch. Raises: RsdfmError."""
     folder = held.folder
     fleet, more, notes = companions(held.claim.fleet, held.options, folder.work if folder else None)
     specs = node_specifications(fleet, folder.work if folder else None, about_mission(fleet))
@@ -221,7 +222,7 @@ def process_of(fleet: FleetDescription, spec: NodeSpec, folder: Path) -> Execute
 def _ends(
     spec: NodeSpec, judge: bool, fleet: FleetDescription, run: RunFolder | None
 ) -> Callable[[Any, Any], list[Action] | None]:
-    """What the end of a process does to the launch."""
+    """Make the handler of a process's end in the launch."""
 
     def react(event: Any, context: LaunchContext) -> list[Action] | None:
         failed = event.returncode != 0

@@ -26,11 +26,11 @@ from rsdfm_ros.fleet.surroundings import write_surroundings
 
 POLL_S = 0.05
 EVALUATOR_PATIENCE_S = 60.0
-"""How long the evaluator may take to write its results once the world has ended and it has waited for answers."""
+"""Time that the evaluator may take to write its results once the world has ended and it has waited for answers."""
 VOID = "void.json"
-"""What the evaluator writes instead of result.json when the mission is void."""
+"""File that the evaluator writes instead of result.json when the mission is void."""
 REFUSED = 2
-"""Exit status of a node that refuses what it was told, such as a model that does not exist."""
+"""Exit status of a node that refuses its settings, such as a model that does not exist."""
 
 OnStatus = Callable[[dict[str, Any]], None]
 
@@ -163,7 +163,7 @@ class _Watch:
         self._out = out
         self._patience_s = fleet.evaluator.end_timeout_s + EVALUATOR_PATIENCE_S
         self._lost: dict[str, float] = {}
-        """When a process of a UAV ended, steady clock, s."""
+        """Times at which processes of UAVs ended, steady clock, s."""
 
     def run(self) -> None:
         """Return when the mission has ended. Raises: RsdfmError if it cannot."""
@@ -199,7 +199,7 @@ class _Watch:
             raise self._void() or self._supervisor.crashed(spec.name)
 
     def _void(self) -> RsdfmError | None:
-        """What the evaluator says of a mission whose answers came from elsewhere too."""
+        """The evaluator's report on a mission that received answers from outside the fleet."""
         note = self._out / VOID
         if not note.is_file():
             return None

@@ -1,4 +1,4 @@
-"""What a person may say when starting a fleet, beside the description: the same for `rsdfm fleet` and fleet.launch.py.
+"""Options for starting a fleet, beside the description: the same for `rsdfm fleet` and fleet.launch.py.
 
 An option of SETTINGS replaces one setting of the description; the sentence and the limits come from there.
 """
@@ -65,7 +65,7 @@ SWITCHES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class FleetOptions:
-    """What was asked for beside the description. settings: by dotted name · remaps: from → to."""
+    """Options given beside the description. settings: by dotted name · remaps: from → to."""
 
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     params_files: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ def checked_setting(option: str, name: str, value: Any) -> Any:
 
 
 def sentence(option: str) -> str:
-    """What an option means and may be."""
+    """Meaning and allowed values of an option."""
     if option in SETTINGS:
         _, field = _field(SETTINGS[option])
         limits = "" if field.metadata["choices"] else allowed(field)  # choices are shown beside the sentence

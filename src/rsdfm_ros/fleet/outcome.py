@@ -1,4 +1,4 @@
-"""What is printed when a mission has ended: figures, times, files, and what to try next."""
+"""Summary that is printed at the end of a mission: figures, times, files, and next steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where files that a description names lie: beside the command that runs, or in the installed package."""
+"""Paths of files that a description names: beside the command that runs, or in the installed package."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from rsdfm_ros.waiting import uninterrupted
 
 LAST_LINES = 20
 SIGTERM_S, SIGKILL_S, GONE_S = 6.0, 3.0, 3.0
-"""How long a process is given to end: after SIGINT until SIGTERM, after that until SIGKILL, after that at all, s."""
+"""Time that a process is given to end: after SIGINT until SIGTERM, after that until SIGKILL, after that at all, s."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -113,7 +113,7 @@ class Supervisor:
         process.wait(10.0)
 
     def crashed(self, name: str) -> ProcessCrashed:
-        """What to say of a process that ended."""
+        """Error for a process that ended."""
         running = self._running[name]
         if running.reader is not None:
             running.reader.join(1.0)

@@ -34,7 +34,7 @@ OWNED = (
     "void.json",
     ".under_way",
 )
-"""What a run leaves in its folder, and what the next run replaces."""
+"""Files that a run leaves in its folder, and that the next run replaces."""
 _UNDER_WAY = ".under_way"
 """There from the first process until the mission has ended; holds the kind of its world."""
 
@@ -60,7 +60,7 @@ class RunFolder:
         (self.work / _UNDER_WAY).unlink(missing_ok=True)
 
     def final(self, path: Path) -> Path:
-        """Where a file of the work folder is at the end."""
+        """Final path of a file of the work folder."""
         return self.path / path.relative_to(self.work)
 
 

@@ -167,7 +167,7 @@ def _world(fleet: FleetDescription) -> NodeSpec:
 
 
 def _beside_gazebo(fleet: FleetDescription) -> list[NodeSpec]:
-    """What flies the UAVs of a Gazebo world and tells the truth about it; the truth ends with the mission."""
+    """Nodes that fly the UAVs of a Gazebo world and publish its ground truth; the truth node ends with the mission."""
     w = fleet.world
     shared = {"use_sim_time": True, "seed": w.seed, "agents": list(fleet.agents), "start_s": w.start_s}
     more: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -277,7 +277,7 @@ def environment_of(fleet: FleetDescription) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the evaluator must know of a model: the area it answers on, m, and its threshold in whole per cents."""
+    """Facts of a model that the evaluator needs: the area it answers on, m, and its threshold in whole per cents."""
 
     bounds_m: tuple[float, float, float, float]
     cell_size_m: float

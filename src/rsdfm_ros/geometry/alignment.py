@@ -29,7 +29,7 @@ Pairs = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sighting:
-    """What one agent says it sees: centres (N, ≥2) m, sizes (N, ≥2) m, scores (N,) in [0, 1], and its camera: centre
+    """Boxes that one agent reports: centres (N, ≥2) m, sizes (N, ≥2) m, scores (N,) in [0, 1], and its camera: centre
     (3,) m, z above the ground, and covariance (6, 6) of the pose (x y z, then rotation about the map axes)."""
 
     centres: Array
@@ -41,7 +41,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class AlignmentConfig:
-    """How boxes are matched. Lengths in m.
+    """Settings of box matching. Lengths in m.
 
     box_sigma_m: error of a box's centre from the detector · gate: standard deviations within which boxes match ·
     size_ratio: boxes whose lengths differ by more are of different objects · min_score: boxes below it are not used ·
@@ -67,7 +67,7 @@ class AlignmentConfig:
 
 @dataclass(frozen=True)
 class Correction:
-    """What is known of one agent's pose afterwards: delta (6,) to be applied to it, its covariance (6, 6), how many of
+    """The corrected pose of one agent: delta (6,) to be applied to it, its covariance (6, 6), how many of
     its boxes found a partner, and the root mean square distance (m) of those to their partners."""
 
     delta: Array
@@ -143,7 +143,7 @@ def _prepare(sighting: Sighting, config: AlignmentConfig) -> _Agent:
 
 
 def _similar(a: _Agent, b: _Agent, config: AlignmentConfig) -> NDArray[np.bool_]:
-    """Which boxes (Na, Nb) may be the same object by their lengths."""
+    """Mask (Na, Nb) of box pairs whose lengths allow the same object."""
     ratio = np.abs(np.log(a.lengths[:, None] / b.lengths[None]))
     return np.asarray(ratio <= np.log(config.size_ratio))
 

@@ -103,7 +103,7 @@ def surface(ground: Ground, xy: ArrayLike) -> tuple[Array, Array]:
 
 
 def ground_shift(points: ArrayLike, centre: ArrayLike, normals: ArrayLike = (0.0, 0.0, 1.0)) -> Array:
-    """How ground points move when the pose of the camera that sees them does: J (..., 2, 6) at points (..., 3).
+    """Jacobian of ground points by the pose of the camera that sees them: J (..., 2, 6) at points (..., 3).
 
     First order: with r = X − C, a rotation δθ about the map axes and a shift δC move the point at which the ray
     meets the ground, whose normal (..., 3) there is n, by δX = s − r (n·s)/(n·r) with s = δC + δθ×r, so δX_xy =

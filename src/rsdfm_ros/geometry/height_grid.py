@@ -170,7 +170,7 @@ def _clearance(depths: Array, rays: Array, centre: Array, grid: HeightGrid) -> A
 
 
 def _between(a: Array, b: Array, fa: Array, fb: Array) -> Array:
-    """Where the line through (a, fa) and (b, fb) is zero, kept within a…b; fa > 0 ≥ fb, or both about 0."""
+    """Position where the line through (a, fa) and (b, fb) is zero, kept within a…b; fa > 0 ≥ fb, or both about 0."""
     drop = fa - fb
     share = np.where(drop > 1e-12, fa / np.where(drop > 1e-12, drop, 1.0), 1.0)
     return np.asarray(a + (b - a) * np.clip(share, 0.0, 1.0))

@@ -44,6 +44,17 @@ def quaternion_from_matrix(R: ArrayLike) -> Array:
     return -q if q[3] < 0 else q
 
 
+def matrix_from_wxyz(wxyz: ArrayLike) -> Array:
+    """Rotation matrix (3, 3) of a quaternion w x y z (4,), as nuScenes stores it; ValueError if it is zero."""
+    return matrix_from_quaternion(np.roll(wxyz, -1))
+
+
+def wxyz_from_matrix(R: ArrayLike) -> list[float]:
+    """Unit quaternion w x y z, as nuScenes stores it, of a rotation matrix (3, 3)."""
+    x, y, z, w = quaternion_from_matrix(R).tolist()
+    return [w, x, y, z]
+
+
 def quaternion_from_yaw(yaw: float) -> Array:
     """Quaternion (4,) xyzw of a rotation by `yaw` rad about +z."""
     return np.array([0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])

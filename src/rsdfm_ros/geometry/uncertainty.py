@@ -1,4 +1,4 @@
-"""How the covariance of a pose changes with the frame that it speaks of.
+"""Transformation of pose covariances between frames.
 
 Covariances are (6, 6) in the order x y z (m), rotation about x y z (rad), about the axes of the parent frame (as in
 geometry_msgs/PoseWithCovariance): the true pose is R = exp(δθ) R̄, t = t̄ + δt.

@@ -25,7 +25,7 @@ LOW_BLOCK = 8
 
 @dataclass(frozen=True)
 class Latents:
-    """What one map compresses to, before packing: integer-valued float tensors and their per-channel steps.
+    """Latents of one map before packing: integer-valued float tensors and their per-channel steps.
 
     low (V, C_l, H/8, W/8) · high (V, C_h, H, W), only meaningful where sent · steps (V, C, 1, 1) ·
     score (V, 1, H, W) logits of q.
@@ -40,7 +40,7 @@ class Latents:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What receivers make of maps: decoded (V, C, H, W) · told (V, 1, H, W) bool: the visible cells that they know of ·
+    """Maps as receivers decode them: decoded (V, C, H, W) · told (V, 1, H, W) bool: the visible cells that were sent ·
     sent (V, 1, H, W) bool: cells whose high band travelled · score (V, 1, H, W) logits of q · high (V, C_h, H, W)
     integers, of which those of the sent cells travelled.
     """

@@ -1,4 +1,4 @@
-"""Where and in which precision a model runs."""
+"""Device and precision that a model runs with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What agents exchange: their maps as frames for the wire, compressed or dense, and back; and what they ask for."""
+"""Maps to frames for the wire, compressed or dense, and back; and the demand maps of receivers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,11 @@ from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint
+from rsdfm_ros.model.thresholds import thresholds_of
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame, half
 
 #: Position uncertainty is clipped here: beyond it a cell is worthless anyway.
 MAX_SIGMA_M = 5.0
-DEFAULT_THRESHOLDS = {
-    "segmentation": 0.5,
-    "trajectory": 0.5,
-    "detection": 0.05,
-    "objects": 0.3,
-    "resemblance": 0.18,
-}
 
 
 class Exchange:
@@ -50,7 +44,7 @@ class Exchange:
         self.window = self.region = model.config.window
         self.ground: Ground = GroundPlane()
         self.output_window = model.config.output_window
-        self.thresholds = DEFAULT_THRESHOLDS | dict(self.manifest.get("thresholds", {}))
+        self.thresholds = thresholds_of(self.manifest)
         self._tiles = self.window.tiles()
         self._autocast = autocast_arguments(self.device)
 
@@ -63,7 +57,7 @@ class Exchange:
         *,
         low: bool = True,
     ) -> FeatureFrame:
-        """What travels: the low band of every tile with a visible cell, and the `cells` best cells of the high band.
+        """Compress a map: the low band of every tile with a visible cell, and the `cells` best cells of the high band.
 
         demand (H, W) in [0, 1]: where receivers are unsure; cells are then ranked by demand · q instead of q.
         low: False for a low band of zeros, which does not travel; the high band is then of the map itself.
@@ -106,7 +100,7 @@ class Exchange:
         return (torch.sigmoid(score.float()) * visible)[0, 0]
 
     def demand(self, bev: AgentBev) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """Where this agent asks for features: tiles (M, 2) and 255 · (1 − mean q) of their four blocks (M, 4)."""
+        """Demand for features of this agent: tiles (M, 2) and 255 · (1 − mean q) of their four blocks (M, 4)."""
         blocks = torch.nn.functional.avg_pool2d(self.usefulness(bev)[None, None], LOW_BLOCK)[0]
         values = to_tiles(255.0 * (1.0 - blocks), TILE_CELLS // LOW_BLOCK).flatten(1)
         return self._tiles, values.round().to(torch.uint8).cpu().numpy()

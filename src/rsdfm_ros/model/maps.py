@@ -28,7 +28,7 @@ class AgentBev:
 
 @dataclass(frozen=True)
 class FusedMap:
-    """What the task heads read: features (C, H, W), visible (H, W) bool: seen by any agent, and
+    """Input of the task heads: features (C, H, W), visible (H, W) bool: seen by any agent, and
 
     contributors: number of agents fused, ego included · shares (A,): mean weight of every agent over the seen cells ·
     dominant (H, W) uint8, only on request: 0 unseen, 1 the ego weighs most there, 1 + k the k-th peer does.

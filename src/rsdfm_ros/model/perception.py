@@ -57,7 +57,7 @@ class Perception(Exchange):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = RSDFM(config)
-        return cls(model, wire_fingerprint(model), {"thresholds": {"resemblance": -1.0}})
+        return cls(model, wire_fingerprint(model), {"thresholds": {"map_consistency": -1.0}})
 
     def at(self, region: Window) -> Perception:
         """The same weights on another part of the lattice; nothing is copied.
@@ -240,14 +240,14 @@ class Perception(Exchange):
 
     @torch.inference_mode()
     def answer(self, name: str, history: Sequence[FusedMap]) -> TaskAnswer:
-        """What a plug-in head says of a history of fused maps, newest last, for the region."""
+        """The answer of a plug-in head to a history of fused maps, newest last, for the region."""
         head = self._head(name)
         visible = history[-1].visible.cpu().numpy() if history else np.zeros(self.window.shape, np.bool_)
         return head.answer(self._outputs(head, history), visible, self.window, self.region)
 
     @torch.inference_mode()
     def objectness(self, history: Sequence[FusedMap]) -> Tensor:
-        """How sure the detector is of an object at each cell (H, W) in [0, 1], whatever its class."""
+        """Objectness of each cell (H, W) in [0, 1]: the detector's confidence in an object of any class."""
         heat = self._outputs(self._head("detection"), history)["heat"]
         return torch.sigmoid(heat.float())[0].amax(dim=0)
 

@@ -88,7 +88,7 @@ def window_around(config: ModelConfig, region: Window) -> Window:
 
 
 def inside_xy(region: Window, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of the points (N, 2) in metres lie in the region."""
+    """Mask of the points (N, 2) in metres that lie in the region."""
     return region.contains(region.cells(xy)).reshape(len(xy))
 
 

@@ -11,7 +11,8 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.compression import Compression
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE, Encoder
-from rsdfm_ros.model.heads.registry import Head, build_head
+from rsdfm_ros.model.heads.lookup import build_head
+from rsdfm_ros.model.heads.registry import Head
 from rsdfm_ros.model.interaction import Interaction
 from rsdfm_ros.model.mapping import lift, lift_cells, mean_with_neighbours, seen_cells
 from rsdfm_ros.model.neck import Neck

@@ -1,4 +1,4 @@
-"""Where the rays of whole images meet terrain: geometry/height_grid.py in torch, for all pixels and bins at once."""
+"""Intersection of image rays with terrain: geometry/height_grid.py in torch, for all pixels and bins at once."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class _Terrain:
 
 
 def _between(a: Tensor, b: Tensor, fa: Tensor, fb: Tensor) -> Tensor:
-    """Where the line through (a, fa) and (b, fb) is zero, within a…b."""
+    """Position where the line through (a, fa) and (b, fb) is zero, within a…b."""
     drop = fa - fb
     share = (fa / drop.clamp_min(1e-9)).where(drop > 1e-9, 1.0)
     return torch.lerp(a, b, share.clamp(0.0, 1.0))

@@ -1,4 +1,4 @@
-"""What light and surfaces of a seed look like: drawn once, used by every back end."""
+"""Light and surfaces of a world, drawn once from its seed and used by every back end."""
 
 from __future__ import annotations
 

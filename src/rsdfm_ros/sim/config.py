@@ -21,6 +21,10 @@ EXTENT_M = 105.0
 PAINTED_EXTENT_M = 125.0
 """Half the side of the painted ground."""
 
+MAX_UAVS = 8
+"""UAVs of a mission."""
+SEED_LIMIT = 2**31
+"""Seeds lie below it."""
 
 Range = tuple[float, float]
 """Lowest and highest value; equal values fix it."""
@@ -75,7 +79,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class FlightConfig:
-    """Where UAVs fly and how; the default is the standard mission.
+    """Flights of the UAVs; the default is the standard mission.
 
     altitude_m: above the ground, kept all the time; None: 30 to 80 m · pitch_deg: of the optical axis below the
     horizon, kept all the time; None: 35 to 60 degrees, flatter for low flights · motion: `calm` (2.5 to 5 m/s),
@@ -98,7 +102,7 @@ class FlightConfig:
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """What a world looks like and who is in it; the default is the standard world. Ranges are drawn from per scene.
+    """Appearance and traffic of a world; the default is the standard world. Ranges are drawn from per scene.
 
     style: a name of STYLES, or `mixed`: one that is not held out, by seed · weather: a name of WEATHERS, or `mixed` ·
     vehicles: how many are meant to be within CORE_M of the middle; None: as usual in the style · people: on foot and on
@@ -183,3 +187,7 @@ def draw_cameras(seed: int, uavs: int, config: SimConfig) -> tuple[Camera, ...]:
         return (config.camera,) * uavs
     fovs = np.radians(np.random.default_rng([seed, 9]).uniform(*config.fov_deg, uavs))
     return tuple(Camera(config.width_px, config.height_px, float(fov)) for fov in fovs)
+
+
+MAX_FRAMES = SimConfig().max_frames
+"""As far as the flights and the traffic of a simulated world are planned."""

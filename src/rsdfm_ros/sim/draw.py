@@ -1,4 +1,4 @@
-"""What the world of a seed is: everything that its configuration leaves to chance, drawn once."""
+"""The random choices of a world: everything that its configuration leaves open, drawn once from the seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from rsdfm_ros.sim.config import HELD_OUT_STYLES, MIXED, STYLES, TERRAINS, WEATHERS, WorldConfig
 
 TRAINING_STYLES = tuple(s for s in STYLES if s not in HELD_OUT_STYLES)
-"""What the style `mixed` draws from."""
+"""Styles that `mixed` draws from."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a plan of the world is made of: streets, blocks, buildings, trees, clutter, parking places, ways on foot.
+"""Elements of a world's plan: streets, blocks, buildings, trees, clutter, parking places, ways on foot.
 
 A plan lies in its own frame, x and y along its streets, centred on the origin; the world may turn it (Draw.turn_rad).
 """
@@ -162,7 +162,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Crowd:
-    """How many vehicles there are unless the configuration says: numbers within CORE_M of the middle, by range.
+    """Numbers of vehicles unless the configuration sets them: numbers within CORE_M of the middle, by range.
 
     kerb, bays: parked at kerbs and in bays · moving · shares: of the classes among the moving ones.
     """

@@ -1,4 +1,4 @@
-"""Which vehicles a mission has, where the parked ones stand, and how the others move."""
+"""Vehicles of a mission: the places of the parked ones and the routes of the others."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ ALWAYS = (
 
 
 def to_record(config: SimConfig) -> dict[str, Any]:
-    """What JSON holds of a configuration; tuples are lists."""
+    """JSON form of a configuration; tuples are lists."""
     return {key: getattr(config, key) for key in ALWAYS} | changes(config)
 
 
 def changes(config: SimConfig) -> dict[str, Any]:
-    """What differs from the default, without the length and the rate of the mission; {} for the standard world."""
+    """Differences from the default, without the length and the rate of the mission; {} for the standard world."""
     different = _different(asdict(config), asdict(SimConfig()))
     return {key: value for key, value in different.items() if key not in ("frame_rate_hz", "max_frames")}
 

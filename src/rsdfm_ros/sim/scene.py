@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.sim.appearance import BARK, CLUTTER_COLOURS, FACADES, ROOFS, TREES, Appearance, draw_appearance
-from rsdfm_ros.sim.camera.weather import light_of
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
 from rsdfm_ros.sim.facades import FACADE_PX
 from rsdfm_ros.sim.ground import GROUND_PX, Image, paint_ground
+from rsdfm_ros.sim.lights import light_of
 from rsdfm_ros.sim.meshes import Ground, Mesh, building_meshes, clutter_meshes, flat, tree_meshes
 from rsdfm_ros.sim.people import Person, body
 from rsdfm_ros.sim.plan import Layout
@@ -150,7 +150,7 @@ def _sky(spec: mujoco.MjSpec) -> None:
 
 
 def _plan(spec: mujoco.MjSpec) -> mujoco.MjsBody:
-    """What carries everything that stands still."""
+    """Body that carries everything static."""
     return spec.body("plan") or spec.worldbody
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.dem import Dem
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M
 from rsdfm_ros.sim.meshes import Mesh, Point
 
@@ -23,11 +23,11 @@ FAR_M = 600.0
 class Terrain:
     """Heights (N, N) m at nodes of a plan, x = -PAINTED_EXTENT_M + i·CELL_M, y likewise with j; bilinear between."""
 
-    grid: Dem
+    grid: HeightGrid
 
     def height(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Height (...) m of the ground at points (..., 2) of the plan; beyond the painted ground it goes on level."""
-        return self.grid.height(xy)
+        return self.grid.elevation(xy)
 
     def heights_of(self, plan: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same for the points (H, W, 3) that the pixels of an image show."""
@@ -37,13 +37,13 @@ class Terrain:
             cv2.remap(self.grid.heights, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
-    def dem(self, turn_rad: float) -> Dem:
+    def dem(self, turn_rad: float) -> HeightGrid:
         """The ground in the map, in which the plan is turned."""
         axis = np.arange(-DEM_HALF_M, DEM_HALF_M + 0.5 * DEM_CELL_M, DEM_CELL_M)
         x, y = np.meshgrid(axis, axis, indexing="ij")
         c, s = math.cos(turn_rad), math.sin(turn_rad)
         heights = self.height(np.stack([c * x + s * y, c * y - s * x], -1))
-        return Dem(heights.astype(np.float32), -DEM_HALF_M, -DEM_HALF_M, DEM_CELL_M)
+        return HeightGrid(heights.astype(np.float32), -DEM_HALF_M, -DEM_HALF_M, DEM_CELL_M)
 
     def meshes(self) -> tuple[Mesh, Mesh]:
         """The painted ground, with the ground's image as texture, and the land around it."""
@@ -75,7 +75,7 @@ def make_terrain(seed: int, name: str) -> Terrain | None:
     x, y = np.meshgrid(axis, axis, indexing="ij")
     heights = _slope(rng, x, y) if name == "slope" else _steps(rng, x, y)
     heights -= heights[count // 2 - 1 : count // 2 + 1, count // 2 - 1 : count // 2 + 1].mean()
-    return Terrain(Dem(heights.astype(np.float32), -PAINTED_EXTENT_M, -PAINTED_EXTENT_M, CELL_M))
+    return Terrain(HeightGrid(heights.astype(np.float32), -PAINTED_EXTENT_M, -PAINTED_EXTENT_M, CELL_M))
 
 
 def _slope(rng: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

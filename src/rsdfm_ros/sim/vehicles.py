@@ -1,4 +1,4 @@
-"""What vehicles look like: sizes, colours and the boxes that a body is made of."""
+"""Appearance of vehicles: sizes, colours and the boxes that a body is made of."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.camera.image import Images, Lens, between
 from rsdfm_ros.sim.camera.renderer import Raw, Renderer
 from rsdfm_ros.sim.camera.truth import box_corners, silhouette_areas, visibility
-from rsdfm_ros.sim.config import Camera, FlightConfig, SimConfig, draw_cameras
+from rsdfm_ros.sim.config import MAX_UAVS, Camera, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.layout_map import layout_map
@@ -30,7 +30,6 @@ from rsdfm_ros.sim.styles import make_plan
 from rsdfm_ros.sim.styles.kit import lit, walks
 from rsdfm_ros.sim.terrain import Terrain, make_terrain
 
-MAX_UAVS = 8
 CLEARANCE_M = 6.0
 """Least distance of a UAV from buildings, so that the near plane of its camera cuts none."""
 _AWAY = np.array([0.0, 0.0, -100.0])
@@ -96,7 +95,7 @@ class World:
         """Style, weather and terrain of this world, by these names."""
         return self.draw.words
 
-    def dem(self) -> Dem | None:
+    def dem(self) -> HeightGrid | None:
         """The ground in the map frame; None where it is flat at z = 0."""
         return None if self._terrain is None else self._terrain.dem(self.draw.turn_rad)
 
@@ -250,7 +249,7 @@ class World:
         return Lens(self.cameras[agent].K, T, moves)
 
     def _render(self, camera: int, *, image: bool, depth: bool) -> Raw:
-        """What a camera shows; image and depth are empty unless asked for."""
+        """Render a camera; image and depth are empty unless asked for."""
         if self._renderer is None:
             self._renderer = Renderer(self._scene.model, self.config.width_px, self.config.height_px)
         return self._renderer.render(self._data, camera, image=image, depth=depth)

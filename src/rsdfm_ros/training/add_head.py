@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.device import autocast_arguments, choose_device
-from rsdfm_ros.model.heads.registry import Head, head_class
+from rsdfm_ros.model.heads.lookup import head_class
+from rsdfm_ros.model.heads.registry import Head
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model
 from rsdfm_ros.training.config import TrainingConfig

@@ -70,7 +70,7 @@ def _into_box(
 
 
 def _near(rays: NDArray[np.float64], eye: NDArray[np.float64], around: Objects, n: int) -> NDArray[np.bool_]:
-    """Which rays (P,) pass the ball around a box: a cheap first choice."""
+    """Mask of rays (P,) that pass the ball around a box: a cheap first choice."""
     to = around.centres[n] - eye
     radius = float(np.linalg.norm(around.sizes[n])) / 2
     along = rays @ to

@@ -25,7 +25,7 @@ _HABITS = ((600, 0.2, 0.8), (1500, 0.8, 0.5), (1 << 31, 1.0, 0.1))
 
 
 def draw_habit(rng: np.random.Generator, cells: int) -> tuple[bool, tuple[int, int]]:
-    """How `cells` cells per map travel, as small and large budgets have it: with the low band or without, and the
+    """Draw how `cells` cells per map are sent, as at small and large budgets: with the low band or without, and the
     coarseness of both bands."""
     low, coarse = next((low, coarse) for most, low, coarse in _HABITS if cells <= most)
     return bool(rng.random() < low), BudgetConfig.small_coarseness if rng.random() < coarse else (1, 1)

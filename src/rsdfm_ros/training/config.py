@@ -20,7 +20,7 @@ class TrainingConfigError(RsdfmError):
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the weights are made; see docs in each field."""
+    """Settings of training; each field is documented below it."""
 
     seed: int = 0
     batch_frames: int = 2
@@ -30,7 +30,7 @@ class TrainingConfig:
     """Optimiser steps of the stage that trains the temporal heads on the frozen trunk."""
     temporal_batch: int = 4
     temporal_scenes: int = 0
-    """How many scenes that stage uses, spread over all of them; 0 means all."""
+    """Number of scenes that the stage uses, spread over all of them; 0 means all."""
     codec_steps: int = 0
     """Optimiser steps of the last stage, which tunes the compression alone on the frozen rest."""
     codec_rate: float = 1e-3
@@ -38,7 +38,7 @@ class TrainingConfig:
     head_samples: int = 400
     """Samples of cached features on which `--head` trains a plug-in."""
     head_scenes: int = 0
-    """How many scenes they come from, the first ones; 0 means all."""
+    """Number of scenes that they come from, the first ones; 0 means all."""
     head_steps: int = 500
     """Optimiser steps of `--head`."""
     head_batch: int = 4
@@ -49,11 +49,11 @@ class TrainingConfig:
     window_tiles: tuple[int, int, int, int] = (-3, -3, 6, 6)
     """The window trained on; smaller than the model's, moved about by the augmentation."""
     agents_weights: tuple[float, ...] = (0.25, 0.15, 0.15, 0.45)
-    """How often 1, 2, 3, … agents are fused."""
+    """Weights of fusing 1, 2, 3, … agents."""
     codec_from: float = 0.33
     """Share of the schedule after which peers' maps go through the compression."""
     codec_share: float = 0.7
-    """How often they do so then."""
+    """Share of the samples in which they do so from then on."""
     cells_min: int = 150
     cells_max: int = 2500
     """Range of the number of high-band cells sent, drawn log-uniformly, for the model's whole window."""

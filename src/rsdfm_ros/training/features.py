@@ -59,7 +59,7 @@ def task_features(
 
 
 class HeadSamples:
-    """What one head learns from: features of the frozen trunk, computed once and kept on disk, with their truth.
+    """Training samples of one head: features of the frozen trunk, computed once and kept on disk, with their truth.
 
     Sample n is a pure function of the seed and n: a scene, an instant, an ego with some peers, and a world turned,
     mirrored and shifted at random. Heads that look back get the last `history` maps, others the present one.
@@ -96,7 +96,7 @@ class HeadSamples:
         return scene, int(rng.integers(info.frames)), [int(a) for a in agents], motion, cells
 
     def truth(self, n: int) -> Truth:
-        """What is true of sample n, in its moved world."""
+        """The truth of sample n, in its moved world."""
         scene, k, agents, motion, _ = self.draw(n)
         last = min(self.dataset.scenes[scene].frames, k + self.model.horizon + 1)
         objects = [self.dataset.objects(scene, t) for t in range(k, last)]

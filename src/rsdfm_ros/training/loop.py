@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass
 class Clock:
-    """Where a stage stands: steps done and seconds trained, over all resumed runs."""
+    """Progress of a stage: steps done and seconds trained, over all resumed runs."""
 
     steps: int
     limit_s: float | None = None

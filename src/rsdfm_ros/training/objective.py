@@ -1,4 +1,4 @@
-"""What the trunk is trained for: the tasks, the mapping, and a compression that no task pays for."""
+"""Objective of the trunk stage: task losses, mapping losses, and compression losses that do not reach the tasks."""
 
 from __future__ import annotations
 

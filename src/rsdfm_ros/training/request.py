@@ -1,4 +1,4 @@
-"""What `rsdfm train` is asked for, checked before anything is read, computed or written."""
+"""The request of `rsdfm train`, checked before anything is read, computed or written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import yaml
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig, load_model_config
 from rsdfm_ros.model.device import choose_device
-from rsdfm_ros.model.heads.registry import BUILT_IN, head_class, import_plugins
+from rsdfm_ros.model.heads.lookup import head_class, import_plugins
+from rsdfm_ros.model.heads.registry import BUILT_IN
 from rsdfm_ros.model.store import read_manifest
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_folder

@@ -46,7 +46,7 @@ def identity(
     head: str | None,
     stages: Sequence[str],
 ) -> dict[str, Any]:
-    """What determines the weights of a run beside its length, by name.
+    """Everything that determines the weights of a run beside its length, by name.
 
     init: SHA-256 of the weights that it starts from.
     """

@@ -16,7 +16,8 @@ from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.geometry.camera import scaled_intrinsics, viewing_rays
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE
-from rsdfm_ros.model.heads.registry import Truth, needs_of
+from rsdfm_ros.model.heads.lookup import needs_of
+from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.training.augment import WorldMotion, colour_jitter, moved_layout, perturb_pose, random_motion
 from rsdfm_ros.training.box_heights import box_heights
 from rsdfm_ros.training.config import TrainingConfig
@@ -69,7 +70,7 @@ def seen_by(objects: Objects, agents: Sequence[int]) -> NDArray[np.bool_]:
 
 
 def agent_count(rng: np.random.Generator, config: TrainingConfig, total: int) -> int:
-    """How many of `total` agents are fused, drawn by `agents_weights`."""
+    """Number of the `total` agents that are fused, drawn by `agents_weights`."""
     weights = np.array(config.agents_weights[:total])
     if weights.any():
         return 1 + int(rng.choice(len(weights), p=weights / weights.sum()))

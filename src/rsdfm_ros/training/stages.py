@@ -59,7 +59,7 @@ def train_trunk(model: RSDFM, run: Run) -> dict[str, Any]:
 
 
 def train_temporal(model: RSDFM, run: Run) -> dict[str, Any]:
-    """What needs a history, on the frozen rest."""
+    """Train the modules that need a history, on the frozen rest."""
     config, device = run.config, run.device
     model.eval()
     origin = f"{state_fingerprint(model):016x}"

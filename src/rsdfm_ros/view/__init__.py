@@ -1,1 +1,1 @@
-"""What people look at: layouts for RViz and Foxglove, and the rerun viewer. Free of ROS."""
+"""Views for people: layouts for RViz and Foxglove, and the rerun viewer. Free of ROS."""

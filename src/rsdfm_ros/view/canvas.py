@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CLASSES as VEHICLES
 from rsdfm_ros.data.frame import CameraView
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.boxes import bev_corners
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix, quaternion_from_yaw
@@ -25,7 +25,7 @@ DATES_FROM_NS = 10**17
 """Stamps from here on (1973) are dates, earlier ones mission time."""
 JPEG_QUALITY = 85
 IMAGE_PLANE_M = 8.0
-"""How far before a camera its image hangs in the 3D view."""
+"""Distance between a camera and its image plane in the 3D view."""
 PATH_HEIGHT_M = 0.3
 CLASS_COLOURS: tuple[Colour, ...] = ((31, 119, 180), (51, 160, 44), (255, 127, 0), (227, 26, 28))
 """RGB per class: car, van, truck, bus."""
@@ -152,7 +152,7 @@ class Canvas:
         self.log(path, lines)
 
     def track(self, path: str, points: NDArray[np.float64], colour: Colour) -> None:
-        """Where a camera was: points (N, 3)."""
+        """Past positions of a camera: points (N, 3)."""
         self.log(path, self._rr.LineStrips3D([points], colors=[colour], radii=[-1.0]))
 
     def still(

@@ -107,7 +107,7 @@ def tile_cells(tiles: NDArray[np.int32], visible: NDArray[np.bool_], window: Win
 
 
 def coverage_classes(visible: Sequence[NDArray[np.bool_]], numbers: Sequence[int]) -> NDArray[np.uint8]:
-    """Who sees each cell (ni, nj): the class of the only one, or SEVERAL. At least one map."""
+    """Observers of each cell (ni, nj): the class of the only one, or SEVERAL. At least one map."""
     count = np.sum([v.astype(np.uint8) for v in visible], axis=0)
     classes = np.where(count > 1, SEVERAL, GROUND).astype(np.uint8)
     for cells, number in zip(visible, numbers, strict=True):

@@ -1,4 +1,4 @@
-"""What is shown of a mission, as rerun entities. Messages, bags and recorded runs all end here.
+"""A mission as rerun entities, from messages, bags and recorded runs alike.
 
     /map/<uav>/<camera>          where the camera is; image, boxes (its detections) and truth projected into it
     /map/<uav>/boxes, trajectories, track/<camera>;   /map/truth, roads, buildings
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects
-from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects
+from rsdfm_ros.data.outputs import Boxes, boxes_of_objects
 from rsdfm_ros.evaluation.metrics.accumulator import frame_iou
 from rsdfm_ros.geometry.boxes import rasterise_boxes
 from rsdfm_ros.geometry.lattice import Window, square_window
@@ -39,7 +39,7 @@ TRACK_POINTS = 2000
 
 @dataclass
 class _Instant:
-    """What must meet before it can be drawn: images and boxes of one stamp, truth and answers."""
+    """Data that must be complete before it can be drawn: images and boxes of one stamp, truth and answers."""
 
     cameras: dict[tuple[str, str], Placement] = field(default_factory=dict)
     boxes: dict[str, Boxes] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Scene:
         self._project(instant, agent)
 
     def detections(self, agent: str, variant: str, ns: int, boxes: Boxes) -> None:
-        """What a UAV found."""
+        """Detections of a UAV."""
         self._know(agent)
         instant, sure = self._open(ns), boxes.select(boxes.scores >= BOX_SCORE)
         if self.window is not None:
@@ -116,7 +116,7 @@ class Scene:
             self._project(instant, agent)
 
     def truth(self, ns: int, objects: Objects) -> None:
-        """Where the vehicles really are."""
+        """True places of the vehicles."""
         instant = self._open(ns)
         instant.truth = boxes = boxes_of_objects(objects)
         labels = [f"{class_name(c)} #{i}" for c, i in zip(objects.classes, objects.ids, strict=True)]
@@ -159,7 +159,7 @@ class Scene:
     def paths(
         self, agent: str, variant: str, ns: int, positions: NDArray[np.float64], ids: Sequence[int] = ()
     ) -> None:
-        """Where objects are and will be: positions (N, K, 2) m."""
+        """Present and future positions of objects: positions (N, K, 2) m."""
         self._know(agent)
         self._open(ns)
         if self.window is not None:
@@ -184,7 +184,7 @@ class Scene:
             )
 
     def contributors(self, agent: str, ns: int, dominant: NDArray[np.uint8]) -> None:
-        """Who weighs most in every cell (ni, nj) of a UAV's fused map; 1 + k is the k-th of `peers`."""
+        """UAV with the largest weight in every cell (ni, nj) of a fused map; 1 + k is the k-th of `peers`."""
         self._know(agent)
         if agent not in self._contributing:
             self._contributing.add(agent)
@@ -193,7 +193,7 @@ class Scene:
         self._contribute(agent, ns)
 
     def peers(self, agent: str, ns: int, names: Sequence[str]) -> None:
-        """Whose features entered a UAV's map, in the order that `contributors` counts."""
+        """UAVs whose features entered a UAV's map, in the order that `contributors` counts."""
         self._know(agent)
         self._open(ns).peers[agent] = tuple(names)
         self._contribute(agent, ns)
@@ -209,7 +209,7 @@ class Scene:
         roads: Sequence[Sequence[tuple[float, float]]],
         buildings: Sequence[Sequence[tuple[float, float]]],
     ) -> None:
-        """What stands still, as polygons of (x, y) in metres."""
+        """The static scene, as polygons of (x, y) in metres."""
         self.canvas.still("roads", roads, self.window)
         self.canvas.still("buildings", buildings, self.window)
 

@@ -115,5 +115,5 @@ def _sentences(router: Router) -> Iterator[str]:
 
 
 def left_out(router: Router) -> list[str]:
-    """What could not be shown, as sentences."""
+    """Data that could not be shown, as sentences."""
     return list(_sentences(router))

@@ -168,7 +168,7 @@ def blueprint(
 
 
 def _scene(agents: Sequence[str]) -> list[str]:
-    """What the 3D view shows: one answer, not all of them on top of each other."""
+    """Content of the 3D view: one answer, not all of them on top of each other."""
     others = [f"- /map/{agent}/{name}" for agent in agents[1:] for name in ("boxes", "trajectories")]
     return ["+ /map/**", *others]
 

@@ -1,4 +1,4 @@
-"""What packets are made of: the arrays of some whole tiles to a body and words, and back, before zstd."""
+"""The content of packets before zstd: arrays of whole tiles to a body and words, and back."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def carries_boxes(payload: bytes | memoryview) -> bool:
 
 
 def boxes_within(budget_bytes: int) -> int:
-    """How many boxes may travel within a byte budget of an image: they take at most BOXES_SHARE of it."""
+    """Number of boxes that may be sent within an image's byte budget: they take at most BOXES_SHARE of it."""
     return max(1, min(MAX_BOXES, int(budget_bytes * BOXES_SHARE) // BOX_BYTES))
 
 

@@ -1,9 +1,10 @@
-"""How much to send now: a token bucket over the bytes of the serialised messages.
+"""A byte budget per sender: a token bucket over the bytes of the serialised messages.
 
-The bucket fills by the target each frame and holds at most one extra frame's worth, so that a frame with little to
-say lends its bytes to the next. What cells cost is predicted from what they cost lately; a wrong prediction is paid
-back in the following frames, so the mean stays on target. At small targets cells tell more than anything else: the low
-band does not travel, nor do tiles without cells, and latents are rounded to coarser steps (`apply_plan`).
+The bucket fills by the target each frame and holds at most one extra frame's worth: bytes that a small frame leaves
+unused are available to the next one. The bytes per cell are predicted from recent frames; a wrong prediction is
+compensated in the following frames, so the mean stays on target. At small targets high-band cells are worth more per
+byte than the rest: the low band and tiles without cells are not sent, and latents are rounded to coarser steps
+(`apply_plan`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ DEFAULT_BUDGET_BYTES = 5_000
 """Serialised bytes per UAV and frame, in the mean, that everything aims at unless told otherwise."""
 
 FEW = 4
-"""Of fewer cells in a frame nothing is learned about what one costs."""
+"""Frames with fewer cells do not update the estimate of bytes per cell."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the next frame may carry: `cells` of the high band, the low band or not, and the latents of both bands
+    """Content of the next frame: `cells` of the high band, the low band or not, and the latents of both bands
     rounded to multiples of `coarseness`."""
 
     cells: int
@@ -81,7 +82,7 @@ class BudgetController:
 
     @property
     def tokens_bytes(self) -> float:
-        """What may be sent now; negative while a too expensive frame is being paid back."""
+        """Bytes that may be sent now; negative while an oversized frame is being compensated."""
         return self._tokens
 
     def retarget(self, target_bytes_per_frame: int) -> None:
@@ -90,7 +91,7 @@ class BudgetController:
         self._tokens = min(self._tokens, target_bytes_per_frame * (1.0 + self.config.burst_frames))
 
     def plan(self) -> Plan:
-        """What this frame may carry."""
+        """Plan the content of this frame."""
         c = self.config
         target = c.target_bytes_per_frame
         most = c.max_factor * max(target, self._fixed_bytes)
@@ -102,7 +103,7 @@ class BudgetController:
         )
 
     def cells(self, most: int | None = None) -> int:
-        """How many high-band cells this frame may carry, at least 0, at most `most`."""
+        """Number of high-band cells that this frame may carry, at least 0, at most `most`."""
         affordable = self.plan().cells
         return affordable if most is None else min(affordable, most)
 

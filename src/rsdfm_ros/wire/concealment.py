@@ -1,7 +1,7 @@
-"""What a lost packet took away is looked up in the sender's image before.
+"""Loss concealment: tiles of lost packets are taken from the sender's previous frame.
 
-Most of a scene stands still, and maps of all instants lie on one lattice: half a second later the tiles of the image
-before are worth much more than nothing. The map says which of its tiles are older: the fusion trusts them less.
+Most of a scene stands still, and maps of all instants lie on one lattice: half a second later the tiles of the previous
+frame still help much more than unknown ones. The map marks its older tiles, and the fusion gives them less weight.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rsdfm_ros.wire.features import FeatureFrame, tile_keys
 
 @dataclass(frozen=True)
 class Concealed:
-    """A frame of which some tiles are those of the image before.
+    """A frame with some tiles of the frame before.
 
     stale (M,) bool: which · stale_s: by how much they are older than the rest.
     """

@@ -19,7 +19,7 @@ DENSE_ZSTD_LEVEL = 1
 """Dense bodies are large, and numbers of half precision hardly compress."""
 
 TILE_WEIGHT = 8
-"""What a tile without cells weighs, in cells, where a frame is split into parts of similar size."""
+"""Weight of a tile without cells, in cells, where a frame is split into parts of similar size."""
 
 
 def encode_frame(

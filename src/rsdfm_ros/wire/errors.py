@@ -1,12 +1,10 @@
-"""Why a packet or a frame was refused: one root, typed children that carry facts, a slug each for counting.
+"""Errors for refused packets and frames: one root, typed children that carry facts, a slug each for counting.
 
 Everything received over the air is untrusted. A receiver catches :class:`WireError`, counts ``error.reason`` and goes
-on; a person reads the sentence. ``reason`` is stable: it is what diagnostics and result files count by.
+on; the message is for people. ``reason`` is stable: it is what diagnostics and result files count by.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from rsdfm_ros.errors import RsdfmError
 
@@ -14,7 +12,7 @@ from rsdfm_ros.errors import RsdfmError
 class WireError(RsdfmError):
     """A packet or frame that must not be used."""
 
-    reason: ClassVar[str] = "wire_error"
+    reason: str = "wire_error"
 
 
 class InvalidFrame(WireError):

@@ -1,4 +1,4 @@
-"""What travels between UAVs, as plain arrays: compressed frames and, for baselines, dense ones.
+"""Frames exchanged between UAVs, as plain arrays: compressed ones and, for baselines, dense ones.
 
 A frame holds whole tiles of the world lattice (16 × 16 cells, geometry/lattice.py). Row m of every per-tile array
 belongs to key ``tiles[m]`` = (ti, tj), which covers cells i in [16 ti, 16 ti + 16), j likewise. Latents are int8;

@@ -41,7 +41,7 @@ _HAS_LOW = 1
 
 
 class Kind(enum.IntEnum):
-    """What a packet carries of its tiles."""
+    """Content of a packet's tiles."""
 
     COMPRESSED = 0
     DENSE = 1
@@ -77,7 +77,7 @@ class Header:
 
     @property
     def bands(self) -> list[Shape]:
-        """What the words hold: channels and symbols of the gaps between cells, the low and the high latents."""
+        """Shapes of the coded words: channels and symbols of the gaps between cells, the low and the high latents."""
         if self.kind is Kind.DENSE:
             return []
         blocks = LOW_SIDE * LOW_SIDE * self.tiles

@@ -1,4 +1,4 @@
-"""What a receiver is willing to accept: caps against hostile packets, and what its model expects."""
+"""Limits of a receiver: caps against hostile packets, and the counts that its model expects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Expected:
-    """What the receiver's model needs a packet to be; None accepts anything within the limits."""
+    """Values that the receiver's model requires of a packet; None accepts anything within the limits."""
 
     fingerprint: int | None = None
     low_channels: int | None = None

@@ -9,14 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rsdfm_ros.agent.prefusion.pose_alignment import (
-    View,
-    align_poses,
-    compensate_latency,
-    reject_inconsistent,
-    resemblance,
-)
-from rsdfm_ros.agent.prefusion.prepare import PreFusionOptions
+from rsdfm_ros.agent.options import PreFusionOptions
+from rsdfm_ros.agent.prefusion.consistency import MapSignature, reject_inconsistent
+from rsdfm_ros.agent.prefusion.latency import compensate_latency
+from rsdfm_ros.agent.prefusion.pose_alignment import align_poses
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.prefusion.warp import (
     CONTENT_HEIGHT_M,
     compensate_motion,
@@ -30,7 +27,11 @@ from rsdfm_ros.model.perception import AgentBev
 from support.maps import WINDOW, bev_of, boxes_at, painted_cars, smooth, views
 from support.sightings import camera, covariance, noisy_pose, scattered, seen_with
 
-ENOUGH = PreFusionOptions().resemblance
+ENOUGH = PreFusionOptions().map_consistency
+
+
+def consistency(a: AgentBev, b: AgentBev) -> float | None:
+    return MapSignature.of(a).consistency(MapSignature.of(b))
 
 
 def test_sources_are_where_the_same_pixel_was_put_before() -> None:
@@ -130,9 +131,9 @@ def test_what_is_of_now_or_unknown_is_not_moved() -> None:
 
 def test_uncertain_poses_agree_afterwards_and_are_surer() -> None:
     own, peers = views(0.5)
-    before = [resemblance(own.bev, p.bev) for p in peers]
+    before = [consistency(own.bev, p.bev) for p in peers]
     mine, others, corrections = align_poses(own, peers, WINDOW)
-    after = [resemblance(mine.bev, p.bev) for p in others]
+    after = [consistency(mine.bev, p.bev) for p in others]
     assert all(b is not None and a is not None and a > b + 0.03 for a, b in zip(after, before, strict=True))
     assert min(c.matches for c in corrections) >= 20
     assert all(p.bev.sigma.mean() < 1.0 for p in (mine, *others))
@@ -164,9 +165,9 @@ def test_a_map_of_another_place_does_not_resemble_the_own_one() -> None:
     elsewhere = torch.zeros(WINDOW.shape, dtype=torch.bool)
     elsewhere[:5, :15] = True
     apart = View(bev_of(smooth(3), elsewhere), camera(3), np.zeros((6, 6)))
-    alike = resemblance(own.bev, own.bev)
+    alike = consistency(own.bev, own.bev)
     assert alike is not None and 0.7 < alike <= 1.0
-    assert resemblance(own.bev, apart.bev) is None
+    assert consistency(own.bev, apart.bev) is None
     assert reject_inconsistent(own, [honest, false, apart], ENOUGH) == [honest, apart]
     assert reject_inconsistent(own, [honest, false, apart], 1.0) == [apart]
     assert reject_inconsistent(own, [honest, false, apart], -1.0) == [honest, false, apart]
@@ -175,11 +176,11 @@ def test_a_map_of_another_place_does_not_resemble_the_own_one() -> None:
 @pytest.mark.parametrize("value", [0.0, 2.0])
 def test_a_map_that_says_the_same_everywhere_resembles_nothing(value: float) -> None:
     constant = bev_of(torch.full((4, *WINDOW.shape), value))
-    assert resemblance(bev_of(smooth(1)), constant) == 0.0
+    assert consistency(bev_of(smooth(1)), constant) == 0.0
 
 
 def from_one_side(cars: NDArray[np.float64], seed: int, walls: float = 0.12) -> AgentBev:
-    """What one agent sees of a place where only the cars look the same from all sides."""
+    """View of one agent of a place where only the cars look the same from all sides."""
     return bev_of(painted_cars(cars) + walls * smooth(seed, channels=3))
 
 
@@ -197,11 +198,11 @@ def few_cells(bev: AgentBev, count: int) -> AgentBev:
 def test_views_that_agree_on_objects_only_resemble_each_other_and_false_ones_do_not(seed: int) -> None:
     cars, others = (scattered(np.random.default_rng(n + seed), 24) for n in (0, 40))
     own, peer = from_one_side(cars, 20 + seed), from_one_side(cars + np.array([1.0, -1.0]), 30 + seed)
-    honest = resemblance(own, peer)
+    honest = consistency(own, peer)
     assert honest is not None and honest > ENOUGH
     turned = (peer.features.flip(1), peer.features.rot90(2, (1, 2)), peer.features.roll((12, -12), (1, 2)))
     for false in (from_one_side(others, 50 + seed), *map(bev_of, turned)):
-        value = resemblance(own, false)
+        value = consistency(own, false)
         assert value is not None and value < ENOUGH
 
 
@@ -209,7 +210,7 @@ def test_views_that_agree_on_objects_only_resemble_each_other_and_false_ones_do_
 def test_of_a_map_of_few_cells_these_are_compared(count: int) -> None:
     cars = scattered(np.random.default_rng(count), 24)
     own, peer = from_one_side(cars, 20), few_cells(from_one_side(cars, 30, walls=0.2), count)
-    honest, false = resemblance(own, peer), resemblance(own, bev_of(peer.features.flip(2)))
+    honest, false = consistency(own, peer), consistency(own, bev_of(peer.features.flip(2)))
     assert honest is not None and honest > ENOUGH
     assert false is not None and false < ENOUGH
 
@@ -218,11 +219,11 @@ def test_what_fits_everywhere_alike_does_not_count_and_peers_that_tell_little_ar
     stripes = torch.zeros(3, *WINDOW.shape)
     stripes[:, ::8] = 1.0
     roads = bev_of(stripes + 0.3 * smooth(1, channels=3))
-    same = resemblance(roads, bev_of(stripes + 0.3 * smooth(2, channels=3)))
+    same = consistency(roads, bev_of(stripes + 0.3 * smooth(2, channels=3)))
     assert same is not None and same < 0.5
     corner = torch.zeros(WINDOW.shape, dtype=torch.bool)
     corner[:16, :16] = True
-    assert resemblance(roads, bev_of(smooth(3, channels=3), corner)) is None
+    assert consistency(roads, bev_of(smooth(3, channels=3), corner)) is None
 
 
 def test_turning_the_world_turns_the_sources() -> None:

@@ -1,4 +1,4 @@
-"""What is done to maps before they are fused, in one function, and what a UAV knows alone."""
+"""Preparation of maps before they are fused, in one function, and the answers of a UAV without peers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsdfm_ros.agent.prefusion.pose_alignment import (
-    View,
-    align_poses,
-    compensate_latency,
-    reject_inconsistent,
-)
-from rsdfm_ros.agent.prefusion.prepare import CONTRADICTS, MISPLACED, PreFusionOptions, prepare
+from rsdfm_ros.agent.options import NO_PRE_FUSION, PreFusionOptions
+from rsdfm_ros.agent.prefusion.consistency import reject_inconsistent
+from rsdfm_ros.agent.prefusion.latency import compensate_latency
+from rsdfm_ros.agent.prefusion.pose_alignment import align_poses
+from rsdfm_ros.agent.prefusion.prepare import CONTRADICTS, MISPLACED, prepare
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.solo import SoloHistory
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.lattice import Window
@@ -26,8 +25,7 @@ from support.maps import WINDOW, bev_of, boxes_at, smooth, views
 from support.painted import tiny_perception
 from support.sightings import camera
 
-CARE = PreFusionOptions()
-NOTHING = PreFusionOptions(move=False, correct=False, doubt=False)
+OPTIONS = PreFusionOptions()
 
 
 def named(sigma: float = 0.5) -> tuple[View, list[View]]:
@@ -44,10 +42,10 @@ def test_it_is_the_three_steps_one_after_the_other() -> None:
     peers[0] = replace(
         peers[0], age_s=0.5, boxes=boxes_at(peers[0].boxes.centres[:, :2], np.full((24, 2), 4.0))
     )
-    ready = prepare(own, peers, WINDOW, CARE, lambda: own.boxes)
+    ready = prepare(own, peers, WINDOW, OPTIONS, lambda: own.boxes)
     moved = [compensate_latency(p, WINDOW) for p in peers]
     mine, others, corrections = align_poses(own, moved, WINDOW)
-    believed = reject_inconsistent(mine, others, CARE.resemblance)
+    believed = reject_inconsistent(mine, others, OPTIONS.map_consistency)
     assert same(ready.own, mine) and len(ready.peers) == len(believed)
     assert all(same(a, b) for a, b in zip(ready.peers, believed, strict=True))
     for name, correction in zip("abc", corrections, strict=True):
@@ -62,10 +60,10 @@ def test_what_is_switched_off_is_not_done_and_boxes_are_not_asked_for() -> None:
     def unwanted() -> None:
         raise AssertionError("nobody should ask for own boxes")
 
-    ready = prepare(own, [old, false], WINDOW, NOTHING, unwanted)
+    ready = prepare(own, [old, false], WINDOW, NO_PRE_FUSION, unwanted)
     assert ready.own is own and ready.peers == (old, false)
     assert not ready.corrections and not ready.left_out
-    only_moved = prepare(own, [old], WINDOW, replace(NOTHING, move=True), unwanted)
+    only_moved = prepare(own, [old], WINDOW, replace(NO_PRE_FUSION, compensate_latency=True), unwanted)
     assert same(only_moved.peers[0], compensate_latency(old, WINDOW)) and not same(only_moved.peers[0], old)
     only_doubted = prepare(own, [old, false], WINDOW, PreFusionOptions(False, False, True), unwanted)
     assert only_doubted.left_out == {"d": CONTRADICTS}
@@ -79,9 +77,9 @@ def test_exact_poses_need_no_boxes_and_nobody_to_fuse_needs_nothing() -> None:
     def unwanted() -> None:
         raise AssertionError("nobody should ask for own boxes")
 
-    ready = prepare(own, peers, WINDOW, CARE, unwanted)
+    ready = prepare(own, peers, WINDOW, OPTIONS, unwanted)
     assert ready.own is own and all(a is b for a, b in zip(ready.peers, peers, strict=True))
-    alone = prepare(named()[0], [], WINDOW, CARE, unwanted)
+    alone = prepare(named()[0], [], WINDOW, OPTIONS, unwanted)
     assert alone.peers == () and not alone.corrections
 
 
@@ -91,14 +89,14 @@ def test_whoever_is_left_out_is_named_with_the_reason() -> None:
         bev_of(smooth(7, channels=3), sigma=4.5), peers[0].T_map_camera, np.eye(6) * 100.0, None, name="lost"
     )
     false = View(bev_of(smooth(3, channels=3)), camera(3), own.covariance, None, name="false")
-    ready = prepare(own, [peers[0], lost, false], WINDOW, CARE, lambda: own.boxes)
+    ready = prepare(own, [peers[0], lost, false], WINDOW, OPTIONS, lambda: own.boxes)
     assert ready.left_out == {"lost": MISPLACED, "false": CONTRADICTS}
     assert [v.name for v in ready.peers] == ["b"]
 
 
 def test_a_uav_without_boxes_of_its_own_is_not_corrected() -> None:
     own, peers = named()
-    ready = prepare(own, peers, WINDOW, CARE, lambda: None)
+    ready = prepare(own, peers, WINDOW, OPTIONS, lambda: None)
     assert ready.own.bev is own.bev and set(ready.corrections) == {"b", "c"}
 
 
@@ -111,12 +109,12 @@ def test_ground_at_another_height_is_corrected_just_the_same(height: float) -> N
         return replace(view, T_map_camera=T)
 
     own, peers = named()
-    low = prepare(own, peers, WINDOW, CARE, lambda: own.boxes)
+    low = prepare(own, peers, WINDOW, OPTIONS, lambda: own.boxes)
     high = prepare(
         lifted(own),
         [lifted(p) for p in peers],
         WINDOW,
-        CARE,
+        OPTIONS,
         lambda: own.boxes,
         ground=GroundPlane(offset=height),
     )

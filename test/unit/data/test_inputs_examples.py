@@ -45,7 +45,7 @@ def test_the_parameter_files_are_accepted(file: Path) -> None:
 
 
 def view(config: InputConfig, camera: int) -> np.ndarray:
-    """Where the camera looks, in the body: forward, left, up."""
+    """Direction of the camera in the body: forward, left, up."""
     return extrinsics(config.extrinsics[7 * camera : 7 * camera + 7])[:3, 2]
 
 

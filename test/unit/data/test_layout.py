@@ -12,48 +12,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsdfm_ros.data import command
+from rsdfm_ros import cli
 from rsdfm_ros.data.errors import DatasetError, MissingFileError, TableError
-from rsdfm_ros.data.layout_map import LAYOUT_CLASSES, LayoutMap, layout_of_rectangles
+from rsdfm_ros.data.layout_map import LAYOUT_CLASSES, layout_of_rectangles
 from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.outputs import OutputError
 from rsdfm_ros.sim.config import WorldConfig
-from rsdfm_ros.sim.dataset import simulate
+from rsdfm_ros.sim.dataset import simulate_command
 from rsdfm_ros.sim.dataset.add_layout import add_layout
 from rsdfm_ros.sim.layout import make_layout
 from rsdfm_ros.sim.layout_map import layout_map, layout_of_seed
-from support.fake_world import FakeWorld, arguments
-
-
-def small(seed: int = 0, record: object = None) -> LayoutMap:
-    """Something that is alike under no turn and no mirror."""
-    return layout_of_rectangles({"road": [(-8, -1, 8, 1 + seed % 3)], "building": [(2, 1, 5, 7)]}, 8.0, 0.5)
-
-
-class BuiltWorld(FakeWorld):
-    def layout_map(self) -> LayoutMap | None:  # type: ignore[override]
-        return small(self.seed)
-
-
-def built_world(seed: int, uavs: int) -> BuiltWorld:
-    return BuiltWorld(seed, uavs)
+from support.fake_world import arguments, built_world, fake_world, small_layout
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three scenes (seeds 100 to 102) simulated without layouts."""
-    from support.fake_world import fake_world
-
     root = tmp_path_factory.mktemp("bare")
-    assert simulate.run(arguments(root), make_world=fake_world) == 0
+    assert simulate_command.run(arguments(root), make_world=fake_world) == 0
     return root
 
 
 def test_what_is_simulated_has_its_layout(tmp_path: Path) -> None:
-    assert simulate.run(arguments(tmp_path), make_world=built_world) == 0
+    assert simulate_command.run(arguments(tmp_path), make_world=built_world) == 0
     dataset = open_dataset(tmp_path)
     for n in range(3):
-        found, expected = dataset.layout(n), small(100 + n)
+        found, expected = dataset.layout(n), small_layout(100 + n)
         assert found is not None and found.classes == LAYOUT_CLASSES
         np.testing.assert_array_equal(found.bits, expected.bits)
         assert found.origin == expected.origin and found.resolution_m == expected.resolution_m
@@ -73,20 +57,20 @@ def test_layouts_are_added_in_place_and_stay(bare: Path, tmp_path: Path) -> None
     shutil.copytree(bare, root)
     assert open_dataset(root).layout(0) is None
     before = open_dataset(root).load(1, 2)
-    assert add_layout(root, layout_of=small) == 3
+    assert add_layout(root, layout_of=small_layout) == 3
     dataset = open_dataset(root)
-    np.testing.assert_array_equal(dataset.layout(1).bits, small(101).bits)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(dataset.layout(1).bits, small_layout(101).bits)  # type: ignore[union-attr]
     np.testing.assert_array_equal(dataset.load(1, 2).views[0].image, before.views[0].image)
-    assert add_layout(root, layout_of=small) == 0
+    assert add_layout(root, layout_of=small_layout) == 0
     # The same simulation goes on from there and keeps them.
-    assert simulate.run(arguments(root, "--scenes", "4"), make_world=built_world) == 0
+    assert simulate_command.run(arguments(root, "--scenes", "4"), make_world=built_world) == 0
     assert all(open_dataset(root).layout(n) is not None for n in range(4))
 
 
 def test_layouts_are_added_beside_a_data_set_that_stays_as_it_is(bare: Path, tmp_path: Path) -> None:
     files = {p: p.stat().st_mtime_ns for p in bare.rglob("*") if p.is_file()}
     out = tmp_path / "with"
-    assert add_layout(bare, out, layout_of=small) == 3
+    assert add_layout(bare, out, layout_of=small_layout) == 3
     assert {p: p.stat().st_mtime_ns for p in bare.rglob("*") if p.is_file()} == files
     one, two = open_dataset(bare), open_dataset(out)
     assert one.layout(2) is None and two.layout(2) is not None and two.scenes == one.scenes
@@ -97,7 +81,7 @@ def test_layouts_are_added_beside_a_data_set_that_stays_as_it_is(bare: Path, tmp
     for place in (bare, bare.parent):  # the images would be replaced by links to themselves
         with pytest.raises(DatasetError, match="holds the images of"):
             add_layout(bare, place, force=True)
-    assert add_layout(bare, out, force=True, layout_of=small) == 3 and (out / "samples").is_symlink()
+    assert add_layout(bare, out, force=True, layout_of=small_layout) == 3 and (out / "samples").is_symlink()
     with pytest.raises(DatasetError, match="no finished simulated scene"):
         add_layout(tmp_path / "nothing")
 
@@ -105,12 +89,8 @@ def test_layouts_are_added_beside_a_data_set_that_stays_as_it_is(bare: Path, tmp
 def test_the_command_adds_the_layouts_of_the_simulator(
     bare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
     out = tmp_path / "out"
-    assert command.run(parser.parse_args(["layout", str(bare), "--out", str(out)])) == 0
+    assert cli.main(["data", "layout", str(bare), "--out", str(out)]) == 0
     assert "layouts of 3 scenes" in capsys.readouterr().err
     found = open_dataset(out).layout(1)
     assert found is not None
@@ -176,7 +156,7 @@ def test_a_row_that_is_malformed_is_refused(
     bare: Path, tmp_path: Path, entry: str, value: Any, message: str
 ) -> None:
     out = tmp_path / "out"
-    add_layout(bare, out, layout_of=small)
+    add_layout(bare, out, layout_of=small_layout)
     table = out / "v1.0-trainval/map.json"
     rows = json.loads(table.read_text())
     rows[0][entry] = value
@@ -187,7 +167,7 @@ def test_a_row_that_is_malformed_is_refused(
 
 def test_a_mask_that_is_missing_or_damaged_is_named(bare: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    add_layout(bare, out, layout_of=small)
+    add_layout(bare, out, layout_of=small_layout)
     dataset = open_dataset(out)
     (out / "maps/scene-00100.png").write_bytes(b"no image")
     (out / "maps/scene-00101.png").unlink()
@@ -200,7 +180,7 @@ def test_a_mask_that_is_missing_or_damaged_is_named(bare: Path, tmp_path: Path) 
 def test_the_devkit_opens_what_has_layouts(bare: Path, tmp_path: Path) -> None:
     nuscenes = pytest.importorskip("nuscenes.nuscenes")
     out = tmp_path / "out"
-    add_layout(bare, out, layout_of=small)
+    add_layout(bare, out, layout_of=small_layout)
     opened = nuscenes.NuScenes(version="v1.0-trainval", dataroot=str(out), verbose=False)
     logs = [opened.get("log", scene["log_token"]) for scene in opened.scene]
     assert len({log["map_token"] for log in logs}) == 3

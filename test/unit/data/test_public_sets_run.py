@@ -20,7 +20,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.commands import evaluate as evaluate_command
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.methods.answers import Thresholds
-from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, SoloHistory
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
@@ -73,7 +73,7 @@ def air(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def step_at(root: Path, perception: Perception, k: int) -> EvaluationFrame:
     frame = open_dataset(root).load(0, k)
-    step = EvaluationFrame(perception, Thresholds.of(perception), frame, 0, Disturbance(), SoloHistory())
+    step = EvaluationFrame(perception, Thresholds.of(perception), frame, 0, Disturbance(), OwnHistories())
     for agent in range(len(frame.agents)):
         step.encode(agent)
     return step

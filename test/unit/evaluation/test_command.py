@@ -18,6 +18,8 @@ from rsdfm_ros.evaluation.report.table import COLUMNS, print_table
 from rsdfm_ros.evaluation.scenes import LeakageError, open_scenes, refuse_training_data
 from rsdfm_ros.evaluation.sweep import points_on
 from rsdfm_ros.fleet.live_table import live_table, status_text
+from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.dataset.simulate import Simulated
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 from support.evaluated import SEED, make_frame, save_tiny_model
 
@@ -142,12 +144,17 @@ def test_simulated_scenes_are_made_once(
 ) -> None:
     monkeypatch.setattr(scenes, "CACHE", tmp_path)
     (tmp_path / f"eval-seed{SEED}-uavs2-frames7").symlink_to(dataset)
-    calls: list[argparse.Namespace] = []
-    monkeypatch.setattr(scenes.simulate, "run", lambda args: calls.append(args) or 0)
+    calls: list[dict[str, object]] = []
+
+    def simulate(config: SimConfig, out: Path, **asked: object) -> Simulated:
+        calls.append(asked)
+        return Simulated()
+
+    monkeypatch.setattr(scenes, "simulate_dataset", simulate)
     folder = scenes.simulated(SEED, 2, 2, 7)
     assert folder.is_symlink() and not calls
     scenes.simulated(SEED, 3, 2, 7)
-    assert [(c.scenes, c.seed, c.uavs, c.frames) for c in calls] == [(3, SEED, 2, 7)]
+    assert [(c["scenes"], c["seed"], c["uavs"], c["frames"]) for c in calls] == [(3, SEED, 2, 7)]
 
 
 def test_the_table_fits_80_columns_and_shows_a_dash_for_what_is_undefined() -> None:

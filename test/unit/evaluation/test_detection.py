@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsdfm_ros.data.frame import CLASSES, Objects
-from rsdfm_ros.evaluation.frames import Boxes, boxes_of_objects, no_boxes
+from rsdfm_ros.data.outputs import Boxes, boxes_of_objects, no_boxes
 from rsdfm_ros.evaluation.metrics.detection import DetectionAccumulator, average_precision, box_errors
 
 

@@ -1,4 +1,4 @@
-"""What collaboration does about uncertain poses, late and false peers, end to end on the painted scene."""
+"""Collaboration with uncertain poses, late and false peers, end to end on the painted scene."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rsdfm_ros.agent.prefusion import map_signature as resemblance
+from rsdfm_ros.agent.prefusion import consistency
 from rsdfm_ros.agent.prefusion.pose_alignment import View
 from rsdfm_ros.data.frame import CameraView, WorldFrame
+from rsdfm_ros.data.outputs import boxes_of_objects
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
-from rsdfm_ros.evaluation.frames import FramePrediction, boxes_of_objects
+from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.methods.codec import Rsdfm
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, mirrored
@@ -119,8 +120,8 @@ def test_without_peers_nothing_is_corrected(perception: Perception) -> None:
 def test_peers_that_do_not_resemble_are_left_out_and_the_ego_is_on_its_own(
     perception: Perception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resemblance, "COMMON_BLOCKS", 4)  # the painted scene is small
-    strict = perception.with_thresholds({"resemblance": 1.01})
+    monkeypatch.setattr(consistency, "COMMON_BLOCKS", 4)  # the painted scene is small
+    strict = perception.with_thresholds({"map_consistency": 1.01})
     _, watcher = _run(strict, "attackers=2")
     for ego in range(UAVS):
         alone = watcher.answers["single", ego, 3]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.data.frame import Objects
-from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, Tracks, perfect_prediction, truth_of
+from rsdfm_ros.data.outputs import Tracks
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, perfect_prediction, truth_of
 from rsdfm_ros.evaluation.metrics.accumulator import MetricAccumulator, frame_ap, frame_iou, percentiles
 from rsdfm_ros.evaluation.metrics.trajectory import TrajectoryErrors, nearest_pairs
 from rsdfm_ros.geometry.lattice import square_window

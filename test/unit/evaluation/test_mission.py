@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsdfm_ros.evaluation.frames import HORIZON, boxes_of_objects, perfect_prediction, truth_of
+from rsdfm_ros.data.outputs import HORIZON, boxes_of_objects
+from rsdfm_ros.evaluation.frames import perfect_prediction, truth_of
 from rsdfm_ros.evaluation.mission import PERIOD_NS, Answer, Mission
 from rsdfm_ros.geometry.lattice import square_window
 from support.bag_data import frame

@@ -95,7 +95,7 @@ def test_a_mistake_is_one_sentence_before_anything_is_simulated_or_computed(
     places["folder"].mkdir()
     places["file"].touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(scenes.simulate, "run", lambda *_: pytest.fail("simulated"))
+    monkeypatch.setattr(scenes, "simulate_dataset", lambda *_, **__: pytest.fail("simulated"))
     monkeypatch.setattr(session, "evaluate_cases", lambda *_: pytest.fail("evaluated"))
     argv = words.format(**places).split()
     known = [] if "--model" in argv else ["--model", str(model)]

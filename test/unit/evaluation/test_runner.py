@@ -18,9 +18,10 @@ from rsdfm_ros.data.bags.message_sizes import (
     object_array_message,
 )
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.outputs import boxes_of_objects
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError, parse_disturbance
-from rsdfm_ros.evaluation.frames import boxes_of_objects, perfect_prediction, truth_of
+from rsdfm_ros.evaluation.frames import perfect_prediction, truth_of
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.late_fusion import (
     corrected_boxes,

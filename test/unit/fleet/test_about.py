@@ -1,4 +1,4 @@
-"""What a mission leaves beside its figures: how it was flown, its world, its times, what to try next."""
+"""Facts that a mission writes beside its figures: how it was flown, its world, its times, next steps."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def sighting(xy: np.ndarray, T: np.ndarray, cov: np.ndarray, lengths: np.ndarray
 
 
 def placed(xy: np.ndarray, T_true: np.ndarray, T_believed: np.ndarray, correction: Correction) -> np.ndarray:
-    """Where the agent puts ground points after the correction."""
+    """Ground points as placed by the agent after the correction."""
     return seen_with(xy, T_true, correction.pose(T_believed))
 
 

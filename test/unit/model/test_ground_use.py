@@ -1,4 +1,4 @@
-"""What a model does with the ground it is told of: where maps and boxes lie, how sure positions are, what is fused."""
+"""Use of a given ground by the model: places of maps and boxes, uncertainty of positions, fusion."""
 
 from __future__ import annotations
 

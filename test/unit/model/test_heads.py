@@ -13,7 +13,8 @@ from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.rotations import wrap_angle
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.detection import DetectionHead, yaw_of
-from rsdfm_ros.model.heads.registry import Truth, build_head, register_head
+from rsdfm_ros.model.heads.lookup import build_head
+from rsdfm_ros.model.heads.registry import Truth, register_head
 from rsdfm_ros.model.heads.segmentation import OFFSET_SCALE_M, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import TrajectoryHead
 from support.traffic import moved, traffic

@@ -12,7 +12,8 @@ from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads import registry
-from rsdfm_ros.model.heads.registry import Head, head_names, import_plugins, register_head
+from rsdfm_ros.model.heads.lookup import head_names, import_plugins
+from rsdfm_ros.model.heads.registry import Head, register_head
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import (

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,11 @@ from rsdfm_ros.data.messages.tasks import (
     published_tracks,
     tracks_from_message,
 )
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import HORIZON, Boxes, Tracks
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message, tracks_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import monotonic
 from rsdfm_ros.nodes.core.message_types import installed_types, message_class
 from rsdfm_ros.nodes.mission import lockstep
 from rsdfm_ros.nodes.mission.evaluator_node import EvaluatorNode
@@ -220,7 +220,7 @@ def recorder_hears(recorder: RecordNode, *topics: str) -> bool:
 
 
 def written(folder: Path, topic: str) -> int:
-    """How many messages of a topic can be read from a bag that is still being recorded."""
+    """Number of messages of a topic that can be read from a bag that is still being recorded."""
     try:
         with open_bag(folder) as bag:
             return sum(message.topic == topic for message in bag.messages())

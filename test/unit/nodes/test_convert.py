@@ -17,7 +17,7 @@ from rsdfm_ros.data.messages.cameras import intrinsics_from_message
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import covariance_from, pose_matrix
-from rsdfm_ros.evaluation.frames import Boxes, Tracks
+from rsdfm_ros.data.outputs import Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.geometry.rotations import rotation_vector, transform
 from rsdfm_ros.nodes.convert import sensors as convert

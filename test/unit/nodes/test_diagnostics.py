@@ -1,4 +1,5 @@
-"""What a node says of itself: missing inputs without nagging, levels by threshold, nothing stale sold as fresh."""
+"""Diagnostics of a node: missing inputs reported without repetition, levels by threshold, outdated values marked
+STALE."""
 
 from __future__ import annotations
 

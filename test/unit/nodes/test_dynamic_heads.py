@@ -27,7 +27,7 @@ from support.node_flight import Flight, lively_model, stamp_of
 from support.ros_world import RosWorld
 
 ELSEWHERE = {"marker_lifetime_s"} | {
-    *("send_boxes", "move_peers", "correct_poses", "doubt_peers", "resemblance"),
+    *("send_boxes", "move_peers", "correct_poses", "doubt_peers", "map_consistency"),
 }
 """Shown in test_nodes_visuals.py and test_nodes_interaction.py."""
 

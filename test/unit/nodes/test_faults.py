@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("rclpy")
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rosgraph_msgs.msg import Clock
 from rsdfm_ros.msg import AgentStatus, FusedBev, ObjectArray
 from sensor_msgs.msg import Image
@@ -23,13 +22,12 @@ from std_msgs.msg import Header
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.middleware import RCLError
 from rsdfm_ros.nodes.uav.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.uav.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
 from support.node_flight import Flight, lively_model, stamp_of
 from support.ros_world import RosWorld, facts, level
-
-RCLError = rclpy_implementation.RCLError
 
 
 @pytest.fixture

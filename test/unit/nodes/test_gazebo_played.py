@@ -32,7 +32,7 @@ def right() -> Iterator[World]:
 
 
 def images(sdf: Path, world: World, *frames: int) -> list[np.ndarray]:
-    """What the first UAV sees from where it flies at frame 0, at the times of these frames."""
+    """Images of the first UAV from its pose at frame 0, at the times of these frames."""
     scene = PlayedScene(sdf)
     try:
         return [scene.frame(START_MS + k * FRAME_MS, world.poses(0)).views[0].image for k in frames]

@@ -1,4 +1,4 @@
-"""Where a node takes the ground from: parameters, a file, topics with their ages, ranges and refusals."""
+"""Sources of a node's ground: parameters, a file, topics with their ages, ranges and refusals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CAMERA = np.array([5.0, 6.0, 70.0])
 
 
 class Node:
-    """What GroundSource asks of a node."""
+    """Interface of a node that GroundSource needs."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = replace(EncoderSettings(), **settings)

@@ -187,7 +187,7 @@ def test_poses_are_corrected_by_common_boxes_unless_that_is_off(flight: Flight, 
 def test_a_peer_that_contradicts_is_left_out_and_named_unless_that_is_off(
     flight: Flight, model: Path
 ) -> None:
-    hearing, seen = Hearing(flight, model, "uav2", resemblance=1.0), flight.world.diagnostics()
+    hearing, seen = Hearing(flight, model, "uav2", map_consistency=1.0), flight.world.diagnostics()
     assert list(hearing.fuse(0, uav2={}).contributors) == ["uav1"]
     told = hearing.told(seen, "peer uav2", WARN, "left out")
     assert told["message"] == "left out: its map is not of the place that we see"
@@ -195,7 +195,7 @@ def test_a_peer_that_contradicts_is_left_out_and_named_unless_that_is_off(
     assert told["peers_left_out_contradicts"] == "1"
     assert flight.world.set(hearing.node, doubt_peers=False) == [""]
     assert list(hearing.fuse(1, uav2={}).contributors) == ["uav1", "uav2"]
-    assert flight.world.set(hearing.node, doubt_peers=True, resemblance=-1.0) == ["", ""]
+    assert flight.world.set(hearing.node, doubt_peers=True, map_consistency=-1.0) == ["", ""]
     assert list(hearing.fuse(2, uav2={}).contributors) == ["uav1", "uav2"], "the model believes everybody"
     assert hearing.node._peer_topics.peer("uav2").left_out == ""
 

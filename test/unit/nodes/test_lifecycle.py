@@ -36,7 +36,7 @@ KINDS = [*PIPELINE, SimNode, EvaluatorNode, GazeboFlightNode, GazeboTruthNode]
 STATES = ("unconfigured", "inactive", "active")
 FLY = SimNode._fly
 CYCLES = 10
-"""What one cycle leaves behind shows after a few."""
+"""A leak of one cycle shows after a few."""
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_transitions_that_do_not_fit_the_state_are_refused_and_change_nothing(
 
 
 class Breaks(Exception):
-    """What nobody expected."""
+    """An unexpected error."""
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)

@@ -1,4 +1,4 @@
-"""What nobody listens to is not made; who comes gets it, and when the last one goes the work ends."""
+"""Outputs without a subscriber are not computed; a new subscriber gets them, and the work ends with the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the messages of a mission come from."""
+"""Publishers of a mission's messages."""
 
 from __future__ import annotations
 

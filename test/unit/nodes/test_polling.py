@@ -20,7 +20,7 @@ from rsdfm_ros.data.messages.serialized import odometry_pose
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.polling import PollingNode
-from rsdfm_ros.nodes.uav.settings import NodeSettings
+from rsdfm_ros.nodes.core.settings import NodeSettings
 from support.ros_world import RosWorld
 
 

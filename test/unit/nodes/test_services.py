@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("rclpy")
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rsdfm_ros.msg import ObjectArray
 
@@ -25,8 +24,6 @@ from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
 from support.node_flight import Flight, lively_model
 from support.ros_world import ACTIVATE, CONFIGURE, DEACTIVATE, MODEL, RosWorld
-
-RCLError = rclpy_implementation.RCLError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.expectations import Expectations
 from rsdfm_ros.nodes.core.node_time import NodeTime
-from rsdfm_ros.nodes.uav.settings import NodeSettings
+from rsdfm_ros.nodes.core.settings import NodeSettings
 from support.ros_world import RosWorld
 
 

@@ -16,12 +16,12 @@ from rsdfm_ros.nodes.core.topics import about
 from rsdfm_ros.nodes.core.usage import COMMON, TOPICS_OF, asked_for, node_classes, settings_of, usage
 
 EXECUTABLES = sorted(
-    p.stem for p in (ROOT / "src/rsdfm_ros/nodes").glob("*_node.py") if "\ndef main" in p.read_text()
+    p.stem for p in (ROOT / "src/rsdfm_ros/nodes").rglob("*_node.py") if "\ndef main" in p.read_text()
 )
 
 
 def documented() -> dict[str, dict[str, set[str]]]:
-    """What docs/topics.md, which is made from the running nodes, says of each executable."""
+    """Entries of docs/topics.md, which is generated from the running nodes, by executable."""
     found: dict[str, dict[str, set[str]]] = {}
     here: dict[str, set[str]] = {}
     for line in (ROOT / "docs/topics.md").read_text().splitlines():

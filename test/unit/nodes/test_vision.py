@@ -12,7 +12,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosidl_generator_py.import_type_support_impl import UnsupportedTypeSupport
 from rsdfm_ros.msg import Object3D, ObjectArray
 
-from rsdfm_ros.evaluation.frames import Boxes, no_boxes
+from rsdfm_ros.data.outputs import Boxes, no_boxes
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
 from rsdfm_ros.nodes.convert import tasks as convert_tasks
 from rsdfm_ros.nodes.convert import vision
@@ -43,7 +43,7 @@ def store() -> Any:
 
 @pytest.fixture(scope="module")
 def vision_msgs(store: Any) -> Any:
-    """What `import vision_msgs.msg` gives where it exists: classes that make empty messages."""
+    """Stand-in for `vision_msgs.msg`: classes that make empty messages."""
     empty = {name: lambda n=name: _empty(store, f"vision_msgs/msg/{n}") for name in DEFINITIONS}
     return types.SimpleNamespace(**empty)
 

@@ -7,7 +7,7 @@ import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from visualization_msgs.msg import Marker, MarkerArray
 
-from rsdfm_ros.evaluation.frames import Boxes, Tracks
+from rsdfm_ros.data.outputs import Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import rotation_vector, transform
 from rsdfm_ros.nodes.convert import images

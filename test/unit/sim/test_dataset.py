@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,53 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import DatasetError, ParameterMismatchError, open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import OutputError
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.dataset import render as rendering
-from rsdfm_ros.sim.dataset import simulate
+from rsdfm_ros.sim.dataset import simulate, simulate_command
 from rsdfm_ros.sim.record import to_record
-from support.fake_world import FakeWorld, arguments, fake_world
-
-
-def failing_world(seed: int, uavs: int) -> FakeWorld:
-    if seed == 101:
-        raise RuntimeError("no graphics here")
-    return FakeWorld(seed, uavs)
-
-
-class DyingWorld(FakeWorld):
-    """Takes its process down in the middle of a scene."""
-
-    def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
-        if k == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().frame(k, depth=depth, ids=ids)
-
-
-def dying_world(seed: int, uavs: int) -> FakeWorld:
-    return DyingWorld(seed, uavs) if seed == 101 else FakeWorld(seed, uavs)
-
-
-class WaitingWorld(FakeWorld):
-    """Waits for the signal that ends its process."""
-
-    def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
-        if k == 2:
-            signal.pause()
-        return super().frame(k, depth=depth, ids=ids)
-
-
-def waiting_world(seed: int, uavs: int) -> FakeWorld:
-    return WaitingWorld(seed, uavs) if seed == 101 else FakeWorld(seed, uavs)
-
-
-def environment_world(seed: int, uavs: int) -> FakeWorld:
-    if os.environ.get("LP_NUM_THREADS") != "1":
-        raise RuntimeError("the environment of a renderer is not set")
-    return FakeWorld(seed, uavs)
+from support.fake_world import (
+    arguments,
+    dying_world,
+    environment_world,
+    failing_world,
+    fake_world,
+    waiting_world,
+)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -70,7 +37,7 @@ def contents(root: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("finished") / "data"
-    assert simulate.run(arguments(root), fake_world) == 0
+    assert simulate_command.run(arguments(root), fake_world) == 0
     return root
 
 
@@ -96,27 +63,27 @@ def test_an_interrupted_simulation_goes_on_to_the_same_bytes(finished: Path, tmp
     with pytest.raises(DatasetError, match="unfinished simulation with 1 finished"):
         open_dataset(tmp_path)
     before = (tmp_path / "scenes" / "scene-00100.json.gz").stat().st_mtime_ns
-    assert simulate.run(arguments(tmp_path), fake_world) == 0
+    assert simulate_command.run(arguments(tmp_path), fake_world) == 0
     assert (tmp_path / "scenes" / "scene-00100.json.gz").stat().st_mtime_ns == before
     assert contents(tmp_path) == contents(finished)
 
 
 def test_several_jobs_write_the_same_bytes_as_one(finished: Path, tmp_path: Path) -> None:
-    assert simulate.run(arguments(tmp_path / "two", "--jobs", "2"), fake_world) == 0
+    assert simulate_command.run(arguments(tmp_path / "two", "--jobs", "2"), fake_world) == 0
     assert contents(tmp_path / "two") == contents(finished)
 
 
 def test_a_dataset_can_be_extended_later(finished: Path, tmp_path: Path) -> None:
-    assert simulate.run(arguments(tmp_path, "--scenes", "1"), fake_world) == 0
+    assert simulate_command.run(arguments(tmp_path, "--scenes", "1"), fake_world) == 0
     assert len(open_dataset(tmp_path)) == 1
-    assert simulate.run(arguments(tmp_path), fake_world) == 0
+    assert simulate_command.run(arguments(tmp_path), fake_world) == 0
     assert contents(tmp_path) == contents(finished)
 
 
 def test_a_finished_simulation_renders_nothing_again(
     finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert simulate.run(arguments(finished, "--json"), failing_world) == 0
+    assert simulate_command.run(arguments(finished, "--json"), failing_world) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["scenes"], summary["rendered"], summary["already_there"]) == (3, 0, 3)
 
@@ -124,23 +91,23 @@ def test_a_finished_simulation_renders_nothing_again(
 @pytest.mark.parametrize("options", [("--seed", "7"), ("--uavs", "3"), ("--frames", "5"), ("--depth",)])
 def test_other_parameters_are_refused_and_named(finished: Path, options: tuple[str, ...]) -> None:
     with pytest.raises(ParameterMismatchError, match=options[0].strip("-") + r".*there.*asked"):
-        simulate.run(arguments(finished, *options), fake_world)
+        simulate_command.run(arguments(finished, *options), fake_world)
 
 
 def test_another_camera_is_refused(finished: Path) -> None:
     with pytest.raises(ParameterMismatchError, match=r"'width_px': 480.*there.*'width_px': 640.*asked"):
-        simulate.run(arguments(finished, "--size", "640x270"), fake_world)
+        simulate_command.run(arguments(finished, "--size", "640x270"), fake_world)
 
 
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(ParameterMismatchError, match="not empty"):
-        simulate.run(arguments(tmp_path), fake_world)
+        simulate_command.run(arguments(tmp_path), fake_world)
 
 
 def test_a_crash_before_the_first_scene_does_not_block_the_folder(finished: Path, tmp_path: Path) -> None:
     (tmp_path / ".rsdfm_parameters.4711.tmp.json").write_bytes(b"half")
-    assert simulate.run(arguments(tmp_path), fake_world) == 0
+    assert simulate_command.run(arguments(tmp_path), fake_world) == 0
     assert contents(tmp_path) == contents(finished)
 
 
@@ -153,7 +120,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "in\n"
         with pytest.raises(OutputError, match=rf"process {holder.pid}\) is writing there"):
-            simulate.run(arguments(tmp_path), fake_world)
+            simulate_command.run(arguments(tmp_path), fake_world)
         holder.communicate("")
 
 
@@ -173,13 +140,13 @@ def test_bad_parameters_are_refused_before_anything_is_written(
     tmp_path: Path, options: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(RsdfmError, match=words):
-        simulate.run(arguments(tmp_path / "out", *options), fake_world)
+        simulate_command.run(arguments(tmp_path / "out", *options), fake_world)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_scene_that_fails_is_named_and_the_finished_ones_stay(tmp_path: Path) -> None:
     with pytest.raises(rendering.RenderError, match="scene-00101 failed: RuntimeError: no graphics here"):
-        simulate.run(arguments(tmp_path), failing_world)
+        simulate_command.run(arguments(tmp_path), failing_world)
     assert [f.name for f in (tmp_path / "scenes").iterdir()] == ["scene-00100.json.gz"]
 
 
@@ -187,15 +154,30 @@ def test_a_worker_that_is_killed_is_reported_and_the_same_command_goes_on(
     finished: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(rendering.RenderError, match="scene-00101 failed: its process was ended by SIGKILL"):
-        simulate.run(arguments(tmp_path), dying_world)
-    assert simulate.run(arguments(tmp_path), fake_world) == 0
+        simulate_command.run(arguments(tmp_path), dying_world)
+    assert simulate_command.run(arguments(tmp_path), fake_world) == 0
     assert contents(tmp_path) == contents(finished)
 
 
 def test_every_renderer_runs_with_one_thread(tmp_path: Path) -> None:
     before = dict(os.environ)
-    assert simulate.run(arguments(tmp_path, "--scenes", "1"), environment_world) == 0
+    assert simulate_command.run(arguments(tmp_path, "--scenes", "1"), environment_world) == 0
     assert dict(os.environ) == before
+
+
+def test_progress_counts_frames_and_scenes_that_were_there(finished: Path) -> None:
+    told: list[simulate.Simulated] = []
+    done = simulate.simulate_dataset(
+        SimConfig(),
+        finished,
+        seed=100,
+        scenes=3,
+        uavs=2,
+        frames=4,
+        make_world=failing_world,
+        progress=told.append,
+    )
+    assert done == told[-1] == simulate.Simulated(rendered=0, already_there=3, frames=0) and len(told) == 3
 
 
 def test_an_interruption_says_what_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +192,7 @@ def test_an_interruption_says_what_was_saved(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(simulate, "render", interrupted)
     with pytest.raises(KeyboardInterrupt, match="1 of 3 scenes are saved"):
-        simulate.run(arguments(tmp_path), fake_world)
+        simulate_command.run(arguments(tmp_path), fake_world)
     assert not _children()
 
 
@@ -220,13 +202,16 @@ def test_a_damaged_fragment_is_named(finished: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     (tmp_path / "scenes" / "scene-00101.json.gz").write_bytes(b"\x1f\x8b broken")
     with pytest.raises(DatasetError, match=r"scene-00101\.json\.gz.*delete this file"):
-        simulate.run(arguments(tmp_path), fake_world)
+        simulate_command.run(arguments(tmp_path), fake_world)
     assert len(open_dataset(tmp_path)) == 3
 
 
 def test_the_simulator_itself_is_written_and_read(tmp_path: Path) -> None:
     pytest.importorskip("mujoco")
-    assert simulate.run(arguments(tmp_path, "--scenes", "1", "--frames", "1", "--uavs", "1", "--depth")) == 0
+    assert (
+        simulate_command.run(arguments(tmp_path, "--scenes", "1", "--frames", "1", "--uavs", "1", "--depth"))
+        == 0
+    )
     frame = open_dataset(tmp_path).load(0, 0, depth=True)
     assert frame.views[0].image.std() > 5
     assert frame.views[0].depth is not None and frame.views[0].depth.max() > 10

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.sim.appearance import draw_appearance
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.gazebo.motion import HOLD_MS
 from rsdfm_ros.sim.gazebo.vehicles import seconds
-from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES, make_scene, world_sdf
+from rsdfm_ros.sim.gazebo.world import make_scene, world_sdf
 from rsdfm_ros.sim.layout import make_layout
 from rsdfm_ros.sim.population import Population, populate
 from rsdfm_ros.sim.vehicles import parts
@@ -60,7 +61,7 @@ def test_moving_vehicles_are_where_the_traffic_has_them_at_every_frame(
     for index, actor in zip(range(p.parked, len(p.specs)), moving, strict=True):
         script = Actor(actor)
         assert script.delay_ms == START_S * 1000
-        for k in range(FRAMES + FUTURE_FRAMES):
+        for k in range(FRAMES + FUTURE_STEPS):
             x, y, z, yaw = script.at(round(1000 * (START_S + k * PERIOD_S)))
             if p.ids[k, index] == 0:
                 assert z < -50, "away: below the ground"
@@ -108,7 +109,7 @@ def test_times_survive_the_cut_to_milliseconds() -> None:
 def test_before_the_mission_they_wait_at_their_first_poses_and_afterwards_at_the_last(
     world: ET.Element,
 ) -> None:
-    end_ms = round(1000 * (START_S + PERIOD_S * (FRAMES + FUTURE_FRAMES - 1)))
+    end_ms = round(1000 * (START_S + PERIOD_S * (FRAMES + FUTURE_STEPS - 1)))
     for element in world.findall("actor"):
         actor = Actor(element)
         np.testing.assert_array_equal(actor.at(0), actor.at(round(1000 * START_S)))
@@ -126,7 +127,7 @@ def as_element(world: ET.Element, old: str, new: str) -> ET.Element:
 
 
 def moves(actor: Actor) -> float:
-    """How far it ever gets from where it waits, m."""
+    """Largest distance from its waiting place, m."""
     places = np.array([actor.at(t) for t in range(0, round(1000 * START_S) + 30_000, 2000)])
     return float(np.linalg.norm(places[:, :3] - places[0, :3], axis=1).max())
 

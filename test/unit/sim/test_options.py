@@ -22,7 +22,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import ConfigError, FlightConfig, SimConfig, WorldConfig, draw_cameras
 from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.render import PARAMETERS_FILE
-from rsdfm_ros.sim.dataset.simulate import add_arguments, run
+from rsdfm_ros.sim.dataset.simulate_command import add_arguments, run
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.record import changes, from_record, to_record
 from rsdfm_ros.sim.world import CLEARANCE_M, World
@@ -146,13 +146,16 @@ def test_options_become_a_configuration() -> None:
     args = options(
         "--altitude", "20:100", "--pitch", "45", "--fov", "50:100", "--size", "640x360", "--motion", "lively"
     )
-    config = world_options.parse(args)
+    config = world_options.parse(world_options.given(args))
     assert (config.width_px, config.height_px, config.fov_deg) == (640, 360, (50.0, 100.0))
     assert config.flight == FlightConfig((20.0, 100.0), (45.0, 45.0), "lively")
-    assert world_options.parse(options()) == SimConfig()
-    assert options(*world_options.words(args)) == args
-    assert world_options.slug(options()) == ""
-    assert world_options.slug(args) == "-size640x360-fov50_100-altitude20_100-pitch45-motionlively"
+    assert world_options.parse({}) == SimConfig()
+    assert world_options.given(options()) == {}
+    assert world_options.slug({}) == ""
+    assert (
+        world_options.slug(world_options.given(args))
+        == "-size640x360-fov50_100-altitude20_100-pitch45-motionlively"
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_options_become_a_configuration() -> None:
 )
 def test_options_out_of_range_are_refused(words: list[str], message: str) -> None:
     with pytest.raises(RsdfmError, match=message):
-        world_options.parse(options(*words))
+        world_options.parse(world_options.given(options(*words)))
 
 
 def test_a_dataset_says_how_it_was_simulated_and_evaluation_renders_it_alike(tmp_path: Path) -> None:
@@ -182,7 +185,7 @@ def test_a_dataset_says_how_it_was_simulated_and_evaluation_renders_it_alike(tmp
     assert run(args) == 0
     assert json.loads((tmp_path / "d" / PARAMETERS_FILE).read_text())["camera"]["fov_deg"] == [60.0, 90.0]
     config = simulated_as(tmp_path / "d")
-    assert config == world_options.parse(args)
+    assert config == world_options.parse(world_options.given(args))
     stored = open_dataset(tmp_path / "d").load(0, 3)
     assert stored.views[0].K[0, 0] != stored.views[1].K[0, 0]
     (scene,) = open_scenes(tmp_path / "d", 2)
@@ -224,7 +227,7 @@ def test_evaluation_simulates_the_world_that_is_asked_for_and_says_so(
     found, source = asked_scenes(args)
     folder = tmp_path / "eval-seed9000-uavs1-frames8-size64x48-styleoldtown-weathernight"
     assert source == "simulated" and found[0].dataset.path == folder
-    assert simulated_as(folder) == world_options.parse(args)
+    assert simulated_as(folder) == world_options.parse(world_options.given(args))
     protocol = asked_protocol(args, Perception.load(root / "models" / "nano"), found, source, Disturbance())
     written = json.loads(json.dumps(protocol.to_dict()))
     assert written["world"] == {

@@ -1,6 +1,5 @@
 """Sloped and stepped ground: what stands on it, what is drawn of it, and the elevation model that is stored."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,15 @@ from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
 from rsdfm_ros.data.check import check
-from rsdfm_ros.data.dem import Dem, dem_path, read_dem
 from rsdfm_ros.data.errors import MissingFileError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.data.terrain import height_grid_bytes, scene_grid_path
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim import world as world_module
 from rsdfm_ros.sim.camera.truth import box_corners, project
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, FlightConfig, SimConfig, WorldConfig
-from rsdfm_ros.sim.dataset.simulate import add_arguments, run
+from rsdfm_ros.sim.dataset.simulate import simulate_dataset
 from rsdfm_ros.sim.terrain import CELL_M, Terrain, make_terrain
 from rsdfm_ros.sim.world import World
 
@@ -28,7 +28,7 @@ CONFIG = SimConfig(
 
 
 @pytest.fixture(scope="module", params=["slope", "steps"])
-def scene(request: pytest.FixtureRequest) -> tuple[Dem, WorldFrame]:
+def scene(request: pytest.FixtureRequest) -> tuple[HeightGrid, WorldFrame]:
     with World(9002, 2, replace(CONFIG, world=replace(CONFIG.world, terrain=request.param))) as world:
         dem = world.dem()
         assert dem is not None
@@ -47,11 +47,11 @@ def points_of(frame: WorldFrame, a: int) -> np.ndarray:
 @given(st.floats(-14, 14), st.floats(-14, 14), st.integers(0, 2**31))
 def test_heights_between_nodes_are_bilinear(x: float, y: float, seed: int) -> None:
     heights = np.random.default_rng(seed).normal(size=(7, 9)).astype(np.float32)
-    dem = Dem(heights, -6.0, -4.0, 1.5)
+    dem = HeightGrid(heights, -6.0, -4.0, 1.5)
     axes = [-6.0 + 1.5 * np.arange(7), -4.0 + 1.5 * np.arange(9)]
     inside = np.clip([x, y], [a[0] for a in axes], [a[-1] for a in axes])
     expected = RegularGridInterpolator(axes, heights.astype(float))(inside)[0]
-    assert float(dem.height([x, y])) == pytest.approx(expected, abs=1e-9)
+    assert float(dem.elevation([x, y])) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["slope", "steps"])
@@ -78,30 +78,30 @@ def test_a_map_turned_against_the_plan_has_the_same_ground() -> None:
     plan = np.random.default_rng(0).uniform(-80, 80, (200, 2))
     c, s = np.cos(turn), np.sin(turn)
     in_map = plan @ np.array([[c, s], [-s, c]])
-    np.testing.assert_allclose(dem.height(in_map), terrain.height(plan), atol=0.01)
+    np.testing.assert_allclose(dem.elevation(in_map), terrain.height(plan), atol=0.01)
     image = np.zeros((200, 1, 3), np.float32)
     image[:, 0, :2] = plan
     np.testing.assert_allclose(terrain.heights_of(image)[:, 0], terrain.height(plan), atol=0.01)
 
 
-def test_objects_stand_on_the_elevation_model(scene: tuple[Dem, WorldFrame]) -> None:
+def test_objects_stand_on_the_elevation_model(scene: tuple[HeightGrid, WorldFrame]) -> None:
     dem, frame = scene
     o = frame.objects
     under = o.centres[:, 2] - 0.5 * o.sizes[:, 2]
     reach = 0.3 * o.sizes[:, :1] * np.column_stack([np.cos(o.yaws), np.sin(o.yaws)])
-    ground = 0.5 * (dem.height(o.centres[:, :2] + reach) + dem.height(o.centres[:, :2] - reach))
+    ground = 0.5 * (dem.elevation(o.centres[:, :2] + reach) + dem.elevation(o.centres[:, :2] - reach))
     np.testing.assert_allclose(under, ground, atol=0.02)
     assert np.ptp(under) > 2
 
 
-def test_depth_shows_the_ground_and_the_boxes(scene: tuple[Dem, WorldFrame]) -> None:
+def test_depth_shows_the_ground_and_the_boxes(scene: tuple[HeightGrid, WorldFrame]) -> None:
     dem, frame = scene
     o, checked = frame.objects, 0
     for a, view in enumerate(frame.views):
         assert view.ids is not None and view.depth is not None
         points = points_of(frame, a)
         hit = (view.depth > 0) & (np.abs(points[..., :2]).max(-1) < 90)
-        above = points[hit][:, 2] - dem.height(points[hit][:, :2])
+        above = points[hit][:, 2] - dem.elevation(points[hit][:, :2])
         assert above.min() > -0.2
         assert np.mean(np.abs(above) < 0.12) > 0.35
         for n in range(len(o)):
@@ -125,7 +125,9 @@ def test_ground_drawn_as_a_mesh_looks_like_the_plane(monkeypatch: pytest.MonkeyP
     with World(7, 2, config) as world:
         plane = world.frame(1, depth=True)
     count = round(2 * PAINTED_EXTENT_M / CELL_M) + 1
-    level = Terrain(Dem(np.zeros((count, count), np.float32), -PAINTED_EXTENT_M, -PAINTED_EXTENT_M, CELL_M))
+    level = Terrain(
+        HeightGrid(np.zeros((count, count), np.float32), -PAINTED_EXTENT_M, -PAINTED_EXTENT_M, CELL_M)
+    )
     monkeypatch.setattr(world_module, "make_terrain", lambda seed, name: level)
     with World(7, 2, config) as world:
         mesh = world.frame(1, depth=True)
@@ -143,16 +145,14 @@ def test_flights_keep_their_altitude_above_the_ground_they_look_at() -> None:
     for T in world.poses(3):
         sight = T[:3, 3] + T[:3, 2] * (40 / -T[2, 2])
         assert T[2, 3] - sight[2] == pytest.approx(40, abs=1e-6)
-        assert abs(sight[2] - float(dem.height(sight[:2]))) < 0.8, (
+        assert abs(sight[2] - float(dem.elevation(sight[:2]))) < 0.8, (
             "near the ground; the point of regard drifts"
         )
 
 
 def test_a_dataset_keeps_the_elevation_model(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    words = ["--out", str(tmp_path / "d"), "--frames", "1", "--uavs", "1", "--jobs", "1", "--size", "64x48"]
-    assert run(parser.parse_args([*words, "--seed", "5", "--terrain", "steps"])) == 0
+    config = SimConfig(width_px=64, height_px=48, world=WorldConfig(terrain="steps"))
+    simulate_dataset(config, tmp_path / "d", seed=5, scenes=1, uavs=1, frames=1, jobs=1)
     dataset = open_dataset(tmp_path / "d")
     found = dataset.dem(0)
     expected = World(5, 1, SimConfig(max_frames=1, world=WorldConfig(terrain="steps"))).dem()
@@ -161,20 +161,18 @@ def test_a_dataset_keeps_the_elevation_model(tmp_path: Path) -> None:
     assert (found.x0, found.y0, found.cell_m) == (expected.x0, expected.y0, expected.cell_m)
     assert dataset.scenes[0].terrain == "steps"
     assert not any("over the ground" in str(problem) for problem in check(tmp_path / "d").problems)
-    path = dem_path(tmp_path / "d", "scene-00005")
-    assert path.read_bytes() == expected.to_bytes(), "the same grid, the same bytes"
+    path = scene_grid_path(tmp_path / "d", "scene-00005")
+    assert path.read_bytes() == height_grid_bytes(expected), "the same grid, the same bytes"
     path.write_bytes(b"PK nonsense")
     with pytest.raises(MissingFileError, match="elevation model"):
         dataset.dem(0)
     assert any("elevation model" in str(problem) for problem in check(tmp_path / "d").problems)
-    path.write_bytes(Dem(np.full((3, 3), np.nan, np.float32), 0, 0, 1).to_bytes())
-    with pytest.raises(MissingFileError, match="finite grid"):
-        read_dem(path)
+    np.savez(path, heights=np.full((3, 3), np.nan, np.float32), x0=0.0, y0=0.0, cell_m=1.0)
+    with pytest.raises(MissingFileError, match="must be finite"):
+        dataset.dem(0)
 
 
 def test_a_flat_dataset_has_none(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    words = ["--out", str(tmp_path / "d"), "--frames", "1", "--uavs", "1", "--jobs", "1", "--size", "64x48"]
-    assert run(parser.parse_args(words)) == 0
+    config = SimConfig(width_px=64, height_px=48)
+    simulate_dataset(config, tmp_path / "d", seed=0, scenes=1, uavs=1, frames=1, jobs=1)
     assert open_dataset(tmp_path / "d").dem(0) is None

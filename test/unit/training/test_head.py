@@ -129,7 +129,7 @@ def test_a_data_set_without_layouts_is_named(
         train(config_path, tmp_path / "out", "--head", "layout", "--freeze-trunk", "--init", str(donor))
     model = Perception.load(donor).config
     truth = Truth((FlatWorld().objects(0, 0),), np.ones(1, bool))
-    from rsdfm_ros.model.heads.registry import build_head
+    from rsdfm_ros.model.heads.lookup import build_head
 
     with pytest.raises(LayoutError, match="rsdfm data layout"):
         build_head("layout", model).targets(truth)
@@ -149,7 +149,7 @@ def test_a_model_of_plug_ins_alone_is_trained_with_its_trunk(config_path: Path, 
 def test_the_loss_of_the_layout_falls_and_the_answer_nears_the_truth(config_path: Path) -> None:
     torch.manual_seed(0)
     config = load_model_config(config_path)
-    from rsdfm_ros.model.heads.registry import build_head
+    from rsdfm_ros.model.heads.lookup import build_head
 
     head = build_head("layout", config)
     window = config.window

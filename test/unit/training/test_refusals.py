@@ -51,7 +51,7 @@ def train(words: str, place: Path) -> int:
 
 
 def rows(file: str) -> int:
-    """How many features a file holds."""
+    """Number of features in a file."""
     return len(json.loads(Path("out", file).read_text())["rows"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsdfm_ros.evaluation.frames import Boxes, no_boxes
+from rsdfm_ros.data.outputs import Boxes, no_boxes
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.view import maps

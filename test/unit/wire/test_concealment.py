@@ -1,4 +1,4 @@
-"""What was lost is looked up in the image before."""
+"""Lost tiles are taken from the previous frame."""
 
 from __future__ import annotations
 

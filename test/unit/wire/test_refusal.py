@@ -19,7 +19,7 @@ FRAME = feature_frame(seed=3, tiles=4, cells=40, low_channels=3, high_channels=5
 V1 = (GOLDEN / "wire_v1_low.bin").read_bytes()
 
 TILES, VISIBLE, COUNTS, SCALES = 0, 4 * 4, 4 * 4 + 4 * 32, 4 * 4 + 4 * 32 + 4 * 2
-"""Where the parts of the body of PACKET begin."""
+"""Offsets of the parts in the body of PACKET."""
 TABLES = SCALES + 2 * (3 + 5)
 
 

@@ -1,1 +1,1 @@
-"""What happens to maps before they are fused: latency compensation, pose alignment, consistency check."""
+"""Steps before maps are fused: latency compensation, pose alignment, consistency check."""

@@ -1,68 +1,23 @@
-"""Before maps are fused: bring them to the ego's time and to poses on which all agree.
+"""Pose alignment: maps are moved to the most probable poses, given the objects that agents have in common.
 
-Boxes that travel beside the features (wire/boxes.py) say what moves and which objects agents have in common.
+The objects are the boxes that travel beside the features (wire/boxes.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from rsdfm_ros.agent.prefusion.map_signature import MapSignature
-from rsdfm_ros.agent.prefusion.warp import compensate_motion, warp_to_pose
+from rsdfm_ros.agent.prefusion.views import View
+from rsdfm_ros.agent.prefusion.warp import warp_to_pose
 from rsdfm_ros.geometry.alignment import DEFAULT, AlignmentConfig, Correction, Sighting, align
 from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surface
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.exchange import MAX_SIGMA_M
 from rsdfm_ros.model.maps import AgentBev
-from rsdfm_ros.wire.boxes import SideBoxes
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class View:
-    """One agent's map, the pose (4, 4) and covariance (6, 6) it was made with, its boxes if known, its age in s, and
-    the agent's name."""
-
-    bev: AgentBev
-    T_map_camera: Array
-    covariance: Array
-    boxes: SideBoxes | None = None
-    age_s: float = 0.0
-    name: str = ""
-
-
-def compensate_latency(view: View, window: Window) -> View:
-    """The view with all that moves, boxes and the features under them, carried on by its age; the age stays, because
-    what is old is less sure even so."""
-    boxes = view.boxes
-    if boxes is None or view.age_s <= 0:
-        return view
-    centres = boxes.centres.copy()
-    centres[:, :2] += boxes.velocities * view.age_s
-    best = np.argsort(-boxes.scores, kind="stable")[:MOST_MOVING]
-    sure = best[boxes.scores[best] >= MOVING_SCORE]
-    bev = compensate_motion(
-        view.bev,
-        window,
-        boxes.centres[sure],
-        boxes.sizes[sure],
-        boxes.yaws[sure],
-        boxes.velocities[sure],
-        view.age_s,
-    )
-    return replace(view, bev=bev, boxes=replace(boxes, centres=centres))
-
-
-MOVING_SCORE = 0.3
-"""Boxes below this score do not move features."""
-MOST_MOVING = 64
-"""Boxes of one agent that move features, best first: a bound on what a message can cost."""
 
 
 def align_poses(
@@ -75,7 +30,7 @@ def align_poses(
 ) -> tuple[View, list[View], list[Correction]]:
     """All views as made with the most probable poses, given the objects that agents have in common; with the
     corrections of own and peers. Views without boxes, and all views if no pose is uncertain, stay as they are; peers
-    that nobody can place within MAX_POSITION_SIGMA_M are left out."""
+    whose position uncertainty exceeds MAX_POSITION_SIGMA_M are left out."""
     views = [own, *peers]
     known = [n for n, v in enumerate(views) if v.boxes is not None]
     corrections = [Correction(np.zeros(6), v.covariance) for v in views]
@@ -89,7 +44,7 @@ def align_poses(
 
 
 def pose_too_uncertain(bev: AgentBev) -> bool:
-    """Whether the map is so badly placed that it could only do harm."""
+    """Whether the position uncertainty of the map is too large for fusion."""
     seen = bev.sigma[bev.visible]
     return bool(len(seen)) and float(seen.mean()) > MAX_POSITION_SIGMA_M
 
@@ -99,7 +54,7 @@ MAX_POSITION_SIGMA_M = 4.0
 
 
 def corrected(view: View, correction: Correction, window: Window, ground: Ground = GroundPlane()) -> View:
-    """The view as if made with the corrected pose; its position uncertainty is what remains."""
+    """The view as if made with the corrected pose; its position uncertainty is the remaining one."""
     pose = correction.pose(view.T_map_camera)
     bev = warp_to_pose(view.bev, window, view.T_map_camera, pose, ground)
     points, normals = surface(ground, window.centres())
@@ -111,21 +66,6 @@ def corrected(view: View, correction: Correction, window: Window, ground: Ground
         T_map_camera=pose,
         covariance=correction.covariance,
     )
-
-
-def resemblance(a: AgentBev, b: AgentBev) -> float | None:
-    """How much better two maps fit where they are than shifted elsewhere, in [-1, 1] (MapSignature.resemblance)."""
-    return MapSignature.of(a).resemblance(MapSignature.of(b))
-
-
-def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
-    """The peers whose maps resemble the ego's own by `at_least`, or that tell of other places: the rest is false, or
-    misplaced beyond use. Everybody at -1."""
-    if at_least <= -1.0:
-        return list(peers)
-    outline = MapSignature.of(own.bev)
-    judged = [(p, outline.resemblance(MapSignature.of(p.bev))) for p in peers]
-    return [p for p, value in judged if value is None or value >= at_least]
 
 
 def _sighting(view: View, ground: Ground) -> Sighting:

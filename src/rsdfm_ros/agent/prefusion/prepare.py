@@ -1,45 +1,27 @@
-"""What happens to maps before they are fused: one function for the offline methods, recorded bags and the nodes."""
+"""Preparation of maps before they are fused: one function for the offline methods, recorded bags and the nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rsdfm_ros.agent.prefusion.pose_alignment import (
-    View,
-    align_poses,
-    compensate_latency,
-    reject_inconsistent,
-)
+from rsdfm_ros.agent.options import PreFusionOptions
+from rsdfm_ros.agent.prefusion.consistency import reject_inconsistent
+from rsdfm_ros.agent.prefusion.latency import compensate_latency
+from rsdfm_ros.agent.prefusion.pose_alignment import align_poses
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.geometry.alignment import Correction
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model.exchange import DEFAULT_THRESHOLDS
 from rsdfm_ros.wire.boxes import SideBoxes
 
 MISPLACED, CONTRADICTS = "misplaced", "contradicts"
-"""Why a peer is left out: nobody can say where its map lies; its map is not of the place that the ego sees."""
-
-
-@dataclass(frozen=True)
-class PreFusionOptions:
-    """What is done: carry what moves on to the present, correct poses by common boxes, leave out peers whose maps do
-    not resemble the ego's. resemblance: from which they do."""
-
-    move: bool = True
-    correct: bool = True
-    doubt: bool = True
-    resemblance: float = DEFAULT_THRESHOLDS["resemblance"]
-
-    @property
-    def needs_boxes(self) -> bool:
-        """Whether boxes of peers are of any use."""
-        return self.move or self.correct
+"""Reasons for leaving out a peer: its pose is too uncertain; its map is inconsistent with that of the ego."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is fused. corrections: of the agents whose poses were corrected, by name · left_out: why, by name."""
+    """Maps to be fused. corrections: of the agents whose poses were corrected, by name · left_out: why, by name."""
 
     own: View
     peers: tuple[View, ...]
@@ -51,29 +33,29 @@ def prepare(
     own: View,
     peers: Sequence[View],
     window: Window,
-    care: PreFusionOptions,
+    options: PreFusionOptions,
     own_boxes: Callable[[], SideBoxes | None],
     *,
     ground: Ground = GroundPlane(),
 ) -> Prepared:
     """The ego's view and those of its peers, ready to be fused at the ego's time.
 
-    own_boxes: what the ego sees alone, asked for only if poses are corrected. Names must differ. Without any peer
-    nothing is done.
+    own_boxes: the ego's detections without peers, called only if poses are corrected. Names must differ. Without any
+    peer nothing is done.
     """
     if not peers:
         return Prepared(own, ())
-    if care.move:
+    if options.compensate_latency:
         peers = [compensate_latency(p, window) for p in peers]
     views, left_out, corrections = list(peers), dict[str, str](), dict[str, Correction]()
-    if care.correct and any(v.covariance.any() for v in (own, *views)):
+    if options.align_poses and any(v.covariance.any() for v in (own, *views)):
         named = [own.name, *(v.name for v in views)]
         own, placed, found = align_poses(replace(own, boxes=own_boxes()), views, window, ground=ground)
         corrections = {name: c for name, c in zip(named, found, strict=True) if c.matches}
         left_out |= _missing(views, placed, MISPLACED)
         views = placed
-    if care.doubt:
-        alike = reject_inconsistent(own, views, care.resemblance)
+    if options.reject_inconsistent:
+        alike = reject_inconsistent(own, views, options.map_consistency)
         left_out |= _missing(views, alike, CONTRADICTS)
         views = alike
     return Prepared(own, tuple(views), corrections, left_out)

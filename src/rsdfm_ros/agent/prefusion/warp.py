@@ -1,6 +1,6 @@
 """Maps moved on the lattice: to a corrected pose of the camera, and to a later time.
 
-Both are backward warps: every cell asks where its content lies in the map as it is, and interpolates there.
+Both are backward warps: the source of every cell is found in the existing map and interpolated there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rsdfm_ros.model.perception import AgentBev
 
 Array = NDArray[np.float64]
 
-#: Height above ground at which content is taken to lie: the middle of a car.
+#: Assumed height of content above the ground: the middle of a car.
 CONTENT_HEIGHT_M = 0.8
 #: Smaller displacements than this share of a cell are not worth the blur of interpolating.
 MIN_SHIFT_CELLS = 0.25
@@ -27,10 +27,10 @@ MIN_SHIFT_CELLS = 0.25
 def source_points(
     window: Window, T_believed: Array, T_corrected: Array, ground: Ground = GroundPlane()
 ) -> Array:
-    """Where (H, W, 2) in metres the content of every cell lies in a map made with the believed pose.
+    """Source points (H, W, 2) in metres: the place of every cell's content in a map made with the reported pose.
 
     Exact for points at CONTENT_HEIGHT_M above level ground, and nearly so on terrain: the pixel that sees the cell's
-    centre from the corrected pose is followed from the believed one. NaN where the corrected camera does not look down
+    centre from the corrected pose is projected from the reported one. NaN where the corrected camera does not look down
     at the cell.
     """
     xy = window.centres()
@@ -51,7 +51,7 @@ def resampled(bev: AgentBev, window: Window, sources: Array) -> AgentBev:
     low = np.array([window.i0, window.j0], np.float64) * window.cell_size
     extent = np.array([window.ni, window.nj], np.float64) * window.cell_size
     unit = 2.0 * (sources - low) / extent - 1.0
-    # grid_sample wants the last axis of the map first; far outside stands for nowhere.
+    # grid_sample takes the last axis of the map first; values far outside mean no source.
     grid = torch.from_numpy(np.nan_to_num(unit[..., ::-1], nan=4.0).astype(np.float32).copy())
     grid = grid.to(bev.features.device)[None]
     seen = bev.visible[None].to(bev.features.dtype)
@@ -61,7 +61,7 @@ def resampled(bev: AgentBev, window: Window, sources: Array) -> AgentBev:
     visible = mass > 0.5
     features = sampled[:-1] / mass.clamp_min(0.5) * visible
     lag_s = bev.lag_s
-    if lag_s is not None:  # what was recalled stays as old as it is
+    if lag_s is not None:  # concealed tiles keep their age
         lag_s = F.grid_sample(lag_s[None, None], grid, mode="nearest", align_corners=False)[0, 0]
     return replace(bev, features=features, visible=visible, lag_s=lag_s)
 
@@ -93,8 +93,8 @@ def compensate_motion(
     """The map with the content under every moving box where that box is `age_s` later.
 
     centres (N, ≥2) m, sizes (N, ≥2) m, yaws (N,) rad and velocities (N, 2) m/s at the time of the map. A box takes
-    `margin_m` around it along; slower boxes than `min_speed` m/s stay. What moved away leaves its place to what
-    surrounds the box; what arrives hides what was there.
+    `margin_m` around it along; slower boxes than `min_speed` m/s stay. The place that a box leaves is filled from its
+    surroundings; content at its new place is overwritten.
     """
     fast = np.hypot(*np.asarray(velocities, np.float64).reshape(-1, 2).T) >= min_speed
     if age_s <= 0 or not fast.any():

@@ -1,4 +1,4 @@
-"""What can be wrong with a bag."""
+"""Errors of bags."""
 
 from __future__ import annotations
 

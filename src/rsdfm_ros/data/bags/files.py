@@ -1,4 +1,4 @@
-"""Which files make up a bag: as metadata.yaml says, or as they lie in the folder."""
+"""The files of a bag: as metadata.yaml lists them, or as they lie in the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a bag: topics, rates, gaps, clocks, whose cameras and poses, what an evaluation would miss, damage."""
+"""Content of a bag: topics, rates, gaps, clocks, cameras and poses by UAV, inputs that an evaluation lacks, damage."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def bag_info(bag: Bag, topic_map: TopicMap) -> dict[str, Any]:
 
 
 def _clock(topics: dict[str, Any]) -> dict[str, Any]:
-    """How log times and stamps are apart: seconds, and a sentence if they come from different clocks."""
+    """Difference between log times and stamps: seconds, and a sentence if they come from different clocks."""
     offsets = [t["log_minus_stamp_s"] for t in topics.values() if t.get("log_minus_stamp_s") is not None]
     offset = float(np.median(offsets)) if offsets else None
     other = offset is not None and abs(offset) > OTHER_CLOCK_S

@@ -1,4 +1,5 @@
-"""How much a bag may ask for. A bag is untrusted input: every size in it is checked against these before it is used."""
+"""Limits on the sizes in a bag. A bag is untrusted input: every size in it is checked against these before it is
+used."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class McapFile:
     # --- the messages ---------------------------------------------------------------------------------------------
 
     def streams(self, topics: Collection[str] | None) -> list[Stream]:
-        """What has to be read for these topics (all if None)."""
+        """Streams that have to be read for these topics (all if None)."""
         wanted = {n for n, c in self.channels.items() if topics is None or c.topic in topics}
         chunks = [c for c in self.chunks if c.channels is None or c.channels & wanted]
         out = [Stream(c.start_ns, c.size, lambda c=c: self._chunk(c, wanted)) for c in chunks]  # type: ignore[misc]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.bags.types import PACKAGE, typestore
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix, quaternion_from_yaw
 
 FRAME_ID = "map"

@@ -57,7 +57,8 @@ class ChunkHead:
 
 @dataclass(frozen=True)
 class ChunkPlace:
-    """Where a chunk lies: offset of the record in the file, its length with head, times, channels if they are known."""
+    """Position of a chunk: offset of the record in the file, its length with head, times, channels if they are
+    known."""
 
     offset: int
     length: int
@@ -69,7 +70,7 @@ class ChunkPlace:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the writer counted."""
+    """Counts of the writer."""
 
     messages: int
     chunks: int

@@ -1,4 +1,5 @@
-"""How a bag is played to the nodes: what goes where, and what encoder_node must be told about it. Free of ROS."""
+"""Plan of a replay: the topics that a bag is played to, and the parameters that encoder_node needs for it. Free of
+ROS."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ IMAGE, OTHER, GROUND_TRUTH = "image", "other", "truth"
 
 @dataclass(frozen=True)
 class Output:
-    """Where messages of a recorded topic are published. topic: relative to the fleet, or absolute · role: `image`,
-    `truth`, or `other` for what belongs to images · uav: "" for what all share."""
+    """Topic that messages of a recorded topic are published on. topic: relative to the fleet, or absolute · role:
+    `image`, `truth`, or `other` for what belongs to images · uav: "" for what all share."""
 
     topic: str
     type_name: str
@@ -135,7 +136,7 @@ def check_types(bag: Bag, plan: ReplayPlan) -> None:
 
 
 def camera_name(camera: str, topics: UavTopics) -> str:
-    """What encoder_node calls a camera: a single one is `camera`."""
+    """Name of a camera in encoder_node: a single one is `camera`."""
     return camera if len(topics.cameras) > 1 else "camera"
 
 

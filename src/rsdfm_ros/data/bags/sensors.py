@@ -1,6 +1,7 @@
-"""What the UAVs of a bag saw, instant by instant: images matched with poses by the nodes' own rules, truth, packets.
+"""Sensor data of the UAVs of a bag, instant by instant: images matched with poses by the nodes' own rules, truth,
+packets.
 
-Instants come in the order of their stamps. One is given out when every UAV has shown an image at or after it, or
+Instants come in the order of their stamps. One is returned when every UAV has an image at or after it, or
 PATIENCE_S of recorded time after it arrived (always so where recorded packets are wanted, which come later than the
 images, or recorded heights of the ground): the result depends on the bag alone, and little of it is in memory.
 """
@@ -281,7 +282,7 @@ def _with_frame(config: InputConfig, frame_id: str) -> InputConfig:
 
 
 def info_of(of: Intrinsics) -> Any:
-    """What a CameraInfo would say of a camera whose intrinsics are written in the topic map."""
+    """CameraInfo of a camera whose intrinsics are written in the topic map."""
     return SimpleNamespace(
         header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0), frame_id=""),
         height=of.height,

@@ -135,7 +135,7 @@ class SqliteFile:
         return self.path.stat().st_size // 4
 
     def streams(self, topics: Collection[str] | None) -> list[Stream]:
-        """What has to be read for these topics (all if None)."""
+        """Streams that have to be read for these topics (all if None)."""
         wanted = {n for n, c in self.channels.items() if topics is None or c.topic in topics}
         if self._database is None or not any(self.counts[n] for n in wanted):
             return []

@@ -1,4 +1,4 @@
-"""Which topics of a bag are whose cameras, poses and features; map_file.py reads it from YAML (config/bags/).
+"""Topics of cameras, poses and features in a bag, by UAV; map_file.py reads it from YAML (config/bags/).
 
 In every topic name `{uav}` stands for the name of a UAV. docs/bags.md explains each setting.
 """
@@ -87,7 +87,7 @@ class CameraTopics:
 
 @dataclass(frozen=True)
 class UavTopics:
-    """What belongs to one UAV. cameras: by name · pose: PoseStamped, PoseWithCovarianceStamped or Odometry, of the UAV
+    """Topics of one UAV. cameras: by name · pose: PoseStamped, PoseWithCovarianceStamped or Odometry, of the UAV
     or of its camera, px4_msgs/VehicleOdometry, or `tf` · features: FeaturePacket, status: AgentStatus, ground:
     PointStamped whose z is the height of the ground; "" where none was recorded."""
 

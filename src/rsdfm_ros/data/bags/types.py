@@ -56,7 +56,7 @@ def has_header(type_name: str, store: Typestore | None = None) -> bool:
 
 
 class BagTypes:
-    """How the messages of one bag are to be read.
+    """Readers for the messages of one bag.
 
     `differences` are sentences on definitions in the bag that are not ours; `unknown` says why a type cannot be read.
     """
@@ -156,7 +156,7 @@ def _names(desc: Any) -> list[str]:
 
 
 def _difference(name: str, theirs: dict[str, Any], ours: Typestore) -> str | None:
-    """What is different in a type or in one that it contains; None if nothing is."""
+    """Difference in a type or in one that it contains; None if there is none."""
     seen, todo = set(), [name]
     while todo:
         current = todo.pop()

@@ -28,7 +28,7 @@ from rsdfm_ros.outputs import is_vacant, write_atomically
 
 STORAGES = ("mcap", "sqlite3")
 METADATA = "metadata.yaml"
-"""What a finished bag has and an unfinished one lacks."""
+"""File that marks a bag as finished."""
 
 
 def owned(folder: Path) -> tuple[str, ...]:

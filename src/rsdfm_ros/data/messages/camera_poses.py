@@ -1,4 +1,4 @@
-"""Where every camera of a UAV was at an instant: pose source, extrinsics, TF, covariance. Free of ROS."""
+"""Poses of a UAV's cameras at an instant: pose source, extrinsics, TF, covariance. Free of ROS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a message."""
+"""Errors of messages."""
 
 from __future__ import annotations
 

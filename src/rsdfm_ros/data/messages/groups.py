@@ -32,7 +32,7 @@ class Group:
 
     @property
     def arrived_s(self) -> float:
-        """When the first of them arrived."""
+        """Arrival time of the first of them."""
         return min(p.arrived_s for p in self.images)
 
 

@@ -1,4 +1,4 @@
-"""What a UAV's inputs look like: cameras, pose source, frames, limits in time. Free of ROS.
+"""Configuration of a UAV's inputs: cameras, pose source, frames, limits in time. Free of ROS.
 
 The encoder node fills this from its parameters (nodes/uav/input_settings.py), the reader of bags from its topic
 map.

@@ -130,7 +130,8 @@ class Inputs:
         return self._match()
 
     def due(self, now_s: float) -> list[Matched]:
-        """What need not wait for a missing camera any longer at `now_s`; call it often where there are several."""
+        """Groups that need not wait for a missing camera any longer at `now_s`; call it often where there are
+        several."""
         return self._wait(self._grouper.due(now_s))
 
     def views(self, matched: Matched) -> tuple[CameraView, ...]:

@@ -43,7 +43,7 @@ class Rectifier:
         self._K: Matrix | None = None
         self._maps: tuple[NDArray[Any], NDArray[Any]] | None = None
         self.computed = 0
-        """How often maps were computed."""
+        """Number of times that maps were computed."""
 
     def __call__(self, image: NDArray[np.uint8], info: Any) -> Rectified:
         """The image and its intrinsics; the image itself where there is no distortion.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CLASSES, Objects
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.evaluation.frames import HORIZON, Boxes, Tracks
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw, yaw_from_quaternion
 

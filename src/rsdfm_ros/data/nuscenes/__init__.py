@@ -3,7 +3,8 @@
 from rsdfm_ros.data.description import Description, DescriptionError
 from rsdfm_ros.data.errors import DatasetError, MissingFileError, ParameterMismatchError, TableError
 from rsdfm_ros.data.nuscenes.merge import merge
-from rsdfm_ros.data.nuscenes.reader import Dataset, SceneInfo, open_dataset
+from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset
+from rsdfm_ros.data.nuscenes.scenes import SceneInfo
 from rsdfm_ros.data.nuscenes.writer import SceneWriter, write_scene
 
 __all__ = [

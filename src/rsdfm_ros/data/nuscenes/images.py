@@ -1,4 +1,4 @@
-"""Which images a nuScenes data set has, where their cameras were, and where the map of a scene begins."""
+"""Images of a nuScenes data set, the poses of their cameras, and the map origin of a scene."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def map_origin(
     description: Description,
     places: Mapping[int, NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """Where the map of a scene begins (3,) m in the right-handed world: x, y by `origin`, z on the ground.
+    """Origin of a scene's map (3,) m in the right-handed world: x, y by `origin`, z on the ground.
 
     Raises :class:`DescriptionError` if the description asks for boxes or a channel that the scene does not have.
     """

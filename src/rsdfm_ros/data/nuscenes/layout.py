@@ -33,7 +33,7 @@ _LARGEST_SIDE = 20_000
 
 @dataclass(frozen=True)
 class LayoutSource:
-    """Where the layout of a scene lies: the mask, the value of each class, pixel side and lower left corner in m."""
+    """Source of a scene's layout: the mask, the value of each class, pixel side and lower left corner in m."""
 
     path: Path
     classes: Mapping[str, int]

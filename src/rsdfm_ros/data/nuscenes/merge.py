@@ -20,7 +20,7 @@ Record = dict[str, Any]
 
 
 def fragment_path(root: Path, name: str) -> Path:
-    """Where the fragment of a finished scene lies."""
+    """Path of a finished scene's fragment."""
     return root / "scenes" / f"{name}.json.gz"
 
 

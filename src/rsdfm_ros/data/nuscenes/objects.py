@@ -25,7 +25,7 @@ MAX_GAP_S = 1.5
 
 
 class Camera(Protocol):
-    """What is needed of an image to tell what is in its field of view."""
+    """Camera of an image, as needed to find the objects in its field of view."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -42,7 +42,7 @@ class Camera(Protocol):
 
 @dataclass(frozen=True)
 class SideScene:
-    """What our side file adds to a scene; velocities (N, 2) m/s and visibility (N, A) belong to `annotations`;
+    """Additions of our side file to a scene; velocities (N, 2) m/s and visibility (N, A) belong to `annotations`;
     about: what kind of world it is · dem: whether there is an elevation model.
     """
 

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rsdfm_ros.data import conventions
-from rsdfm_ros.data.dem import Dem, dem_path, read_dem
 from rsdfm_ros.data.description import Description
 from rsdfm_ros.data.errors import MissingFileError, TableError
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
@@ -28,15 +24,16 @@ from rsdfm_ros.data.nuscenes.check_tables import check_tables
 from rsdfm_ros.data.nuscenes.images import (
     CameraImage,
     channel_positions,
-    map_origin,
     read_images,
-    scene_channels,
 )
-from rsdfm_ros.data.nuscenes.layout import LayoutSource, read_layouts
-from rsdfm_ros.data.nuscenes.objects import Annotations, SideFile, SideScene, read_annotations, read_objects
-from rsdfm_ros.data.nuscenes.tables import REMEDY, Table, find_version, read_tables
+from rsdfm_ros.data.nuscenes.layout import read_layouts
+from rsdfm_ros.data.nuscenes.objects import SideFile, read_annotations
+from rsdfm_ros.data.nuscenes.pixels import read_depth, read_image
+from rsdfm_ros.data.nuscenes.scenes import Scene, SceneInfo, build_scene
+from rsdfm_ros.data.nuscenes.tables import find_version, read_tables
 from rsdfm_ros.data.presets import choose, locate
-from rsdfm_ros.geometry.rotations import transform
+from rsdfm_ros.data.terrain import load_height_grid
+from rsdfm_ros.geometry.height_grid import GroundError, HeightGrid
 
 USED_TABLES = (
     "scene",
@@ -50,38 +47,6 @@ USED_TABLES = (
     "category",
     "visibility",
 )
-
-
-@dataclass(frozen=True)
-class SceneInfo:
-    """A scene: its name, the seed of its world (None if it has none), number of frames, agents in order, and whether
-    depth is stored; style, weather and terrain of a simulated world, "" where they are not noted.
-    """
-
-    name: str
-    seed: int | None
-    frames: int
-    agents: tuple[str, ...]
-    depth: bool = True
-    style: str = ""
-    weather: str = ""
-    terrain: str = ""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Everything about a scene but its pixels: images[k][a] of all cameras of agent a (none where they are missing),
-    objects[k], where the map begins in the right-handed world of the tables (m), its layout, if there is one, and
-    whether an elevation model is stored.
-    """
-
-    info: SceneInfo
-    stamps_ns: tuple[int, ...]
-    images: tuple[tuple[tuple[CameraImage, ...], ...], ...]
-    objects: tuple[Objects, ...]
-    origin: tuple[float, float, float]
-    layout: LayoutSource | None = None
-    dem: bool = False
 
 
 class Dataset:
@@ -115,20 +80,24 @@ class Dataset:
         return len(self._scenes)
 
     def origin(self, scene: int) -> tuple[float, float, float]:
-        """Where the map of a scene begins, in the right-handed world of the tables (m); z is the ground."""
+        """Origin of a scene's map in the right-handed world of the tables (m); z is the ground."""
         return self._scenes[scene].origin
 
-    def dem(self, scene: int) -> Dem | None:
+    def dem(self, scene: int) -> HeightGrid | None:
         """The elevation model of a scene in its map; None where none is stored: flat at z = 0, or unknown.
 
         Raises :class:`MissingFileError` if it is missing or damaged.
         """
         chosen = self._scenes[scene]
-        if not chosen.dem:
+        if chosen.dem is None:
             return None
-        found = read_dem(dem_path(self.path, chosen.info.name))
         x, y, z = chosen.origin
-        return Dem(found.heights - np.float32(z), found.x0 - x, found.y0 - y, found.cell_m)
+        try:
+            found = load_height_grid(chosen.dem)
+            return HeightGrid(found.heights - np.float32(z), found.x0 - x, found.y0 - y, found.cell_m)
+        except GroundError as error:
+            problem = f"cannot be read as an elevation model: {error}"
+            raise MissingFileError(chosen.dem, problem, "simulate the scene anew") from None
 
     def images(self, scene: int, k: int) -> tuple[tuple[CameraImage, ...], ...]:
         """The images of frame k by agent, not decoded. IndexError beyond the ends."""
@@ -143,7 +112,7 @@ class Dataset:
         return self._scenes[scene].objects[_within(k, self._scenes[scene])]
 
     def layout(self, scene: int) -> LayoutMap | None:
-        """What stands still in a scene, in the map frame; None where the map table has no mask that says what it shows.
+        """The static layout of a scene, in the map frame; None where the map table has no mask with named classes.
 
         Raises: MissingFileError if the mask is damaged.
         """
@@ -176,7 +145,7 @@ class Dataset:
                 K=p.K.copy(),
                 T_map_camera=p.T_map_camera.copy(),
                 covariance=p.covariance.copy(),
-                depth=_read_depth(p) if depth else None,
+                depth=read_depth(p) if depth else None,
                 camera=p.camera,
             )
             for a in places
@@ -236,90 +205,10 @@ def _open(root: Path, folder: Path, description: Description | None, split: str 
     scenes = []
     for n, rows in enumerate(members):
         if len(rows):
-            scene = _scene(n, rows, stamps, tables, side, description, images, notes, places)
+            scene = build_scene(root, n, rows, stamps, tables, side, description, images, notes, places)
             layout = layouts.get(str(tables["scene"].rows[n].get("log_token")))
             scenes.append(replace(scene, layout=layout))
     return Dataset(root, tuple(scenes), dict(ignored), description)
-
-
-def _scene(
-    n: int,
-    rows: NDArray[np.int64],
-    stamps: NDArray[np.int64],
-    tables: dict[str, Table],
-    side: SideFile,
-    description: Description,
-    images: dict[int, dict[str, CameraImage]],
-    notes: Annotations,
-    places: dict[int, NDArray[np.float64]],
-) -> Scene:
-    row = tables["scene"].rows[n]
-    extra = side.scenes.get(row["token"])
-    stamps_ns = [int(stamp) for stamp in stamps[rows]] if extra is None else extra.stamps_ns
-    if len(stamps_ns) != len(rows):
-        raise TableError(
-            side.path, f"{len(stamps_ns)} stamps for {len(rows)} samples of {row['name']}", REMEDY
-        )
-    channels = scene_channels(tables, rows, images, description)
-    offset = map_origin(tables, rows, images, notes, description, places)
-    T_map_world = transform(np.eye(3), -offset)
-    views: list[list[CameraImage]] = [
-        [
-            replace(p, T_map_camera=T_map_world @ p.T_map_camera) if offset.any() else p
-            for c in channels
-            if (p := images[int(s)].get(c)) is not None
-        ]
-        for s in rows
-    ]
-    agents = tuple(dict.fromkeys(found[0] for c in channels if (found := description.agent_of(c))))
-    grouped = [[tuple(p for p in of_sample if p.agent == a) for a in agents] for of_sample in views]
-    depth = extra is not None and extra.depth
-    return Scene(
-        SceneInfo(
-            row["name"], None if extra is None else extra.seed, len(rows), agents, depth, *_about(extra)
-        ),
-        tuple(stamps_ns),
-        tuple(tuple(of_sample) for of_sample in grouped),
-        tuple(read_objects(tables, side, n, rows, notes, offset, grouped)),
-        (float(offset[0]), float(offset[1]), float(offset[2])),
-        dem=extra is not None and extra.dem,
-    )
-
-
-def _about(extra: SideScene | None) -> list[str]:
-    return [extra.about.get(key, "") if extra else "" for key in ("style", "weather", "terrain")]
-
-
-def read_image(path: Path, size: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
-    """An image (H, W, 3) uint8 RGB; `size` is the expected (height, width), (0, 0) for any."""
-    pixels = _decode(path, cv2.IMREAD_COLOR)
-    if size != (0, 0) and pixels.shape[:2] != size:
-        raise MissingFileError(
-            path, f"is {pixels.shape[1]}x{pixels.shape[0]}, sample_data.json says {size[1]}x{size[0]}", REMEDY
-        )
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _read_depth(image: CameraImage) -> NDArray[np.float32]:
-    if image.depth_path is None:
-        raise MissingFileError(image.path, "has no depth", "simulate with --depth")
-    pixels = _decode(image.depth_path, cv2.IMREAD_UNCHANGED)
-    if pixels.dtype != np.uint16 or pixels.ndim != 2:
-        raise MissingFileError(
-            image.depth_path, "is no 16-bit grey PNG, expected depth in centimetres", REMEDY
-        )
-    return pixels.astype(np.float32) / np.float32(100.0)
-
-
-def _decode(path: Path, mode: int) -> NDArray[Any]:
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise MissingFileError(path, f"cannot be read ({error.strerror})", REMEDY) from None
-    pixels = cv2.imdecode(data, mode) if len(data) else None
-    if pixels is None:
-        raise MissingFileError(path, f"is no image ({len(data)} bytes)", REMEDY)
-    return np.asarray(pixels)
 
 
 def _within(k: int, scene: Scene) -> int:

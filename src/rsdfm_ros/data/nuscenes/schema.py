@@ -1,4 +1,4 @@
-"""The nuScenes v1.0 schema as we use it: tables, fields, categories, tokens, quaternions.
+"""The nuScenes v1.0 schema as we use it: tables, fields, categories, tokens.
 
 Conventions of nuScenes that differ from ours: quaternions are wxyz, sizes are width, length, height, timestamps are
 microseconds. ``ego_pose`` maps the ego body to the world, ``calibrated_sensor`` maps the camera to the ego body.
@@ -9,15 +9,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CLASSES
-from rsdfm_ros.geometry.rotations import (
-    R_BODY_OPTICAL,
-    matrix_from_quaternion,
-    quaternion_from_matrix,
-    transform,
-)
+from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
 
 VERSION = "v1.0-trainval"
 """Name of the folder of tables that we write."""
@@ -101,14 +95,3 @@ def channel_of_agent(agent: str) -> str:
 def agent_of_channel(channel: str) -> str:
     """``UAV_3`` → ``uav3``; any other name in small letters."""
     return f"uav{channel[4:]}" if channel.startswith("UAV_") and channel[4:].isdigit() else channel.lower()
-
-
-def wxyz_from_matrix(R: NDArray[np.float64]) -> list[float]:
-    """Quaternion wxyz, as nuScenes stores it, of a rotation matrix (3, 3)."""
-    x, y, z, w = quaternion_from_matrix(R).tolist()
-    return [w, x, y, z]
-
-
-def matrix_from_wxyz(wxyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation matrix (3, 3) of a quaternion wxyz (4,); ValueError if it is zero."""
-    return matrix_from_quaternion(np.roll(wxyz, -1))

@@ -16,13 +16,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.dem import Dem, dem_path
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.data.nuscenes.layout import write_layout
 from rsdfm_ros.data.nuscenes.merge import Record, encode_json, fragment_path
-from rsdfm_ros.geometry.rotations import inverse, is_rigid
+from rsdfm_ros.data.terrain import height_grid_bytes, scene_grid_path
+from rsdfm_ros.geometry.height_grid import HeightGrid
+from rsdfm_ros.geometry.rotations import inverse, is_rigid, wxyz_from_matrix
 from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.words import counted
 
@@ -49,7 +50,7 @@ class SceneWriter:
         depth: bool = False,
         layout: LayoutMap | None = None,
         about: Mapping[str, str] | None = None,
-        dem: Dem | None = None,
+        dem: HeightGrid | None = None,
     ) -> None:
         self.root = Path(root)
         self.name = name
@@ -255,7 +256,7 @@ class SceneWriter:
             },
         }
         if self.dem is not None:
-            write_atomically(dem_path(self.root, self.name), self.dem.to_bytes())
+            write_atomically(scene_grid_path(self.root, self.name), height_grid_bytes(self.dem))
         path = fragment_path(self.root, self.name)
         write_atomically(path, gzip.compress(encode_json(fragment), compresslevel=6, mtime=0))
         return path
@@ -287,7 +288,7 @@ def _chain(rows: list[Record]) -> list[Record]:
 def _rotation(T: NDArray[np.float64], scene: str) -> list[float]:
     if not is_rigid(T, 1e-6):
         raise ValueError(f"scene {scene}: a pose is no rigid transform:\n{T}")
-    return schema.wxyz_from_matrix(T[:3, :3])
+    return wxyz_from_matrix(T[:3, :3])
 
 
 def _visibility_token(share: float) -> str:

@@ -1,7 +1,7 @@
-"""How far UAVs agree about what all of them see: what can be said of a flight without ground truth.
+"""Agreement between UAVs about the area that all of them see: a measure for flights without ground truth.
 
-Agreement is no accuracy: UAVs that share features may agree on a mistake. Alone (`single`), they are independent
-witnesses, and their agreement is an upper bound of what a single one can be trusted with.
+Agreement does not measure accuracy: UAVs that share features may agree on a mistake. Without peers (`single`) their
+answers are independent, and their agreement is an upper bound of the accuracy of a single UAV.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.evaluation.bags.answers import COLLABORATIVE, SINGLE, UavAnswer
-from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.geometry.lattice import Window
 
 MATCH_M = 4.0

@@ -1,44 +1,51 @@
-"""What the offline engine is told, and what it answers; nothing here needs torch."""
+"""Options of a bag's evaluation, and what every UAV answers; nothing here needs torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.agent.tracking import ID_MEMORY_S
+from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.evaluation.mission import Answer
-from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
+from rsdfm_ros.model.heads.answers import TaskAnswer
 
 COLLABORATIVE, SINGLE = "collaborative", "single"
 
 
 @dataclass(frozen=True)
-class EngineOptions:
-    """As the parameters of the nodes with the same names; recorded_features: peers' packets come from the bag instead
-    of being made from the images; a negative resemblance is the model's own."""
+class EngineOptions(AgentOptions):
+    """Options of every UAV, and: ground_height_m: of level ground, where the bag has no heights · recorded_features:
+    peers' packets come from the bag instead of being made from the images."""
 
-    budget_bytes: int = DEFAULT_BUDGET_BYTES
-    max_packet_bytes: int = 16_384
-    max_age_s: float = 1.0
-    max_gap_s: float = 1.6
-    id_memory_s: float = ID_MEMORY_S
     ground_height_m: float = 0.0
     recorded_features: bool = False
-    send_boxes: str = "auto"
-    move_peers: bool = True
-    correct_poses: bool = True
-    doubt_peers: bool = True
-    resemblance: float = -1.0
+
+    def protocol(self) -> dict[str, Any]:
+        """What results depend on, as result files name it."""
+        return {
+            "budget_bytes": self.budget_bytes,
+            "max_packet_bytes": self.max_packet_bytes,
+            "max_age_s": self.max_age_s,
+            "max_gap_s": self.max_gap_s,
+            "id_memory_s": self.id_memory_s,
+            "ground_height_m": self.ground_height_m,
+            "send_boxes": self.send_boxes,
+            "move_peers": self.move_peers,
+            "correct_poses": self.correct_poses,
+            "doubt_peers": self.doubt_peers,
+            "resemblance": self.map_consistency,
+        }
 
 
 @dataclass(frozen=True)
 class UavAnswer:
-    """What one UAV makes of an instant. answers, visible (ni, nj) of the output window: by variant · contributors: the
-    UAV first · sent_bytes, packets: what it sends or, with recorded features, sent · corrected: agents whose poses it
-    corrected, itself among them · left_out: why, by peer."""
+    """The answer of one UAV at an instant. answers, visible (ni, nj) of the output window, plug_ins (answers of further
+    tasks by name): by variant · contributors: the UAV first · sent_bytes, packets: what it sends or, with recorded
+    features, sent · corrected: agents whose poses it corrected, itself among them · left_out: why, by peer."""
 
     uav: str
     answers: dict[str, Answer]
@@ -49,3 +56,4 @@ class UavAnswer:
     packets: int
     corrected: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    plug_ins: Mapping[str, Mapping[str, TaskAnswer]] = field(default_factory=dict)

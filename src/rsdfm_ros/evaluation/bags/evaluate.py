@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -194,7 +194,7 @@ class BagEvaluation:
             "answers_missing": self.mission.missing_answers,
             "packets_lost": self.engine.packets_lost,
             "bytes": "serialised FeaturePacket messages per frame and UAV",
-            **{k: v for k, v in asdict(self.options).items() if k != "recorded_features"},
+            **self.options.protocol(),
         }
 
 
@@ -234,7 +234,7 @@ def load_perception(source: str, device: str = "cpu") -> Perception:
 
 
 def _status_of(status: Any) -> dict[str, Any]:
-    """What a UAV said of itself, as recorded: latencies are those of the machine that it flew on."""
+    """The recorded status of a UAV: latencies are those of the machine that it flew on."""
     return {
         "frames_processed": int(status.frames_processed),
         "frames_dropped": int(status.frames_dropped),

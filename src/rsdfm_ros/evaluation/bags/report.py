@@ -1,4 +1,4 @@
-"""What `rsdfm bag info` and `rsdfm bag evaluate` print."""
+"""Printed reports of `rsdfm bag info` and `rsdfm bag evaluate`."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _what_stays(args: argparse.Namespace) -> str:
-    """What an interruption leaves, in a sentence."""
+    """Message about the results that remain after an interruption."""
     nothing = (
         "no results were written, because figures count all scenes together; the same command starts anew"
     )

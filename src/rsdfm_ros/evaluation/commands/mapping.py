@@ -78,7 +78,7 @@ def print_mapping(results: dict[str, Result], console: Console) -> None:
 def _scenes(args: argparse.Namespace, perception: Perception) -> Iterator[MappingScene]:
     """The scenes that the options ask for. Raises: RsdfmError, before the first of them is made or read."""
     if args.data is None:
-        seeds, config = asked_seeds(args), world_options.parse(args)
+        seeds, config = asked_seeds(args), world_options.parse(world_options.given(args))
         refuse_training_data(perception.manifest, seeds)
         return (rendered_scene(seed, args.uavs, config, args.frames or FRAMES) for seed in seeds)
     dataset = open_dataset(args.data)

@@ -1,4 +1,4 @@
-"""What `rsdfm evaluate` is asked for, checked before a model is loaded or a scene simulated."""
+"""The request of `rsdfm evaluate`, checked before a model is loaded or a scene simulated."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.frames import FUTURE_STEPS
 from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
 from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, simulated
 from rsdfm_ros.evaluation.settings import protocol_of
 from rsdfm_ros.model.device import choose_device
-from rsdfm_ros.model.heads.registry import import_plugins
+from rsdfm_ros.model.heads.lookup import import_plugins
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_file
+from rsdfm_ros.sim.config import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 from rsdfm_ros.sim.dataset import world_options
-from rsdfm_ros.sim.dataset.simulate import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
 
 SCENES, FRAMES = 8, 40
-"""How many are simulated unless asked otherwise."""
+"""Number of scenes simulated by default."""
 _MODES = ("sweep", "mapping", "calibrate")
 
 
@@ -54,10 +54,10 @@ def check_options(args: argparse.Namespace) -> None:
         raise RsdfmError(f"--frames {args.frames}: expected at least {shortest}{'' if args.mapping else why}")
     if simulated:
         require_range("--frames", args.frames, 1, MAX_FRAMES)
-        world_options.parse(args)
-    elif options := world_options.words(args):
+        world_options.parse(world_options.given(args))
+    elif options := world_options.given(args):
         raise RsdfmError(
-            f"{options[0]} is for scenes simulated now: --data says itself what its world is like"
+            f"--{next(iter(options))} is for scenes simulated now: --data says itself what its world is like"
         )
     choose_device(args.device)
     import_plugins(args.plugin)
@@ -76,7 +76,7 @@ def asked_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
         scenes = open_scenes(args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
         return scenes, str(args.data)
     seeds = asked_seeds(args)
-    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, args)
+    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, world_options.given(args))
     return open_scenes(folder, args.uavs, first=seeds.start, scenes=len(seeds)), "simulated"
 
 

@@ -31,8 +31,8 @@ from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
 from rsdfm_ros.provenance import provenance
+from rsdfm_ros.sim.config import MAX_UAVS
 from rsdfm_ros.sim.dataset import world_options
-from rsdfm_ros.sim.dataset.simulate import MAX_UAVS
 
 
 def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
@@ -87,7 +87,7 @@ def _check_cases(
 
 
 def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str, ...]) -> dict[str, Any]:
-    """What all points of a file share."""
+    """Values that all points of a file have in common."""
     return {
         "model": str(args.model),
         "model_fingerprint": f"{perception.fingerprint:016x}",

@@ -48,4 +48,4 @@ METHODS: dict[str, Entry] = {
 }
 
 DEFAULT_METHODS = ("single", "late", "dense", "rsdfm")
-"""What is measured unless told otherwise; the rest are ablations and rivals."""
+"""Methods measured by default; the rest are ablations and other baselines."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction
+from rsdfm_ros.data.outputs import Boxes
+from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.base import Method, message_size
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.late_fusion import (
@@ -62,7 +63,7 @@ class Late(Method):
 
 
 def boxes_payload(boxes: Boxes) -> bytes:
-    """What travels of an agent's boxes: those of at least SEND_SCORE."""
+    """Payload of an agent's boxes: those of at least SEND_SCORE are sent."""
     b = boxes.select(boxes.scores >= SEND_SCORE)
     return encode_boxes(SideBoxes(b.classes, b.scores, b.centres, b.sizes, b.yaws, b.velocities))
 

@@ -1,12 +1,13 @@
-"""From fused maps to an answer: all tasks that the model has, in the form that the metrics take."""
+"""Fused maps to an answer in the form that the metrics take."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, Tracks
-from rsdfm_ros.model.heads.detection import Detections
+from rsdfm_ros.agent.tasks import COLLABORATIVE, TaskInput, Tasks
+from rsdfm_ros.agent.types import Shared
+from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.model.perception import FusedMap, Perception
 
 
@@ -26,25 +27,17 @@ class Thresholds:
         return cls(known.get("segmentation", cls.segmentation), known.get("objects", cls.detection))
 
 
-def boxes_of(found: Detections) -> Boxes:
-    """Detections as the metrics take them."""
-    return Boxes(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)
-
-
 def answer(perception: Perception, history: Sequence[FusedMap], thresholds: Thresholds) -> FramePrediction:
-    """Segment, predict, detect and do what else the model can, from the last fused maps (newest last)."""
-    tasks = perception.config.heads
-    instances = perception.segment(history) if "segmentation" in tasks else None
-    motion = (
-        perception.predict(history, instances) if instances is not None and "trajectory" in tasks else None
-    )
-    found = perception.detect(history) if "detection" in tasks else None
+    """The answers of all tasks of the model, from the last fused maps (newest last), with ids of one instant."""
+    found = Tasks().answer(perception, TaskInput(COLLABORATIVE, 0, history, None, Shared()))
+    instances = None if found.segmentation is None else found.segmentation.instances
+    motion = found.motion
     return FramePrediction(
         window=perception.output_window,
         foreground=None if instances is None else instances.probability >= thresholds.segmentation,
         ids=None if motion is None else motion.ids,
-        boxes=None if found is None else boxes_of(found),
-        tracks=None if motion is None else Tracks(motion.tracks, motion.positions, motion.scores),
+        boxes=None if found.detection is None else found.detection.boxes,
+        tracks=None if motion is None else motion.tracks,
         probability=None if instances is None else instances.probability,
-        answers={name: perception.answer(name, history) for name in perception.plug_ins},
+        answers=found.plug_ins,
     )

@@ -1,4 +1,4 @@
-"""What a way to collaborate is, and what all that exchange features share.
+"""The interface of collaboration methods, and the base of all that exchange features.
 
 A method object serves one scene: it may keep a state per sender (a byte budget) and per ego (the history of fused
 maps).
@@ -9,7 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.agent.fusion import Fusion
+from rsdfm_ros.agent.options import NO_PRE_FUSION
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.answers import Thresholds, answer
@@ -37,7 +39,7 @@ class Method(ABC):
         return None
 
     def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
-        """What `sender` sends at this frame; None if the method sends nothing. Called once per frame and
+        """The transmission of `sender` at this frame; None if the method sends nothing. Called once per frame and
         sender.
         """
         return None
@@ -50,10 +52,15 @@ class Method(ABC):
 
 
 class FeatureMethod(Method):
-    """Features are exchanged and fused; subclasses say how they travel."""
+    """Features are exchanged and fused; subclasses say how they travel, and with `fusion` how they are fused."""
 
     def start(self) -> None:
+        self._fusion = self.fusion()
         self._history: dict[int, list[FusedMap]] = {}
+
+    def fusion(self) -> Fusion:
+        """How maps are fused: as they come, by the trained interaction."""
+        return Fusion(NO_PRE_FUSION)
 
     def decode(self, item: Received) -> AgentBev | None:
         """A peer's map from what arrived of it."""
@@ -62,11 +69,9 @@ class FeatureMethod(Method):
     def receive(
         self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
-        peers = self.views(step, ego, inbox)
         own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego])
-        if peers:
-            own, peers = self.prepare(step, ego, own, peers)
-        fused = self.fuse(own.bev, [p.bev for p in peers], [p.age_s for p in peers])
+        peers = self.views(step, ego, inbox)
+        fused = self._fusion.fuse(self.perception, own, peers, lambda: step.side_boxes(ego)).map
         history = [*self._history.get(ego, []), fused][-HISTORY:]
         self._history[ego] = history
         return answer(self.perception, history, self.thresholds) if scored else None
@@ -77,23 +82,13 @@ class FeatureMethod(Method):
         return [self.view(step, item, bev, item.age_s) for item, bev in found if bev is not None]
 
     def view(self, step: EvaluationFrame, item: Received, bev: AgentBev, age_s: float) -> View:
-        """A peer's map with all that is known of it."""
+        """A peer's map with its pose, boxes and age."""
         sent, name = item.sent, step.agents[item.sent.sender]
         return View(bev, sent.T_map_camera, sent.covariance, self.boxes(item), age_s, name)
 
     def boxes(self, item: Received) -> SideBoxes | None:
-        """A peer's boxes, where they travel beside the features."""
+        """A peer's boxes, where they are sent beside the features."""
         return None
-
-    def prepare(
-        self, step: EvaluationFrame, ego: int, own: View, peers: list[View]
-    ) -> tuple[View, list[View]]:
-        """What is done to the maps before they are fused; nothing by default."""
-        return own, peers
-
-    def fuse(self, ego: AgentBev, peers: Sequence[AgentBev], ages_s: Sequence[float]) -> FusedMap:
-        """The ego's map with those of its peers; the trained interaction by default."""
-        return self.perception.fuse(ego, peers, ages_s)
 
     def _decoded(self, item: Received) -> AgentBev | None:
         if not item.complete:
@@ -108,7 +103,7 @@ class FeatureMethod(Method):
 def send_features(
     perception: Perception, step: EvaluationFrame, sender: int, packets: Sequence[bytes]
 ) -> Sent:
-    """What one sender sends at this frame, with the size of the serialised FeaturePackets."""
+    """The transmission of one sender at this frame, with the size of the serialised FeaturePackets."""
     return step.sent(sender, packets, sum(message_size(perception, step, sender, p) for p in packets))
 
 

@@ -10,8 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.agent.decoding import decode_features
+from rsdfm_ros.agent.fusion import Fusion
+from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.prefusion.pose_alignment import View
-from rsdfm_ros.agent.prefusion.prepare import PreFusionOptions, prepare
+from rsdfm_ros.agent.sender import Sender
 from rsdfm_ros.data.bags.message_sizes import demand_message, demand_of_message
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.evaluation.frames import FramePrediction
@@ -19,22 +22,17 @@ from rsdfm_ros.evaluation.methods.base import (
     FeatureMethod,
     decode_parts,
     message_size,
-    send_features,
 )
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.model.perception import AgentBev
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
-from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, decode_boxes, encode_boxes, side_boxes
-from rsdfm_ros.wire.budget import BudgetController, Plan, apply_plan
-from rsdfm_ros.wire.concealment import conceal_loss
+from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes
+from rsdfm_ros.wire.budget import Plan
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.header import MAGIC
-from rsdfm_ros.wire.packet import assemble, encode_frame
-
-MAX_AGE_S = 1.0
-"""Images of a peer older than this are worth nothing; the default of the nodes, too."""
+from rsdfm_ros.wire.packet import assemble
 
 
 @dataclass(frozen=True)
@@ -48,51 +46,63 @@ class _Heard:
 class RsdfmPlain(FeatureMethod):
     """The most useful cells of the high band, and where the byte budget allows it the low band."""
 
+    send_boxes = "never"
+    sender: type[Sender] = Sender
+
     def start(self) -> None:
         super().start()
-        self._budgets: dict[int, BudgetController] = {}
+        self._options = AgentOptions(budget_bytes=self.budget_bytes, send_boxes=self.send_boxes)
+        self._senders: dict[int, Sender] = {}
 
     def send(self, step: EvaluationFrame, sender: int) -> Sent | None:
-        budget = self._budgets.setdefault(sender, BudgetController(self.budget_bytes))
-        plan = self.plan(budget)
-        frame = apply_plan(self.compress(step, sender, plan), plan)
-        packets = encode_frame(frame, fingerprint=self.perception.fingerprint)
-        sent = send_features(self.perception, step, sender, packets)
-        extra = self.extra(step, sender)
-        other = sum(size for _, size in extra)
-        budget.sent(sent.message_bytes, len(frame.high_cell), len(frame.tiles), other)
-        payloads = [*packets, *(payload for payload, _ in extra)]
-        return step.sent(sender, payloads, sent.message_bytes + other)
+        this = self._senders.setdefault(sender, self.sender(self._options))
+        this.peers_late = step.late
+        other = self.other(step, sender)
+        sent = this.send(
+            self.perception,
+            step.bev(sender),
+            step.pose(sender)[1],
+            lambda payload, index, count: message_size(self.perception, step, sender, payload),
+            lambda: step.side_boxes(sender),
+            demand=self.demand(sender),
+            other_bytes=sum(map(len, other)),
+        )
+        return step.sent(sender, [*sent.packets, *other], sent.message_bytes + sum(map(len, other)))
 
-    def plan(self, budget: BudgetController) -> Plan:
-        """What the budget allows."""
-        return budget.plan()
-
-    def extra(self, step: EvaluationFrame, sender: int) -> list[tuple[bytes, int]]:
-        """What is sent beside the features: payloads, and the bytes of the messages that carry them."""
+    def other(self, step: EvaluationFrame, sender: int) -> list[bytes]:
+        """Further serialised messages of the sender at this frame."""
         return []
 
-    def compress(self, step: EvaluationFrame, sender: int, plan: Plan) -> FeatureFrame:
-        """What the sender sends of its map."""
-        return self.perception.compress(step.bev(sender), plan.cells, low=plan.low)
+    def demand(self, sender: int) -> NDArray[np.float32] | None:
+        """What the peers of a sender ask for (H, W), as Perception.compress takes it."""
+        return None
 
     def arrived(self, item: Received) -> FeatureFrame:
-        """What arrived of a peer's map."""
+        """The part of a peer's map that arrived."""
         parts = decode_parts(item, self.perception.fingerprint)
         config = self.perception.config
         return assemble(parts, low_channels=config.low_channels, high_channels=config.high_channels)
 
     def decode(self, item: Received) -> AgentBev | None:
-        frame = self.arrived(item)
-        if len(frame.tiles) == 0:
+        return self.concealed(item, None, 0.0)
+
+    def concealed(self, item: Received, before: FeatureFrame | None, gap_s: float) -> AgentBev | None:
+        """A peer's map from what arrived, with lost tiles from what it sent gap_s before."""
+        now, sent = self.arrived(item), item.sent
+        if before is None and len(now.tiles) == 0:
             return None
-        return self.perception.decompress(frame, item.sent.T_map_camera, item.sent.covariance)
+        return decode_features(self.perception, now, before, gap_s, sent.T_map_camera, sent.covariance).bev
 
 
 class Rsdfm(RsdfmPlain):
     """As :class:`RsdfmPlain`, and poses are corrected and delays made up for by boxes, which travel beside the features
     while a pose is uncertain or messages are late; peers that contradict what the ego sees are left out; what was lost
-    is recalled from what came before."""
+    is concealed by what came before."""
+
+    send_boxes = "auto"
+
+    def fusion(self) -> Fusion:
+        return Fusion(DEFAULTS.pre_fusion(self.perception.thresholds))
 
     def start(self) -> None:
         super().start()
@@ -104,7 +114,7 @@ class Rsdfm(RsdfmPlain):
         views = [self._recalling(step, heard_by_ego, item) for item in inbox]
         for sender, heard in heard_by_ego.items():
             age_s = heard.item.age_s + (step.index - heard.step) * FRAME_PERIOD_S
-            if sender not in here and age_s <= MAX_AGE_S:
+            if sender not in here and age_s <= DEFAULTS.max_age_s:
                 bev = self._decoded(heard.item)
                 views.append(None if bev is None else self.view(step, heard.item, bev, age_s))
         return [view for view in views if view is not None]
@@ -112,7 +122,7 @@ class Rsdfm(RsdfmPlain):
     def _recalling(self, step: EvaluationFrame, heard: dict[int, _Heard], item: Received) -> View | None:
         """A peer's map of this instant, its lost tiles from what it sent before."""
         sent, before = item.sent, heard.get(item.sent.sender)
-        if before is not None and step.index - before.step > round(MAX_AGE_S / FRAME_PERIOD_S):
+        if before is not None and step.index - before.step > round(DEFAULTS.max_age_s / FRAME_PERIOD_S):
             before = None
         frame = self.arrived(item) if before is None or not item.complete else None
         if frame is None or len(frame.tiles):
@@ -121,20 +131,8 @@ class Rsdfm(RsdfmPlain):
             bev = self._decoded(item)
         else:
             gap_s = (sent.frame - before.item.sent.frame) * FRAME_PERIOD_S
-            found = conceal_loss(frame, self.arrived(before.item), gap_s)
-            bev = self.perception.decompress(
-                found.frame, sent.T_map_camera, sent.covariance, stale=found.stale, stale_s=found.stale_s
-            )
+            bev = self.concealed(item, self.arrived(before.item), gap_s)
         return None if bev is None else self.view(step, item, bev, item.age_s)
-
-    def extra(self, step: EvaluationFrame, sender: int) -> list[tuple[bytes, int]]:
-        _, covariance = step.pose(sender)
-        if not (covariance.any() or step.late):
-            return []
-        boxes = step.own(sender).boxes
-        assert boxes is not None
-        payload = encode_boxes(side_boxes(boxes), boxes_within(self.budget_bytes))
-        return [(payload, message_size(self.perception, step, sender, payload))]
 
     def boxes(self, item: Received) -> SideBoxes | None:
         for payload in item.payloads:
@@ -143,32 +141,27 @@ class Rsdfm(RsdfmPlain):
                     return decode_boxes(payload)
         return None
 
-    def prepare(
-        self, step: EvaluationFrame, ego: int, own: View, peers: list[View]
-    ) -> tuple[View, list[View]]:
-        def mine() -> SideBoxes:
-            boxes = step.own(ego).boxes
-            assert boxes is not None
-            return side_boxes(boxes)
 
-        care = PreFusionOptions(resemblance=self.perception.thresholds["resemblance"])
-        model = self.perception
-        ready = prepare(own, peers, model.window, care, mine, ground=model.ground)
-        return ready.own, list(ready.peers)
+class _LowSender(Sender):
+    def plan(self) -> Plan:
+        return replace(super().plan(), cells=0, low=True)
+
+
+class _HighSender(Sender):
+    def plan(self) -> Plan:
+        return replace(super().plan(), low=False)
 
 
 class LowOnly(RsdfmPlain):
     """The low band alone."""
 
-    def plan(self, budget: BudgetController) -> Plan:
-        return replace(budget.plan(), cells=0, low=True)
+    sender = _LowSender
 
 
 class HighOnly(RsdfmPlain):
     """The high band alone, of the map itself instead of the residual."""
 
-    def plan(self, budget: BudgetController) -> Plan:
-        return replace(budget.plan(), low=False)
+    sender = _HighSender
 
 
 DEMAND_SHARE = 0.1
@@ -186,12 +179,11 @@ class RsdfmOnDemand(Rsdfm):
         super().start()
         self._known: dict[int, dict[int, NDArray[np.float32]]] = {}
 
-    def compress(self, step: EvaluationFrame, sender: int, plan: Plan) -> FeatureFrame:
+    def demand(self, sender: int) -> NDArray[np.float32] | None:
         asked = list(self._known.get(sender, {}).values())
-        demand = np.maximum.reduce(asked) if asked else None
-        return self.perception.compress(step.bev(sender), plan.cells, demand, low=plan.low)
+        return np.maximum.reduce(asked) if asked else None
 
-    def extra(self, step: EvaluationFrame, sender: int) -> list[tuple[bytes, int]]:
+    def other(self, step: EvaluationFrame, sender: int) -> list[bytes]:
         tiles, values = self.perception.demand(step.bev(sender))
         message = demand_message(
             tiles,
@@ -203,8 +195,7 @@ class RsdfmOnDemand(Rsdfm):
             cell_size=self.perception.window.cell_size,
         )
         every = math.ceil(len(message) / (DEMAND_SHARE * self.budget_bytes))
-        demand = [] if (step.index + sender) % every else [(message, len(message))]
-        return [*super().extra(step, sender), *demand]
+        return [] if (step.index + sender) % every else [message]
 
     def receive(
         self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool

@@ -11,26 +11,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rsdfm_ros.agent.encoder import Encoder
+from rsdfm_ros.agent.types import OwnFeatures
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.answers import Thresholds, answer
 from rsdfm_ros.evaluation.methods.radio import Sent
-from rsdfm_ros.evaluation.protocol import HISTORY
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
+from rsdfm_ros.wire.boxes import SideBoxes, side_boxes
 
 
-class SoloHistory:
-    """The fused maps of every agent without peers, over the last frames."""
+class OwnHistories:
+    """The own maps of every agent over the last frames."""
 
     def __init__(self) -> None:
-        self._maps: dict[int, list[FusedMap]] = {}
+        self._encoders: dict[int, Encoder] = {}
 
-    def push(self, agent: int, fused: FusedMap) -> list[FusedMap]:
-        """Append a map and return the history, newest last."""
-        history = [*self._maps.get(agent, []), fused][-HISTORY:]
-        self._maps[agent] = history
-        return history
+    def encoder(self, agent: int, history: int) -> Encoder:
+        """The encoder of an agent, whose history has so many maps."""
+        return self._encoders.setdefault(agent, Encoder(history))
 
 
 def mirrored(frame: WorldFrame) -> WorldFrame:
@@ -54,7 +54,7 @@ class EvaluationFrame:
         frame: WorldFrame,
         scene: int,
         disturbance: Disturbance,
-        solo: SoloHistory,
+        histories: OwnHistories,
     ) -> None:
         self.index = frame.index
         self.stamp_ns = frame.stamp_ns
@@ -71,10 +71,9 @@ class EvaluationFrame:
             ]
             for a, views in enumerate(self._views)
         ]
-        self._solo = solo
+        self._encoders = histories
         self._locks = [threading.Lock() for _ in self.agents]
-        self._bevs: dict[int, AgentBev] = {}
-        self._histories: dict[int, list[FusedMap]] = {}
+        self._own: dict[int, OwnFeatures] = {}
         self._answers: dict[int, FramePrediction] = {}
 
     def under(self, disturbance: Disturbance) -> EvaluationFrame:
@@ -96,19 +95,24 @@ class EvaluationFrame:
         return self._poses[agent][0] if self._poses[agent] else (np.eye(4), np.zeros((6, 6)))
 
     def position(self, agent: int) -> NDArray[np.float64] | None:
-        """Where the agent truly is, (2,) m over ground; None without an image."""
+        """True position of the agent, (2,) m over ground; None without an image."""
         views = self._views[agent]
         return views[0].T_map_camera[:2, 3] if views else None
 
     def encode(self, agent: int) -> None:
-        """Encode the agent's views and append their map to the solo history; call once per agent and frame."""
-        maps = [
-            self._perception.perceive(view.image, view.K, *pose)
-            for view, pose in zip(self._views[agent], self._poses[agent], strict=True)
+        """Encode the agent's views and append their map to its history; call once per agent and frame."""
+        model = self._perception
+        encoder = self._encoders.encoder(agent, model.config.history)
+        views = [
+            replace(view, T_map_camera=pose, covariance=covariance)
+            for view, (pose, covariance) in zip(self._views[agent], self._poses[agent], strict=True)
         ]
-        bev = self._perception.combine(maps) if maps else self._nothing()
-        self._bevs[agent] = bev
-        self._histories[agent] = self._solo.push(agent, self._perception.fuse(bev, [], []))
+        if views:
+            own = encoder.observe(model, views, self.stamp_ns, frame=self.index)
+        else:
+            own = encoder.take(model, self._nothing(), *self.pose(agent), self.stamp_ns, frame=self.index)
+        own.solo.fused()  # now, by one thread; methods ask from several
+        self._own[agent] = own
 
     def _nothing(self) -> AgentBev:
         config, device = self._perception.config, self._perception.device
@@ -121,17 +125,23 @@ class EvaluationFrame:
 
     def bev(self, agent: int) -> AgentBev:
         """The agent's own BEV map."""
-        return self._bevs[agent]
+        return self._own[agent].bev
 
     def history(self, agent: int) -> list[FusedMap]:
         """The agent's last maps fused with nobody's, newest last."""
-        return self._histories[agent]
+        return self._own[agent].solo.maps()
+
+    def side_boxes(self, agent: int) -> SideBoxes:
+        """The agent's own detections as peers are told of them."""
+        boxes = self.own(agent).boxes
+        assert boxes is not None
+        return side_boxes(boxes)
 
     def own(self, agent: int) -> FramePrediction:
-        """What the agent answers without any peer."""
+        """The agent's answer without peers."""
         with self._locks[agent]:
             if agent not in self._answers:
-                self._answers[agent] = answer(self._perception, self._histories[agent], self._thresholds)
+                self._answers[agent] = answer(self._perception, self.history(agent), self._thresholds)
             return self._answers[agent]
 
     def sent(self, sender: int, payloads: Sequence[bytes], message_bytes: int) -> Sent:

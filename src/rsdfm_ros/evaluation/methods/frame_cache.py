@@ -1,4 +1,4 @@
-"""What the UAVs of a scene see at one frame, shared by all cases that are evaluated in one pass."""
+"""Cache of the UAVs' views at one frame of a scene, shared by all cases that are evaluated in one pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.methods.answers import Thresholds
-from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, SoloHistory, mirrored
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories, mirrored
 from rsdfm_ros.evaluation.scene_source import SceneSource
 from rsdfm_ros.model.perception import Perception
 
@@ -22,7 +22,7 @@ class FrameCache:
 
     def __init__(self, perception: Perception, scene: SceneSource, pool: ThreadPoolExecutor) -> None:
         self._perception, self._scene, self._pool = perception, scene, pool
-        self._solo: dict[Hashable, SoloHistory] = {}
+        self._solo: dict[Hashable, OwnHistories] = {}
         self._encoded: dict[Hashable, EvaluationFrame] = {}
         self._frames: dict[float, WorldFrame | None] = {}
         self._k = 0
@@ -43,7 +43,7 @@ class FrameCache:
             return None
         key = (lead_s, false, thresholds, disturbance.believed_poses)
         if key not in self._encoded:
-            solo = self._solo.setdefault(key, SoloHistory())
+            solo = self._solo.setdefault(key, OwnHistories())
             seen = mirrored(frame) if false else frame
             scene = self._scene.number
             encoded = EvaluationFrame(self._perception, thresholds, seen, scene, disturbance, solo)

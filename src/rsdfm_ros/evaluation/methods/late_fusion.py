@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
-from rsdfm_ros.evaluation.frames import HORIZON, Boxes, FramePrediction, Tracks, join_boxes
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks, join_boxes
+from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.metrics.trajectory import PAIR_DISTANCE_M, nearest_pairs
 from rsdfm_ros.geometry.boxes import bev_boxes, rasterise_boxes, rotated_iou
 from rsdfm_ros.geometry.lattice import Window

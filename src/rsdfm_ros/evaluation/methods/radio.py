@@ -1,4 +1,4 @@
-"""What one UAV sends for one frame, and what a peer receives of it."""
+"""The radio channel between UAVs: transmissions of one frame, and the part that a peer receives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Received:
-    """What arrived of a `Sent`: `payloads` without the lost ones."""
+    """The part of a `Sent` that arrived: `payloads` without the lost ones."""
 
     sent: Sent
     payloads: tuple[bytes, ...]
@@ -45,7 +45,7 @@ class Received:
 
 @dataclass
 class Traffic:
-    """What was sent in total: the accumulator of the communication figures."""
+    """Totals of the traffic: the accumulator of the communication figures."""
 
     sender_frames: int = 0
     message_bytes: int = 0
@@ -96,8 +96,8 @@ class RadioChannel:
             del self._log[old]
 
     def receive(self, frame: int, ego: int, agents: int) -> list[Received]:
-        """What has reached `ego` of `agents` UAVs by a frame, in the order of senders; a sender of which nothing came
-        is left out.
+        """Transmissions of `agents` UAVs that have reached `ego` by a frame, in the order of senders; a sender of which
+        nothing came is left out.
         """
         disturbance = self._disturbance
         messages, false = self._log.get(frame - disturbance.delay_frames, ([], {}))

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.evaluation.frames import Boxes, FramePrediction, FrameTruth
+from rsdfm_ros.data.outputs import Boxes
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth
 from rsdfm_ros.evaluation.metrics.detection import DetectionAccumulator
 from rsdfm_ros.evaluation.metrics.ratios import Ratios
 from rsdfm_ros.evaluation.metrics.segmentation import CellCounts, PanopticCounts
@@ -132,7 +133,7 @@ def percentiles(samples: Iterable[float]) -> dict[str, float | None]:
 
 
 def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
-    """Which centres (N, 2 or more columns) in metres lie in the area."""
+    """Mask of the centres (N, 2 or more columns) in metres that lie in the area."""
     x_min, y_min, x_max, y_max = area.bounds
     x, y = centres[:, 0], centres[:, 1]
     return np.asarray((x >= x_min) & (x < x_max) & (y >= y_min) & (y < y_max))

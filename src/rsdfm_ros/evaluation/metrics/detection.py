@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CLASSES, Objects
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.boxes import bev_boxes, rotated_iou
 
 DISTANCES_M: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
@@ -78,7 +78,7 @@ def average_precision(scores: NDArray[np.float64], correct: NDArray[np.bool_], n
 
 @dataclass
 class _Curve:
-    """What one AP needs: scores and outcomes of all predictions so far, number of true objects."""
+    """Data of one AP: scores and outcomes of all predictions so far, number of true objects."""
 
     n_true: int = 0
     scores: list[NDArray[np.float64]] = field(default_factory=list)

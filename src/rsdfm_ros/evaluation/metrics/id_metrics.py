@@ -43,7 +43,7 @@ COUNTS = (
     "losses",
     "kept_after_loss",
 )
-"""What is added up over scenes."""
+"""Counts that are added up over scenes."""
 
 Observation = tuple[int, bool, int]
 """Frame, seen by a UAV in use, predicted id (0: not found)."""

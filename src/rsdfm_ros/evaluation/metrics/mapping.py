@@ -1,4 +1,4 @@
-"""How well images are mapped: heights of pixels and places of the pixels of objects, against recorded depth."""
+"""Accuracy of the mapping: heights of pixels and places of the pixels of objects, against recorded depth."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ def expected_places(perception: Perception, view: CameraView) -> tuple[Array, Ar
 
 
 def true_points(view: CameraView, size: tuple[int, ...]) -> tuple[Array, NDArray[np.bool_]]:
-    """What a grid of `size` = (h, w) over the image shows, by the recorded pixels nearest to it: points (h, w, 3) in
-    the map frame, and where they are known. Raises: RsdfmError for an image without depth."""
+    """True points of a grid of `size` = (h, w) over the image, from the recorded pixels nearest to it: points (h, w, 3)
+    in the map frame, and a mask of the known ones. Raises: RsdfmError for an image without depth."""
     if view.depth is None:
         raise RsdfmError("mapping is judged by depth, which these images lack: simulate with --depth")
     v, u, rays = _nearest(view, size)
@@ -150,7 +150,7 @@ def true_points(view: CameraView, size: tuple[int, ...]) -> tuple[Array, NDArray
 
 
 def in_boxes(points: Array, objects: Objects) -> NDArray[np.bool_]:
-    """Which points (..., 3) lie in the box of any object, BOX_MARGIN_M wider."""
+    """Mask of the points (..., 3) in the box of any object, BOX_MARGIN_M wider."""
     inside = np.zeros(points.shape[:-1], bool)
     for centre, size, yaw in zip(objects.centres, objects.sizes, objects.yaws, strict=True):
         offset = points - centre

@@ -1,7 +1,7 @@
-"""How long UAVs compute for an image, from the times that their nodes tell. Free of ROS.
+"""Processing time of UAVs per image, from the times that their nodes report. Free of ROS.
 
-Waiting is not part of it, neither for peers nor in lockstep for the slowest UAV, so it says what one image costs on the
-machine as it was loaded then.
+Waiting is not part of it, neither for peers nor in lockstep for the slowest UAV, so it is the cost of one image on the
+machine under its load at that time.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def paint(image: Image.Image, mask: NDArray[np.generic], colour: Colour) -> None
 
 
 def truth_map(canvas: Canvas, frame: RunFrame, surroundings: Surroundings) -> Image.Image:
-    """Where the vehicles really are."""
+    """The true places of the vehicles."""
     image = base_map(canvas, surroundings)
     paint(image, canvas.cells(frame.true_ids > 0, window_of(frame.true_ids)), TRUE)
     _draw_agents(image, canvas, frame, list(frame.poses))
@@ -110,9 +110,7 @@ def truth_map(canvas: Canvas, frame: RunFrame, surroundings: Surroundings) -> Im
 def answer_map(
     canvas: Canvas, frame: RunFrame, surroundings: Surroundings, agent: str, variant: str
 ) -> Image.Image:
-    """What a UAV answers, cell by cell: found, missed, false alarm; boxes as outlines, predicted paths as
-    lines.
-    """
+    """The answer of a UAV, cell by cell: found, missed, false alarm; boxes as outlines, predicted paths as lines."""
     image = base_map(canvas, surroundings)
     answer = frame.answers.get((agent, variant))
     if answer is None:
@@ -132,8 +130,8 @@ def answer_map(
         paint(image, shown & true, FOUND)
     draw = ImageDraw.Draw(image)
     if answer.boxes is not None:
-        shown = answer.boxes.select(answer.boxes.scores >= BOX_SCORE)
-        for corners in bev_corners(shown.centres, shown.sizes, shown.yaws):
+        confident = answer.boxes.select(answer.boxes.scores >= BOX_SCORE)
+        for corners in bev_corners(confident.centres, confident.sizes, confident.yaws):
             draw.polygon(canvas.polygon(corners), outline=INK)
     for track in answer.tracks:
         if np.linalg.norm(track[-1] - track[0]) > 1.0:

@@ -62,7 +62,7 @@ def moments(run: RunReader, on_step: Callable[[], None] = lambda: None) -> str:
 
 
 def legend() -> str:
-    """What the colours of maps mean."""
+    """Legend of the colours of maps."""
     entries = (
         (pic.FOUND, "vehicle, found"),
         (pic.MISSED, "vehicle, missed (mostly hidden from every camera in use)"),

@@ -1,4 +1,4 @@
-"""What to try after a mission: commands that work with what it left behind."""
+"""Next steps after a mission: commands that work with its files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from rsdfm_ros.words import checkout, path_word, program
 
 NextStep = tuple[str, str]
-"""What it does, and the command."""
+"""Description and command."""
 
 
 def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) -> list[NextStep]:
-    """What can be done with the folder of a run.
+    """Next steps with the folder of a run.
 
     paged: whether it has its page · place: where the folder will be, if it is still to be moved.
     """

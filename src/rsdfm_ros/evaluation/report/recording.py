@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.frames import Boxes
 from rsdfm_ros.outputs import write_atomically
 
 SCENE_FILE = "scene.json"
@@ -60,7 +60,7 @@ class RunFrame:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stands still, as polygons of (x, y) in metres, and the intrinsics (3, 3) of all cameras if known."""
+    """The static scene, as polygons of (x, y) in metres, and the intrinsics (3, 3) of all cameras if known."""
 
     roads: list[list[tuple[float, float]]] = field(default_factory=list)
     buildings: list[list[tuple[float, float]]] = field(default_factory=list)

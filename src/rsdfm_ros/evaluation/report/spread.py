@@ -1,4 +1,4 @@
-"""How much results differ between models that differ in the seed of their training alone."""
+"""Spread of results between models that differ in the seed of their training alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIGURES: tuple[str, ...] = (
     "ade",
     "idf1",
 )
-"""What the table shows, beside the figures of plug-in tasks."""
+"""Figures in the table, beside those of plug-in tasks."""
 
 SAME = ("seeds", "frames_per_scene", "uavs", "egos", "budget_bytes", "disturbance")
 """Entries of the protocol that must agree for figures to be comparable."""

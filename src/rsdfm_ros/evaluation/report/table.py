@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rsdfm_ros.model.heads.registry import head_names, plug_ins
+from rsdfm_ros.model.heads.lookup import head_names
+from rsdfm_ros.model.heads.registry import plug_ins
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("IoU ±50 m", "iou_long", ".3f"),

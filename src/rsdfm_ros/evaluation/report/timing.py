@@ -1,4 +1,4 @@
-"""What is said of a mission's times: in lockstep what UAVs computed, in real time also how late answers came."""
+"""Sentences on a mission's times: in lockstep the processing time, in real time also the delay of answers."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 1280, 784
 FRAMES_PER_SECOND = 4
 """Twice as fast as it happened (2 Hz)."""
 ENCODER_S = 60.0
-"""How long the encoder may take to end after the last image, s."""
+"""Time that the encoder may take to end after the last image, s."""
 
 _GAP, _MAP = 20, 400
 _LEGEND, _CAMERAS, _MAPS = 46, 94, 308

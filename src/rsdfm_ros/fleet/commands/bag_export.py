@@ -13,6 +13,7 @@ from rich.progress import track
 
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import check_output_folder, output_folder
 from rsdfm_ros.words import counted
@@ -26,9 +27,6 @@ SERVES = {
     "bag": ("scene", "frames", "map"),
 }
 """Source → the options that are for it."""
-
-FUTURE_FRAMES = 4
-"""Frames of truth beyond the last images, so that the last predictions can be judged."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,13 +123,12 @@ def _of_data_set(
 
 
 def _simulated(seed: int, uavs: int, frames: int) -> tuple[tuple[str, ...], int, Iterator[WorldFrame]]:
-    from rsdfm_ros.sim.config import SimConfig
-    from rsdfm_ros.sim.world import MAX_UAVS, World
+    from rsdfm_ros.sim.config import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
+    from rsdfm_ros.sim.world import World
 
-    most = SimConfig().max_frames
-    if not 1 <= uavs <= MAX_UAVS or frames + FUTURE_FRAMES > most or not 0 <= seed < 2**31:
+    if not 1 <= uavs <= MAX_UAVS or frames + FUTURE_STEPS > MAX_FRAMES or not 0 <= seed < SEED_LIMIT:
         raise RsdfmError(
-            f"expected --seed from 0, --uavs 1 to {MAX_UAVS} and --frames 1 to {most - FUTURE_FRAMES}, "
+            f"expected --seed from 0, --uavs 1 to {MAX_UAVS} and --frames 1 to {MAX_FRAMES - FUTURE_STEPS}, "
             f"got {seed}, {uavs} and {frames}"
         )
 
@@ -139,10 +136,10 @@ def _simulated(seed: int, uavs: int, frames: int) -> tuple[tuple[str, ...], int,
         with World(seed, uavs) as world:
             for k in range(frames):
                 yield world.frame(k)
-            for k in range(frames, frames + FUTURE_FRAMES):
+            for k in range(frames, frames + FUTURE_STEPS):
                 yield WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
 
-    return tuple(f"uav{n + 1}" for n in range(uavs)), frames + FUTURE_FRAMES, fly()
+    return tuple(f"uav{n + 1}" for n in range(uavs)), frames + FUTURE_STEPS, fly()
 
 
 def _to_data_set(args: argparse.Namespace) -> int:

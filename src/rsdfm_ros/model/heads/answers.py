@@ -1,4 +1,4 @@
-"""What heads learn from and what plug-in heads answer, without torch: nodes and metrics speak of these too."""
+"""Truth that heads are trained on and answers of plug-in heads, without torch: nodes and metrics use them too."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Figures = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Truth:
-    """What a head learns from: the objects now and in the coming frames.
+    """Training target of a head: the objects now and in the coming frames.
 
     objects: the present, then up to `horizon` later frames 0.5 s apart · seen (N,) bool over the present objects:
-    whether any agent whose features were fused sees them; unseen ones are left out of the losses · layout: what stands
-    still, where the data set knows it and a head needs it.
+    whether any agent whose features were fused sees them; unseen ones are left out of the losses · layout: the static
+    scene, where the data set has it and a head needs it.
     """
 
     objects: tuple[Objects, ...]
@@ -34,10 +34,10 @@ class Truth:
 
 
 class TaskAnswer:
-    """What a plug-in head says about one instant; subclasses hold it."""
+    """Base of a plug-in head's answer for one instant; subclasses hold the data."""
 
     def figures(self, truth: Truth, area: Window) -> Figures:
-        """How good the answer is within `area`, for `rsdfm evaluate`: sums over frames are divided; nothing by default.
+        """Figures of merit within `area`, for `rsdfm evaluate`: sums over frames are divided; nothing by default.
 
         truth: the objects of the present and of the coming frames, which of them an agent in use sees, the layout.
         """

@@ -54,7 +54,7 @@ class Detections:
 
 
 class MotionBranch(nn.Module):
-    """What moved between the maps of a history, at half resolution: (B, T, C, H, W) → (B, width, H/2, W/2).
+    """Branch for motion between the maps of a history, at half resolution: (B, T, C, H, W) → (B, width, H/2, W/2).
 
     Keep `width` a multiple of 16: the bfloat16 weight gradient of a dilated convolution of 40 channels comes out as
     NaN from oneDNN (PyTorch 2.13).

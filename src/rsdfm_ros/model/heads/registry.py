@@ -1,16 +1,15 @@
-"""What a task head is, and how it is found by name.
+"""The base class of the task heads, and the decorator that registers one under its name.
 
 A head reads the shared task features and nothing else, so that a task can be added, or trained on a frozen trunk,
 without touching the other tasks or what travels between UAVs. Detection, segmentation and trajectories have functions
-and nodes of their own; every other head is a plug-in, which answers through `answer` and is run online and evaluated
-without anybody knowing what it does (docs/tutorials/add_your_own_task.md).
+and nodes of their own; every other head is a plug-in, which answers through `answer`; nodes and the evaluation run it
+without code of their own for it (docs/tutorials/add_your_own_task.md).
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -28,14 +27,10 @@ __all__ = [
     "Head",
     "TaskAnswer",
     "Truth",
-    "build_head",
-    "head_names",
     "plug_ins",
     "register_head",
+    "registered_heads",
 ]
-
-ENTRY_POINTS = "rsdfm_ros.heads"
-"""Group of entry points under which installed packages name modules that register heads."""
 
 
 class Head(nn.Module):
@@ -49,9 +44,9 @@ class Head(nn.Module):
     temporal_losses: ClassVar[tuple[str, ...]] = ()
     """Losses that belong to these modules."""
     loss_names: ClassVar[tuple[str, ...]] = ()
-    """What `losses` returns (of a plug-in)."""
+    """Names of the losses that `losses` returns (of a plug-in)."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """What the truth must hold beside objects: "layout"."""
+    """Parts of the truth that are needed beside objects: "layout"."""
     messages: ClassVar[Mapping[str, str]] = {}
     """Topic → type of the ROS message that a plug-in publishes online, such as nav_msgs/msg/OccupancyGrid."""
 
@@ -74,7 +69,7 @@ class Head(nn.Module):
     def answer(
         self, outputs: dict[str, Tensor], visible: NDArray[np.bool_], window: Window, region: Window
     ) -> TaskAnswer:
-        """What a plug-in says, of the raw outputs of the first sample.
+        """The answer of a plug-in, from the raw outputs of the first sample.
 
         visible (ni, nj): feature cells that an agent in use sees · window: the feature cells that the maps cover ·
         region: the part of it that an answer is wanted for.
@@ -103,46 +98,6 @@ def register_head(name: str) -> Callable[[H], H]:
     return register
 
 
-def head_names() -> tuple[str, ...]:
-    """The registered heads: ours, those of installed packages (entry points), and of plug-ins imported before."""
-    from rsdfm_ros.model.heads import detection, layout, segmentation, trajectory  # noqa: F401  registers them
-
-    for entry in entry_points(group=ENTRY_POINTS):
-        _import(entry.module, f"entry point {entry.name!r} of group {ENTRY_POINTS}")
-    return tuple(sorted(_HEADS))
-
-
-def import_plugins(modules: Iterable[str]) -> None:
-    """Import modules that register heads; RsdfmError names one that cannot be imported."""
-    for module in modules:
-        _import(module, f"--plugin {module}")
-
-
-def _import(module: str, source: str) -> None:
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        raise RsdfmError(
-            f"{source}: cannot import {module} ({error}); is it installed, or in PYTHONPATH?"
-        ) from error
-
-
-def head_class(name: str) -> type[Head]:
-    """The class of a head by its registered name; RsdfmError lists the known ones."""
-    known = head_names()
-    if name not in known:
-        raise RsdfmError(
-            f"there is no head {name!r}; registered are {', '.join(known)}. Heads of other packages are found by their "
-            f"entry point in {ENTRY_POINTS}, or with --plugin MODULE"
-        )
-    return _HEADS[name]
-
-
-def needs_of(names: Iterable[str]) -> frozenset[str]:
-    """What the truth must hold for these heads beside objects."""
-    return frozenset(need for name in names for need in head_class(name).needs)
-
-
-def build_head(name: str, config: ModelConfig) -> Head:
-    """A head by its registered name; RsdfmError lists the known ones."""
-    return head_class(name)(config)
+def registered_heads() -> Mapping[str, type[Head]]:
+    """Name → class of the heads whose modules have been imported; `lookup.head_class` imports them as needed."""
+    return MappingProxyType(_HEADS)

@@ -1,4 +1,4 @@
-"""What heads make of a history of maps at the full resolution of the lattice."""
+"""Temporal features of a history of maps at the full resolution of the lattice."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rsdfm_ros.model.layers import ResidualBlock, conv_bn
 
 
 class HistoryBranch(nn.Module):
-    """What a history shows of every cell, moving or not: (B, T, C, H, W) → (B, width, H, W).
+    """Branch over a history for every cell, moving or not: (B, T, C, H, W) → (B, width, H, W).
 
-    The cameras move between the maps, so that several maps of one place know more about it than the newest alone.
+    The cameras move between the maps, so that several maps of one place hold more information than the newest alone.
     """
 
     def __init__(self, channels: int, history: int, width: int) -> None:

@@ -193,9 +193,7 @@ def follow_flow(
 def likely(
     ids: NDArray[np.int32], probability: NDArray[np.float32], count: int, threshold: float
 ) -> NDArray[np.bool_]:
-    """Where (n, H, W) there is an object of which some cell reaches the foreground probability at that step: the
-    others have left.
-    """
+    """Mask of objects with a cell that reaches the foreground probability at that step; the others have left."""
     best = np.zeros((len(ids), count + 1), np.float32)
     for k in range(len(ids)):
         np.maximum.at(best[k], ids[k].ravel(), probability[k].ravel())

@@ -1,9 +1,8 @@
-"""Feature packets and fused maps as messages, and fused maps back; agent/packets.py reads packets."""
+"""Feature packets and fused maps as messages, and fused maps back; agent/envelope.py reads packets."""
 
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes.convert.sensors import fill_pose, time_of
 
 
-def packets_to_messages(
-    packets: Sequence[bytes],
+def packet_to_message(
+    payload: bytes,
     *,
     agent: str,
     frame: int,
@@ -28,22 +27,17 @@ def packets_to_messages(
     fingerprint: int,
     T_map_camera: NDArray[np.float64],
     covariance: NDArray[np.float64],
-    first: int = 0,
-    count: int | None = None,
-) -> list[FeaturePacket]:
-    """One message per packet of an image. first: index of the first of them · count: packets of the image in all, if
-    these are not all."""
-    messages = []
-    for index, payload in enumerate(packets, first):
-        message = FeaturePacket(agent=agent, frame=frame % 2**32, packet_index=index)
-        message.header.stamp, message.header.frame_id = time_of(stamp_ns), frame_id
-        message.packet_count = len(packets) if count is None else count
-        message.fingerprint = fingerprint
-        fill_pose(message.camera_pose, T_map_camera)
-        message.covariance = np.ascontiguousarray(covariance, dtype=np.float64).ravel()
-        message.payload = array.array("B", payload)
-        messages.append(message)
-    return messages
+    index: int,
+    count: int,
+) -> FeaturePacket:
+    """The message of packet `index` of `count` of an image."""
+    message = FeaturePacket(agent=agent, frame=frame % 2**32, packet_index=index, packet_count=count)
+    message.header.stamp, message.header.frame_id = time_of(stamp_ns), frame_id
+    message.fingerprint = fingerprint
+    fill_pose(message.camera_pose, T_map_camera)
+    message.covariance = np.ascontiguousarray(covariance, dtype=np.float64).ravel()
+    message.payload = array.array("B", payload)
+    return message
 
 
 def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> FusedBev:

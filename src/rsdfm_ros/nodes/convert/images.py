@@ -16,7 +16,7 @@ from nav_msgs.msg import Path
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
-from rsdfm_ros.evaluation.frames import Boxes
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.boxes import bev_corners
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.nodes.convert.sensors import fill_pose, time_of
@@ -86,7 +86,7 @@ def instance_colours(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
 
 
 class CameraTrack:
-    """Where a UAV's camera was: the last poses, for nav_msgs/Path."""
+    """Track of a UAV's camera: the last poses, for nav_msgs/Path."""
 
     def __init__(self, frame_id: str) -> None:
         self._frame_id = frame_id

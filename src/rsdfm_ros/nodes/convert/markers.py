@@ -17,7 +17,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.data.messages.stamps import NS
-from rsdfm_ros.evaluation.frames import Boxes, Tracks
+from rsdfm_ros.data.outputs import Boxes, Tracks
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
 from rsdfm_ros.nodes.convert.sensors import time_of
 
@@ -46,7 +46,7 @@ PATH_HEIGHT_M = 0.3
 
 
 class MarkerSet:
-    """What one publisher shows: makes every message delete what the one before showed and this one does not."""
+    """Markers of one publisher: every message deletes the markers of the one before that it does not contain."""
 
     def __init__(self, frame_id: str) -> None:
         self._frame_id = frame_id

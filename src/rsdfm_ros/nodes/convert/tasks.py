@@ -19,7 +19,7 @@ from rsdfm_ros.agent.tracking import MAX_ID
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.tasks import percent_of
-from rsdfm_ros.evaluation.frames import Boxes, Tracks
+from rsdfm_ros.data.outputs import Boxes, Tracks
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
 from rsdfm_ros.msg import GroundTruth, Object3D, ObjectArray, Trajectory, TrajectoryArray

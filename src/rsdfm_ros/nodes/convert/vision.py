@@ -10,7 +10,7 @@ import numpy as np
 from rsdfm_ros.nodes.convert.markers import class_name
 
 X_Y_YAW = (0, 1, 5)
-"""Where x, y and yaw stand among x, y, z, roll, pitch, yaw."""
+"""Indices of x, y and yaw among x, y, z, roll, pitch, yaw."""
 
 
 def detections_from_objects(objects: Any, msg: Any) -> Any:

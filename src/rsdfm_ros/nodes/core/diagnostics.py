@@ -1,7 +1,7 @@
-"""What a node says of itself on /diagnostics, once a second of the steady clock: one status per concern.
+"""Diagnostics of a node on /diagnostics, once a second of the steady clock: one status per concern.
 
-As diagnostic_updater does it: a status is called `<node>: <concern>`, and the worst of several levels counts. Numbers
-that nothing fresh stands behind are left out and the status is STALE.
+As diagnostic_updater does it: a status is called `<node>: <concern>`, and the worst of several levels counts. Outdated
+numbers are left out and the status is STALE.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from rsdfm_ros.nodes.core.entities import ACTIVE, STEADY
+from rsdfm_ros.nodes.core.reporting import ReportingNode
 
 if TYPE_CHECKING:
     from rsdfm_ros.agent.peers import Peer
-    from rsdfm_ros.nodes.core.base import RsdfmNode
 
 OK, WARN, ERROR, STALE = range(4)
 RECENT_S = 10.0
@@ -46,7 +46,7 @@ Concern = Callable[[], Iterable[tuple[str, Status]]]
 class Diagnostics:
     """Asks the concerns of a node and publishes what they say."""
 
-    def __init__(self, node: RsdfmNode[Any]) -> None:
+    def __init__(self, node: ReportingNode[Any]) -> None:
         self._node = node
         self._concerns: list[Concern] = [self._lifecycle, self._inputs, self._work, self._refused]
         self._ticks: dict[str, deque[tuple[float, float]]] = {}
@@ -92,7 +92,7 @@ class Diagnostics:
         return found
 
     def per_second(self, name: str, total: float) -> float:
-        """How fast a total rises, over the last few calls; call it once per publication."""
+        """Rate of a total over the last few calls; call it once per publication."""
         now_s = self._node.health.clock()
         ticks = self._ticks.setdefault(name, deque(maxlen=RATE_TICKS + 1))
         if ticks and total < ticks[-1][1]:
@@ -166,7 +166,7 @@ class Diagnostics:
 
 
 def features_status(node: Any) -> Iterable[tuple[str, Status]]:
-    """What an encoder sends."""
+    """Status of the features that an encoder sends."""
     counts, _ = node.health.snapshot()
     sent = counts.get("bytes_sent", 0)
     values = {
@@ -186,7 +186,7 @@ def features_status(node: Any) -> Iterable[tuple[str, Status]]:
 
 
 def peer_status(peer: Peer, now_s: float, stale_s: float) -> Status:
-    """How a peer does, at `now_s` of the steady clock; silent for more than `stale_s` is stale."""
+    """Status of a peer at `now_s` of the steady clock; silent for more than `stale_s` is stale."""
     values: dict[str, object] = {
         "topic": peer.topic,
         "packets": peer.packets,

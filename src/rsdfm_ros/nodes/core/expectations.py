@@ -29,7 +29,7 @@ class Missing:
     ever: bool
 
     def sentence(self) -> str:
-        """What is missing, where, for how long."""
+        """Sentence on the missing input: its topic and for how long."""
         return f"no {self.what} on {self.topic} for {self.silent_s:.0f} s"
 
 
@@ -77,7 +77,7 @@ class Expectations:
             return {t: now_s - e.since_s if e.arrived else None for t, e in self._inputs.items()}
 
     def check(self, patience_s: float, hint: Callable[[str], str] = lambda topic: "") -> list[Missing]:
-        """What has been missing for at least `patience_s`. hint(topic) ends the log's sentence."""
+        """Inputs that have been missing for at least `patience_s`. hint(topic) ends the log's sentence."""
         news, missing = [], []
         with self._lock:
             now_s = self._clock()

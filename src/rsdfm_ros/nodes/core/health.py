@@ -1,4 +1,4 @@
-"""What a node's part of the pipeline reports of itself: counts, rates, latencies, refusals by reason. Free of ROS."""
+"""Health figures of a node's part of the pipeline: counts, rates, latencies, refusals by reason. Free of ROS."""
 
 from __future__ import annotations
 

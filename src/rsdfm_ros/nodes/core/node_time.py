@@ -34,7 +34,7 @@ class NodeTime:
         self._last_s = self._moved_s = steady()
 
     def __call__(self) -> float:
-        """What has passed so far, s."""
+        """Elapsed time, s."""
         with self._lock:
             now_ns, now_s = self._simulated(), self._steady()
             if now_ns is None:

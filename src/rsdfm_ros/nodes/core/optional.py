@@ -10,7 +10,7 @@ from rosidl_generator_py.import_type_support_impl import UnsupportedTypeSupport
 from rsdfm_ros.errors import RsdfmError
 
 AUTO, ALWAYS, NEVER = OPTIONAL = ("auto", "always", "never")
-"""How a node treats an output that needs a package which may be missing."""
+"""Handling of an output that needs a package which may be missing."""
 
 
 class MissingPackage(RsdfmError):

@@ -189,7 +189,7 @@ def unknown(name: str, known: Sequence[str], *, owner: str) -> str:
 
 
 def allowed(field: dataclasses.Field[Any]) -> str:
-    """What a setting may be, as the end of a sentence."""
+    """Allowed values of a setting, as the end of a sentence."""
     limits = field.metadata
     if limits["choices"]:
         return "expected one of " + ", ".join(repr(c) for c in limits["choices"])
@@ -204,7 +204,7 @@ def allowed(field: dataclasses.Field[Any]) -> str:
 
 
 def changeable(field: dataclasses.Field[Any]) -> str:
-    """When a setting may be changed, in words: `at any time`, `while unconfigured` or `never`."""
+    """The times at which a setting may be changed, in words: `at any time`, `while unconfigured` or `never`."""
     if field.metadata["dynamic"]:
         return "at any time"
     return "never" if field.metadata["read_only"] else "while unconfigured"

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeVar
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import TransitionCallbackReturn
 
-from rsdfm_ros.nodes.core.base import RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
 
 S = TypeVar("S")
 
@@ -115,7 +116,7 @@ class PollingNode(RsdfmNode[S]):
                         if taken is None:
                             break
                         subscription.callback(taken[0])
-            except _rclpy.InvalidHandle:  # the context has ended
+            except InvalidHandle:  # the context has ended
                 self._over.set()
                 return
         self.batch()

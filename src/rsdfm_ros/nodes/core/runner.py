@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -18,30 +18,48 @@ from rclpy.signals import SignalHandlerOptions
 
 from rsdfm_ros.ending import LEAVE_S, SAVE_S, TimeLimit
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.usage import asked_for, executable_of, usage
-
-if TYPE_CHECKING:
-    from rsdfm_ros.nodes.core.base import RsdfmNode
 
 MAX_ERRORS_IN_A_ROW = 100
 """Callbacks handle their own errors; if the executor itself fails that often without a pause, nothing works."""
 
 
-def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[], bool] | None = None) -> int:
+def run(build: Callable[[], Sequence[RsdfmNode[Any]]], finished: Callable[[], bool] | None = None) -> int:
     """Run nodes in this process until SIGINT or SIGTERM, or until `finished` says so; the exit status: 0, 2 after an
     RsdfmError, 1 if a node names a `failure`.
 
     With --help on the command line their usage is printed instead. The parameter `autostart` of the nodes says whether
     they configure and activate themselves.
     """
+    return run_executable(executable_of(build), build, finished)
+
+
+def run_to_end(kind: type[Any]) -> int:
+    """Run one node until its `finished` event or until stopped; the exit status, as of `run`."""
+    nodes: list[Any] = []
+
+    def build() -> list[Any]:
+        nodes.append(kind())
+        return nodes
+
+    return run_executable(executable_of(kind), build, lambda: bool(nodes) and nodes[0].finished.is_set())
+
+
+def run_executable(
+    executable: str,
+    build: Callable[[], Sequence[RsdfmNode[Any]]],
+    finished: Callable[[], bool] | None = None,
+) -> int:
+    """As `run`; --help is about this executable."""
     if asked_for(sys.argv[1:]):
-        print(usage(executable_of(build)))
+        print(usage(executable))
         return 0
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     stop: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, _: stop.append(n))
-    nodes: Sequence[RsdfmNode[object]] = ()
+    nodes: Sequence[RsdfmNode[Any]] = ()
     executor = SingleThreadedExecutor()
     status, unforeseen = 0, ""
     try:
@@ -65,20 +83,8 @@ def run(build: Callable[[], Sequence[RsdfmNode[object]]], finished: Callable[[],
     return status
 
 
-def run_to_end(kind: type[Any]) -> int:
-    """Run one node until its `finished` event or until stopped; the exit status, as of `run`."""
-    nodes: list[Any] = []
-
-    def build() -> list[Any]:
-        nodes.append(kind())
-        return nodes
-
-    build.__module__ = kind.__module__  # --help is about that module
-    return run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
-
-
 def _end(
-    nodes: Sequence[RsdfmNode[object]], executor: SingleThreadedExecutor, status: int, unforeseen: str
+    nodes: Sequence[RsdfmNode[Any]], executor: SingleThreadedExecutor, status: int, unforeseen: str
 ) -> int:
     """Save, then destroy everything; the exit status. unforeseen: an error that is told only after that."""
     names = [node.get_fully_qualified_name() for node in nodes]

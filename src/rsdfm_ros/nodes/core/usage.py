@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, get_args
 
+from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.parameters import changeable
 from rsdfm_ros.nodes.core.topics import about
+from rsdfm_ros.start import node_module
 
-NODES = "rsdfm_ros.nodes"
 WIDTH = 100
 
 _SENSORS = ("camera/image_raw", "camera/image_raw/compressed", "camera/camera_info")
@@ -85,9 +85,9 @@ def asked_for(arguments: Sequence[str]) -> bool:
     return any(a in ("-h", "--help") for a in own)
 
 
-def executable_of(build: Callable[..., Any]) -> str:
-    """The executable whose `main` made this function, also when the module is run as a program."""
-    module = vars(sys.modules[build.__module__])
+def executable_of(made: Callable[..., Any]) -> str:
+    """The executable whose module made this function or class, also when the module is run as a program."""
+    module = vars(sys.modules[made.__module__])
     spec = module.get("__spec__")
     name = str(spec.name if spec is not None else module.get("__name__", ""))
     return name.rpartition(".")[2]
@@ -95,17 +95,12 @@ def executable_of(build: Callable[..., Any]) -> str:
 
 def node_classes(executable: str) -> list[type[Any]]:
     """The classes of the nodes that an executable runs: those of its module, or those that it composes."""
-    from rsdfm_ros.nodes.core.base import RsdfmNode
-    from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
-
-    module = importlib.import_module(f"{NODES}.{executable}")
+    module = node_module(executable)
     classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, RsdfmNode)]
     own = [c for c in classes if c.__module__ == module.__name__]
-    bases = (RsdfmNode, PipelineNode)
-    return own or sorted(
-        (c for c in classes if c not in bases and settings_of(c) is not None and c.__name__ != "HeadNode"),
-        key=lambda c: c.__module__,
-    )
+    # Bases of nodes stand in modules that are no executables.
+    runnable = (c for c in classes if hasattr(sys.modules[c.__module__], "main"))
+    return own or sorted(runnable, key=lambda c: c.__module__)
 
 
 def settings_of(node: type[Any]) -> type[Any] | None:
@@ -120,7 +115,7 @@ def settings_of(node: type[Any]) -> type[Any] | None:
 
 def usage(executable: str) -> str:
     """The whole text for an executable, which is also the name of its module."""
-    module = importlib.import_module(f"{NODES}.{executable}")
+    module = node_module(executable)
     lines = [
         f"usage: ros2 run rsdfm_ros {executable} [--help] [--ros-args -r __ns:=/uav1 -p NAME:=VALUE "
         "-r TOPIC:=TOPIC --params-file FILE …]",

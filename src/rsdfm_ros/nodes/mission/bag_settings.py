@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros.nodes.core.parameters import setting
-from rsdfm_ros.nodes.uav.settings import NodeSettings
+from rsdfm_ros.nodes.core.settings import NodeSettings
 
 
 @dataclass(frozen=True)

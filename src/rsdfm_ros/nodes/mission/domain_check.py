@@ -20,12 +20,12 @@ QUIET_S, NAMED_S, AT_MOST_S, POLL_S = 1.0, 0.3, 4.0, 0.05
 """It looks until the graph has not changed for QUIET_S, or, once something is found, for NAMED_S: names of nodes come
 after their topics. On a busy machine it looks for AT_MOST_S."""
 EXPECTED_S = 15.0
-"""Where somebody is known to be in the domain it looks so long until they are discovered."""
+"""Longest search where participants are known to be in the domain, until they are discovered."""
 OWN_NAME = "rsdfm_domain_check"
 
 
 def found_in(node: Any, topics: Sequence[str], nodes: Sequence[str], below: Sequence[str]) -> list[str]:
-    """What counts of all that a node sees, as texts."""
+    """Findings that count among all that a node sees, as texts."""
     names = {n for n, _ in node.get_topic_names_and_types() if n in topics or _lies(n, below)}
     texts = []
     for name in sorted(names):

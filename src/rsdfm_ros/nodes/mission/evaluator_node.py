@@ -10,53 +10,39 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-from geometry_msgs.msg import PoseWithCovarianceStamped
-from nav_msgs.msg import OccupancyGrid
-from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import CameraInfo, Image
+from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.data.bags.info import header_stamp_ns
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages import tasks as task_messages
-from rsdfm_ros.data.messages.images import image_from_message
-from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError, reason
-from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.msg import (
-    AgentStatus,
-    FeaturePacket,
     FleetStatus,
     GroundTruth,
-    ObjectArray,
-    ProcessingTime,
-    TrajectoryArray,
 )
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.runner import run_to_end
+from rsdfm_ros.nodes.mission.intake import SENSED, Input, Intake, inputs
 from rsdfm_ros.nodes.mission.origins import Origins
 from rsdfm_ros.nodes.mission.recorder import FolderWriter
-from rsdfm_ros.nodes.mission.report import fleet_message, frame_line, result_of, status_line
-from rsdfm_ros.nodes.uav.settings import EvaluatorSettings
+from rsdfm_ros.nodes.mission.report import fleet_message, frame_line, result_of
+from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
-Handler = Callable[[str, Any, int], None]
 _END = ("", "", None, b"")
 
 UNDER_WAY_S = 2.0
-"""When whoever told the truth has gone, answers to it may be under way for that long."""
-
-
-_SENSED = ("camera/image_raw", "camera/camera_info", "pose")
-"""What is recorded of a UAV's own view; topics that were never heard are not waited for."""
+"""Time that answers may still be under way after the publisher of the truth has ended."""
 
 
 class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
@@ -85,8 +71,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         s = self.settings
         self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue = queue.SimpleQueue()
-        self._processing = ProcessingTimes()
-        self._fingerprint: int | None = None  # of the model, as the packets tell it
+        self._intake = Intake(self.mission, self.window, self._advance, keep_images=s.record_frames)
         self._waiting: list[int] = []
         self._history: list[dict[str, Any]] = []
         self._recorded_ns: dict[str, int] = {}  # newest stamp in the bag, by topic
@@ -113,29 +98,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._begin()
         self._thread = threading.Thread(target=self._work, name="evaluation", daemon=True)
         self._thread.start()
-        sensor = qos.sensor(s.image_reliability, depth=10)
-        poses = qos.sensor(s.image_reliability, depth=20)
-        features = qos.features(s.features_reliability, s.liveliness_lease_s, depth=64)
-        for agent in s.agents:
-            self._listen(f"{agent}/bev/features", FeaturePacket, features, self._on_features, agent)
-            self._listen(f"{agent}/status", AgentStatus, qos.outputs(), self._on_status, agent)
-            times = f"{agent}/debug/processing_time"
-            self._listen(times, ProcessingTime, qos.outputs(), self._on_times, agent, shared=True)
-            for variant, prefix in (("collaborative", ""), ("single", "single/")):
-                here = f"{agent}/{prefix}"
-                self._listen(f"{here}instance_mask", Image, qos.outputs(), self._on_mask, agent, variant)
-                self._listen(f"{here}occupancy", OccupancyGrid, qos.outputs(), self._on_grid, agent, variant)
-                self._listen(f"{here}detections", ObjectArray, qos.outputs(), self._on_boxes, agent, variant)
-                self._listen(f"{here}future_masks", Image, qos.outputs(), self._on_future, agent, variant)
-                self._listen(
-                    f"{here}trajectories", TrajectoryArray, qos.outputs(), self._on_tracks, agent, variant
-                )
-            if s.record_frames or s.record_bag:
-                self._listen(f"{agent}/camera/image_raw", Image, sensor, self._on_image, agent)
-                self._listen(f"{agent}/pose", PoseWithCovarianceStamped, poses, self._on_pose, agent)
-            if s.record_bag:
-                self._listen(f"{agent}/camera/camera_info", CameraInfo, poses, None, agent)
-                self._listen(f"{agent}/bev/contributors", Image, qos.outputs(), None, agent)
+        for given in inputs(s, self._intake):
+            self._listen(given)
         # The truth last, once the rest is connected: a simulator may take its listener as the sign that we are ready.
         self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
 
@@ -155,29 +119,28 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     # --- taking in ------------------------------------------------------------------------------------------------
 
-    def _listen(
-        self, topic: str, kind: Any, profile: Any, handler: Any, *key: str, shared: bool = False
-    ) -> None:
+    def _listen(self, given: Input) -> None:
+        kind, handler = given.kind, given.handler
         type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
-        own = bool(key) and topic.partition("/")[2] not in _SENSED
-        topic = self.resolve_topic_name(topic)  # the fleet may have a namespace and other names
-        namespace = f"{self.get_namespace().rstrip('/')}/{key[0]}" if own else ""
-        self._origins.add(topic, namespace, shared=shared)
+        own = bool(given.agent) and given.topic.partition("/")[2] not in SENSED
+        topic = self.resolve_topic_name(given.topic)  # the fleet may have a namespace and other names
+        namespace = f"{self.get_namespace().rstrip('/')}/{given.agent}" if own else ""
+        self._origins.add(topic, namespace, shared=given.shared)
 
         def handle(raw: bytes) -> None:
             message = None if handler is None else deserialize_message(raw, kind)
             if message is not None:
-                handler(message, raw, stamps.stamp_ns(message.header.stamp), *key)
+                handler(message, stamps.stamp_ns(message.header.stamp))
 
         def take(raw: bytes, info: Any) -> None:
             self._origins.heard(topic, info)
             self._queue.put((topic, type_name, handle, raw))
 
-        self._inputs.append(self.create_subscription(kind, topic, take, profile, raw=True))
+        self._inputs.append(self.create_subscription(kind, topic, take, given.profile, raw=True))
 
     def _tick(self) -> None:
         if self._truth_input is None and self._connected():
-            self._listen("/ground_truth", GroundTruth, qos.outputs(), self._on_truth)
+            self._listen(Input("/ground_truth", GroundTruth, qos.outputs(), self._on_truth))
             self._truth_input = self._inputs[-1]
         self._look_for_others()
         if self.settings.frames == 0 and self._heard_truth and self.count_publishers("/ground_truth") == 0:
@@ -206,7 +169,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         """Whether something is not in the bag yet of what the UAVs saw at the last instant that they answered: answers
         may come before the images that they are about."""
         ns, agents = self._last
-        topics = [self.resolve_topic_name(f"{agent}/{name}") for agent in agents for name in _SENSED]
+        topics = [self.resolve_topic_name(f"{agent}/{name}") for agent in agents for name in SENSED]
         return self._bag is not None and any(self._recorded_ns.get(topic, ns) < ns for topic in topics)
 
     def _connected(self) -> bool:
@@ -246,63 +209,11 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self.on_job_error(topic, error)
 
     def _world_ended(self) -> None:
-        """Whoever told the truth is gone: wait only for answers to images that somebody saw."""
+        """Handle the end of the truth's publisher: wait only for answers to images that a UAV received."""
         self._waiting = [ns for ns in self._waiting if self.mission.at(ns).bytes_sent]
         self._last_truth_s = monotonic()
 
-    def _on_features(self, message: FeaturePacket, raw: bytes, ns: int, agent: str) -> None:
-        instant = self.mission.at(ns)
-        self._fingerprint = int(message.fingerprint)
-        # Not len(raw): on its way DDS pads a message to whole words.
-        size = len(serialize_message(message))
-        instant.bytes_sent[agent] = instant.bytes_sent.get(agent, 0) + size
-        instant.packets_sent[agent] = instant.packets_sent.get(agent, 0) + 1
-
-    def _on_status(self, message: AgentStatus, raw: bytes, ns: int, agent: str) -> None:
-        if message.frames_processed == 0:
-            return
-        instant = self.mission.at(ns)
-        instant.status[agent] = status_line(message)
-        instant.contributors[agent] = (agent, *message.peers)
-        self._advance(ns)
-
-    def _on_times(self, message: ProcessingTime, raw: bytes, ns: int, agent: str) -> None:
-        stages = dict(zip(message.stages, message.stage_ms, strict=False))
-        self._processing.add(agent, message.node, ns, stages)
-
-    def _on_mask(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).mask = task_messages.masks_from_message(message, self.window)[
-            0
-        ]
-        self._advance(ns)
-
-    def _on_future(self, message: Image, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).future = task_messages.masks_from_message(
-            message, self.window
-        )
-        self._advance(ns)
-
-    def _on_grid(self, message: OccupancyGrid, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        percent = task_messages.percent_from_message(message, self.window)
-        self.mission.answer(agent, variant, ns).percent = percent
-        self._advance(ns)
-
-    def _on_boxes(self, message: ObjectArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).boxes = task_messages.boxes_from_message(message)
-        self._advance(ns)
-
-    def _on_tracks(self, message: TrajectoryArray, raw: bytes, ns: int, agent: str, variant: str) -> None:
-        self.mission.answer(agent, variant, ns).tracks = task_messages.tracks_from_message(message)
-        self._advance(ns)
-
-    def _on_image(self, message: Image, raw: bytes, ns: int, agent: str) -> None:
-        if self.settings.record_frames:
-            self.mission.at(ns).images[agent] = image_from_message(message)
-
-    def _on_pose(self, message: PoseWithCovarianceStamped, raw: bytes, ns: int, agent: str) -> None:
-        self.mission.at(ns).poses[agent] = pose_matrix(message.pose.pose)
-
-    def _on_truth(self, message: GroundTruth, raw: bytes, ns: int) -> None:
+    def _on_truth(self, message: GroundTruth, ns: int) -> None:
         self._heard_truth = True
         instant = self.mission.at(ns)
         instant.frame, instant.agents = int(message.frame), tuple(message.agents)
@@ -329,7 +240,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _report(self, stamp_ns: int) -> None:
         instant = self.mission.at(stamp_ns)
-        line = frame_line(self.mission, self.settings.agents, instant, self._processing)
+        line = frame_line(self.mission, self.settings.agents, instant, self._intake.processing)
         self._history.append(line)
         self._last = max(self._last, (stamp_ns, tuple(instant.status)))
         if self._folder is not None:
@@ -355,8 +266,10 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                     self._folder.void(self._void)
             elif self._folder is not None:
                 domain = self.context.get_domain_id()
-                result = result_of(self.mission, self.settings, self._history, self._processing, domain)
-                self._folder.result(with_about(result, self._about, self._fingerprint))
+                result = result_of(
+                    self.mission, self.settings, self._history, self._intake.processing, domain
+                )
+                self._folder.result(with_about(result, self._about, self._intake.fingerprint))
         except OSError as error:
             self._cannot_write(error)
         except Exception as error:

@@ -32,14 +32,14 @@ from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import run
 from rsdfm_ros.nodes.core.polling import PollingNode
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.mission.gazebo_settings import GazeboFlightSettings
+from rsdfm_ros.sim.config import MAX_UAVS
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.bridge import GIMBAL_TOPICS
 from rsdfm_ros.sim.gazebo.gimbal import Track, camera_pose, steer
 from rsdfm_ros.sim.gazebo.uav import PITCH_JOINT, ROLL_JOINT
-from rsdfm_ros.sim.gazebo.world import MAX_UAVS
 
 JOINT_GAPS = 5
 """So many times as far apart as odometry may joint states be: a gimbal that holds a point turns slowly."""
@@ -51,7 +51,7 @@ NO_POSE = "no_pose"
 
 @dataclass
 class _Uav:
-    """What is known of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp ·
+    """State of one UAV. base: poses of its body · camera: poses of the camera in the body, by stamp ·
     odometry: the last ones, serialised, by stamp; only those that are needed are read · fresh: some came since the last
     batch · began: an image has had a pose."""
 

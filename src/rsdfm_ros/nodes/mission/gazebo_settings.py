@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rsdfm_ros.nodes.core.parameters import setting
 from rsdfm_ros.nodes.core.qos import RELIABILITY
-from rsdfm_ros.nodes.uav.settings import NodeSettings
+from rsdfm_ros.nodes.core.settings import NodeSettings
 
 _SEED = "seed that the Gazebo world was made from"
 _AGENTS = "names of the UAVs, as in the Gazebo world"

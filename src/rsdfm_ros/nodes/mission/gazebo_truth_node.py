@@ -23,6 +23,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.pose_buffer import PoseBuffer
 from rsdfm_ros.data.messages.poses import from_pose_with_covariance
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes.convert.tasks import truth_to_message
 from rsdfm_ros.nodes.core import qos
@@ -33,7 +34,6 @@ from rsdfm_ros.nodes.mission.gazebo_flight_node import check_agents
 from rsdfm_ros.nodes.mission.gazebo_settings import GazeboTruthSettings
 from rsdfm_ros.nodes.mission.lockstep import acknowledged
 from rsdfm_ros.sim.config import SimConfig
-from rsdfm_ros.sim.gazebo.world import FUTURE_FRAMES
 from rsdfm_ros.words import counted
 
 
@@ -145,7 +145,7 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
             self._frames.pop(k, None)
             self._next += 1
             self._submit(k, stamp_ns, poses)
-        for k in range(self._next, self.settings.frames + FUTURE_FRAMES):
+        for k in range(self._next, self.settings.frames + FUTURE_STEPS):
             self._next += 1
             self._submit(k, self._stamp_of(k), None)
 
@@ -190,7 +190,7 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
             truth_to_message(objects, agents=s.agents, frame=k, ns=stamp_ns, frame_id=s.frame_id)
         )
         self.health.count("frames_told")
-        if k == s.frames + FUTURE_FRAMES - 1:
+        if k == s.frames + FUTURE_STEPS - 1:
             acknowledged([self._truth])
             self.get_logger().info(f"published the truth of {counted(s.frames, 'frame')}")
             self.finished.set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from rclpy.duration import Duration
@@ -14,7 +15,7 @@ from rclpy.duration import Duration
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.msg import AgentStatus, TrajectoryArray
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
 
 POLL_S = 0.05
 ENDING_S = 10.0

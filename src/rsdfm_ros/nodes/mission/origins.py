@@ -1,4 +1,4 @@
-"""Where the messages of a mission come from: each topic has one publisher, and a fleet's answers are its UAVs' own."""
+"""Check of the publishers of a mission: each topic has one publisher, and a fleet's answers come from its UAVs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Origins:
         heard.append(gid)
 
     def foreign(self) -> str:
-        """What does not belong to the mission, as a sentence, "" if there is nothing."""
+        """Publishers that do not belong to the mission, as a sentence, "" if there are none."""
         for topic, namespace in self._namespaces.items():
             infos = self._node.get_publishers_info_by_topic(topic)
             publishers = {bytes(i.endpoint_gid): i for i in infos}.values()

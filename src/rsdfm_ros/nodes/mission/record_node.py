@@ -10,6 +10,7 @@ import queue
 import re
 import sys
 import threading
+from time import monotonic
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -25,7 +26,8 @@ from rosbags.interfaces import (
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.message_types import installed_types, message_class
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.bag_settings import RecordSettings
@@ -35,8 +37,8 @@ FLEET_TOPICS = (
     r"(/.*)?/(camera/.*|[a-z0-9_]+/(image_raw|image_raw/compressed|camera_info)|pose|ground/(height|range)|bev/(features|demand|contributors)|status"
     r"|detections|instance_mask|occupancy|trajectories|future_masks|ground_truth)|/fleet/status|/diagnostics|/tf|/tf_static|/clock"
 )
-"""What an evaluation or a replay needs, and what the UAVs answer; of what is made for people's views only who
-contributes to which cell, which cannot be told afterwards."""
+"""Topics that an evaluation or a replay needs, and the answers of the UAVs; of the outputs made for views only the
+contributors of cells, which cannot be computed afterwards."""
 DEPTH = 200
 _FOREVER = QosTime(2147483647, 4294967295)
 
@@ -191,7 +193,7 @@ class RecordNode(RsdfmNode[RecordSettings]):
 
 
 def fitting(offered: list[QoSProfile]) -> QoSProfile:
-    """What matches every one of these publishers: reliable and transient only if all of them are."""
+    """QoS that matches every one of these publishers: reliable and transient only if all of them are."""
     reliable = all(p.reliability == ReliabilityPolicy.RELIABLE for p in offered)
     transient = all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in offered)
     return QoSProfile(
@@ -203,7 +205,7 @@ def fitting(offered: list[QoSProfile]) -> QoSProfile:
 
 
 def _offered(profile: QoSProfile) -> Qos:
-    """What a publisher offers, for `ros2 bag play`."""
+    """QoS that a publisher offers, for `ros2 bag play`."""
     transient = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
     reliable = profile.reliability == ReliabilityPolicy.RELIABLE
     return Qos(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
 
@@ -35,7 +35,7 @@ from rsdfm_ros.data.bags.types import has_header
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.bag_settings import ReplaySettings
@@ -161,7 +161,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
                 shown.add(output.uav)
             if output.role != "other":
                 self._tick(stamp_ns)
-            self._publish(self._outputs[message.topic], message.raw)
+            self.send(self._outputs[message.topic], message.raw)
         if shown and s.lockstep:
             lockstep.wait(instant_ns, self._limit_s(instants), shown)
         return instants
@@ -177,7 +177,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         wanted = {t for t, o in self._plan.outputs.items() if o.type_name == INFO}
         for message in self._bag.messages(sorted(wanted)) if wanted else ():
             if message.topic in wanted:
-                self._publish(self._outputs[message.topic], message.raw)
+                self.send(self._outputs[message.topic], message.raw)
                 wanted.discard(message.topic)
             if not wanted:
                 return
@@ -202,12 +202,6 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
             stamp = header_stamp_ns(message.raw) if stamped else None
             last_ns = stamp if stamp is not None and stamp > 0 else last_ns or message.log_ns
             yield last_ns, message, output
-
-    def _publish(self, publisher: Any, raw: bytes) -> None:
-        try:
-            publisher.publish(raw)
-        except _rclpy.RCLError as error:
-            self.reject("publish_failed", str(error))
 
     def _tick(self, ns: int) -> None:
         """Mission time never goes back within a turn."""

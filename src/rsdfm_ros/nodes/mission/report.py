@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
-from rsdfm_ros.evaluation.mission import AREAS, Instant, Mission
+from rsdfm_ros.evaluation.mission import Instant, Mission
+from rsdfm_ros.evaluation.protocol import AREAS
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
-from rsdfm_ros.nodes.uav.settings import EvaluatorSettings
+from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
 
 def status_line(message: AgentStatus) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def result_of(
     processing: ProcessingTimes,
     domain: int,
 ) -> dict[str, Any]:
-    """What goes into result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
+    """Content of result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
     agents: dict[str, Any] = {}
     for agent in settings.agents:
         last = next((line["agents"][agent] for line in reversed(history) if agent in line["agents"]), {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -15,22 +16,21 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert.tasks import truth_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged, wait_for_end
-from rsdfm_ros.nodes.uav.settings import SimSettings
+from rsdfm_ros.nodes.mission.settings import SimSettings
+from rsdfm_ros.sim.config import MAX_UAVS
 from rsdfm_ros.words import counted
 
-MAX_UAVS = 8
 START_NS = 10_000_000_000
 """Mission clock of frame 0: a ROS time of zero would mean "no time yet"."""
-FUTURE_FRAMES = 4
-"""Frames of truth published beyond the last images, so that the last predictions can be judged."""
 CLOCK_PERIOD_S = 0.05
 
 
@@ -120,7 +120,7 @@ class SimNode(RsdfmNode[SimSettings]):
                 stamp_ns = self._publish(frame)
                 if s.lockstep:
                     lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
-            for k in range(s.frames, s.frames + FUTURE_FRAMES):
+            for k in range(s.frames, s.frames + FUTURE_STEPS):
                 if lockstep.stopped.is_set():
                     return
                 later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))

@@ -13,6 +13,7 @@ import queue
 import sys
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -20,8 +21,10 @@ from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import IMAGES, STATUS, TopicMap, default_map
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic, run
-from rsdfm_ros.nodes.uav.settings import ViewSettings
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
+from rsdfm_ros.nodes.core.runner import run
+from rsdfm_ros.nodes.mission.settings import ViewSettings
 from rsdfm_ros.view.messages import CONTRIBUTORS, Router
 from rsdfm_ros.view.scene import Scene
 from rsdfm_ros.view.viewer import new_recording, open_output

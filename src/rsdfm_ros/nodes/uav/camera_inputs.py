@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -12,7 +13,8 @@ from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.uav.pose_source import pose_message, pose_qos, transform_message, transform_qos
 from rsdfm_ros.nodes.uav.settings import EncoderSettings
 
@@ -23,7 +25,8 @@ _LEAST_PERIOD_S = 0.01
 
 
 def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
-    """What the settings say about inputs. Raises: MessageError with a sentence for the first contradiction."""
+    """Configuration of the inputs from the settings. Raises: MessageError with a sentence for the first
+    contradiction."""
     s = settings
     cameras = s.cameras or (DEFAULT_CAMERA,)
     return InputConfig(
@@ -53,7 +56,8 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
 class CameraInputs:
     """Subscribes for a node and calls `take` in the executor's thread with everything that matches.
 
-    Made when the node is configured, which refuses what is not installed; `subscribe` when it is activated.
+    Made when the node is configured, which refuses message types that are not installed; `subscribe` when it is
+    activated.
     """
 
     def __init__(self, node: RsdfmNode[EncoderSettings], agent: str, take: Callable[[Matched], None]) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from nav_msgs.msg import Path
 from rclpy.serialization import serialize_message
 
-from rsdfm_ros.agent.solo import Solo, SoloHistory
+from rsdfm_ros.agent.encoder import Encoder
+from rsdfm_ros.agent.options import AgentOptions
+from rsdfm_ros.agent.sender import Sender
 from rsdfm_ros.agent.types import OwnFeatures
-from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.inputs import Matched
 from rsdfm_ros.msg import FeaturePacket
-from rsdfm_ros.nodes.convert.features import packets_to_messages
+from rsdfm_ros.nodes.convert.features import packet_to_message
 from rsdfm_ros.nodes.convert.images import CameraTrack
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import has_subscribers, monotonic, run
 from rsdfm_ros.nodes.core.diagnostics import features_status
+from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.camera_inputs import CameraInputs, input_config
 from rsdfm_ros.nodes.uav.ground_settings import PLANE
@@ -27,9 +30,6 @@ from rsdfm_ros.nodes.uav.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import EncoderSettings
-from rsdfm_ros.wire.boxes import boxes_within, encode_boxes
-from rsdfm_ros.wire.budget import BudgetController, apply_plan
-from rsdfm_ros.wire.packet import encode_frame
 
 
 class EncoderNode(PipelineNode[EncoderSettings]):
@@ -48,11 +48,9 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self.listeners: list[Callable[[OwnFeatures], None]] = []
         self.ready = False
         """Whether images are taken."""
-        self.peers_late: Callable[[], bool] = lambda: False
-        """Whether peers' features come late, and ours to them most likely too: known to whoever composes nodes."""
         self._inputs: CameraInputs | None = None
         self._frame = 0
-        self._solo: SoloHistory | None = None
+        self._encoder: Encoder | None = None
         self.diagnostics.add(lambda: features_status(self))
 
     def check(self, settings: EncoderSettings) -> None:
@@ -63,7 +61,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
 
     def configure(self) -> None:
         s = self.settings
-        self.budget = BudgetController(s.budget_bytes)
+        self.sender = Sender(AgentOptions.of(s))
         self._inputs = CameraInputs(self, self.agent, self._take)
         self._ground = GroundSource(self, takes_range=True)
         self._path = self.create_publisher(Path, "path", qos.outputs())
@@ -76,7 +74,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def activate(self) -> None:
         super().activate()
         self._model = at_region(self._model, self.settings.region_m)
-        self._solo = SoloHistory(self._model.config.history, self.settings.max_gap_s)
+        self._encoder = Encoder(self._model.config.history, self.settings.max_gap_s)
         assert self._inputs is not None
         self._inputs.subscribe()
         self._ground.subscribe()
@@ -91,20 +89,23 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self._inputs = None
 
     def changed(self, before: EncoderSettings, after: EncoderSettings) -> None:
-        if after.budget_bytes != before.budget_bytes:
-            self.budget.retarget(after.budget_bytes)
+        self.sender.configure(AgentOptions.of(after))
         if after.region_m != before.region_m and self._model is not None:
             self._model = at_region(self._model, after.region_m)
-        if after.max_gap_s != before.max_gap_s and self._solo is not None:
-            self._solo.restart(after.max_gap_s)
+        if after.max_gap_s != before.max_gap_s and self._encoder is not None:
+            self._encoder.restart(after.max_gap_s)
 
     def clear(self) -> None:
-        if self._solo is not None:
-            self._solo.clear()
+        if self._encoder is not None:
+            self._encoder.clear()
         if self._inputs is not None:
             self._inputs.clear()
             self._ground.clear()
             self._track.clear()
+
+    def on_peers_late(self, late: bool) -> None:
+        """Whether features of peers come late, so that boxes are of use to all: whoever composes nodes says so."""
+        self.sender.peers_late = late
 
     def _take(self, matched: Matched) -> None:
         frame, self._frame = self._frame, self._frame + 1
@@ -112,8 +113,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self.health.count("images_dropped")
 
     def _encode(self, frame: int, matched: Matched) -> None:
-        model, inputs, history = self._model, self._inputs, self._solo
-        if model is None or inputs is None or history is None:
+        model, inputs, encoder = self._model, self._inputs, self._encoder
+        if model is None or inputs is None or encoder is None:
             return
         start = monotonic()
         views = inputs.views(matched)
@@ -126,12 +127,10 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self.reject("ground_unknown", f"no height of the ground within {age_s} s of an image")
             return
         model = model.on_ground(ground)
-        maps = [model.perceive(v.image, v.K, v.T_map_camera, v.covariance) for v in views]
-        bev = model.combine(maps)
+        own = encoder.observe(model, views, matched.stamp_ns, frame=frame, arrived_s=matched.arrived_s)
         perceived = monotonic()
-        first, solo = views[0], history.add(model, matched.stamp_ns, bev)
-        self._send(model, bev, matched.stamp_ns, frame, first, solo)
-        self._track.add(views[0].T_map_camera, matched.stamp_ns)
+        self._send(model, own)
+        self._track.add(own.T_map_camera, own.stamp_ns)
         if has_subscribers(self._path):
             self._path.publish(self._track.message())
         stages = {
@@ -139,65 +138,36 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             "encode": perceived - decoded,
             "compress": monotonic() - perceived,
         }
-        self.publish_processing_time(matched.stamp_ns, stages, matched.arrived_s)
-        own = OwnFeatures(
-            matched.stamp_ns,
-            frame,
-            bev,
-            matched.arrived_s,
-            model.region,
-            first.T_map_camera,
-            first.covariance,
-            solo,
-            ground=ground,
-        )
+        self.publish_processing_time(own.stamp_ns, stages, own.arrived_s)
         for listener in self.listeners:
             listener(own)
 
-    def _send(self, model: Any, bev: Any, stamp_ns: int, frame: int, first: CameraView, solo: Solo) -> None:
-        """Publish the packets, and behind them boxes if they are wanted: to detect takes time, and features go first.
+    def _send(self, model: Any, own: OwnFeatures) -> None:
+        """Publish the packets of an own map; every one as soon as it is made."""
 
-        first: the view whose pose and covariance travel; receivers use them for the accuracy of positions on the
-        ground, which hardly differs among the cameras of one UAV.
-        """
-        plan = self.budget.plan()
-        features = apply_plan(model.compress(bev, plan.cells, low=plan.low), plan)
-        packets = encode_frame(features, self.settings.max_packet_bytes, fingerprint=model.fingerprint)
-        boxes = bool(packets) and self._sends_boxes(model, first)
-        envelope: dict[str, Any] = {
-            "agent": self.agent,
-            "frame": frame,
-            "stamp_ns": stamp_ns,
-            "frame_id": self.settings.frame_id,
-            "fingerprint": model.fingerprint,
-            "T_map_camera": first.T_map_camera,
-            "covariance": first.covariance,
-            "count": len(packets) + boxes,
-        }
-        of_features = sum(self._publish(message) for message in packets_to_messages(packets, **envelope))
-        other = 0
-        found = solo.boxes() if boxes else None
-        if found is not None:
-            payload = encode_boxes(found, boxes_within(self.settings.budget_bytes))
-            (message,) = packets_to_messages([payload], first=len(packets), **envelope)
-            other = self._publish(message)
+        def publish(payload: bytes, index: int, count: int) -> int:
+            message = packet_to_message(
+                payload,
+                agent=self.agent,
+                frame=own.frame,
+                stamp_ns=own.stamp_ns,
+                frame_id=self.settings.frame_id,
+                fingerprint=model.fingerprint,
+                T_map_camera=own.T_map_camera,
+                covariance=own.covariance,
+                index=index,
+                count=count,
+            )
+            raw = serialize_message(message)
+            self.send(self._packets, raw)
+            return len(raw)
+
+        sent = self.sender.send(model, own.bev, own.covariance, publish, own.sent_boxes)
+        if sent.boxes:
             self.health.count("boxes_sent")
-        self.budget.sent(of_features, len(features.high_cell), len(features.tiles), other)
-        self.health.frame_bytes = of_features + other
-        self.health.count("bytes_sent", of_features + other)
-        self.health.count("packets_sent", len(packets) + boxes)
-
-    def _sends_boxes(self, model: Any, first: CameraView) -> bool:
-        """Whether boxes travel with this image."""
-        wanted, able = self.settings.send_boxes, "detection" in model.config.heads
-        needed = wanted == "auto" and (bool(first.covariance.any()) or self.peers_late())
-        return able and (needed or wanted == "always")
-
-    def _publish(self, message: FeaturePacket) -> int:
-        """Send a packet; the bytes of the message."""
-        raw = serialize_message(message)
-        self.send(self._packets, raw)
-        return len(raw)
+        self.health.frame_bytes = sent.message_bytes
+        self.health.count("bytes_sent", sent.message_bytes)
+        self.health.count("packets_sent", len(sent.packets))
 
 
 def main() -> int:

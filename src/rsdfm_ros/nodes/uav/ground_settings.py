@@ -13,7 +13,7 @@ GROUND_MODELS = (PLANE, TOPIC, RANGE, DEM)
 
 @dataclass(frozen=True)
 class GroundSettings:
-    """Where the ground is. In uav_node those of encoder_node count."""
+    """Source of the ground. In uav_node those of encoder_node count."""
 
     ground_model: str = setting(
         PLANE,

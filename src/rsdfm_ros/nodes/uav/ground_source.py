@@ -38,7 +38,7 @@ def fixed_ground(settings: GroundSettings) -> Ground:
 
 
 class GroundSource:
-    """Made when a node is configured, which refuses what cannot be used; `subscribe` when it is activated.
+    """Made when a node is configured, which refuses unusable settings; `subscribe` when it is activated.
 
     node: a PipelineNode whose settings are GroundSettings too. takes_range: the node knows the camera and may therefore
     listen to ground/range and publish ground/height.
@@ -68,9 +68,9 @@ class GroundSource:
         self._heights.clear()
 
     def ground(self, stamp_ns: int, camera: Any = None) -> Ground | None:
-        """The ground at an instant; None when a topic has said nothing of it within ground_max_age_s.
+        """The ground at an instant; None when the topic has no value within ground_max_age_s.
 
-        camera: position (3,) in metres of the camera that a height above ground is meant from. In the worker thread.
+        camera: position (3,) in metres of the camera that the height above ground refers to. In the worker thread.
         """
         if not self._topical:
             return self._fixed
@@ -84,7 +84,7 @@ class GroundSource:
         return ground
 
     def known(self, stamp_ns: int) -> Ground:
-        """As `ground`, or the last height that a topic told, or z = 0: for what must be answered anyhow."""
+        """As `ground`, else the last height from a topic, else z = 0: for answers that cannot be left out."""
         newest = self._heights.newest()
         return self.ground(stamp_ns) or (self._fixed if newest is None else GroundPlane(offset=newest))
 

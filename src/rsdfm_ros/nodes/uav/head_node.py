@@ -1,11 +1,13 @@
-"""What the three head nodes share: fused maps in, a history, one task, and its outputs with and without peers."""
+"""Base of the three head nodes: fused maps in, a history, one task, and its outputs with and without peers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from time import monotonic
 from typing import Any, ClassVar
 
 from rsdfm_ros.agent.history import History
+from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, TaskInput, Tasks
 from rsdfm_ros.agent.tracking import Identities
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.data.messages.errors import MessageError
@@ -13,14 +15,15 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes.convert.features import fused_from_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import has_subscribers, monotonic
+from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.model import SharedModel
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import HeadSettings
 
-COLLABORATIVE, SINGLE = "", "single/"
+PREFIX = {COLLABORATIVE: "", SINGLE: "single/"}
+"""Variant → what the topics of its answers begin with."""
 ANSWER = "answer"
 """Slot of the worker in which a fused map is answered; composed heads answer it one after the other in one job."""
 THRESHOLDS = {
@@ -34,8 +37,8 @@ THRESHOLDS = {
 
 class HeadNode(PipelineNode[HeadSettings]):
     """Alone (`fused_from_topic`), bev/fused is subscribed to and answered in the worker; composed, whoever composes
-    calls `answer` in the worker with every Fused. identities: of the process, when nodes are composed: what their tasks
-    find of the same object then has the same id."""
+    calls `answer` in the worker with every Fused. tasks: of the process, when nodes are composed: the same object then
+    has the same id in all of them."""
 
     task: ClassVar[str] = ""
     settings_type: ClassVar[type[HeadSettings]] = HeadSettings
@@ -47,13 +50,13 @@ class HeadNode(PipelineNode[HeadSettings]):
         worker: Worker | None = None,
         health: Health | None = None,
         *,
-        identities: Identities | None = None,
+        tasks: Tasks | None = None,
         fused_from_topic: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(f"{self.task}_head_node", self.settings_type, model, worker, health, **options)
         self.fused_from_topic = fused_from_topic
-        self.identities = identities or Identities()
+        self.tasks = tasks or Tasks(Identities())
         self._history: History[Fused] | None = None
         self._tuned: tuple[HeadSettings, Any] | None = None
         self._region: Any = None
@@ -61,14 +64,14 @@ class HeadNode(PipelineNode[HeadSettings]):
 
     # --- for subclasses -------------------------------------------------------------------------------------------
 
-    def advertise(self, prefix: str) -> None:
-        """Make the publishers of one variant."""
+    def advertise(self, variant: str, prefix: str) -> None:
+        """Make the publishers of one variant, whose topics begin with `prefix`."""
         raise NotImplementedError
 
-    def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
-        """Run the task on a history of FusedMaps, newest last, and publish under `prefix`.
+    def work(self, given: TaskInput, fused: Fused, model: Any) -> None:
+        """Run the task on a history of fused maps, and publish its answer under the prefix of its variant.
 
-        model: the Perception on the region of the maps, with the thresholds of the settings.
+        fused: the newest · model: the Perception on the region of the maps, with the thresholds of the settings.
         """
         raise NotImplementedError
 
@@ -77,17 +80,17 @@ class HeadNode(PipelineNode[HeadSettings]):
         self._outputs[topic] = self.create_publisher(kind, topic, qos.outputs())
 
     def offer(self, topic: str, build: Callable[[], Any]) -> None:
-        """Publish what `build` returns on a topic made with `output`; nothing is built while nobody listens."""
+        """Publish the result of `build` on a topic made with `output`; nothing is built without a subscriber."""
         publisher = self._outputs.get(topic)
         if has_subscribers(publisher):
             self.send(publisher, build())
 
-    # --- life -----------------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def configure(self) -> None:
-        self.advertise(COLLABORATIVE)
+        self.advertise(COLLABORATIVE, PREFIX[COLLABORATIVE])
         if self.settings.publish_single:
-            self.advertise(SINGLE)
+            self.advertise(SINGLE, PREFIX[SINGLE])
 
     def cleanup(self) -> None:
         self._outputs = {}
@@ -109,7 +112,7 @@ class HeadNode(PipelineNode[HeadSettings]):
         self._history = self._tuned = None
 
     def clear(self) -> None:
-        self.identities.clear()
+        self.tasks.clear()
         if self._history is not None:
             self._history.clear()
 
@@ -142,15 +145,15 @@ class HeadNode(PipelineNode[HeadSettings]):
         if model is None or history is None:
             return
         start = monotonic()
-        tuned = self._tune(model, fused.region or model.region)
+        tuned = self._tune(model, fused.region)
         if self._region != tuned.region:
             self._region = tuned.region
-            history.clear()  # maps of another part of the world are no history of this one
+            history.clear()  # maps of another region cannot be used as history
         items = history.add(fused)
-        self.work(COLLABORATIVE, [f.collaborative for f in items], fused, tuned)
+        self.work(TaskInput.of(COLLABORATIVE, items), fused, tuned)
         stages = {self.task: monotonic() - start}
         if self.settings.publish_single and fused.single is not None:
-            self.work(SINGLE, [f.single for f in items if f.single is not None], fused, tuned)
+            self.work(TaskInput.of(SINGLE, items), fused, tuned)
             stages[f"{self.task}_single"] = monotonic() - start - stages[self.task]
         self.publish_processing_time(fused.stamp_ns, stages, fused.arrived_s)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsdfm_ros.data.messages.input_config import EXTRINSICS_SOURCES, IDENTITY, MAX_CAMERAS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
 from rsdfm_ros.nodes.core.parameters import setting
-from rsdfm_ros.nodes.core.qos import RELIABILITY
+from rsdfm_ros.nodes.core.settings import ImageTopicSettings
 
 TRANSPORTS = ("raw", "compressed")
 _PER_CAMERA = tuple(7 * n for n in range(1, MAX_CAMERAS + 1))
@@ -15,12 +15,9 @@ _POSE = "x y z m, quaternion x y z w"
 
 
 @dataclass(frozen=True)
-class InputSettings:
+class InputSettings(ImageTopicSettings):
     """Cameras and poses of a UAV."""
 
-    image_reliability: str = setting(
-        "best_effort", "how images, camera information and poses are subscribed to", choices=RELIABILITY
-    )
     image_transport: str = setting(
         "raw", "raw: <camera>/image_raw; compressed: <camera>/image_raw/compressed", choices=TRANSPORTS
     )

@@ -41,7 +41,7 @@ class LatticeFrame:
         self._sent: Window | None = None
 
     def show(self, window: Window, ns: int) -> None:
-        """Say where the window is, unless that was said already."""
+        """Publish the transform of the window, unless it was published already."""
         if self._broadcaster is not None and window != self._sent:
             message = lattice_transform(window, agent=self._agent, ns=ns, frame_id=self._frame_id)
             self._broadcaster.sendTransform(message)

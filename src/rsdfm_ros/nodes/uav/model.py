@@ -1,4 +1,4 @@
-"""The one model of a process: loaded when the first node needs it, freed when the last one lets go."""
+"""The model of a process: loaded when the first node needs it, freed when the last one releases it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SharedModel:
         return self._users
 
     def acquire(self) -> Any:
-        """The Perception; loads it if nobody did yet. Raises an RsdfmError if it cannot be loaded."""
+        """The Perception; loads it on the first call. Raises an RsdfmError if it cannot be loaded."""
         with self._lock:
             wanted = self._source()
             if self._model is None:
@@ -48,7 +48,7 @@ class SharedModel:
             return self._model
 
     def release(self) -> None:
-        """One user less; the last one frees the model."""
+        """Release the model; the last release frees it."""
         with self._lock:
             self._users = max(0, self._users - 1)
             if self._users == 0:
@@ -56,8 +56,8 @@ class SharedModel:
 
 
 def plug_ins_of(source: str) -> tuple[str, ...]:
-    """Tasks of a model beside the three of every model, without loading it; none if it cannot be read (whoever loads it
-    says why)."""
+    """Tasks of a model beside the three of every model, without loading it; none if it cannot be read (loading it
+    raises the reason)."""
     random = source.startswith("random:")
     path = source.removeprefix("random:").partition(":")[0] if random else f"{source}/manifest.yaml"
     try:

@@ -1,20 +1,19 @@
-"""Who a UAV listens to: peers found in the ROS graph or listed, with their subscriptions and whether they live."""
+"""Subscriptions to the features of peers, which are found in the ROS graph or listed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 
 from rsdfm_ros.agent.peers import Peer
+from rsdfm_ros.agent.receiver import Receiver
 from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.entities import STEADY
-
-if TYPE_CHECKING:
-    from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
+from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
+from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 
 FEATURES = "bev/features"
 TYPE = "rsdfm_ros/msg/FeaturePacket"
@@ -50,41 +49,32 @@ def select_topics(
 
 
 class PeerSubscriptions:
-    """Subscriptions to feature topics. `peer` books are shared with the node: read and write them under `lock`.
+    """Subscriptions of an active node, which end with `close`.
 
-    on_packet(raw, peer, own) · check(): somebody's state changed · forget(name): a peer is gone; the last two are
-    called under the lock.
+    own: subscribe to the UAV's own features, too · on_packet(raw, peer): a message came · on_change(): the state of a
+    peer changed; called under the lock of the receiver.
     """
 
     def __init__(
         self,
-        node: CollaborationNode,
-        lock: RLock,
-        on_packet: Callable[[bytes, Peer, bool], None],
-        check: Callable[[], None],
-        forget: Callable[[str], None],
+        node: PipelineNode[CollaborationSettings],
+        receiver: Receiver,
+        on_packet: Callable[[bytes, Peer], None],
+        on_change: Callable[[], None],
+        *,
+        own: bool,
     ) -> None:
-        self._node, self._lock = node, lock
-        self._on_packet, self._check, self._forget = on_packet, check, forget
+        self._node, self._receiver = node, receiver
+        self._on_packet, self._on_change = on_packet, on_change
         self._own_topic = node.resolve_topic_name(FEATURES)
         self._subscriptions: dict[str, Any] = {}
-        self._peers: dict[str, Peer] = {}
         self._refused: set[str] = set()
         self._timer = node.create_timer(node.settings.discovery_period_s, self.refresh_peers, clock=STEADY)
-        if node.own_from_topic:
-            self._listen(self._own_topic, node.agent, own=True)
-
-    def peers(self) -> list[Peer]:
-        """Everybody but the UAV itself, by name."""
-        with self._lock:
-            return [p for name, p in sorted(self._peers.items()) if p.topic != self._own_topic]
-
-    def peer(self, name: str) -> Peer | None:
-        """The peer of that name."""
-        return self._peers.get(name)
+        if own:
+            self._listen(self._own_topic, node.agent)
 
     def refresh_peers(self) -> None:
-        """Listen to whom we should and to nobody else."""
+        """Subscribe to the topics that are due, and to no others."""
         s = self._node.settings
         found = [
             topic
@@ -96,29 +86,28 @@ class PeerSubscriptions:
             self._stop(topic)
         for topic in topics:
             if topic not in self._subscriptions and topic not in self._refused:
-                self._listen(topic, name_of(topic), own=False)
-
-    def _rank(self, topic: str) -> int:
-        """Whom we hear already comes first: nobody is pushed out by newcomers, but the dead are."""
-        if any(p.topic == topic and p.matched for p in self._peers.values()):
-            return 0
-        return 1 if self._node.count_publishers(topic) else 2
+                self._listen(topic, name_of(topic))
 
     def close(self) -> None:
-        """Stop listening to anybody."""
+        """End all subscriptions."""
         self._node.destroy_timer(self._timer)
         for topic in list(self._subscriptions):
             self._stop(topic)
 
-    def _listen(self, topic: str, name: str, *, own: bool) -> None:
+    def _rank(self, topic: str) -> int:
+        """Connected peers come first: newcomers do not push them out, but peers that are gone make room."""
+        if any(p.topic == topic and p.matched for p in self._receiver.peers):
+            return 0
+        return 1 if self._node.count_publishers(topic) else 2
+
+    def _listen(self, topic: str, name: str) -> None:
         node, s = self._node, self._node.settings
-        if not name or (name == node.agent and not own) or name in self._peers:
+        taken = name == node.agent and topic != self._own_topic
+        peer = None if taken else self._receiver.listen(name, topic)
+        if peer is None:
             self._refused.add(topic)
             node.reject("peer_name", f"{topic} names the UAV {name!r}, which is somebody else already")
             return
-        peer = Peer(name, topic)
-        with self._lock:
-            self._peers[name] = peer
         # Liveliness ends with the lease at the latest; a process that leaves properly is gone at once.
         events = SubscriptionEventCallbacks(
             liveliness=node.guarded(lambda event: self._on_liveliness(peer, event.alive_count), topic),
@@ -129,7 +118,7 @@ class PeerSubscriptions:
         self._subscriptions[topic] = node.create_subscription(
             FeaturePacket,
             topic,
-            lambda raw: self._on_packet(raw, peer, own),
+            lambda raw: self._on_packet(raw, peer),
             qos.features(s.features_reliability, s.liveliness_lease_s, deadline_s=s.deadline_s),
             event_callbacks=events,
             raw=True,
@@ -138,26 +127,23 @@ class PeerSubscriptions:
 
     def _stop(self, topic: str) -> None:
         self._node.destroy_subscription(self._subscriptions.pop(topic))
-        with self._lock:
-            for name in [n for n, p in self._peers.items() if p.topic == topic]:
-                del self._peers[name]
-                self._forget(name)
-            self._check()
+        with self._receiver.lock:
+            for peer in [*self._receiver.peers, self._receiver.peer(self._node.agent)]:
+                if peer is not None and peer.topic == topic:
+                    self._receiver.remove(peer)
+            self._on_change()
 
     def _on_liveliness(self, peer: Peer, alive: int) -> None:
-        with self._lock:
+        with self._receiver.lock:
             if peer.alive and not alive:
                 self._node.get_logger().warning(f"{peer.name} is gone")
             peer.alive = alive > 0
-            self._check()
+            self._on_change()
 
-    def _on_matched(self, peer: Peer, count: int) -> None:
-        with self._lock:
-            peer.matched = count > 0
-            peer.alive = count > 0  # a peer counts from the first, not only from its first packet
-            if count == 0:
-                self._forget(peer.name)
-            self._check()
+    def _on_matched(self, peer: Peer, publishers: int) -> None:
+        with self._receiver.lock:
+            self._receiver.matched(peer, publishers)
+            self._on_change()
 
     def _on_deadline(self, missed: int) -> None:
         self._node.health.count("deadlines_missed", missed)

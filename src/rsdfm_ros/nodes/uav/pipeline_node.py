@@ -1,10 +1,13 @@
-"""What the nodes of a UAV's pipeline share: its name, the model while active, the worker."""
+"""Base of the nodes of a UAV's pipeline: its name, the model while active, the worker."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, TypeVar
 
-from rsdfm_ros.nodes.core.base import RsdfmNode, agent_name
+from rclpy.lifecycle import LifecycleNode
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.model import SharedModel
@@ -56,3 +59,12 @@ class PipelineNode(RsdfmNode[S]):
         if self._acquired:
             self._acquired = False
             self.shared_model.release()
+
+
+def agent_name(node: LifecycleNode, configured: str) -> str:
+    """The configured name of the UAV, or else the last part of the node's namespace. RsdfmError if there is none."""
+    name = configured or node.get_namespace().rstrip("/").rpartition("/")[2]
+    if not 1 <= len(name) <= 64:
+        name = node.get_name()
+        raise RsdfmError(f"{name} needs a UAV: start it in a namespace such as /uav1, or set `agent`")
+    return name

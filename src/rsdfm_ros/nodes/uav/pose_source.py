@@ -1,6 +1,6 @@
-"""Where poses come from: the message type, topic and quality of service of every `pose_type`.
+"""Pose sources: the message type, topic and quality of service of every `pose_type`.
 
-Types of packages that are not everywhere (px4_msgs, tf2_msgs) are looked for only when they are asked for. tf2_ros is
+Types of packages that may be missing (px4_msgs, tf2_msgs) are imported only when they are needed. tf2_ros is
 not needed: data/messages/transforms.py keeps the tree, the same one that reads bags.
 """
 
@@ -49,7 +49,7 @@ def pose_qos(pose_type: str, reliability: str) -> QoSProfile:
 
 
 def transform_qos(*, fixed: bool) -> QoSProfile:
-    """What tf2's own listener asks for: /tf reliable, /tf_static kept for those who come later."""
+    """QoS as that of tf2's listener: /tf reliable, /tf_static kept for late subscribers."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=100,

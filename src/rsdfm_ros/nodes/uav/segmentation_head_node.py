@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import Image
 
-from rsdfm_ros.agent.tracking import with_ids
+from rsdfm_ros.agent.tasks import COLLABORATIVE, Segmentation, TaskInput
 from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.nodes.convert.images import bev_image
 from rsdfm_ros.nodes.convert.sensors import image_to_message
 from rsdfm_ros.nodes.convert.tasks import grid_to_message, masks_to_message
-from rsdfm_ros.nodes.core.base import run
-from rsdfm_ros.nodes.uav.head_node import COLLABORATIVE, HeadNode
+from rsdfm_ros.nodes.core.runner import run
+from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 from rsdfm_ros.nodes.uav.lattice_frame import LatticeFrame
 
 
 class SegmentationHeadNode(HeadNode):
-    """Publishes instance_mask (ids, north up), occupancy (probability of a vehicle), an image of both for people,
-    and where the corner of these maps is."""
+    """Publishes instance_mask (ids, north up), occupancy (probability of a vehicle), an image of both for views, and
+    the position of the maps' corner."""
 
     task = "segmentation"
 
@@ -30,29 +30,26 @@ class SegmentationHeadNode(HeadNode):
         self._lattice = LatticeFrame(self, s.publish_lattice_tf, agent=self.agent, frame_id=s.frame_id)
         super().configure()
 
-    def advertise(self, prefix: str) -> None:
+    def advertise(self, variant: str, prefix: str) -> None:
         self.output(Image, f"{prefix}instance_mask")
         self.output(OccupancyGrid, f"{prefix}occupancy")
-        if prefix == COLLABORATIVE:
+        if variant == COLLABORATIVE:
             self.output(Image, "debug/bev_image")
 
-    def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
-        instances = model.segment(maps)
-        fused.shared[f"{prefix}instances"] = instances
+    def work(self, given: TaskInput, fused: Fused, model: Any) -> None:
+        found = self.tasks.segment(model, given, self.settings.id_memory_s)
+        prefix, probability = PREFIX[given.variant], found.instances.probability
         frame_id, ns, window = self.settings.frame_id, fused.stamp_ns, model.output_window
-        ids = self.identities.of_instances(prefix, ns, self.settings.id_memory_s, instances.centres)
-        mask = with_ids(instances.ids, ids)
-        self.offer(f"{prefix}instance_mask", lambda: masks_to_message(mask, ns, frame_id))
-        self.offer(f"{prefix}occupancy", lambda: grid_to_message(instances.probability, window, ns, frame_id))
-        if prefix == COLLABORATIVE:
+        self.offer(f"{prefix}instance_mask", lambda: masks_to_message(found.ids, ns, frame_id))
+        self.offer(f"{prefix}occupancy", lambda: grid_to_message(probability, window, ns, frame_id))
+        if given.variant == COLLABORATIVE:
             self._lattice.show(window, ns)
-            self.offer("debug/bev_image", lambda: self._image(mask, instances, fused, window))
+            self.offer("debug/bev_image", lambda: self._image(found, fused, window))
 
-    def _image(self, mask: Any, instances: Any, fused: Fused, window: Any) -> Image:
+    def _image(self, found: Segmentation, fused: Fused, window: Window) -> Image:
         visible = fused.collaborative.visible.cpu().numpy()
-        # The boxes are there when detection runs in this process, before us.
-        boxes = fused.shared.get("boxes")
-        image = bev_image(mask, instances.probability, visible, boxes, window)
+        # Boxes are known where detection runs in this process, before segmentation.
+        image = bev_image(found.ids, found.instances.probability, visible, fused.shared.objects, window)
         return image_to_message(image, fused.stamp_ns, self.settings.frame_id)
 
 

@@ -1,17 +1,17 @@
-"""The node of a plug-in task, whatever it is: the head says which messages it publishes and fills them.
+"""The node of any plug-in task: the head declares the messages that it publishes and fills them.
 
-It is composed into uav_node when the model has such a head; nothing here knows what the task is about.
+It is composed into uav_node when the model has such a head; nothing here depends on the task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from rsdfm_ros.agent.tasks import TaskInput
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core.message_types import message_class
-from rsdfm_ros.nodes.uav.head_node import HeadNode
+from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 
 
 class TaskHeadNode(HeadNode):
@@ -22,17 +22,17 @@ class TaskHeadNode(HeadNode):
         super().__init__(*args, **options)
 
     def configure(self) -> None:
-        from rsdfm_ros.model.heads.registry import head_class  # torch: not before it is needed
+        from rsdfm_ros.model.heads.lookup import head_class  # torch: not before it is needed
 
         self._kinds = {topic: message_class(kind) for topic, kind in head_class(self.task).messages.items()}
         super().configure()
 
-    def advertise(self, prefix: str) -> None:
+    def advertise(self, variant: str, prefix: str) -> None:
         for topic, kind in self._kinds.items():
             self.output(kind, prefix + topic)
 
-    def work(self, prefix: str, maps: Sequence[Any], fused: Fused, model: Any) -> None:
-        answer, head = model.answer(self.task, maps), model.model.head(self.task)
+    def work(self, given: TaskInput, fused: Fused, model: Any) -> None:
+        answer, head = self.tasks.plug_in(model, self.task, given), model.model.head(self.task)
         for topic, kind in self._kinds.items():
 
             def build(topic: str = topic, kind: Any = kind) -> Any:
@@ -43,4 +43,4 @@ class TaskHeadNode(HeadNode):
                 head.fill(topic, message, answer)
                 return message
 
-            self.offer(prefix + topic, build)
+            self.offer(PREFIX[given.variant] + topic, build)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 from typing import Any
 
+from rsdfm_ros.agent.tasks import Tasks
 from rsdfm_ros.agent.tracking import Identities
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.msg import AgentStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import STEADY, RsdfmNode, monotonic, run
+from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav import task_head
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
@@ -27,8 +31,8 @@ class Uav:
     """The composed nodes of one UAV and its status.
 
     Every node has its own lifecycle, parameters and diagnostics; the model is the one of the encoder's settings. All
-    heads answer a fused map in one job: an answer is whole, or dropped whole when a newer map came first; an object has
-    the same id in all of them. Tasks that the model has beside the three of every model get a node each.
+    heads answer a fused map in one job: an answer is complete, or dropped as a whole when a newer map came first; an
+    object has the same id in all of them. Tasks that the model has beside the three of every model get a node each.
 
     Before the first image, status is published once a second with the peers that are connected: a simulator in
     lockstep waits for that. Afterwards it follows every answer.
@@ -39,7 +43,7 @@ class Uav:
         self.worker = Worker(self._on_job_error)
         self.model = SharedModel(self._source)
         shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
-        heads = {**shared, "identities": Identities(), "fused_from_topic": False}
+        heads = {**shared, "tasks": Tasks(Identities()), "fused_from_topic": False}
         self.encoder = EncoderNode(**shared)
         self.collaboration = CollaborationNode(own_from_topic=False, **shared)
         tasks = plug_ins_of(self.encoder.get_parameter("model").value)
@@ -50,14 +54,15 @@ class Uav:
             TrajectoryHeadNode(**heads),
         ]
         self.encoder.listeners.append(self.collaboration.take_own)
-        self.encoder.peers_late = lambda: self.collaboration.peers_late
+        self.collaboration.late_listeners.append(self.encoder.on_peers_late)
         self.collaboration.listeners.append(self._take)
         self._status = self.encoder.create_publisher(AgentStatus, "status", qos.outputs())
         self._heartbeat = self.encoder.create_timer(1.0, self._beat, clock=STEADY)
 
     @property
     def nodes(self) -> list[RsdfmNode[Any]]:
-        """Everything that an executor must spin; the encoder last, so that images come when all else is ready."""
+        """Everything that an executor must spin; the encoder last, so that images arrive when all other nodes are
+        ready."""
         return [*self.heads, self.collaboration, self.encoder]
 
     def _source(self) -> Source:
@@ -74,7 +79,7 @@ class Uav:
             self.collaboration.health.count("answers_dropped")
 
     def _answer(self, fused: Fused) -> None:
-        """All tasks of one fused map, and the status; a head that fails does not take the others with it."""
+        """All tasks of one fused map, and the status; a failing head does not stop the others."""
         for head in self.heads:
             try:
                 head.answer(fused)
@@ -88,7 +93,7 @@ class Uav:
 
     def _beat(self) -> None:
         if not self.encoder.ready:
-            self.health.reset()  # whoever is activated again starts anew
+            self.health.reset()  # counts start anew with every activation
         elif self.health.counts["frames"] == 0:
             self.encoder.send(self._status, self._message(0, 0, self.collaboration.peers_matched, {}))
 

@@ -21,7 +21,8 @@ from rsdfm_ros.sim.terrain import Terrain
 
 @dataclass(frozen=True)
 class Lens:
-    """Where a camera is: K (3, 3), T_map_camera (4, 4), its pose at the end of the exposure in that at the start."""
+    """Calibration and pose of a camera: K (3, 3), T_map_camera (4, 4), its pose at the end of the exposure in that at
+    the start."""
 
     K: NDArray[np.float64]
     T_map_camera: NDArray[np.float64]
@@ -100,7 +101,7 @@ class Images:
         return np.where(lit, self._scene.glow, 0)
 
     def _moved(self, raw: Raw, lens: Lens, k: int) -> NDArray[np.float32]:
-        """How far what each pixel shows moves during the exposure, in camera axes (H, W, 3) m."""
+        """Motion of each pixel's surface point during the exposure, in camera axes (H, W, 3) m."""
         v = np.zeros((len(self._population.specs) + 1, 3))
         v[:-1, :2] = self._population.velocities[k] * (self._population.ids[k] > 0)[:, None]
         by_vehicle = (self._draw.blur_s * v @ lens.T_map_camera[:3, :3]).astype(np.float32)

@@ -13,7 +13,7 @@ from rsdfm_ros.sim.scene import Z_FAR_M
 
 @dataclass(frozen=True)
 class Raw:
-    """What the renderer shows: image (H, W, 3) uint8 RGB, depth (H, W) m with 0 for the sky, geom (H, W) or -1."""
+    """Output of the renderer: image (H, W, 3) uint8 RGB, depth (H, W) m with 0 for the sky, geom (H, W) or -1."""
 
     image: NDArray[np.uint8]
     depth: NDArray[np.float32]
@@ -47,7 +47,7 @@ class Renderer:
             self._gl = None
 
     def render(self, data: mujoco.MjData, camera: int, *, image: bool, depth: bool) -> Raw:
-        """What a camera of the model shows; image and depth are empty unless asked for."""
+        """Render a camera of the model; image and depth are empty unless asked for."""
         assert self._gl is not None, "a closed renderer"
         self._gl.make_current()
         self._camera.fixedcamid = camera

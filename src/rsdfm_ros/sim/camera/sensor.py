@@ -1,4 +1,4 @@
-"""What a camera does to an image: blur by its own motion and that of the vehicles while it exposes, and noise."""
+"""Sensor model of a camera: blur by its own motion and that of vehicles during the exposure, and noise."""
 
 from __future__ import annotations
 

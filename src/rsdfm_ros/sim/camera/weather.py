@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.sim.appearance import Appearance
 from rsdfm_ros.sim.meshes import Ground
 from rsdfm_ros.sim.plan import Layout
 
@@ -24,49 +23,6 @@ _LAMP_M = 6.8
 SKY_M = 600.0
 """Distance that pixels without depth are taken to have."""
 Float = NDArray[np.float32]
-
-
-def light_of(appearance: Appearance, weather: str, seed: int) -> Appearance:
-    """The lights of a seed's appearance in a weather; `clear` leaves them as they are."""
-    rng = np.random.default_rng([seed, 21])
-    if weather == "overcast":
-        grey = float(rng.uniform(0.55, 0.68)) * np.array([0.97, 1.0, 1.03])
-        return replace(
-            appearance,
-            sun=0.28 * np.ones(3),
-            sky=grey,
-            towards_sun=_towards(0.0, 88.0),
-            shadows=False,
-            shine=0.0,
-        )
-    if weather == "haze":
-        return replace(appearance, sun=0.75 * appearance.sun, sky=appearance.sky + 0.1, shine=0.0)
-    if weather == "low-sun":
-        towards = _towards(float(rng.uniform(0, 360)), float(rng.uniform(10, 22)))
-        warm = float(rng.uniform(0.85, 1.1)) * np.array([1.0, 0.80, 0.56])
-        return replace(
-            appearance,
-            sun=warm,
-            sky=float(rng.uniform(0.34, 0.46)) * np.array([0.9, 0.97, 1.15]),
-            towards_sun=towards,
-        )
-    if weather == "night":
-        # as if lit evenly: `Night` decides how much of it is seen
-        flat = 0.62 * np.ones(3)
-        return replace(
-            appearance,
-            sun=0.3 * np.ones(3),
-            sky=flat,
-            towards_sun=_towards(40.0, 70.0),
-            shadows=False,
-            shine=0.0,
-        )
-    return appearance
-
-
-def _towards(azimuth_deg: float, elevation_deg: float) -> NDArray[np.float64]:
-    a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
-    return np.array([math.cos(a) * math.cos(e), math.sin(a) * math.cos(e), math.sin(e)])
 
 
 @dataclass(frozen=True)
@@ -96,7 +52,7 @@ class Car:
 
 
 class Weather:
-    """What a weather does to images; a pure function of seed and frame."""
+    """Effects of a weather on images; a pure function of seed and frame."""
 
     def __init__(self, name: str, layout: Layout, seed: int, ground: Ground | None = None) -> None:
         self.name = name
@@ -236,7 +192,7 @@ def _fill(
 
 
 def _beam(canvas: NDArray[np.uint8], car: Car) -> None:
-    """What the headlights of a vehicle light up on the ground: three cones, the brightest nearest."""
+    """Light of a vehicle's headlights on the ground: three cones, the brightest nearest."""
     front, half = 0.5 * car.size[0], 0.5 * car.size[1]
     for reach, wide, value in ((20.0, 4.2, 70), (13.0, 3.0, 140), (8.0, 2.2, 240)):
         points = [

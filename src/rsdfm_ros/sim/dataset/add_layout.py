@@ -19,7 +19,7 @@ from rsdfm_ros.sim.dataset.render import PARAMETERS_FILE, read_parameters
 COPIED = ("scenes", PARAMETERS_FILE)
 LINKED = ("samples", "depth")
 OWNED = (VERSION, "maps", *COPIED, *LINKED)
-"""What a data set of ours consists of."""
+"""Files and folders of a simulated data set."""
 
 
 def simulated_layout(seed: int, record: Mapping[str, Any]) -> LayoutMap:

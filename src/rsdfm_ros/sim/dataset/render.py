@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from rsdfm_ros.data.dem import Dem
 from rsdfm_ros.data.errors import DatasetError, ParameterMismatchError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes.merge import encode_json, fragment_path
 from rsdfm_ros.data.nuscenes.writer import SceneWriter
+from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.outputs import LOCK, write_atomically
 
 PARAMETERS_FILE = "rsdfm_parameters.json"
@@ -30,18 +30,18 @@ WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_N
 
 
 class World(Protocol):
-    """What is needed of a simulated world (see rsdfm_ros.sim.world.World)."""
+    """Interface of a simulated world that is needed here (see rsdfm_ros.sim.world.World)."""
 
     def frame(self, k: int, *, depth: bool = False, ids: bool = False) -> WorldFrame:
         """The k-th frame."""
 
     def layout_map(self) -> LayoutMap | None:
-        """What stands still, None where that is not known."""
+        """The static scene, None where that is not known."""
 
     def about(self) -> Mapping[str, str]:
-        """What kind of world it is: values for `style`, `weather` and `terrain`, as far as it knows them."""
+        """Kind of the world: values for `style`, `weather` and `terrain`, as far as it knows them."""
 
-    def dem(self) -> Dem | None:
+    def dem(self) -> HeightGrid | None:
         """The ground in the map; None where it is flat at z = 0."""
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any], frames: 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What determines the pixels of a dataset. Scene n uses seed + n; the number of scenes may grow later.
+    """Settings that determine the pixels of a dataset. Scene n uses seed + n; the number of scenes may grow later.
 
     camera: width, height, field of view and whatever else of the simulator's configuration is not the default (see
     rsdfm_ros.sim.record).
@@ -84,7 +84,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Progress:
-    """What just happened: a frame of scene n was written, or the scene was finished, or it was there before."""
+    """A step of progress: a frame of scene n was written, or the scene was finished, or it was there before."""
 
     scene: int
     event: str  # "frame", "done" or "present"

@@ -1,24 +1,21 @@
-"""Simulate missions of several UAVs and write them as a nuScenes dataset."""
+"""Simulates missions of several UAVs as a data set in the nuScenes schema; an interrupted one can be continued."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
-import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
-from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.data.nuscenes.merge import merge
-from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.outputs import check_output_folder, locked_folder
+from rsdfm_ros.outputs import locked_folder
 from rsdfm_ros.sim.config import SimConfig
-from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.render import (
     Parameters,
     WorldFactory,
@@ -27,134 +24,99 @@ from rsdfm_ros.sim.dataset.render import (
     render,
     simulated_world,
 )
-from rsdfm_ros.sim.record import changes, to_record
+from rsdfm_ros.sim.record import to_record
 from rsdfm_ros.words import counted
 
-MAX_UAVS = 8
-MAX_FRAMES = SimConfig().max_frames
-"""As far as the flights and the traffic of a simulated world are planned."""
 
-SEED_LIMIT = 2**31
+@dataclass(frozen=True)
+class Simulated:
+    """How far a simulation is: scenes rendered by it, scenes that were there before, frames written by it."""
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `rsdfm simulate`."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        default=argparse.SUPPRESS,
-        metavar="DIR",
-        help="folder of the dataset",
-    )
-    parser.add_argument(
-        "--scenes", type=int, default=1, metavar="N", help="scenes in total (default %(default)s)"
-    )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="scene n uses seed + n; train 0-7999, validation 8000-8999, test from 9000 (default %(default)s)",
-    )
-    parser.add_argument(
-        "--uavs", type=int, default=4, help=f"UAVs per scene, 1 to {MAX_UAVS} (default %(default)s)"
-    )
-    parser.add_argument(
-        "--frames",
-        type=int,
-        default=40,
-        help=f"frames per scene at 2 Hz, 1 to {MAX_FRAMES} (default %(default)s)",
-    )
-    cores = len(os.sched_getaffinity(0))
-    parser.add_argument(
-        "--jobs", type=int, default=cores, help="processes (default %(default)s, one per core)"
-    )
-    parser.add_argument("--depth", action="store_true", help="store depth too, as 16-bit PNG in centimetres")
-    parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
-    world_options.add_arguments(parser)
+    rendered: int = 0
+    already_there: int = 0
+    frames: int = 0
 
 
-def run(args: argparse.Namespace, make_world: WorldFactory | None = None) -> int:
-    """Runs `rsdfm simulate`; worlds are those of the built-in simulator unless `make_world` makes others.
+def simulate_dataset(
+    config: SimConfig,
+    out: Path,
+    *,
+    seed: int,
+    scenes: int,
+    uavs: int,
+    frames: int,
+    depth: bool = False,
+    jobs: int | None = None,
+    make_world: WorldFactory | None = None,
+    progress: Callable[[Simulated], None] = lambda done: None,
+) -> Simulated:
+    """Simulates the scenes of seeds `seed` … `seed` + `scenes` − 1 that `out` does not hold yet.
 
-    Raises RsdfmError for whatever the user can act on, and KeyboardInterrupt, with what was saved, after Ctrl-C.
+    depth: store depth, too · jobs: processes (default: one per core) · make_world: other worlds than the simulator's,
+    which then do not depend on `config` · progress: is called after every frame and scene.
+    Raises: RsdfmError for whatever the user can act on, and KeyboardInterrupt, with what was saved, after Ctrl-C.
     """
-    _require("--scenes", args.scenes, 1, 100_000)
-    _require("--seed", args.seed, 0, SEED_LIMIT - args.scenes)
-    _require("--uavs", args.uavs, 1, MAX_UAVS)
-    _require("--frames", args.frames, 1, MAX_FRAMES)
-    _require("--jobs", args.jobs, 1, 1024)
-    check_output_folder("--out", args.out)
-    config = world_options.parse(args)
-    parameters = Parameters(args.seed, args.uavs, args.frames, args.depth, to_record(config))
-    make_world = make_world or partial(simulated_world, camera=parameters.camera, frames=args.frames)
-    console = Console(stderr=True)
-    start = time.monotonic()
-    done = present = frames = 0
+    parameters = Parameters(seed, uavs, frames, depth, to_record(config))
+    make_world = make_world or partial(simulated_world, camera=parameters.camera, frames=frames)
+    done = Simulated()
     try:
-        with locked_folder(args.out):
-            remember_parameters(args.out, parameters)
-            remove_leftovers(args.out)
-            with (
-                _bar(console) as bar,
-                contextlib.closing(
-                    render(args.out, parameters, args.scenes, args.jobs, make_world)
-                ) as events,
-            ):
-                task = bar.add_task(
-                    "frames", total=args.scenes * args.frames, scenes=f"0/{args.scenes}", rate=""
-                )
+        with locked_folder(out):
+            remember_parameters(out, parameters)
+            remove_leftovers(out)
+            with contextlib.closing(
+                render(out, parameters, scenes, jobs or available_cores(), make_world)
+            ) as events:
                 for event in events:
-                    frames += event.event == "frame"
-                    done += event.event == "done"
-                    if event.event == "present":
-                        present += 1
-                        bar.update(task, total=(args.scenes - present) * args.frames)
-                    bar.update(
-                        task,
-                        completed=frames,
-                        scenes=f"{present + done}/{args.scenes}",
-                        rate=f"{frames / max(time.monotonic() - start, 1e-3):.2f}/s",
+                    done = replace(
+                        done,
+                        rendered=done.rendered + (event.event == "done"),
+                        already_there=done.already_there + (event.event == "present"),
+                        frames=done.frames + (event.event == "frame"),
                     )
-            merge(args.out, parameters={"seed": args.seed, "uavs": args.uavs, "frames": args.frames})
+                    progress(done)
+            merge(out, parameters={"seed": seed, "uavs": uavs, "frames": frames})
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{present + done} of {args.scenes} scenes are saved in {args.out}; the same command goes on from there"
+            f"{done.already_there + done.rendered} of {scenes} scenes are saved in {out}; "
+            "the same command goes on from there"
         ) from None
-    summary = {
-        "out": str(args.out),
-        "version": schema.VERSION,
-        "scenes": args.scenes,
-        "rendered": done,
-        "already_there": present,
-        "frames_per_scene": args.frames,
-        "uavs": args.uavs,
-        "seed": args.seed,
-        "depth": args.depth,
-        "world": changes(config),
-        "seconds": round(time.monotonic() - start, 3),
-    }
-    if args.json:
-        print(json.dumps(summary))
-    else:
-        console.print(
-            f"{args.out}: {counted(args.scenes, 'scene')} × {counted(args.frames, 'frame')} × "
-            f"{counted(args.uavs, 'UAV')} ({done} new)"
-        )
-    return 0
+    return done
 
 
-def _require(option: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise RsdfmError(f"{option} {value} is out of range: expected {low} to {high}")
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
-def _bar(console: Console) -> Progress:
-    return Progress(
+@contextlib.contextmanager
+def progress_bar(scenes: int, frames: int) -> Generator[Callable[[Simulated], None], None, None]:
+    """A progress bar on standard error for :func:`simulate_dataset`; yields what to give it as `progress`."""
+    with Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]} · scenes {task.fields[scenes]} · left"),
         TimeRemainingColumn(),
-        console=console,
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("frames", total=scenes * frames, scenes=f"0/{scenes}", rate="")
+
+        def show(done: Simulated) -> None:
+            elapsed = max(bar.tasks[0].elapsed or 0.0, 1e-3)
+            bar.update(
+                task,
+                total=(scenes - done.already_there) * frames,
+                completed=done.frames,
+                scenes=f"{done.already_there + done.rendered}/{scenes}",
+                rate=f"{done.frames / elapsed:.2f}/s",
+            )
+
+        yield show
+
+
+def say_simulated(out: Path, done: Simulated, *, scenes: int, frames: int, uavs: int) -> None:
+    """Says on standard error what a data set holds now."""
+    Console(stderr=True).print(
+        f"{out}: {counted(scenes, 'scene')} × {counted(frames, 'frame')} × {counted(uavs, 'UAV')} "
+        f"({done.rendered} new)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rsdfm_ros.errors import RsdfmError
@@ -75,45 +75,43 @@ def add_arguments(parser: argparse.ArgumentParser, title: str = "the simulated w
         group.add_argument(option.name, metavar=option.metavar, help=option.help)
 
 
-def parse(args: argparse.Namespace) -> SimConfig:
-    """The configuration that the options ask for. Raises RsdfmError that says what was expected."""
-    config = SimConfig()
-    flight = FlightConfig(
-        altitude_m=_range("--altitude", args.altitude),
-        pitch_deg=_range("--pitch", args.pitch),
-        motion=args.motion or config.flight.motion,
-        spread_m=_number("--spread", args.spread, config.flight.spread_m),
-    )
-    width, height = _size(args.size, (config.width_px, config.height_px))
-    usual = config.world
-    world = WorldConfig(
-        style=args.style or usual.style,
-        weather=args.weather or usual.weather,
-        vehicles=_range("--vehicles", args.vehicles),
-        people=_range("--people", args.people) or usual.people,
-        turn_deg=_range("--turn", args.turn) or usual.turn_deg,
-        terrain=args.terrain or usual.terrain,
-        blur_ms=_range("--blur", args.blur) or usual.blur_ms,
-        noise=_range("--noise", args.noise) or usual.noise,
-    )
-    fov = _range("--fov", args.fov)
-    return replace(config, width_px=width, height_px=height, fov_deg=fov, flight=flight, world=world)
-
-
 def given(args: argparse.Namespace) -> dict[str, str]:
-    """The options that were given, by name without dashes."""
+    """The options that were given: their values by name without dashes."""
     values = {o.attribute: getattr(args, o.attribute) for o in OPTIONS}
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def words(args: argparse.Namespace) -> list[str]:
-    """The options that were given, as words of a command line."""
-    return [w for o in OPTIONS if (v := getattr(args, o.attribute)) is not None for w in (o.name, str(v))]
+def parse(options: Mapping[str, str]) -> SimConfig:
+    """The configuration that options (values by name without dashes) ask for.
+
+    Raises: RsdfmError that says what was expected.
+    """
+    config = SimConfig()
+    flight = FlightConfig(
+        altitude_m=_range("--altitude", options.get("altitude")),
+        pitch_deg=_range("--pitch", options.get("pitch")),
+        motion=options.get("motion") or config.flight.motion,
+        spread_m=_number("--spread", options.get("spread"), config.flight.spread_m),
+    )
+    width, height = _size(options.get("size"), (config.width_px, config.height_px))
+    usual = config.world
+    world = WorldConfig(
+        style=options.get("style") or usual.style,
+        weather=options.get("weather") or usual.weather,
+        vehicles=_range("--vehicles", options.get("vehicles")),
+        people=_range("--people", options.get("people")) or usual.people,
+        turn_deg=_range("--turn", options.get("turn")) or usual.turn_deg,
+        terrain=options.get("terrain") or usual.terrain,
+        blur_ms=_range("--blur", options.get("blur")) or usual.blur_ms,
+        noise=_range("--noise", options.get("noise")) or usual.noise,
+    )
+    fov = _range("--fov", options.get("fov"))
+    return replace(config, width_px=width, height_px=height, fov_deg=fov, flight=flight, world=world)
 
 
-def slug(args: argparse.Namespace) -> str:
-    """A part of a folder's name that tells these options from others; empty if none was given."""
-    return "".join(f"-{name}{re.sub('[^A-Za-z0-9.]', '_', value)}" for name, value in given(args).items())
+def slug(options: Mapping[str, str]) -> str:
+    """A part of a folder's name that tells these options from others; empty if there are none."""
+    return "".join(f"-{name}{re.sub('[^A-Za-z0-9.]', '_', value)}" for name, value in options.items())
 
 
 def _range(option: str, text: str | None) -> Range | None:

@@ -1,4 +1,4 @@
-"""What ros_gz_bridge has to carry between Gazebo and the nodes, as its YAML configuration."""
+"""YAML configuration of ros_gz_bridge: the topics between Gazebo and the nodes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _KEPT = 16
 
 @dataclass(frozen=True)
 class Posture:
-    """Where a UAV and its gimbal are: base position (3,) m and yaw rad, gimbal pitch (down positive) and roll rad."""
+    """Pose of a UAV and its gimbal: base position (3,) m and yaw rad, gimbal pitch (down positive) and roll rad."""
 
     position: NDArray[np.float64]
     yaw: float
@@ -100,7 +100,7 @@ class Track:
 
 
 def steer(track: Track, mission_s: float, T_map_base: NDArray[np.float64], lead_s: float = 0.0) -> Command:
-    """What to command at mission_s to a UAV whose base has the pose (4, 4), so that it follows its flight.
+    """Command at mission_s for a UAV whose base has the pose (4, 4), so that it follows its flight.
 
     The planned velocity at mission_s + lead_s (when the command takes effect) plus a share of the error; a tilted base
     is levelled. Speeds are limited: a UAV that is far away comes in a bounded time and not at once.

@@ -1,4 +1,4 @@
-"""How moving vehicles move in Gazebo: trajectories of SDF actors that pass every frame's pose.
+"""Motion of vehicles in Gazebo: trajectories of SDF actors that pass every frame's pose.
 
 An actor plays its trajectories one after the other; within one, gz-sim interpolates waypoints with a Catmull-Rom spline
 over positions and over quaternions. A vehicle that leaves the map and comes back as another object gets a trajectory
@@ -22,12 +22,12 @@ AWAY_M = -100.0
 MARGIN_MS = 20
 """A vehicle comes so long after the last frame without it, and goes so long before the next one."""
 HOLD_MS = 3_600_000
-"""How long a vehicle stands at its final pose before its script begins anew."""
+"""Time that a vehicle stands at its final pose before its script begins anew."""
 
 
 @dataclass(frozen=True)
 class Waypoint:
-    """Where an actor is at a time: ms since the trajectory's start, x y z m, yaw rad (not wrapped)."""
+    """Pose of an actor at a time: ms since the trajectory's start, x y z m, yaw rad (not wrapped)."""
 
     time_ms: int
     xyz: tuple[float, float, float]
@@ -82,7 +82,7 @@ def _runs(ids: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _switch(frame: int, ids: NDArray[np.int64], period_ms: int) -> int:
-    """When the object of `frame` takes over from the one of the frame before it."""
+    """Time at which the object of `frame` replaces the one of the frame before it."""
     if ids[frame] == 0:
         return frame * period_ms - MARGIN_MS
     if ids[frame - 1] == 0:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.sim.appearance import BARK, FACADES, ROOFS, TREES, Appearance, draw_appearance
-from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
+from rsdfm_ros.sim.config import MAX_UAVS, PAINTED_EXTENT_M, SimConfig
 from rsdfm_ros.sim.flight import Flight, make_flights
 from rsdfm_ros.sim.gazebo.gimbal import planned
 from rsdfm_ros.sim.gazebo.motion import trajectories
@@ -26,10 +27,7 @@ SDF_VERSION = "1.9"
 WORLD = "rsdfm_block"
 STEP_S = 0.004
 """Physics step: images and odometry fall on whole steps."""
-FUTURE_FRAMES = 4
-"""Frames after the last image at which vehicles still move: the truth of its predictions."""
 LAND_M = 1200.0
-MAX_UAVS = 8
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ def make_scene(
         raise SdfError(f"uavs: expected names that differ, got {', '.join(agents)}")
     for agent in agents:
         checked_name(agent, "name of a UAV")
-    if not 1 <= frames <= config.max_frames - FUTURE_FRAMES:
-        raise SdfError(f"frames: expected 1 to {config.max_frames - FUTURE_FRAMES}, got {frames}")
+    if not 1 <= frames <= config.max_frames - FUTURE_STEPS:
+        raise SdfError(f"frames: expected 1 to {config.max_frames - FUTURE_STEPS}, got {frames}")
     period_s = 1.0 / config.frame_rate_hz
     if start_s < 0 or abs(start_s / period_s - round(start_s / period_s)) > 1e-9:
         raise SdfError(f"start_s: expected a multiple of the frame period, {period_s} s, got {start_s}")
@@ -100,7 +98,7 @@ def world_sdf(scene: Scene) -> ET.Element:
     p = scene.population
     for index in range(p.parked):
         parked_model(world, index, p.specs[index], p.poses[0, index])
-    shown = scene.frames + FUTURE_FRAMES
+    shown = scene.frames + FUTURE_STEPS
     for index in range(p.parked, len(p.specs)):
         stays = trajectories(p, index, shown, 1.0 / scene.config.frame_rate_hz)
         moving_actor(world, index, p.specs[index], stays, scene.start_s)

@@ -18,7 +18,7 @@ from rsdfm_ros.sim.ground import GROUND_PX
 
 WORLD_FILE, BRIDGE_FILE = "world.sdf", "bridge.yaml"
 OWNED = (WORLD_FILE, BRIDGE_FILE, "meshes", "textures", "models")
-"""What a written world consists of."""
+"""Files of a written world."""
 
 _MODEL_TEXT = (
     "Quadrotor with a gimballed camera and an IMU. Commands: cmd_vel in the body frame, gimbal angles."

@@ -1,4 +1,4 @@
-"""What several styles build from: cells between streets, things beside them, and a last look for collisions."""
+"""Building blocks of several styles: cells between streets, things beside them, and a last check for collisions."""
 
 from __future__ import annotations
 

@@ -1,40 +1,42 @@
-"""Whether two maps are of one place: what they say fits better where they are than shifted elsewhere.
+"""Consistency check: two maps of one place fit better where they are than shifted elsewhere.
 
-How much two honest maps correlate depends on the place: walls seen from two sides look different, roads look alike
-everywhere, and where little was sent, most of a map is one and the same vector. So the correlation here is taken over
-what both tell, and half of the highest at shifts that no pose error explains is taken away from it.
+The correlation of two correct maps depends on the place: walls seen from two sides look different, roads look alike
+everywhere, and where little was sent, most cells hold the same vector. So the correlation is taken over the blocks with
+content in both maps, and half of the highest one at shifts beyond any pose error is subtracted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.model.maps import AgentBev
 
 POOL = 2
 """Side in cells of the blocks that are compared."""
 COMMON_BLOCKS = 100
-"""Told by both, below which nothing is said about resemblance."""
+"""Number of blocks with content in both maps, below which the consistency is not judged."""
 SHIFTED_BLOCKS = 12
-"""Told by both at a shift, below which that shift says nothing."""
+"""Number of blocks with content in both maps at a shift, below which that shift is not used."""
 NEAR_BLOCKS = 1.5
-"""Shifts up to this still mean here: maps are misplaced by that much."""
+"""Shifts up to this count as no shift: maps may be misplaced by that much."""
 FAR_BLOCKS = (6.0, 16.0)
 """Shifts from and to which mean elsewhere."""
-_SAMPLES = 1024  # of the blocks that a map's median is taken of
-_NOISE = 1e-4  # of the median's energy: a difference below it is none
+_SAMPLES = 1024  # number of blocks that a map's median is taken of
+_NOISE = 1e-4  # share of the median's energy: smaller differences count as none
 
 
 @dataclass(frozen=True)
 class MapSignature:
-    """What a map says, ready for comparison.
+    """Signature of a map, ready for comparison.
 
-    spectra (C + 2, n, m): of how it differs from what it says mostly, of that difference's energy, and of `told` ·
-    seen, told (H / POOL, W / POOL) bool: the blocks seen wholly, and those with a difference.
+    spectra (C + 2, n, m): of the difference from the map's median, of that difference's energy, and of `told` · seen,
+    told (H / POOL, W / POOL) bool: the blocks seen completely, and those with a difference.
     """
 
     spectra: Tensor
@@ -43,7 +45,7 @@ class MapSignature:
 
     @classmethod
     def of(cls, bev: AgentBev) -> MapSignature:
-        """The outline of a map; cells that were not sent say the same everywhere, so they tell nothing."""
+        """The signature of a map; cells that were not sent are equal everywhere and do not count."""
         features = F.avg_pool2d(bev.features[None], POOL)[0]
         seen = F.avg_pool2d(bev.visible[None].float(), POOL)[0] > 0.99
         places = seen.flatten().nonzero()[:, 0]
@@ -59,11 +61,11 @@ class MapSignature:
         padded = [side + int(FAR_BLOCKS[1]) for side in seen.shape]
         return cls(torch.fft.rfft2(layers, s=padded), seen, told)
 
-    def resemblance(self, other: MapSignature) -> float | None:
+    def consistency(self, other: MapSignature) -> float | None:
         """How much better the other map fits here than elsewhere, in [-1, 1]; None if they tell too little in common.
 
         That is the highest correlation at shifts up to NEAR_BLOCKS, less half of the highest at FAR_BLOCKS if positive.
-        A map that says the same everywhere resembles none: 0.
+        A uniform map is consistent with none: 0.
         """
         if int((self.told & other.told).sum()) < COMMON_BLOCKS:
             says_nothing = int(other.told.sum()) < COMMON_BLOCKS <= int((self.seen & other.seen).sum())
@@ -79,3 +81,13 @@ class MapSignature:
         here = correlation[distance <= NEAR_BLOCKS].max()
         elsewhere = correlation[(distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])].max()
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
+
+
+def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
+    """The peers whose maps are consistent with the ego's own by `at_least` (MapSignature.consistency), or show other
+    places; the others are false, or misplaced beyond use. All peers at -1."""
+    if at_least <= -1.0:
+        return list(peers)
+    mine = MapSignature.of(own.bev)
+    judged = [(p, mine.consistency(MapSignature.of(p.bev))) for p in peers]
+    return [p for p, value in judged if value is None or value >= at_least]

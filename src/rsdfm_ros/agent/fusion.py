@@ -1,0 +1,146 @@
+"""Maps of a UAV and its peers at one instant to a fused map."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rsdfm_ros.agent.decoding import FrameDecoder
+from rsdfm_ros.agent.options import PreFusionOptions
+from rsdfm_ros.agent.prefusion.prepare import Prepared, prepare
+from rsdfm_ros.agent.prefusion.views import View
+from rsdfm_ros.agent.receiver import PeerImage
+from rsdfm_ros.agent.types import Fused, OwnFeatures
+from rsdfm_ros.model.maps import FusedMap
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.wire.boxes import SideBoxes
+from rsdfm_ros.wire.errors import WireError
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """map: the fused map · prepared: what was fused, and what was done before · prepare_s, fuse_s: time it took."""
+
+    map: FusedMap
+    prepared: Prepared
+    prepare_s: float = 0.0
+    fuse_s: float = 0.0
+
+
+class Fusion:
+    """Pre-fusion and interaction. Offline methods subclass it: `merge` makes one map of several."""
+
+    def __init__(self, options: PreFusionOptions) -> None:
+        self.options = options
+
+    def fuse(
+        self,
+        model: Perception,
+        own: View,
+        peers: Sequence[View],
+        own_boxes: Callable[[], SideBoxes | None],
+        alone: Callable[[], FusedMap] | None = None,
+        *,
+        with_dominant: bool = False,
+    ) -> FusionResult:
+        """The fused map, on the region and ground of `model`.
+
+        own_boxes: detections without peers, asked for only if poses are aligned · alone: the map without peers, if it
+        is computed elsewhere too · with_dominant: also which agent weighs most in every cell.
+        """
+        start = time.perf_counter()
+        ready = prepare(own, peers, model.window, self.options, own_boxes, ground=model.ground)
+        prepared = time.perf_counter()
+        if alone is not None and not ready.peers and ready.own.bev is own.bev and not with_dominant:
+            fused = alone()
+        else:
+            fused = self.merge(model, ready, with_dominant)
+        return FusionResult(fused, ready, prepared - start, time.perf_counter() - prepared)
+
+    def merge(self, model: Perception, ready: Prepared, with_dominant: bool) -> FusedMap:
+        """One map of prepared views: the trained interaction."""
+        bevs, ages_s = [v.bev for v in ready.peers], [v.age_s for v in ready.peers]
+        return model.fuse(ready.own.bev, bevs, ages_s, with_dominant=with_dominant)
+
+
+def peer_views(
+    model: Perception,
+    images: Sequence[PeerImage],
+    stamp_ns: int,
+    decoder: FrameDecoder,
+    on_error: Callable[[str, WireError], None],
+    on_concealed: Callable[[int], None] = lambda tiles: None,
+) -> list[View]:
+    """Maps of peers with all that is known of them, on the region and ground of `model`.
+
+    stamp_ns: of the own image, from which their ages count · on_error: called with peer and error for images that do
+    not decode, which are left out · on_concealed: called with the tiles of every image that are those of the image
+    before.
+    """
+    views = []
+    for image in images:
+        try:
+            decoded = decoder.decode(model, image.frame, image.before)
+        except WireError as error:
+            on_error(image.peer, error)
+            continue
+        on_concealed(decoded.concealed_tiles)
+        first = image.frame.first
+        age_s = (stamp_ns - first.stamp_ns) / 1e9
+        views.append(
+            View(decoded.bev, first.T_map_camera, first.covariance, image.frame.boxes, age_s, image.peer)
+        )
+    return views
+
+
+@dataclass(frozen=True)
+class Instant:
+    """One fusion. prepared: what was done to the maps before · peers_late: images of peers were older than the own one
+    · stages: time in s of decoding, preparing and fusing."""
+
+    fused: Fused
+    prepared: Prepared
+    peers_late: bool
+    stages: dict[str, float]
+
+
+def fuse_instant(
+    agent: str,
+    model: Perception,
+    own: OwnFeatures,
+    images: Sequence[PeerImage],
+    fusion: Fusion,
+    decoder: FrameDecoder,
+    on_error: Callable[[str, WireError], None],
+    on_concealed: Callable[[int], None] = lambda tiles: None,
+    *,
+    with_single: bool = True,
+    with_dominant: bool = False,
+) -> Instant:
+    """The own map of the UAV `agent` with images of its peers, on the region and ground of the own map.
+
+    with_single: also the map without peers · the rest: see peer_views and Fusion.fuse.
+    """
+    model = model.at(own.region)
+    model = model if own.ground is None else model.on_ground(own.ground)
+    start = time.perf_counter()
+    views = peer_views(model, images, own.stamp_ns, decoder, on_error, on_concealed)
+    decode_s = time.perf_counter() - start
+    mine = View(own.bev, own.T_map_camera, own.covariance, name=agent)
+    result = fusion.fuse(model, mine, views, own.sent_boxes, own.solo.fused, with_dominant=with_dominant)
+    ages_s = {v.name: v.age_s for v in result.prepared.peers}
+    fused = Fused(
+        stamp_ns=own.stamp_ns,
+        frame=own.frame,
+        collaborative=result.map,
+        single=own.solo.fused() if with_single else None,
+        contributors=(agent, *ages_s),
+        ages_s=(0.0, *ages_s.values()),
+        region=own.region,
+        arrived_s=own.arrived_s,
+        solo=own.solo,
+        ground=own.ground,
+    )
+    stages = {"decode": decode_s, "prepare": result.prepare_s, "fuse": result.fuse_s}
+    return Instant(fused, result.prepared, any(v.age_s > 0 for v in views), stages)

@@ -1,0 +1,180 @@
+"""Everything that a UAV keeps of its peers: who they are, what came of them, who is ignored for a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rsdfm_ros.agent.envelope import Envelope
+from rsdfm_ros.agent.inbox import Inbox, InboxLimits, PeerFrame
+from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
+from rsdfm_ros.agent.peers import Peer
+from rsdfm_ros.wire.limits import Expected
+
+Count = Callable[[str, int], None]
+"""Adds to a counter by name."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A packet that was taken. complete: all packets of the image of this stamp are here."""
+
+    stamp_ns: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class PeerImage:
+    """The newest usable image of a peer, and the one before it for what is missing."""
+
+    peer: str
+    frame: PeerFrame
+    before: PeerFrame | None
+
+
+class Receiver:
+    """Packets of peers, for one UAV of the name `agent`. Safe from several threads; `lock` is re-entrant and guards the
+    Peer objects too.
+
+    inbox: shared with other UAVs that receive the very same packets; by default an own one · count: counts packets
+    that were lost, ignored or refused · clock: steady time in s. Packets of the UAV itself may be received, too: it is
+    not one of its `peers`.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        expected: Expected,
+        options: AgentOptions = DEFAULTS,
+        *,
+        inbox: Inbox | None = None,
+        count: Count = lambda name, number: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.agent, self.options, self.lock = agent, options, threading.RLock()
+        self.newest_ns: int | None = None
+        """Stamp of the newest own image."""
+        self._expected, self._count, self._clock = expected, count, clock
+        self._peers: dict[str, Peer] = {}
+        self.inbox = self._new_inbox() if inbox is None else inbox
+
+    # --- peers ----------------------------------------------------------------------------------------------------
+
+    @property
+    def peers(self) -> list[Peer]:
+        """All that are listened to but the UAV itself, by name."""
+        with self.lock:
+            return [peer for name, peer in sorted(self._peers.items()) if name != self.agent]
+
+    def peer(self, name: str) -> Peer | None:
+        """The peer of that name."""
+        return self._peers.get(name)
+
+    def listen(self, name: str, topic: str = "") -> Peer | None:
+        """A new peer; None if the name is empty or taken."""
+        with self.lock:
+            if not name or name in self._peers:
+                return None
+            self._peers[name] = peer = Peer(name, topic)
+            return peer
+
+    def remove(self, peer: Peer) -> None:
+        """Listen to a peer no more."""
+        with self.lock:
+            self._peers.pop(peer.name, None)
+            self.inbox.forget(peer.name)
+
+    def matched(self, peer: Peer, publishers: int) -> None:
+        """Note how many publishers a peer has: it lives from the first one on, and not only from its first packet."""
+        with self.lock:
+            peer.matched = peer.alive = publishers > 0
+            if publishers == 0:
+                self.inbox.forget(peer.name)
+
+    def clear(self) -> None:
+        """Forget everything that has a stamp."""
+        with self.lock:
+            self.inbox.clear()
+            self.newest_ns = None
+            for peer in self.peers:
+                peer.late = False
+
+    def configure(self, options: AgentOptions) -> None:
+        """Go on with other options; with another number of peers everything that came is forgotten."""
+        with self.lock:
+            other = options.max_peers != self.options.max_peers
+            self.options = options
+            if other:
+                self.inbox = self._new_inbox()
+
+    # --- packets --------------------------------------------------------------------------------------------------
+
+    def receive(
+        self, peer: Peer, size_bytes: int, parse: Callable[[], tuple[Envelope, bytes | memoryview]]
+    ) -> Receipt | None:
+        """Take a packet of a peer; None while the peer is ignored.
+
+        size_bytes: of the serialised message · parse: envelope and payload, or WireError. Raises: WireError, after
+        which `refuse` is due.
+        """
+        now_s = self._clock()
+        with self.lock:
+            peer.arrived(size_bytes, now_s)
+            if peer.quarantined(now_s):
+                peer.ignored += 1
+                self._count("packets_quarantined", 1)
+                return None
+        envelope, payload = parse()
+        with self.lock:
+            self.inbox.put(envelope, payload, self.newest_ns)
+            peer.accepted(now_s)
+            if peer.matched:  # a packet may be handled after the news that its sender is gone
+                peer.alive = True
+            complete = self.inbox.complete(peer.name, envelope.stamp_ns)
+            if complete and envelope.stamp_ns == self.newest_ns:
+                peer.late = False
+            return Receipt(envelope.stamp_ns, complete)
+
+    def refuse(self, peer: Peer) -> float | None:
+        """Note that a packet of a peer was refused; the length of the quarantine, s, if one begins with it."""
+        with self.lock:
+            options = self.options
+            length_s = peer.refused(self._clock(), options.quarantine_after, options.quarantine_s)
+            if length_s is not None:
+                self._count("quarantines", 1)
+                self.inbox.forget(peer.name)
+            return length_s
+
+    def missing(self, stamp_ns: int) -> list[Peer]:
+        """Living, punctual peers whose packets of an instant are not all here."""
+        now_s = self._clock()
+        with self.lock:
+            expected = (p for p in self.peers if p.alive and not p.late and not p.quarantined(now_s))
+            return [peer for peer in expected if not self.inbox.complete(peer.name, stamp_ns)]
+
+    def images(self, stamp_ns: int) -> list[PeerImage]:
+        """The newest usable image of every peer, not after `stamp_ns` and not older than `max_age_s`, by name."""
+        max_age_s, found = self.options.max_age_s, []
+        with self.lock:
+            for peer in self.peers:
+                frame = self.inbox.newest(peer.name, stamp_ns, max_age_s)
+                if frame is not None:
+                    found.append(PeerImage(peer.name, frame, self.inbox.before(frame, max_age_s)))
+        return found
+
+    def own_image(self, stamp_ns: int) -> PeerFrame | None:
+        """The UAV's own image of a stamp, which came as packets."""
+        with self.lock:
+            return self.inbox.newest(self.agent, stamp_ns, 0.0)
+
+    def _new_inbox(self) -> Inbox:
+        limits = InboxLimits(max_peers=self.options.max_peers + 1)  # and the UAV itself
+        return Inbox(self._expected, limits, self._on_lost)
+
+    def _on_lost(self, name: str, packets: int) -> None:
+        self._count("packets_lost", packets)
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.lost += packets

@@ -1,0 +1,111 @@
+"""The own map to packets and boxes within the byte budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
+from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, encode_boxes
+from rsdfm_ros.wire.budget import BudgetConfig, BudgetController, Plan, apply_plan
+from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
+from rsdfm_ros.wire.packet import encode_frame
+
+if TYPE_CHECKING:  # torch takes a second to import, and nodes need it only once they are active
+    from rsdfm_ros.model.maps import AgentBev
+    from rsdfm_ros.model.perception import Perception
+
+Transmit = Callable[[bytes, int, int], int]
+"""Sends a payload as packet `index` of `count` of an image; returns the bytes of the serialised message."""
+OwnBoxes = Callable[[], SideBoxes | None]
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Everything that was sent of one image. packets: payloads, boxes last if `boxes` · feature_bytes, box_bytes: of
+    the serialised messages."""
+
+    packets: tuple[bytes, ...]
+    feature_bytes: int
+    box_bytes: int = 0
+    boxes: bool = False
+
+    @property
+    def message_bytes(self) -> int:
+        """Bytes of all messages."""
+        return self.feature_bytes + self.box_bytes
+
+
+def packets_of(
+    model: Perception, frame: FeatureFrame | DenseFrame, max_packet_bytes: int | None = None
+) -> list[bytes]:
+    """The packets of a frame of the model's features."""
+    return encode_frame(frame, max_packet_bytes, fingerprint=model.fingerprint)
+
+
+class Sender:
+    """One UAV's. Offline methods subclass it: `plan` says what may travel, `features` what does.
+
+    peers_late: the newest fusion had to do with older maps of peers, so that boxes are of use to all.
+    budget: settings of the byte budget beside its target, which is that of the options.
+    """
+
+    def __init__(self, options: AgentOptions = DEFAULTS, budget: BudgetConfig | None = None) -> None:
+        self.options = options
+        self.peers_late = False
+        self._budget = BudgetController(options.budget_bytes if budget is None else budget)
+
+    def configure(self, options: AgentOptions) -> None:
+        """Go on with other options; what cells cost stays known."""
+        if options.budget_bytes != self.options.budget_bytes:
+            self._budget.retarget(options.budget_bytes)
+        self.options = options
+
+    def plan(self) -> Plan:
+        """What the next image may carry."""
+        return self._budget.plan()
+
+    def features(
+        self, model: Perception, bev: AgentBev, plan: Plan, demand: NDArray[np.float32] | None
+    ) -> FeatureFrame:
+        """What is sent of a map. demand: see Perception.compress."""
+        return apply_plan(model.compress(bev, plan.cells, demand, low=plan.low), plan)
+
+    def sends_boxes(self, model: Perception, covariance: NDArray[np.float64]) -> bool:
+        """Whether boxes travel with an image that was taken from a pose of this covariance (6, 6)."""
+        wish = self.options.send_boxes
+        useful = wish == "auto" and (bool(covariance.any()) or self.peers_late)
+        return "detection" in model.config.heads and (useful or wish == "always")
+
+    def send(
+        self,
+        model: Perception,
+        bev: AgentBev,
+        covariance: NDArray[np.float64],
+        transmit: Transmit,
+        own_boxes: OwnBoxes,
+        *,
+        demand: NDArray[np.float32] | None = None,
+        other_bytes: int = 0,
+    ) -> Outgoing:
+        """Send a map within the budget: its features, and behind them boxes if these are useful and features travel.
+
+        own_boxes: asked for after the features were sent, because detection takes time · other_bytes: of further
+        messages of this image, which count against the budget.
+        """
+        frame = self.features(model, bev, self.plan(), demand)
+        packets = packets_of(model, frame, self.options.max_packet_bytes)
+        boxes = bool(packets) and self.sends_boxes(model, covariance)
+        count = len(packets) + boxes
+        feature_bytes = sum(transmit(payload, index, count) for index, payload in enumerate(packets))
+        box_bytes = 0
+        found = own_boxes() if boxes else None
+        if found is not None:
+            packets.append(encode_boxes(found, boxes_within(self.options.budget_bytes)))
+            box_bytes = transmit(packets[-1], count - 1, count)
+        self._budget.sent(feature_bytes, len(frame.high_cell), len(frame.tiles), box_bytes + other_bytes)
+        return Outgoing(tuple(packets), feature_bytes, box_bytes, found is not None)

@@ -1,0 +1,85 @@
+"""The parameters of the nodes of a mission: simulator, evaluator, viewer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rsdfm_ros.nodes.core.parameters import setting
+from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, ImageTopicSettings, NodeSettings
+
+
+@dataclass(frozen=True)
+class SimSettings(NodeSettings):
+    """sim_node: the simulated world."""
+
+    seed: int = setting(9000, "seed of layout, traffic and flights", low=0, high=2**31 - 1)
+    uavs: int = setting(4, "number of UAVs", low=1, high=8)
+    agents: tuple[str, ...] = setting((), "names of the UAVs, which are their namespaces; empty: uav1 …")
+    frames: int = setting(60, "frames to fly, at 2 Hz of mission time", low=1, high=120)
+    lockstep: bool = setting(True, "wait until every UAV has answered a frame before the next one")
+    real_time_factor: float = setting(
+        1.0, "mission seconds per second when not in lockstep", low=0.01, high=100.0
+    )
+    answer: str = setting(
+        "status",
+        "topic of a UAV whose stamp says that a frame is answered",
+        choices=("status", "trajectories"),
+    )
+    first_answer_timeout_s: float = setting(
+        30.0, "longest wait for the first answers, s", low=0.1, high=600.0
+    )
+    answer_timeout_s: float = setting(5.0, "longest wait for the answers to a frame, s", low=0.1, high=600.0)
+    ready_timeout_s: float = setting(60.0, "longest wait for the fleet to be there, s", low=0.1, high=600.0)
+    wait_for_truth_listener: bool = setting(
+        False, "the fleet is there only when somebody listens to the truth"
+    )
+
+
+@dataclass(frozen=True)
+class EvaluatorSettings(FeatureTopicSettings, ImageTopicSettings, NodeSettings):
+    """evaluator_node: the fleet's answers against the truth, status, records."""
+
+    agents: tuple[str, ...] = setting(("uav1", "uav2", "uav3", "uav4"), "names of the UAVs")
+    frames: int = setting(
+        0, "the mission ends after so many frames; 0: runs until stopped", low=0, high=1_000_000
+    )
+    map_bounds_m: tuple[float, ...] = setting(
+        (-64.0, -64.0, 64.0, 64.0), "map that the UAVs answer on: x_min y_min x_max y_max, m", length=(4,)
+    )
+    cell_size_m: float = setting(0.5, "side of a cell of that map, m", low=0.01, high=10.0)
+    foreground_percent: int = setting(
+        50, "occupancy from which a cell counts as vehicle, per cent", low=0, high=100
+    )
+    expect_future: bool = setting(True, "the UAVs publish future_masks: score VPQ, and wait for them")
+    expect_status: bool = setting(True, "the UAVs publish status, as uav_node does: wait for it")
+    own_answers: bool = setting(
+        False,
+        "an answer by a node outside the UAV's namespace makes the mission void, as two publishers of a topic do",
+    )
+    uavs_return: bool = setting(
+        False, "a UAV whose process was lost may come back: its answers then have two publishers for a while"
+    )
+    out: str = setting(
+        "", "folder for result.json, status.jsonl and what is recorded; empty: nothing is written"
+    )
+    about: str = setting(
+        "{}",
+        "JSON object with what result.json says beside the figures: entries of its `protocol` and its `provenance`",
+    )
+    record_frames: bool = setting(False, "write the arrays of every frame to <out>/frames")
+    record_bag: bool = setting(False, "write all topics to <out>/bag as MCAP")
+    end_timeout_s: float = setting(
+        20.0, "longest wait for missing answers at the end, s", low=0.1, high=600.0
+    )
+
+
+@dataclass(frozen=True)
+class ViewSettings(NodeSettings):
+    """view_node: what `rsdfm view` shows of a live fleet."""
+
+    save: str = setting("", "recording (.rrd) to write instead of opening a window")
+    web: bool = setting(False, "serve a page to browsers instead of opening a window")
+    connect: str = setting(
+        "", "address of a viewer that runs already, such as rerun+http://127.0.0.1:9876/proxy"
+    )
+    topic_map: str = setting("", "topic map (YAML) for other topic names than ours; empty: ours")

@@ -1,0 +1,125 @@
+"""Packets and boxes of an own map: what is sent, in which order, and when boxes travel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rsdfm_ros.agent.options import AgentOptions
+from rsdfm_ros.agent.sender import Sender
+from rsdfm_ros.model.maps import AgentBev
+from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
+from rsdfm_ros.wire.packet import assemble, decode_packet
+from support.maps import boxes_at
+from support.painted import PaintedScene, tiny_perception
+
+EXACT, UNSURE = np.zeros((6, 6)), 0.01 * np.eye(6)
+OVERHEAD = 300
+
+
+@pytest.fixture(scope="module")
+def perception() -> Perception:
+    return tiny_perception()
+
+
+@pytest.fixture(scope="module")
+def bev(perception: Perception) -> AgentBev:
+    view = PaintedScene().load(0).views[0]
+    return perception.perceive(view.image, view.K, view.T_map_camera)
+
+
+class Radio:
+    """Keeps what was transmitted."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, int, int]] = []
+
+    def __call__(self, payload: bytes, index: int, count: int) -> int:
+        self.sent.append((payload, index, count))
+        return len(payload) + OVERHEAD
+
+
+def some_boxes() -> SideBoxes:
+    return boxes_at(np.array([[1.0, 2.0], [-3.0, 4.0]]), np.ones((2, 2)))
+
+
+def no_boxes() -> SideBoxes:
+    raise AssertionError("boxes are not asked for when they do not travel")
+
+
+def test_features_come_first_and_boxes_are_the_last_of_the_announced_packets(
+    perception: Perception, bev: AgentBev
+) -> None:
+    radio, known = Radio(), []
+
+    def boxes() -> SideBoxes:
+        known.append(len(radio.sent))
+        return some_boxes()
+
+    sent = Sender(AgentOptions(send_boxes="always", max_packet_bytes=1200)).send(
+        perception, bev, EXACT, radio, boxes
+    )
+    assert known == [len(radio.sent) - 1], "boxes are made after the features were sent"
+    assert [(index, count) for _, index, count in radio.sent] == [
+        (n, len(radio.sent)) for n in range(len(radio.sent))
+    ]
+    assert tuple(payload for payload, _, _ in radio.sent) == sent.packets and sent.boxes
+    assert all(not carries_boxes(p) for p in sent.packets[:-1]) and len(sent.packets) > 2
+    assert len(decode_boxes(sent.packets[-1])) == 2
+    assert sent.box_bytes == len(sent.packets[-1]) + OVERHEAD
+    assert sent.message_bytes == sum(len(p) + OVERHEAD for p in sent.packets)
+
+
+@pytest.mark.parametrize(
+    ("send_boxes", "covariance", "late", "travel"),
+    [
+        ("never", UNSURE, True, False),
+        ("always", EXACT, False, True),
+        ("auto", EXACT, False, False),
+        ("auto", UNSURE, False, True),
+        ("auto", EXACT, True, True),
+    ],
+)
+def test_boxes_travel_when_they_are_wanted_or_of_use(
+    perception: Perception, bev: AgentBev, send_boxes: str, covariance: np.ndarray, late: bool, travel: bool
+) -> None:
+    sender, radio = Sender(AgentOptions(send_boxes=send_boxes)), Radio()
+    sender.peers_late = late
+    sent = sender.send(perception, bev, covariance, radio, some_boxes if travel else no_boxes)
+    assert sent.boxes == travel == carries_boxes(radio.sent[-1][0])
+
+
+def test_boxes_do_not_travel_alone_nor_without_a_detector(perception: Perception, bev: AgentBev) -> None:
+    nothing = AgentBev(bev.features * 0, bev.visible & False, bev.sigma)
+    radio = Radio()
+    sent = Sender(AgentOptions(send_boxes="always")).send(perception, nothing, UNSURE, radio, no_boxes)
+    assert radio.sent == [] and sent.message_bytes == 0 and not sent.boxes
+
+
+def test_the_mean_stays_on_the_budget_whatever_else_is_sent(perception: Perception, bev: AgentBev) -> None:
+    for other in (0, 400):
+        sender = Sender(AgentOptions(budget_bytes=2000, send_boxes="always"))
+        spent = [
+            sender.send(perception, bev, EXACT, Radio(), some_boxes, other_bytes=other).message_bytes + other
+            for _ in range(30)
+        ]
+        assert np.mean(spent) == pytest.approx(2000, rel=0.06)
+    sender.configure(AgentOptions(budget_bytes=1500, send_boxes="always"))
+    spent = [sender.send(perception, bev, EXACT, Radio(), some_boxes).message_bytes for _ in range(30)]
+    assert np.mean(spent[5:]) == pytest.approx(1500, rel=0.06)
+
+
+def test_what_travels_is_what_the_codec_made_of_the_map(perception: Perception, bev: AgentBev) -> None:
+    sender, radio = Sender(AgentOptions(budget_bytes=20_000)), Radio()
+    plan = sender.plan()
+    sender.send(perception, bev, EXACT, radio, no_boxes)
+    frame = assemble(
+        [decode_packet(p) for p, _, _ in radio.sent],
+        low_channels=perception.config.low_channels,
+        high_channels=perception.config.high_channels,
+    )
+    direct = perception.compress(bev, plan.cells, low=plan.low)
+    np.testing.assert_array_equal(frame.tiles, direct.tiles)
+    np.testing.assert_array_equal(frame.high, direct.high)
+    np.testing.assert_array_equal(frame.low, direct.low)
