@@ -1,4 +1,4 @@
-"""Write docs/fleet.md from fleet/description.py and fleet/options.py: scripts/with_ros python scripts/fleet_docs.py"""
+"""Write docs/fleet.md from the classes and options of fleet/: scripts/with_ros python scripts/fleet_docs.py"""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from rsdfm_ros.fleet.description import FleetDescription
-from rsdfm_ros.fleet.fields import allowed
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, sentence
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import LISTS, SETTINGS, SWITCHES, sentence
+from rsdfm_ros.settings import allowed
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "fleet.md"
@@ -35,10 +35,10 @@ network: {domain: 7, discovery_range: SUBNET}
 
 HEAD = f"""# Fleet descriptions
 
-Made from `fleet/description.py` and `fleet/options.py` by `make docs`. A description says what runs: `rsdfm fleet FILE`
-starts it as plain processes, `ros2 launch rsdfm_ros fleet.launch.py description:=FILE` as launch_ros nodes, from the
-same specifications. Everything has a default; an unknown name or a value that is not allowed is refused with a
-sentence. Shipped ones are in `config/fleet/`. One for real UAVs:
+Made from the classes in `fleet/description/` by `make docs`. A description says what runs:
+`rsdfm fleet FILE` starts it as plain processes, `ros2 launch rsdfm_ros fleet.launch.py description:=FILE` as launch_ros
+nodes, from the same specifications. Everything has a default; an unknown name or a value that is not allowed is refused
+with a sentence. Shipped ones are in `config/fleet/`. One for real UAVs:
 
 ```yaml
 {EXAMPLE}```

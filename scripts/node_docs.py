@@ -231,7 +231,7 @@ def topics_page(found: dict[str, tuple[list[Row], list[type[Any]]]]) -> str:
         f"""# Topics
 
 Made from the running nodes by {COMMAND}. Names without a slash are relative to the namespace of the UAV, such as
-{UAV}; all of them can be remapped, and every QoS policy can be overridden (docs/ros.md). Types of this package are
+{UAV}; all of them can be remapped, and every QoS policy can be overridden (docs/nodes.md). Types of this package are
 explained in [messages.md](messages.md). Every node also has what all managed nodes have: its parameter services, the
 lifecycle services and `~/transition_event`, `/rosout`, `/parameter_events`, and `/clock` with `use_sim_time`. Every
 node of this package also publishes:
@@ -273,7 +273,7 @@ Made from the settings classes of the nodes by {COMMAND}. The column â€œchangeâ€
 time; unconfigured, that is before the lifecycle node is configured (in a params file, or with `ros2 param set` after a
 cleanup); start, only by starting the node anew. A value that is not allowed is refused with a sentence. `uav_node`
 takes the parameters of its parts. QoS overrides are parameters too: `qos_overrides.<topic>.publisher.reliability` and
-so on (docs/ros.md). Numbers with a decimal point need it in a params file too.
+so on (docs/nodes.md). Numbers with a decimal point need it in a params file too.
 """
     ]
     shown: dict[type[Any], str] = {}
@@ -308,7 +308,8 @@ def parameter_row(field: dataclasses.Field[Any]) -> str:
     if length:
         allowed = " or ".join(str(n) for n in length) + " elements" + (f", {allowed}" if allowed else "")
     change = "any time" if limits["dynamic"] else "start" if limits["read_only"] else "unconfigured"
-    return f"| `{field.name}` | {kind} | `{shown}` | {allowed} | {change} | {limits['text']} |\n"
+    text = limits["text"] + (f" (formerly `{limits['renamed_from']}`)" if limits["renamed_from"] else "")
+    return f"| `{field.name}` | {kind} | `{shown}` | {allowed} | {change} | {text} |\n"
 
 
 def about_module(executable: str) -> str:

@@ -1,8 +1,8 @@
-"""The end of every command and node: whatever stops it becomes one sentence and an exit status.
+"""The end of every command and node: every cause becomes one sentence and an exit status.
 
-Errors of this package, of the operating system and of missing memory are told in words. Anything else is a fault of
-this package: its traceback goes to a file that the sentence names. A reader of the output that has gone, such as
-`head`, is no error and stays without a word.
+Errors of this package, of the operating system and of missing memory are printed as sentences. Anything else is a fault
+of this package: its traceback goes to a file that the sentence names. A closed reader of the output, such as `head`, is
+not an error and prints nothing.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import select
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from rsdfm_ros import __version__
 from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.settings import FormerNameWarning
 
 EXIT_ERROR = 2
-"""Something that the user can act on, or a fault of this package; the sentence tells which."""
+"""An error that the user can act on, or a fault of this package; the sentence says which."""
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_READER_GONE = 141  # 128 + SIGPIPE, likewise
 
@@ -44,7 +46,7 @@ _NO_SPACE = (
     os.strerror(errno.ENOSPC),
     os.strerror(errno.EFBIG),
     "disk is full",
-    "PytorchStreamWriter failed writing",  # torch.save says no more than these two
+    "PytorchStreamWriter failed writing",  # the only messages of torch.save
     "unexpected pos ",
 )
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory")
@@ -53,10 +55,12 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory"
 def guarded(work: Callable[[], int]) -> int:
     """The exit status of `work`, whose errors are printed as sentences; standard output is flushed."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no … or → is no reason to end
+        sys.stdout.reconfigure(errors="replace")  # a terminal without … or → must not end the command
     try:
-        status = work()
-    except SystemExit as end:  # of argparse, which has said what there is to say
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status = work()
+    except SystemExit as end:  # of argparse, which has printed its message
         if isinstance(end.__context__, BrokenPipeError):  # of rich, whose status 1 has another meaning here
             _discard(sys.stdout)
             return EXIT_READER_GONE
@@ -68,6 +72,21 @@ def guarded(work: Callable[[], int]) -> int:
     except BaseException as error:
         status = explain(error)
     return _flushed() or status
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print what a user has to change in one sentence, and any other warning as Python does."""
+    if issubclass(category, FormerNameWarning):
+        _say(f"warning: {message}")
+    else:
+        _say(warnings.formatwarning(message, category, filename, lineno, line).rstrip())
 
 
 def explain(error: BaseException) -> int:
@@ -127,12 +146,12 @@ def _fail(sentence: str) -> int:
 def _say(sentence: str) -> None:
     try:
         print(sentence, file=sys.stderr, flush=True)
-    except (OSError, ValueError):  # nobody reads it
+    except (OSError, ValueError):  # the reader has closed it
         _discard(sys.stderr)
 
 
 def _flushed() -> int:
-    """Flush standard output now, as at the end of the interpreter an error could not be told; the exit status."""
+    """Flush standard output now, as at the end of the interpreter an error could not be reported; the exit status."""
     if sys.stdout is None or sys.stdout.closed:
         return 0
     try:

@@ -3,7 +3,7 @@
 Every command lives in a module of its own with `add_arguments(parser)` and `run(args) -> exit status`; a module is
 imported only when its command is chosen, so that `rsdfm --help` is immediate and works without torch or ROS.
 
-Exit status: 0 fine · 1 the command found something wrong in what it looked at (`doctor`, `data check`) · 2 an error, in
+Exit status: 0 fine · 1 the command found problems (`doctor`, `data check`) · 2 an error, in
 one sentence (`boundary.py`) · 130 interrupted · 141 the reader of the output has gone.
 """
 
@@ -86,7 +86,7 @@ def available_commands(commands: Mapping[str, tuple[str, str]] = COMMANDS) -> di
 
 
 def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -> argparse.ArgumentParser:
-    """The parser; of the commands only the one that `argv` names gets its options, because that imports its module."""
+    """The parser; only the command that `argv` names gets its options, because that imports its module."""
     parser = argparse.ArgumentParser(
         prog="rsdfm",
         description="Collaborative perception of several UAVs: simulate, train, evaluate, fly.",
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, tuple[str, st
     words = sys.argv[1:] if argv is None else argv
     statuses: list[int] = []
     signals: list[int] = []
-    if argv is None:  # first of all, so that it comes last
+    if argv is None:  # registered first, so that it runs last
         atexit.register(_end, statuses)
     _on_signals(_leave)
 
@@ -156,14 +156,14 @@ def _end(statuses: Sequence[int]) -> None:
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    """Ctrl-C, which shells let their background jobs ignore, and a polite end from outside: both save the same."""
+    """Handle Ctrl-C, which shells let their background jobs ignore, and SIGTERM: both save the same."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, handler)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """End at once: modules are being imported, which do not all bear an exception, and nothing is open yet."""
+    """End at once: modules are being imported, not all of which tolerate an exception, and nothing is open yet."""
     explain(KeyboardInterrupt())
     os._exit(EXIT_INTERRUPTED)
 

@@ -1,7 +1,7 @@
-"""Say what is there, what is missing, and the cure.
+"""Check the installation: what is installed, what is missing, and how to install it.
 
-What can crash or hang (graphics drivers, DDS) or takes long to load is tried in a process of its own with a time limit;
-all checks run at once.
+Checks that can crash or hang (graphics drivers, DDS) or take long to load run in a process of their own with a time
+limit; all checks run at once.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ print(json.dumps([torch.__version__, device, torch.get_num_threads()]))
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: `status` is "ok", "missing" (needed) or "absent" (works without)."""
+    """One check: `status` is "ok", "missing" (needed) or "absent" (works without)."""
 
     name: str
     status: str
@@ -128,7 +128,7 @@ def check_packages() -> Check:
 
 
 def check_torch() -> Check:
-    """PyTorch, its threads, and where it will compute."""
+    """PyTorch, its threads, and its device."""
     good, text = _trial(["-c", _TORCH_TRIAL])
     if not good:
         return Check("PyTorch", "missing", text, MAKE_SETUP)

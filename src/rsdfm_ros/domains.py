@@ -29,7 +29,7 @@ CHOSEN = range(100, 0, -1)
 """Domains to choose from, in this order. Their ports lie below those that Linux gives to any program; people, who
 choose small numbers, are at the other end."""
 FOLDER = "rsdfm_ros_domains"
-MAX_BYTES, MAX_CHARACTERS, MAX_UAVS = 65_536, 300, 64
+MAX_BYTES, MAX_CHARACTERS, MAX_NAMED_UAVS = 65_536, 300, 64
 LOOKERS_S, PAUSE_S = 0.5, 0.02
 """Time that a claim waits for others to read the file: they lock it for an instant."""
 FIRST_PORT, PORTS = 7400, 250
@@ -37,7 +37,7 @@ FIRST_PORT, PORTS = 7400, 250
 
 
 class DomainError(RsdfmError):
-    """A ROS domain that cannot be used, or cannot be told."""
+    """A ROS domain that cannot be used, or cannot be determined."""
 
 
 class DomainHeld(DomainError):
@@ -105,7 +105,7 @@ def locked(domain: int, holder: Holder) -> Iterator[None]:
 
 
 def holders() -> dict[int, Holder]:
-    """Domain → who holds it, of all fleets on this machine that can be seen."""
+    """Domain → holder, of all visible fleets on this machine."""
     found = {}
     for domain in range(HIGHEST + 1):
         with contextlib.suppress(OSError):
@@ -120,9 +120,9 @@ def holders() -> dict[int, Holder]:
 
 
 def joined_domain() -> tuple[int | None, str]:
-    """The domain in which to look for a fleet, and a sentence for the person, "" if there is nothing to say.
+    """The domain in which to look for a fleet, and a message for the user, "" if there is none.
 
-    None: what the environment says, or ROS' own default. Raises: DomainError if several fleets run on this machine.
+    None: that of the environment, or ROS' own default. Raises: DomainError if several fleets run on this machine.
     """
     if environment_domain() is not None:
         return None, ""
@@ -137,13 +137,13 @@ def joined_domain() -> tuple[int | None, str]:
 
 
 def has_ports(domain: int) -> bool:
-    """Whether a program on this machine uses UDP ports of a domain; False where that cannot be told."""
+    """Whether a program on this machine uses UDP ports of a domain; False where that is unknown."""
     first = FIRST_PORT + PORTS * domain
     return any(first <= port < first + PORTS for port in udp_ports())
 
 
 def udp_ports() -> Iterator[int]:
-    """UDP ports in use on this machine; none where that cannot be told."""
+    """UDP ports in use on this machine; none where that is unknown."""
     for table in ("udp", "udp6"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             for line in Path("/proc/net", table).read_text().splitlines()[1:]:
@@ -153,7 +153,7 @@ def udp_ports() -> Iterator[int]:
 # --- the files --------------------------------------------------------------------------------------------------------
 
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""No symbolic link of somebody else's, no waiting for the other end of a pipe, nothing for child processes."""
+"""No symbolic link of another user, no waiting for the other end of a pipe, not inherited by child processes."""
 _CURE = "remove it, or set TMPDIR to a folder that you may write to"
 
 
@@ -194,10 +194,10 @@ def _opened(path: Path) -> int:
 
 
 def _lock(file: int) -> bool:
-    """Lock it for this process alone; whether that worked. Whoever only looks is waited for."""
+    """Lock the file for this process alone; returns whether that worked. Waits for processes that only read it."""
     deadline_s = time.monotonic() + LOOKERS_S
     while not _try(file, fcntl.LOCK_EX):
-        # A shared lock is possible beside those of others who look, not beside that of a fleet.
+        # A shared lock is possible beside those of other readers, not beside that of a fleet.
         if not _try(file, fcntl.LOCK_SH) or time.monotonic() > deadline_s:
             return False
         fcntl.flock(file, fcntl.LOCK_UN)
@@ -219,7 +219,7 @@ def _read(file: int) -> Holder | None:
         values = json.loads(os.pread(file, MAX_BYTES, 0))
         made = {field.name: values[field.name] for field in fields(Holder)}
         texts = {name: _text(made[name]) for name in ("user", "command", "out", "started")}
-        return Holder(int(made["pid"]), uavs=tuple(map(_text, made["uavs"][:MAX_UAVS])), **texts)
+        return Holder(int(made["pid"]), uavs=tuple(map(_text, made["uavs"][:MAX_NAMED_UAVS])), **texts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 

@@ -1,4 +1,4 @@
-"""A time limit for the end of a process, which holds whatever the process is stuck in.
+"""A time limit for the end of a process, which works even if the process is stuck in C code.
 
 rclpy destroys publishers, subscriptions and nodes while it holds the interpreter lock, and the middleware may wait for
 threads of its own that never answer (docs/nodes.md, "How a node ends"). No signal handler and no thread of Python runs
@@ -18,7 +18,7 @@ SAVE_S = 60.0
 LEAVE_S = 4.0
 """Time that everything after that may take, s: less than a fleet waits from SIGINT to SIGTERM."""
 LAST_WORDS_S = 0.2
-"""Time between the sentence and the end, s: the end does not wait for whoever reads the log."""
+"""Time between the sentence and the end, s: the end does not wait for a reader of the log."""
 _CLOCK_MONOTONIC, _SIGEV_THREAD = 1, 2
 _SENTENCE_BYTES = 16_384
 
@@ -49,9 +49,9 @@ class _Times(ctypes.Structure):
 class TimeLimit:
     """Ends the process with `status` unless `cancel` is called in time; a context manager calls it at its end.
 
-    limit_s: the time, of the steady clock · status: exit status of the process. What `now` was told last is written to
-    stderr when the time is up. Buffers of Python are not written then: flush them before. Elsewhere than on Linux the
-    status is 1 and the sentence is a stack of every thread.
+    limit_s: the time, of the steady clock · status: exit status of the process. The last step given to `now` is written
+    to stderr when the time is up. Buffers of Python are not written then: flush them before. Elsewhere than on Linux
+    the status is 1 and the sentence is a stack of every thread.
     """
 
     def __init__(self, limit_s: float, status: int) -> None:
@@ -63,7 +63,7 @@ class TimeLimit:
             libc.malloc.restype = ctypes.c_void_p
             self._sentence = libc.malloc(
                 _SENTENCE_BYTES
-            )  # for good: outlives Python, and a timer may be reading it
+            )  # never freed: it outlives Python, and a timer may be reading it
             self.now("the end of the process")
             self._call(libc, limit_s, libc.warnx, _Value(pointer=self._sentence))
             self._call(libc, limit_s + LAST_WORDS_S, libc._exit, _Value(number=status))

@@ -6,7 +6,7 @@ import importlib
 
 
 class RsdfmError(Exception):
-    """Something the user can act on: says what was expected, what came, and what to do."""
+    """An error that the user can act on: states the expected and the given value, and a remedy."""
 
 
 def reason(error: BaseException) -> str:

@@ -116,9 +116,7 @@ def _check_ancestor(option: str, path: Path, folder: Path) -> None:
                 else "choose another place"
             )
             raise OutputError(f"{option} {path} cannot be used: {folder} is a file; {wrong}")
-        with tempfile.TemporaryFile(
-            dir=folder
-        ):  # permissions alone do not tell of read-only and special disks
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone do not show read-only and special disks
             pass
     except OSError as error:
         raise OutputError(
@@ -128,7 +126,7 @@ def _check_ancestor(option: str, path: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked_folder(path: Path, option: str = "--out") -> Iterator[Path]:
-    """Make the folder and keep other writers out of it; the lock goes with the process, however it ends.
+    """Make the folder and keep other writers out of it; the lock ends with the process.
 
     Raises: OutputError if the folder cannot be used, or naming the process that writes there.
     """

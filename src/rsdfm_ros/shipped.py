@@ -22,5 +22,5 @@ def places() -> list[Path]:
 
 
 def shipped(path: str | Path) -> Path:
-    """`path` where it exists, in the first of `places`; unchanged if it is nowhere."""
+    """`path` where it exists, in the first of `places`; unchanged if it is not found."""
     return next((place / path for place in places() if (place / path).exists()), Path(path))

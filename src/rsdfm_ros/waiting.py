@@ -16,7 +16,7 @@ def uninterrupted() -> Iterator[None]:
     A process that leaves while threads are at work in PyTorch is aborted. What came meanwhile raises KeyboardInterrupt
     afterwards, unless an exception is on its way already.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+    if threading.current_thread() is not threading.main_thread():  # signals arrive in the main thread only
         yield
         return
     came: list[int] = []

@@ -17,7 +17,8 @@ from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.evaluation.bags.answers import EngineOptions
 from rsdfm_ros.evaluation.bags.evaluate import evaluate_bag, load_perception
-from rsdfm_ros.fleet.description import FleetDescription, ReplayDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import ReplayDescription
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.replay import replay_fleet

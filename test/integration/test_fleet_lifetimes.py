@@ -18,7 +18,8 @@ from rclpy.node import Node
 from rsdfm_ros.msg import ObjectArray, TrajectoryArray
 
 from rsdfm_ros.data.messages import stamps
-from rsdfm_ros.fleet.description import FleetDescription, fleet_from_dict
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.mission import FleetResult, run_fleet
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import node_specifications

@@ -21,7 +21,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
 from rsdfm_ros.data.messages import stamps
-from rsdfm_ros.data.messages.cameras import intrinsics_from_message
+from rsdfm_ros.data.messages.cameras import camera_from_message
 from rsdfm_ros.data.messages.tasks import truth_from_message
 from rsdfm_ros.data.outputs import FUTURE_STEPS, HORIZON
 from rsdfm_ros.nodes.convert import sensors as convert
@@ -115,7 +115,7 @@ def check_flight(gazebo: PlayedGazebo, agent: str) -> None:
         assert np.linalg.norm(here[:3, 3] - plan[:3, 3]) < 0.15, f"frame {k}"
         assert turned_by(here, plan) < math.radians(0.5), f"frame {k}"
     info = gazebo.info[agent]
-    np.testing.assert_allclose(intrinsics_from_message(info), SimConfig().K)
+    np.testing.assert_allclose(camera_from_message(info, (info.height, info.width)).K, SimConfig().K)
     assert info.header.frame_id == f"{agent}/camera_optical"
 
 

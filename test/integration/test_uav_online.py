@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rsdfm_ros.agent.prefusion.pose_alignment import View
 from rsdfm_ros.agent.prefusion.prepare import PreFusionOptions, prepare
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.solo import SoloHistory
 from rsdfm_ros.agent.tracking import Identities, with_ids
 from rsdfm_ros.data.messages import tasks as task_messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from support.node_flight import Flight
 
-COVERED: set[str] = set()
-"""Dynamic parameters whose effect a test shows; a test compares it with the settings."""
-
 
 def shows(*names: str) -> Any:
-    COVERED.update(names)
+    """Mark a test as one that shows the effect of these dynamic parameters; `shown_in` finds them."""
+    assert names
     return lambda test: test
+
+
+def shown_in(folder: Path) -> set[str]:
+    """The dynamic parameters that tests of a folder show to do something."""
+    sources = [path.read_text() for path in folder.glob("test_dynamic*.py")]
+    calls = [call for source in sources for call in re.findall(r"^@shows\((.*)\)$", source, re.MULTILINE)]
+    return {name for call in calls for name in re.findall(r'"(\w+)"', call)}
 
 
 def up(flight: Flight, kind: type[Any], model: Path, **parameters: Any) -> Any:

@@ -87,7 +87,7 @@ if STUCK == "shutdown":
     rclpy.shutdown = never_returns
 if STUCK == "exit":
     atexit.register(time.sleep, 3600)
-executable = ModuleType("rsdfm_ros.nodes.stuck_node")
+executable = ModuleType("rsdfm_ros.nodes.uav.stuck_node")
 executable.main = main  # type: ignore[attr-defined]
 sys.modules[executable.__name__] = executable
 start.run("stuck_node")

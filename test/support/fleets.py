@@ -6,7 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from rsdfm_ros.fleet.description import FleetDescription, fleet_from_dict
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 
 
 def small_fleet(model: Path, domain: int, frames: int = 3) -> FleetDescription:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rsdfm_ros.agent.prefusion.pose_alignment import (
-    View,
-)
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.model.perception import AgentBev
 from rsdfm_ros.wire.boxes import SideBoxes

@@ -10,10 +10,10 @@ from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap, layout_of_rectangles
 from rsdfm_ros.data.nuscenes import SceneInfo
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.geometry.camera import intrinsics_from_fov, pixel_grid, viewing_rays
+from rsdfm_ros.geometry.camera import intrinsics_from_fov, viewing_rays
 from rsdfm_ros.geometry.ground import GroundPlane, points_at_heights
 from rsdfm_ros.geometry.lattice import square_window
-from support.cameras import oblique_camera
+from support.cameras import oblique_camera, pixel_grid
 from support.traffic import moved, traffic
 
 K = intrinsics_from_fov(96, 64, 1.3)

@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 
 from rsdfm_ros import boundary, start
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.settings import warn_renamed
 
 WAIT_S = 300.0
 CLI = [sys.executable, "-m", "rsdfm_ros.cli"]
@@ -30,6 +32,21 @@ def text_error(kind: type[Exception]) -> Exception:
     except kind as error:
         return error
     raise AssertionError(kind)
+
+
+def test_a_former_name_is_told_in_one_sentence_and_other_warnings_as_python_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work() -> int:
+        for _ in range(2):
+            warn_renamed("uav.parameters.old", "uav.parameters.new")
+        warnings.warn("a slow path", UserWarning, stacklevel=1)
+        return 0
+
+    assert boundary.guarded(work) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("warning: uav.parameters.old is called uav.parameters.new now")
+    assert "UserWarning: a slow path" in said[-2] and not any("FormerName" in line for line in said)
 
 
 @pytest.mark.parametrize(

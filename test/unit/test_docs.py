@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rsdfm_ros.fleet.description import fleet_from_dict
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 
 
 def test_the_page_about_fleets_is_what_the_code_says(root: Path) -> None:
@@ -38,6 +38,26 @@ def test_the_pages_link_to_pages_that_exist(root: Path) -> None:
     for page in sorted((root / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_index_has_every_page_once(root: Path) -> None:
+    docs = root / "docs"
+    links = re.findall(r"^\| \[[^]]*\]\(([^)#]+)\)", (docs / "README.md").read_text(), re.MULTILINE)
+    inside = [link for link in links if not link.startswith("../")]
+    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")} - {"README.md"}
+    assert sorted(inside) == sorted(pages)
+
+
+def test_the_guide_for_contributors_names_places_that_exist(root: Path) -> None:
+    text = (root / "CONTRIBUTING.md").read_text()
+    places = re.findall(r"`((?:src|test|config|msg|launch|docs|benchmarks)/[^`* ]*)`", text)
+    assert len(places) > 30
+    for place in places:
+        path = re.sub(r"^src/(?!rsdfm_ros/)", "src/rsdfm_ros/", place)
+        assert (root / path).exists(), f"CONTRIBUTING.md names {place}"
+    for page in (root / "README.md", root / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (root / target).exists(), f"{page.name} links to {target}"
 
 
 def test_the_pages_say_what_nodes_have_where_further_packages_are_installed(root: Path) -> None:

@@ -18,7 +18,7 @@ from rsdfm_ros import domains
 from rsdfm_ros.domains import DomainError, DomainHeld, holders, joined_domain, locked, this_process
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet import mission
-from rsdfm_ros.fleet.description import fleet_from_dict
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.domain import asked_domain, business, claim_domain
 from rsdfm_ros.fleet.specification import EVALUATOR, WORLD, NodeSpec
 
@@ -27,7 +27,7 @@ pytest.importorskip("rclpy")
 TINY = "random:test/support/tiny.yaml"
 CLAIM = """
 import sys
-from rsdfm_ros.fleet.description import fleet_from_dict
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.domain import claim_domain
 fleet = fleet_from_dict({"uavs": 2})
 print("ready", flush=True)

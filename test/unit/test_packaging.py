@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rsdfm_ros import __version__, cli
+from rsdfm_ros import __version__, cli, start
 
 #: Where the name to import is not the name to install.
 _DISTRIBUTIONS = {
@@ -66,7 +66,7 @@ def test_package_xml_names_every_ros_package_that_the_code_imports(root: Path) -
 def _third_party(files: list[Path]) -> set[str]:
     """Top-level modules that the files import and that are neither ours nor Python's."""
     found: set[str] = set()
-    ours = {"rsdfm_ros", "scripts", "benchmarks"} | {path.stem for path in files}
+    ours = {"rsdfm_ros", "scripts", "benchmarks", "support"} | {path.stem for path in files}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -95,6 +95,15 @@ def test_requirements_name_every_package_that_the_code_imports(root: Path) -> No
     assert needed("src") <= core, f"core.txt lacks {sorted(needed('src') - core)}"
     rest = needed("src", "test", "benchmarks", "scripts") - {"numpy", "catkin_pkg"}
     assert rest <= everything, f"requirements lack {sorted(rest - everything)}"
+
+
+def test_every_node_that_cmake_makes_an_executable_of_is_started_by_its_name(root: Path) -> None:
+    cmake = (root / "CMakeLists.txt").read_text()
+    assert re.search(r"GLOB_RECURSE RSDFM_NODES [^)]*src/\$\{PROJECT_NAME\}/nodes/\*_node\.py\)", cmake)
+    nodes = [p for p in (root / "src/rsdfm_ros/nodes").rglob("*_node.py") if "\ndef main" in p.read_text()]
+    assert len({path.stem for path in nodes}) == len(nodes) > 10
+    places = {".".join(path.relative_to(root / "src").parent.parts) for path in nodes}
+    assert places == set(start.NODES)
 
 
 def test_every_requirement_is_pinned(root: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rsdfm_ros.domains import FIRST_PORT, PORTS, has_ports
-from rsdfm_ros.fleet.description import fleet_from_dict
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.shared_memory import EVERYWHERE, FOLDER, Cleared, remove_stale_ports
 

@@ -30,7 +30,7 @@ class Decoded:
 
 
 def expected_of(model: Perception) -> Expected:
-    """What packets must be to be of use to a model."""
+    """Requirements of a model on packets."""
     return Expected(model.fingerprint, model.config.low_channels, model.config.high_channels)
 
 

@@ -43,8 +43,8 @@ class Refused(WireError):
 def envelope_of(message: Any, *, topic_agent: str, frame_id: str) -> Envelope:
     """The checked fields around the payload.
 
-    topic_agent: the name that the topic belongs to; nobody may speak for another. frame_id: our lattice frame.
-    Raises: Refused.
+    topic_agent: the name that the topic belongs to; packets in the name of another UAV are refused. frame_id: our
+    lattice frame. Raises: Refused.
     """
     if message.agent != topic_agent:
         raise Refused("agent_name", f"{message.agent[:MAX_NAME]!r} speaks on the topic of {topic_agent!r}")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from rsdfm_ros.agent.envelope import Envelope, Refused
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
-from rsdfm_ros.wire.concealment import Concealed, conceal_loss
 from rsdfm_ros.wire.errors import FingerprintMismatch
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import Expected, Limits, Part, assemble, decode_packet
@@ -162,15 +161,4 @@ def features_of(frame: PeerFrame, expected: Expected) -> FeatureFrame:
         frame.parts,
         low_channels=expected.low_channels or 0,
         high_channels=expected.high_channels or 0,
-    )
-
-
-def concealed_features(frame: PeerFrame, before: PeerFrame | None, expected: Expected) -> Concealed:
-    """The frame of the packets that arrived, with loss concealment from the frame before; WireError as
-    `features_of`."""
-    now = features_of(frame, expected)
-    if before is None:
-        return conceal_loss(now, None, 0.0)
-    return conceal_loss(
-        now, features_of(before, expected), (frame.first.stamp_ns - before.first.stamp_ns) / 1e9
     )

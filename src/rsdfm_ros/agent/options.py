@@ -10,7 +10,8 @@ from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 from rsdfm_ros.wire.limits import MAX_PACKET_BYTES
 
 SEND_BOXES = ("auto", "always", "never")
-"""When own detections travel beside the features; auto: while the pose is uncertain or peers' features come late."""
+"""Times at which own detections are sent beside the features; auto: while the pose is uncertain or peers' features
+arrive late."""
 
 MAP_CONSISTENCY = "map_consistency"
 """Name of the threshold of a model from which two maps are taken to show the same place."""
@@ -44,7 +45,7 @@ class AgentOptions:
     packets of peers of the same instant · max_peers: peers that are listened to · quarantine_after: refused packets in
     a row after which a peer is ignored for quarantine_s (0: never) · move_peers, correct_poses, doubt_peers,
     map_consistency: PreFusionOptions, a negative map_consistency is the model's own · max_gap_s: a longer gap between
-    images starts the history anew · id_memory_s: how long an object that is not seen keeps its id.
+    images starts the history anew · id_memory_s: time that an unseen object keeps its id.
     """
 
     budget_bytes: int = DEFAULT_BUDGET_BYTES

@@ -130,7 +130,7 @@ class Receiver:
         with self.lock:
             self.inbox.put(envelope, payload, self.newest_ns)
             peer.accepted(now_s)
-            if peer.matched:  # a packet may be handled after the news that its sender is gone
+            if peer.matched:  # a packet may be handled after its sender was removed
                 peer.alive = True
             complete = self.inbox.complete(peer.name, envelope.stamp_ns)
             if complete and envelope.stamp_ns == self.newest_ns:

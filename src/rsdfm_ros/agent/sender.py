@@ -66,13 +66,13 @@ class Sender:
         self.options = options
 
     def plan(self) -> Plan:
-        """What the next image may carry."""
+        """Plan the content of the next image."""
         return self._budget.plan()
 
     def features(
         self, model: Perception, bev: AgentBev, plan: Plan, demand: NDArray[np.float32] | None
     ) -> FeatureFrame:
-        """What is sent of a map. demand: see Perception.compress."""
+        """Compress a map for sending. demand: see Perception.compress."""
         return apply_plan(model.compress(bev, plan.cells, demand, low=plan.low), plan)
 
     def sends_boxes(self, model: Perception, covariance: NDArray[np.float64]) -> bool:

@@ -11,7 +11,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.wire.boxes import SideBoxes, side_boxes
 
 if TYPE_CHECKING:  # torch takes a second to import, and a node without a model does not need it
-    from rsdfm_ros.model.heads.detection import Detections
+    from rsdfm_ros.geometry.box_table import Detections
     from rsdfm_ros.model.maps import AgentBev, FusedMap
     from rsdfm_ros.model.perception import Perception
 

@@ -17,7 +17,7 @@ from rsdfm_ros.model.heads.answers import TaskAnswer
 
 if TYPE_CHECKING:  # torch takes a second to import, and nodes need it only once they are active
     from rsdfm_ros.agent.solo import Solo
-    from rsdfm_ros.model.heads.detection import Detections
+    from rsdfm_ros.geometry.box_table import Detections
     from rsdfm_ros.model.heads.segmentation import InstanceMap
     from rsdfm_ros.model.maps import FusedMap
     from rsdfm_ros.model.perception import Perception
@@ -83,7 +83,7 @@ class Tasks:
     """The tasks of one UAV. identities: gives ids over time; None: ids mean nothing beyond an instant.
 
     A model is given to every call, on the region and ground of the maps and with the thresholds in use. id_memory_s:
-    how long an object that is not seen keeps its id.
+    time that an unseen object keeps its id.
     """
 
     def __init__(self, identities: Identities | None = None) -> None:
@@ -106,9 +106,7 @@ class Tasks:
             ids = self._identities.of_boxes(
                 given.variant, given.stamp_ns, id_memory_s, found.centres, found.velocities, counts
             )
-        boxes = Boxes(
-            found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities, ids
-        )
+        boxes = Boxes.of(found, ids)
         objects = boxes.select(counts)
         if given.variant == COLLABORATIVE:
             given.shared.objects = objects

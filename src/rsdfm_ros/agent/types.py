@@ -1,4 +1,4 @@
-"""What the parts of a UAV hand to each other."""
+"""Values passed between the parts of a UAV."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Everything that is missing or inconsistent in a data set: tables, images, geometry, time, classes.
 
-Tables are checked as they lie on disk (nuscenes_check_tables); if they can be read, what the reader makes of them is
-checked too: a wrong description (axes, ground, sizes) reads without an error, but not without a trace.
+Tables are checked as they lie on disk (nuscenes_check_tables); if they can be read, the output of the reader is checked
+too: a wrong description (axes, ground, sizes) causes no error, but implausible values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rsdfm_ros.data.presets import locate
 from rsdfm_ros.geometry.camera import project
 
 LOWEST_CAMERA_M = 2.0
-"""A camera of a UAV that is lower than this over the ground speaks for a wrong description."""
+"""A UAV's camera lower than this over the ground suggests a wrong description."""
 
 
 @dataclass

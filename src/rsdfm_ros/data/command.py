@@ -1,4 +1,4 @@
-"""Check data sets, describe how their tables are meant, add layouts: `rsdfm data check|describe|layout DIR`.
+"""Check data sets, describe the conventions of their tables, add layouts: `rsdfm data check|describe|layout DIR`.
 
 The subcommand `layout`, which needs the simulator, is in `sim/dataset/layout_command.py`; cli.py adds it.
 """

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.geometry.box_table import BoxTable
+
 #: Object classes, in the order of their integer ids.
 CLASSES: tuple[str, ...] = ("car", "van", "truck", "bus")
 
@@ -19,13 +21,11 @@ FRAME_PERIOD_S = 0.5
 
 
 @dataclass(frozen=True)
-class Objects:
-    """Upright boxes in the ``map`` frame, as a structure of arrays over N objects.
+class Objects(BoxTable):
+    """The objects of a scene: the columns of :class:`BoxTable`, and
 
-    ids (N,) int64, unique and > 0 · classes (N,) int64 index into CLASSES · centres (N, 3) m, middle of the box ·
-    sizes (N, 3) m as length, width, height · yaws (N,) rad, counter-clockwise from +x to the object's front, in
-    [-pi, pi) · velocities (N, 2) m/s · visibility (N, A) in [0, 1]: share of the object's unoccluded silhouette
-    that agent a sees, 0 when outside its field of view.
+    ids (N,) int64, unique and > 0 · visibility (N, A) in [0, 1]: share of the object's unoccluded silhouette that agent
+    a sees, 0 when outside its field of view. yaws lie in [-pi, pi).
     """
 
     ids: NDArray[np.int64]
@@ -36,25 +36,10 @@ class Objects:
     velocities: NDArray[np.float64]
     visibility: NDArray[np.float64]
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def select(self, index: NDArray[np.bool_] | NDArray[np.integer]) -> Objects:
-        """The objects picked by a boolean mask or an integer index."""
-        return Objects(
-            self.ids[index],
-            self.classes[index],
-            self.centres[index],
-            self.sizes[index],
-            self.yaws[index],
-            self.velocities[index],
-            self.visibility[index],
-        )
-
 
 @dataclass(frozen=True)
 class CameraView:
-    """One image and all that is known of the camera that took it.
+    """One image with the calibration, pose and truth of its camera.
 
     image (H, W, 3) uint8 RGB · K (3, 3) pixels, pixel centres at integers + 0.5 (the left edge of the image is
     u = 0) · T_map_camera (4, 4), optical camera frame to ``map`` · covariance (6, 6) of the camera pose, order

@@ -20,11 +20,11 @@ class LayoutError(RsdfmError):
 
 @dataclass(frozen=True)
 class LayoutMap:
-    """A raster of what stands still, in the ``map`` frame.
+    """A raster of static classes, in the ``map`` frame.
 
     classes: their names, K of them · bits (ni, nj) uint8: bit k is set where class k is; cell (i, j) covers
     x in [x0 + i·r, x0 + (i + 1)·r), y in [y0 + j·r, y0 + (j + 1)·r) · origin: (x0, y0) in m · resolution_m: r ·
-    T_raster_map (4, 4): the map frame to the one that origin speaks of; both are the same until the world is moved.
+    T_raster_map (4, 4): the map frame to the one that origin refers to; both are the same until the world is moved.
     """
 
     classes: tuple[str, ...]

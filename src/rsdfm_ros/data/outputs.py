@@ -6,12 +6,13 @@ The heads' results, the messages that carry them and the metrics all use these t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.geometry.box_table import Detections
 
 FUTURE_STEPS = 4
 """Frames predicted beyond the present one, 0.5 s apart."""
@@ -21,36 +22,15 @@ HORIZON = 1 + FUTURE_STEPS
 
 
 @dataclass(frozen=True)
-class Boxes:
-    """Detected boxes in the ``map`` frame over N detections.
+class Boxes(Detections):
+    """Detections with ids (N,) over time, 0 for what is not tracked; None where nobody tracks."""
 
-    classes (N,) int64 index into CLASSES · scores (N,) in [0, 1] · centres (N, 3) m · sizes (N, 3) m as
-    length, width, height · yaws (N,) rad · velocities (N, 2) m/s · ids (N,) over time, 0 for what is not tracked;
-    None where nobody tracks.
-    """
-
-    classes: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    centres: NDArray[np.float64]
-    sizes: NDArray[np.float64]
-    yaws: NDArray[np.float64]
-    velocities: NDArray[np.float64]
     ids: NDArray[np.int64] | None = None
 
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def select(self, index: NDArray[np.bool_] | NDArray[np.integer]) -> Boxes:
-        """The boxes picked by a boolean mask or an integer index."""
-        return Boxes(
-            self.classes[index],
-            self.scores[index],
-            self.centres[index],
-            self.sizes[index],
-            self.yaws[index],
-            self.velocities[index],
-            None if self.ids is None else self.ids[index],
-        )
+    @classmethod
+    def of(cls, found: Detections, ids: NDArray[np.int64] | None = None) -> Boxes:
+        """Detections of any kind, with ids if they are known."""
+        return cls(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities, ids)
 
 
 def no_boxes() -> Boxes:
@@ -66,21 +46,12 @@ def no_boxes() -> Boxes:
 
 
 def join_boxes(parts: Sequence[Boxes]) -> Boxes:
-    """All boxes of `parts`, in order."""
-    if not parts:
-        return no_boxes()
-    return Boxes(
-        np.concatenate([p.classes for p in parts]),
-        np.concatenate([p.scores for p in parts]),
-        np.concatenate([p.centres for p in parts]),
-        np.concatenate([p.sizes for p in parts]),
-        np.concatenate([p.yaws for p in parts]),
-        np.concatenate([p.velocities for p in parts]),
-    )
+    """All boxes of `parts`, in order; without ids, which each tracker gives out on its own."""
+    return Boxes.join([replace(part, ids=None) for part in parts]) if parts else no_boxes()
 
 
 def boxes_of_objects(objects: Objects) -> Boxes:
-    """True objects as detections of score 1: what a perfect detector answers."""
+    """True objects as detections of score 1, as of a perfect detector."""
     return Boxes(
         objects.classes,
         np.ones(len(objects)),

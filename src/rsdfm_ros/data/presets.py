@@ -1,7 +1,7 @@
-"""Descriptions of the data sets whose layout is known, and how one is chosen for a folder.
+"""Descriptions of the data sets whose layout is known, and the choice of one for a folder.
 
-What these presets say was gathered from the published papers, file listings and tools of the two sets (docs/datasets.md
-says from where); it has been verified on fixtures in the same layout, not on the sets themselves.
+The presets follow the published papers, file listings and tools of the two sets (sources: docs/datasets.md); it has
+been verified on fixtures in the same layout, not on the sets themselves.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def locate(path: Path | str) -> tuple[Path, Description | None, str | None]:
 
 
 def choose(channels: Collection[str], scenes: Collection[str], ours: bool) -> Description:
-    """The preset that fits the channels and the names of the scenes; `ours`: our side file is there: no guess."""
+    """The preset that fits the channels and the names of the scenes; `ours`: whether our side file exists, which leaves
+    no choice."""
     if ours:
         return PRESETS["nuscenes"]
     if {"CAMERA_BOTTOM_id_0", "CAMERA_FRONT_id_0"} <= set(channels):

@@ -30,7 +30,7 @@ from rsdfm_ros.model.perception import Perception
 
 SEGMENTATION_GRID: NDArray[np.float64] = np.round(np.arange(0.25, 0.751, 0.025), 3)
 METHODS = ("late", "rsdfm")
-"""What is evaluated: merged boxes for the one threshold, fused maps for the other."""
+"""Methods that are evaluated: merged boxes for one threshold, fused maps for the other."""
 OBJECT_GRID: NDArray[np.float64] = np.round(np.arange(0.1, 0.81, 0.05), 3)
 
 

@@ -1,14 +1,14 @@
 """Disturbances of communication and localisation, seeded, off by default.
 
-loss: share of the messages between two UAVs that never arrive, independent per message and receiver ·
-latency_ms: how long messages travel · wait_ms: how long a UAV waits for its peers before it fuses · staggered: 0, all
-cameras expose together every 500 ms; 1, peers' cameras expose so that their messages arrive just in time ·
-pose_sigma_m, pose_sigma_deg: standard deviation of independent Gaussian noise on each axis of every UAV's
-camera pose (the ego's too), drawn for every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene;
-the covariance that travels along says so · drop_uavs: that many peers of every ego never send · attackers: that
-many peers of every ego send false features: of their images mirrored.
+loss: share of the messages between two UAVs that never arrive, independent per message and receiver · latency_ms:
+transmission time of messages · wait_ms: time that a UAV waits for its peers before it fuses · staggered: 0, all cameras
+expose together every 500 ms; 1, peers' cameras expose so that their messages arrive just in time · pose_sigma_m,
+pose_sigma_deg: standard deviation of independent Gaussian noise on each axis of every UAV's camera pose (the ego's
+too), drawn for every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene; the covariance that is
+sent includes it · drop_uavs: that many peers of every ego never send · attackers: that many peers of every ego send
+false features: of their images mirrored.
 
-The same seed draws the same random numbers whatever the strength and the method, so that figures of a sweep
+The same seed draws the same random numbers for every strength and method, so that figures of a sweep
 differ only by the disturbance.
 """
 
@@ -56,7 +56,7 @@ class Disturbance:
 
     @property
     def lag_s(self) -> float:
-        """By how much messages miss the moment at which the ego fuses."""
+        """Time by which messages arrive after the ego's fusion."""
         return max(0.0, self.latency_ms - self.wait_ms) / 1000.0
 
     @property
@@ -71,7 +71,7 @@ class Disturbance:
 
     @property
     def age_s(self) -> float:
-        """Age of what is fused, if it arrives at all."""
+        """Age of fused data, if it arrives at all."""
         return self.lead_s + self.delay_frames * FRAME_PERIOD_S
 
     @property
@@ -98,7 +98,7 @@ class Disturbance:
         frame: int,
         agent: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The pose (4, 4) and covariance (6, 6) that the UAV believes in; unchanged without pose noise."""
+        """The pose (4, 4) and covariance (6, 6) that the UAV uses; unchanged without pose noise."""
         for stream, sigma_m, sigma_deg in (
             ([_BIAS, scene, agent], self.pose_bias_m, self.pose_bias_deg),
             ([_POSE, scene, frame, agent], self.pose_sigma_m, self.pose_sigma_deg),

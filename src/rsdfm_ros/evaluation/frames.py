@@ -25,7 +25,7 @@ VISIBLE_FROM = 0.1
 
 @dataclass(frozen=True)
 class FramePrediction:
-    """One agent's answer for one frame; what was not computed is None and is not scored.
+    """One agent's answer for one frame; parts that were not computed are None and are not scored.
 
     window: the cells of the maps · foreground (ni, nj) bool, vehicle cells of the present · ids (5, ni, nj)
     int32 instance ids at the present and at 4 futures, 0 for none, the same id for the same object · boxes,
@@ -38,7 +38,7 @@ class FramePrediction:
     boxes: Boxes | None = None
     tracks: Tracks | None = None
     probability: NDArray[np.float32] | None = None
-    """Foreground probability (ni, nj), from which `foreground` was cut; not scored."""
+    """Foreground probability (ni, nj), from which `foreground` was thresholded; not scored."""
     answers: Mapping[str, TaskAnswer] = field(default_factory=dict)
     """Answers of plug-in tasks, by name."""
 
@@ -47,7 +47,7 @@ class FramePrediction:
 class FrameTruth:
     """The truth of one frame: object ids (5, ni, nj) int32 on `window` at the present and 4 futures, the
     present objects, their positions (N, 5, 2) m (NaN once an object has left the world), the objects at all five
-    instants, and what stands still, where a task needs it."""
+    instants, and the static layout, where a task needs it."""
 
     window: Window
     ids: NDArray[np.int32]

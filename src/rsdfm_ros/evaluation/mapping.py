@@ -17,7 +17,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import SimConfig
 
 STRIDE = 4
-"""Every fourth frame is judged: those between look much alike."""
+"""Every fourth frame is scored: those between are similar."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def evaluate_mapping(
 
 
 def variants(perception: Perception, fixed_height_m: float) -> dict[str, Perception]:
-    """What is compared: a model with the true height and with a fixed one; one without heights is only itself."""
+    """Variants that are compared: a model with the true height and with a fixed one; one without heights has no
+    other."""
     if perception.config.lift == "absolute":
         return {"absolute depth": perception}
     return {"true height": perception, "fixed height": FixedHeight.of(perception, fixed_height_m)}

@@ -1,6 +1,6 @@
 """The fleet's answers against the truth, while the mission flies: matched by stamp, scored as offline. Free of ROS.
 
-A frame is scored once its truth, the truth of the four following frames and all answers are there. Figures are the
+A frame is scored once its truth, the truth of the four following frames and all answers have arrived. Figures are the
 same as those of `rsdfm evaluate` and come from the same code.
 """
 
@@ -31,7 +31,7 @@ from rsdfm_ros.geometry.lattice import Window
 
 VARIANTS = ("collaborative", "single")
 METHOD_OF = {"collaborative": "rsdfm", "single": "single"}
-#: How far the truth of a future may be from the instant that was predicted.
+#: Largest time between the truth of a future and the predicted instant.
 FUTURE_TOLERANCE_NS = 50_000_000
 PERIOD_NS = round(FRAME_PERIOD_S * 1e9)
 
@@ -109,7 +109,7 @@ class Mission:
         return all(self._complete(answers.get((agent, "collaborative"))) for agent in self.agents)
 
     def live(self, stamp_ns: int) -> dict[tuple[str, str], dict[str, float | None]]:
-        """IoU and AP of this instant by (UAV, variant), as far as answers and truth are there."""
+        """IoU and AP of this instant by (UAV, variant), as far as answers and truth have arrived."""
         instant = self.at(stamp_ns)
         if instant.truth is None:
             return {}
@@ -127,10 +127,10 @@ class Mission:
         return out
 
     def advance(self, *, final: bool = False, before_ns: int | None = None) -> list[Instant]:
-        """Score all instants that can be; they are forgotten and returned in order.
+        """Score all instants that can be scored; they are removed and returned in order.
 
         final: also those that still miss answers; an instant without the truth of its future is returned unscored.
-        before_ns: leave alone those from this stamp on; somebody still needs them.
+        before_ns: keep those from this stamp on, which are still needed.
         """
         done = []
         known = sorted(s for s, i in self._instants.items() if i.truth is not None)
@@ -156,11 +156,11 @@ class Mission:
         return done
 
     def close(self, stamp_ns: int) -> None:
-        """No answers will come any more for instants up to this stamp: `advance` does not wait for them."""
+        """Note that no more answers will come for instants up to this stamp: `advance` does not wait for them."""
         self._closed_ns = max(self._closed_ns, stamp_ns)
 
     def forget(self, stamp_ns: int) -> int:
-        """Drop instants before this stamp whose truth never came; how many of them had answers."""
+        """Drop instants before this stamp without truth; returns the number of them that had answers."""
         old = [s for s, i in self._instants.items() if s < stamp_ns and i.truth is None]
         return sum(bool(self._instants.pop(s).answers) for s in old)
 
@@ -232,11 +232,6 @@ class Mission:
 def seconds(stamp_ns: int) -> float:
     """A stamp in s."""
     return stamp_ns / 1e9
-
-
-def megabits_per_second(bytes_per_frame: float) -> float:
-    """Rate of a sender at the mission's frame rate."""
-    return bytes_per_frame * 8e-6 / FRAME_PERIOD_S
 
 
 def window_of_bounds(bounds_m: tuple[float, ...], cell_size_m: float) -> Window:

@@ -28,7 +28,7 @@ def about_of(text: str) -> dict[str, dict[str, Any]]:
 def with_about(
     result: dict[str, Any], about: dict[str, dict[str, Any]], fingerprint: int | None
 ) -> dict[str, Any]:
-    """A result with what is known of its mission; fingerprint: of the model, as the packets told it."""
+    """A result with the facts about its mission; fingerprint: of the model, from the packets."""
     provenance = dict(about.get("provenance", {}))
     if fingerprint is not None:
         provenance["model"] = {**(provenance.get("model") or {}), "fingerprint": f"{fingerprint:016x}"}

@@ -18,7 +18,7 @@ from rsdfm_ros.geometry.lattice import Window, square_window
 
 VERSION = 1
 HISTORY = 3
-"""Frames that a temporal task looks at, the present one included."""
+"""Frames in the history of a temporal task, the present one included."""
 
 CELL_SIZE_M, LONG_HALF_EXTENT_M, SHORT_HALF_EXTENT_M = 0.5, 50.0, 25.0
 AREAS: dict[str, Window] = {
@@ -36,7 +36,7 @@ class Protocol:
     """Scenes, methods and settings of an evaluation. Frames from HISTORY − 1 to the last one with all futures are
     scored.
 
-    world: what the simulated scenes have that is not the default (rsdfm_ros.sim.record), {} for the standard world.
+    world: settings of the simulated scenes that are not the default (rsdfm_ros.sim.record), {} for the standard world.
     styles, weathers, terrains: of every scene, "" where they are not noted.
     """
 

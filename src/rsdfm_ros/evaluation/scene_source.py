@@ -14,11 +14,11 @@ class SceneSource(Protocol):
 
     @property
     def number(self) -> int:
-        """What distinguishes the scene: its seed, or its place in the dataset."""
+        """Number of the scene: its seed, or its place in the dataset."""
 
     @property
     def frames(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
 
     def ground(self) -> Ground | None:
         """The ground of the scene, where it is not that of the model."""
@@ -30,7 +30,7 @@ class SceneSource(Protocol):
         """The objects of frame k."""
 
     def layout(self) -> LayoutMap | None:
-        """What stands still in the scene, where that is known; asked for when a task of the model needs it."""
+        """The static layout of the scene, where that is known; asked for when a task of the model needs it."""
 
     def earlier(self, k: int, lead_s: float) -> WorldFrame | None:
         """The scene `lead_s` before frame k, None before its beginning; RsdfmError where that is not known."""

@@ -156,7 +156,7 @@ def seeds_of(scenes: Sequence[DatasetScene]) -> tuple[int | None, ...]:
 
 
 def missing_truth(perception: Perception, scenes: Sequence[DatasetScene], source: str) -> list[str]:
-    """What the data lacks that tasks of the model are judged by, in sentences; their figures are null."""
+    """Truth that the data lacks for tasks of the model, in sentences; the figures of these tasks are null."""
     if "layout" not in needs_of(perception.plug_ins):
         return []
     missing = [s for s in scenes if s.layout() is None]

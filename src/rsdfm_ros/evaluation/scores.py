@@ -101,7 +101,7 @@ def results_of(scores: Mapping[str, MethodScore]) -> list[dict[str, Any]]:
 
 
 def merged(parts: Sequence[MethodScore], areas: dict[str, Window]) -> MethodScore:
-    """What all parts counted together, in a new score."""
+    """Sum of all parts, in a new score."""
     total = MethodScore.empty(areas)
     for part in parts:
         total.merge(part)

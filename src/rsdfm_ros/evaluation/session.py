@@ -52,7 +52,7 @@ def evaluate_cases(
 ) -> list[dict[str, MethodScore]]:
     """As :func:`evaluate_scene` for several cases in one pass over the scene, with the same figures.
 
-    Images are read and encoded once for all cases in which the UAVs believe in the same poses.
+    Images are read and encoded once for all cases in which the UAVs use the same poses.
     """
     terrain = scene.ground()
     perception = perception if terrain is None else perception.on_ground(terrain)

@@ -16,7 +16,7 @@ from rsdfm_ros.sim.record import changes
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run needs beside the data."""
+    """Settings of a run beside the data."""
 
     methods: tuple[str, ...]
     egos: int
@@ -27,7 +27,7 @@ class Settings:
 
 
 def settings_of(protocol: Protocol, methods: tuple[str, ...]) -> Settings:
-    """What the session needs of a protocol."""
+    """Settings of the session for a protocol."""
     thresholds = Thresholds(protocol.segmentation_threshold, protocol.detection_threshold)
     return Settings(
         methods, protocol.egos, protocol.budget_bytes, thresholds, protocol.disturbance, protocol.areas

@@ -1,6 +1,6 @@
 """Sweeps over disturbances, budgets and numbers of UAVs: one evaluation per point, kept in a file as it goes.
 
-A file holds `points`: what was changed and the results of every method with their gains over `single`. The same command
+A file holds `points`: the settings and the results of every method with their gains over `single`. The same command
 goes on where an earlier one ended; another model, data or protocol is refused.
 """
 
@@ -34,7 +34,7 @@ _PAIRS = {"pose": ("pose_sigma_m", "pose_sigma_deg"), "bias": ("pose_bias_m", "p
 
 
 class SweepError(RsdfmError):
-    """A sweep that cannot be understood, or a file of another one."""
+    """A sweep that cannot be parsed, or a file of another one."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,9 @@ class SweepFile:
         self._content: dict[str, Any] = {"common": dict(common), "axes": [], "points": []}
         if path.exists():
             self._content = _read(path)
-            self._content["common"].setdefault("world", {})  # what files said before there were other worlds
+            self._content["common"].setdefault(
+                "world", {}
+            )  # files that were written before there were other worlds
             if self._content["common"] != self._content["common"] | dict(common):
                 raise SweepError(
                     f"{path} holds a sweep of something else (another model, other scenes or methods): "
@@ -167,7 +169,7 @@ class SweepFile:
         self.write()
 
     def _label(self) -> None:
-        """Says on every point to which axes it belongs, and by which value."""
+        """Note the axes and values of every point."""
         for axis in self._axes:
             for value, case in zip(axis.values, axis.cases, strict=True):
                 point = self.find(case)
@@ -182,7 +184,7 @@ class SweepFile:
 def run_sweep(axes: Sequence[Axis], file: SweepFile, evaluate: Evaluate) -> None:
     """Evaluates every case that the file does not hold yet.
 
-    Raises: KeyboardInterrupt with what was saved, after Ctrl-C; RsdfmError.
+    Raises: KeyboardInterrupt that names the saved points, after Ctrl-C; RsdfmError.
     """
     named = [(f"{a.name}={v}", c) for a in axes for v, c in zip(a.values, a.cases, strict=True)]
     count = len({json.dumps(c.key()) for _, c in named})

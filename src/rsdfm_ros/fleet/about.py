@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsdfm_ros.fleet.description import GAZEBO, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import GAZEBO, SIMULATION
 from rsdfm_ros.fleet.paths import model_path
 from rsdfm_ros.provenance import provenance
 
@@ -12,7 +13,7 @@ from rsdfm_ros.provenance import provenance
 def about_mission(fleet: FleetDescription) -> dict[str, Any]:
     """Entries of `protocol` and `provenance`; date and machine are those of this call.
 
-    The fingerprint of the model is left to the evaluator, which reads it in the packets that are flown.
+    The fingerprint of the model is added by the evaluator, which reads it from the packets.
     """
     w = fleet.world
     return {

@@ -10,14 +10,17 @@ from rsdfm_ros.data.bags.replay_plan import ReplayPlan, check_part, check_types,
 from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.errors import require_ros
 from rsdfm_ros.fleet.companions import rviz_program
-from rsdfm_ros.fleet.description import REPLAY, FleetDescription, FleetDescriptionError, ReplayDescription
-from rsdfm_ros.fleet.options import FleetOptions
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import FleetOptions
+from rsdfm_ros.fleet.description.parts import REPLAY, ReplayDescription
+from rsdfm_ros.fleet.model_facts import model_facts
 from rsdfm_ros.fleet.paths import RANDOM, model_path
-from rsdfm_ros.fleet.specification import model_facts, node_specifications
+from rsdfm_ros.fleet.specification import node_specifications
 
 
 def check_fleet(fleet: FleetDescription, options: FleetOptions | None = None) -> None:
-    """Raise RsdfmError unless ROS, model, parameter files and the programs that `options` ask for are there."""
+    """Raise RsdfmError unless ROS, model, parameter files and the programs that `options` ask for are installed."""
     require_ros("a fleet")
     model_facts(fleet.model)
     if not fleet.model.startswith(RANDOM) and not any(Path(model_path(fleet.model)).glob("*.safetensors")):

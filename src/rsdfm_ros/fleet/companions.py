@@ -8,8 +8,10 @@ import re
 import shutil
 from pathlib import Path
 
-from rsdfm_ros.fleet.description import NONE, FleetDescription, FleetDescriptionError
-from rsdfm_ros.fleet.options import FleetOptions
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import FleetOptions
+from rsdfm_ros.fleet.description.parts import NONE
 from rsdfm_ros.fleet.specification import NodeSpec, environment_of, namespace_of
 
 COMPANION = "companion"
@@ -19,7 +21,7 @@ SHARED_TOPICS = ("/clock", "/ground_truth", "/fleet/status", "/diagnostics", "/r
 def companions(
     fleet: FleetDescription, options: FleetOptions, out: str | Path | None
 ) -> tuple[FleetDescription, list[NodeSpec], list[str]]:
-    """The fleet (with another setting if its evaluator records), further processes, and sentences for the person.
+    """The fleet (with another setting if its evaluator records), further processes, and messages for the user.
 
     out: folder for the bag and for RViz's configuration. Raises: FleetDescriptionError if something is not installed.
     """

@@ -1,4 +1,4 @@
-"""The ROS domain of a fleet: a free one, or the one that was asked for, its own until it ends."""
+"""The ROS domain of a fleet: a free one, or the one that was asked for, held until it ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from rsdfm_ros.domains import (
     this_process,
 )
 from rsdfm_ros.errors import require_ros
-from rsdfm_ros.fleet.description import GAZEBO, NONE, REPLAY, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import GAZEBO, NONE, REPLAY, SIMULATION
 from rsdfm_ros.fleet.specification import (
     NODES,
     NodeSpec,
@@ -45,7 +46,7 @@ OUTPUTS = ("bev/features", "status")
 
 @dataclass(frozen=True)
 class Claim:
-    """A domain that is held. fleet: the description with it · sentence: what to tell the person."""
+    """A domain that is held. fleet: the description with it · sentence: message for the user."""
 
     fleet: FleetDescription
     domain: int
@@ -59,11 +60,10 @@ def claim_domain(
     """Hold the ROS domain in which a fleet will run, from before its first process to after its last.
 
     That is what the description or else ROS_DOMAIN_ID asks for. Without either it is any free one, or, where the world
-    is made by other programs or with `free` off, ROS' own default. out: folder of the results, told to others ·
-    option: what chooses a domain, for the sentence of a refusal. What ended processes have left in shared memory for a
-    domain that nobody uses is removed before the first process starts.
-    Raises: DomainError where another fleet holds the domain that was asked for, or what this fleet would publish is
-    published there.
+    is made by other programs or with `free` off, ROS' own default. out: folder of the results, named to others ·
+    option: the option that chooses a domain, for the message of a refusal. Shared memory of ended processes in an
+    unused domain is removed before the first process starts. Raises: DomainError where another fleet holds the domain
+    that was asked for, or another publisher uses this fleet's topics there.
     """
     require_ros("a fleet")
     asked, any_will_do = asked_domain(fleet), free and fleet.world.kind in (SIMULATION, REPLAY)
@@ -86,7 +86,7 @@ def claim_domain(
 
 
 def asked_domain(fleet: FleetDescription) -> tuple[int, str] | None:
-    """The domain that a person asked for, and where; None: any will do. Raises: DomainError."""
+    """The requested domain and the source of the request; None: any domain. Raises: DomainError."""
     if fleet.network.domain >= 0:
         return fleet.network.domain, "network.domain"
     given = environment_domain()
@@ -125,7 +125,7 @@ def _take_free(
                 attempt.enter_context(locked(domain, mine))
             except DomainHeld:
                 continue
-            except DomainError as error:  # somebody spoilt a file, or the folder of all
+            except DomainError as error:  # a damaged file, or a damaged folder
                 unusable = error
                 continue
             if has_ports(domain):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rsdfm_ros.fleet.description import FleetDescription, FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.specification import namespace_of
 from rsdfm_ros.sim.gazebo.versions import GAZEBOS, HARMONIC, Gazebo
 from rsdfm_ros.sim.gazebo.world import Scene, make_scene
@@ -15,7 +16,7 @@ from rsdfm_ros.sim.ground import GROUND_PX
 VERBOSITY = 2
 _MADE = re.compile(r"`rsdfm gazebo` for seed=(\d+) uavs=(\d+) frames=(\d+) start_s=([\d.]+) gazebo=(\w+):")
 _STILL = re.compile(r"`rsdfm gazebo` for seed=\d+ uavs=\d+ frames=\d+ start_s=[\d.]+:")
-"""Worlds of earlier versions, in which moving vehicles stand still."""
+"""Versions of worlds in which moving vehicles stand still."""
 
 
 def scene_of(fleet: FleetDescription) -> Scene:
@@ -27,14 +28,14 @@ def scene_of(fleet: FleetDescription) -> Scene:
 def write_gazebo(
     fleet: FleetDescription, folder: Path, ground_px: int = GROUND_PX, gazebo: Gazebo = HARMONIC
 ) -> list[Path]:
-    """Write world.sdf, bridge.yaml and what belongs to them into a folder; the files. Raises: SdfError."""
+    """Write world.sdf, bridge.yaml and the files that they need into a folder; returns the files. Raises: SdfError."""
     namespaces = {agent: namespace_of(fleet, agent) for agent in fleet.agents}
     return write_world(folder, scene_of(fleet), namespaces, ground_px, gazebo)
 
 
 def check_world(fleet: FleetDescription, folder: Path, gazebo: Gazebo = HARMONIC) -> None:
-    """FleetDescriptionError unless the world in a folder was made for this fleet, whose truth would be another's, and
-    with names that this Gazebo understands."""
+    """FleetDescriptionError unless the world in a folder was made for this fleet, because the truth of another would
+    not match, and with names of this Gazebo version."""
     try:
         with (folder / WORLD_FILE).open() as file:
             head = file.read(400)
@@ -57,7 +58,7 @@ def check_world(fleet: FleetDescription, folder: Path, gazebo: Gazebo = HARMONIC
     there = (int(made[1]), int(made[2]), int(made[3]), float(made[4]))
     asked = (w.seed, fleet.uavs, w.frames, w.start_s)
     for what, a, b in zip(("seed", "uavs", "frames", "start_s"), there, asked, strict=True):
-        # a world for a longer mission serves a shorter one
+        # a world for a longer mission fits a shorter one
         if a < b if what == "frames" else a != b:
             raise FleetDescriptionError(f"the world in {folder} was made for {what} {a}, the fleet has {b}")
 

@@ -27,10 +27,8 @@ from launch_ros.actions import Node
 from rsdfm_ros.fleet.about import about_mission
 from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
 from rsdfm_ros.fleet.companions import companions
-from rsdfm_ros.fleet.description import END, RESPAWN, FleetDescription, ReplayDescription
-from rsdfm_ros.fleet.domain import Claim, claim_domain
-from rsdfm_ros.fleet.mission import REFUSED
-from rsdfm_ros.fleet.options import (
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import (
     LISTS,
     SETTINGS,
     SWITCHES,
@@ -41,6 +39,9 @@ from rsdfm_ros.fleet.options import (
     sentence,
     setting_value,
 )
+from rsdfm_ros.fleet.description.parts import END, RESPAWN, ReplayDescription
+from rsdfm_ros.fleet.domain import Claim, claim_domain
+from rsdfm_ros.fleet.mission import REFUSED
 from rsdfm_ros.fleet.paths import found
 from rsdfm_ros.fleet.processes import parameter_file_of
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
@@ -88,7 +89,7 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
 
 @dataclass(frozen=True)
 class Held:
-    """A fleet before its first process: nobody else has its ROS domain and writes to its folder.
+    """A fleet before its first process, with a claim on its ROS domain and its folder.
 
     claim: the fleet in its domain · folder: None without `out` · give_back: frees the domain.
     """
@@ -150,7 +151,7 @@ def started(held: Held) -> list[Action]:
     if folder is not None:
         write_surroundings(fleet, folder.work)
         folder.begin(fleet.world.kind)
-    # Given back as the processes begin to end: what still lives of them then is seen by whoever comes.
+    # Released as the processes begin to end: a later fleet still discovers those that run.
     give_back = RegisterEventHandler(OnShutdown(on_shutdown=lambda event, context: held.give_back()))
     return [
         give_back,
@@ -183,7 +184,7 @@ def argument(context: LaunchContext, name: str) -> str:
 def process_actions(
     fleet: FleetDescription, specs: Sequence[NodeSpec], run: RunFolder | None = None
 ) -> list[Action]:
-    """One process per specification, and what the end of each means: the same as for `rsdfm fleet`."""
+    """One process per specification, with handlers of its end: the same as for `rsdfm fleet`."""
     folder = Path(tempfile.mkdtemp(prefix="rsdfm_fleet_"))
     judge = next((spec.name for role in (EVALUATOR, WORLD) for spec in specs if spec.role == role), "")
     actions: list[Action] = []

@@ -1,4 +1,4 @@
-"""The table that a person watches while a fleet flies."""
+"""The live table of a flying fleet."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ COLUMNS: tuple[tuple[str, Any], ...] = (
 """Heading and text of a cell from the UAV's name and facts."""
 PROCESSING = ("processing ms", lambda name, f: figure(f.get("processing_median_ms"), 0))
 LATENCY = ("latency ms", lambda name, f: figure(f.get("latency_median_ms"), 0))
-"""Not shown in lockstep, where it says how long others took."""
+"""Not shown in lockstep, where it includes waiting for others."""

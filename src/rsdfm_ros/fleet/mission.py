@@ -17,7 +17,8 @@ from typing import Any
 
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.about import about_mission
-from rsdfm_ros.fleet.description import END, NONE, RESPAWN, FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import END, NONE, RESPAWN
 from rsdfm_ros.fleet.domain import claim_domain, in_domain
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.run_folder import RunFolder, run_folder
@@ -98,7 +99,7 @@ def run_fleet(
             _Watch(fleet, supervisor, specs, StatusTail(out / "status.jsonl", on_status), on_note, out).run()
     except KeyboardInterrupt as interrupt:
         if fleet.world.kind == NONE:
-            folder.end()  # that is how a fleet in no world of ours ends
+            folder.end()  # the end of a fleet without a simulated world
         raise KeyboardInterrupt("every process was ended") from interrupt
     result = out / "result.json"
     content = json.loads(result.read_text()) if result.is_file() else None
@@ -146,7 +147,7 @@ class StatusTail:
 
 
 class _Watch:
-    """Waits for the end of a mission and decides what the end of a process means."""
+    """Waits for the end of a mission and handles the end of processes."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rsdfm_ros.fleet.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.shipped import shipped
 
 RANDOM = "random:"
@@ -17,7 +17,7 @@ def found(path: str) -> Path | None:
 
 
 def model_path(model: str) -> str:
-    """The model of a description as nodes take it; unchanged if it is nowhere."""
+    """The model of a description as nodes take it; unchanged if it is not found."""
     if model.startswith(RANDOM):
         config, *rest = model.removeprefix(RANDOM).split(":")
         return RANDOM + ":".join([str(found(config) or config), *rest])
@@ -25,7 +25,7 @@ def model_path(model: str) -> str:
 
 
 def parameter_file(path: str) -> str:
-    """A ROS parameter file as nodes take it. Raises: FleetDescriptionError if it is nowhere."""
+    """A ROS parameter file as nodes take it. Raises: FleetDescriptionError if it is not found."""
     there = found(path)
     if there is None or not there.is_file():
         raise FleetDescriptionError(f"params_files: there is no file {path}")

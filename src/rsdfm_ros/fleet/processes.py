@@ -1,4 +1,4 @@
-"""Plain processes for a fleet: started together, watched, and all ended whatever happens."""
+"""Plain processes for a fleet: started together, watched, and always ended."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Supervisor:
         """Start one process in a process group of its own; again, if one of that name has ended."""
         log = self.logs / f"{spec.name}.log"
         command = command_of(spec, self.logs)
-        with uninterrupted():  # otherwise a process could run that nobody ends
+        with uninterrupted():  # otherwise a started process might not be registered
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -107,7 +107,7 @@ class Supervisor:
         return self._running[name].process.pid
 
     def kill(self, name: str) -> None:
-        """End a process at once, without a chance to say goodbye, as a failure would."""
+        """Kill a process at once, as a failure would."""
         process = self._running[name].process
         _signal_group(process.pid, signal.SIGKILL)
         process.wait(10.0)
@@ -124,7 +124,7 @@ class Supervisor:
         return list(self._running)
 
     def stop(self, names: Sequence[str] | None = None) -> None:
-        """End processes (all by default): politely, then less so, until none is left, children included."""
+        """End processes (all by default) with SIGINT, SIGTERM, then SIGKILL, until none is left, children included."""
         chosen = [self._running[n] for n in (names if names is not None else list(self._running))]
         for number, patience_s in self._steps:
             alive = [r for r in chosen if r.process.poll() is None]
@@ -176,6 +176,6 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 def _die_with_parent() -> None:
-    """Even when the parent is killed outright, its children must not live on (Linux)."""
+    """End children even when the parent is killed (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

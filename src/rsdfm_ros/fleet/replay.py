@@ -1,4 +1,4 @@
-"""A fleet that gets its images from a bag: what the bag has decides which UAVs there are and how they are set."""
+"""A fleet with images from a bag: the content of the bag determines the UAVs and their settings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from pathlib import Path
 
 from rsdfm_ros.data.bags.replay_plan import ReplayPlan
 from rsdfm_ros.fleet.checks import checked_plan
-from rsdfm_ros.fleet.description import (
-    REPLAY,
-    FleetDescription,
-    FleetDescriptionError,
-    MemberDescription,
-    ReplayDescription,
-)
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import REPLAY, MemberDescription, ReplayDescription
 
 
 def replay_fleet(
@@ -23,7 +19,7 @@ def replay_fleet(
     *,
     rate: float | None = None,
 ) -> tuple[FleetDescription, list[str]]:
-    """The fleet with the bag as its world, and sentences about what the bag lacks or what is damaged.
+    """The fleet with the bag as its world, and sentences about missing topics and damage.
 
     rate: recorded seconds per second; None for lockstep, as fast as the UAVs answer.
     Raises: BagError, TopicMapError, FleetDescriptionError.
@@ -71,7 +67,7 @@ def _members(fleet: FleetDescription, plan: ReplayPlan) -> tuple[MemberDescripti
     members = []
     for name, parameters in plan.parameters.items():
         before = described.get(name, MemberDescription())
-        # The bag decides about cameras and poses; what a person wrote for the UAV still comes on top.
+        # The bag determines cameras and poses; settings of the described UAV override them.
         members.append(
             dataclasses.replace(before, name=name, parameters={**parameters, **dict(before.parameters)})
         )

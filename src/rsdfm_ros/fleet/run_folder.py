@@ -1,4 +1,4 @@
-"""The folder of a run: what it consists of, when it is finished, and who may write to it.
+"""The folder of a run: its files, its completeness, and its lock.
 
 with run_folder(Path("out/fleet")) as folder:
     run_fleet(fleet, out_dir=folder)
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.fleet.description import NONE
+from rsdfm_ros.fleet.description.parts import NONE
 from rsdfm_ros.outputs import is_vacant, output_folder
 
 OWNED = (
@@ -36,7 +36,7 @@ OWNED = (
 )
 """Files that a run leaves in its folder, and that the next run replaces."""
 _UNDER_WAY = ".under_way"
-"""There from the first process until the mission has ended; holds the kind of its world."""
+"""Present from the first process until the mission has ended; holds the kind of its world."""
 
 
 class _Unfinished(Exception):
@@ -99,9 +99,9 @@ def run_folder(
     option: str = "--out",
     force_option: str = "--force",
 ) -> Iterator[RunFolder]:
-    """The locked folder of a run (outputs.output_folder); an interruption says what is where.
+    """The locked folder of a run (outputs.output_folder); an interruption names the remaining files.
 
-    Raises: OutputError before anything was touched; KeyboardInterrupt with a sentence.
+    Raises: OutputError before anything is changed; KeyboardInterrupt with a sentence.
     """
     stopped = None
     with output_folder(
@@ -134,14 +134,14 @@ def held_run_folder(path: Path, *, force: bool, option: str, force_option: str) 
 
 def _let_go(stack: contextlib.ExitStack, folder: RunFolder) -> None:
     if _world(folder.work) == NONE:
-        folder.end()  # a fleet in no world of ours flies until it is stopped
+        folder.end()  # a fleet without a simulated world flies until it is stopped
     with contextlib.suppress(_Unfinished), stack:
         if _finished(folder.work) is None:
             raise _Unfinished
 
 
 def _finished(folder: Path) -> Path | None:
-    """The file that shows that a run has finished: its results or, if nothing was judged, its recording."""
+    """The file that shows that a run has finished: its results or, without an evaluator, its recording."""
     if (folder / _UNDER_WAY).exists():
         return None
     marks = (folder / "result.json", folder / "bag" / "metadata.yaml")

@@ -1,26 +1,18 @@
-"""A fleet description as a list of node specifications: what both launchers start."""
+"""A fleet description as a list of node specifications, which both launchers start."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsdfm_ros.errors import reason
-from rsdfm_ros.fleet.description import (
-    END,
-    GAZEBO,
-    NONE,
-    REPLAY,
-    SIMULATION,
-    FleetDescription,
-    FleetDescriptionError,
-)
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import END, GAZEBO, NONE, REPLAY, SIMULATION
+from rsdfm_ros.fleet.model_facts import model_facts
 from rsdfm_ros.fleet.paths import model_path, parameter_file
-from rsdfm_ros.model.config import load_model_config, model_config_from_dict
-from rsdfm_ros.model.manifest import ModelStoreError, read_manifest
 
 NODES = (
     "encoder_node",
@@ -34,9 +26,9 @@ UAV, WORLD, EVALUATOR = "uav", "world", "evaluator"
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One process. executable: of this package, lib/rsdfm_ros/<executable>, module rsdfm_ros.nodes.<executable> ·
-    role: `uav`, `world`, `evaluator`, or `companion` of a mission whose end does not matter · parameters, then
-    params_files: the later ones win · remaps: from → to · command: another program instead, nothing is added to it."""
+    """One process. executable: of this package, lib/rsdfm_ros/<executable> · role: `uav`, `world`, `evaluator`, or
+    `companion` of a mission whose end does not matter · parameters, then params_files: the later ones win · remaps:
+    from → to · command: another program instead, nothing is added to it."""
 
     name: str
     role: str
@@ -53,8 +45,8 @@ class NodeSpec:
 def node_specifications(
     fleet: FleetDescription, out: str | Path | None = None, about: Mapping[str, Any] | None = None
 ) -> list[NodeSpec]:
-    """The processes of a fleet, evaluator first, world last. out: folder for what the evaluator writes · about: what
-    its result.json says beside the figures (fleet/about.py).
+    """The processes of a fleet, evaluator first, world last. out: folder of the evaluator's files · about: facts for
+    its result.json beside the figures (fleet/about.py).
 
     Raises: FleetDescriptionError if the model folder or a parameter file cannot be read.
     """
@@ -85,7 +77,7 @@ def remaps_of(fleet: FleetDescription, index: int) -> dict[str, str]:
 
 
 def outside_remaps(fleet: FleetDescription) -> dict[str, str]:
-    """The same rules with absolute names: for the world and the evaluator, which meet every UAV at its topics."""
+    """The same rules with absolute names: for the world and the evaluator, which use the topics of every UAV."""
     rules = {}
     for index, agent in enumerate(fleet.agents):
         here = namespace_of(fleet, agent)
@@ -140,13 +132,27 @@ def _uav_parameters(fleet: FleetDescription, index: int) -> dict[str, Any]:
     return {**shared, **u.parameters, **member.parameters}
 
 
-def _world(fleet: FleetDescription) -> NodeSpec:
+def _beside(
+    fleet: FleetDescription, name: str, role: str, executable: str, parameters: Mapping[str, Any]
+) -> NodeSpec:
+    """A process beside the UAVs."""
+    return NodeSpec(
+        name,
+        role,
+        executable,
+        fleet.namespace_prefix,
+        parameters,
+        environment_of(fleet),
+        outside_remaps(fleet),
+        log_level=fleet.processes.log_level,
+    )
+
+
+def _player(fleet: FleetDescription) -> dict[str, Any]:
+    """The parameters of whoever shows the UAVs their images: simulator or replay."""
     w = fleet.world
-    parameters = {
-        "seed": w.seed,
-        "uavs": fleet.uavs,
+    return {
         "agents": list(fleet.agents),
-        "frames": w.frames,
         "lockstep": w.lockstep,
         "real_time_factor": w.real_time_factor,
         "answer": "status" if fleet.uav.composed else "trajectories",
@@ -154,66 +160,27 @@ def _world(fleet: FleetDescription) -> NodeSpec:
         "answer_timeout_s": w.answer_timeout_s,
         "wait_for_truth_listener": fleet.evaluator.enabled,
     }
-    return NodeSpec(
-        "sim",
-        WORLD,
-        "sim_node",
-        fleet.namespace_prefix,
-        parameters,
-        environment_of(fleet),
-        outside_remaps(fleet),
-        log_level=fleet.processes.log_level,
-    )
+
+
+def _world(fleet: FleetDescription) -> NodeSpec:
+    w = fleet.world
+    more = {"seed": w.seed, "uavs": fleet.uavs, "frames": w.frames}
+    return _beside(fleet, "sim", WORLD, "sim_node", {**more, **_player(fleet)})
 
 
 def _beside_gazebo(fleet: FleetDescription) -> list[NodeSpec]:
     """Nodes that fly the UAVs of a Gazebo world and publish its ground truth; the truth node ends with the mission."""
     w = fleet.world
-    shared = {"use_sim_time": True, "seed": w.seed, "agents": list(fleet.agents), "start_s": w.start_s}
-    more: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("gazebo_truth", "gazebo_truth_node", {"frames": w.frames}),
-        ("gazebo_flight", "gazebo_flight_node", {}),
-    )
+    parameters = {"use_sim_time": True, "seed": w.seed, "agents": list(fleet.agents), "start_s": w.start_s}
     return [
-        NodeSpec(
-            name,
-            WORLD,
-            executable,
-            fleet.namespace_prefix,
-            {**shared, **parameters},
-            environment_of(fleet),
-            outside_remaps(fleet),
-            log_level=fleet.processes.log_level,
-        )
-        for name, executable, parameters in more
+        _beside(fleet, "gazebo_truth", WORLD, "gazebo_truth_node", {**parameters, "frames": w.frames}),
+        _beside(fleet, "gazebo_flight", WORLD, "gazebo_flight_node", parameters),
     ]
 
 
 def _replay(fleet: FleetDescription) -> NodeSpec:
-    w, r = fleet.world, fleet.replay
-    parameters = {
-        "bag": r.bag,
-        "topic_map": r.topic_map,
-        "agents": list(fleet.agents),
-        "lockstep": w.lockstep,
-        "real_time_factor": w.real_time_factor,
-        "start_s": r.start_s,
-        "duration_s": r.duration_s,
-        "loops": r.loops,
-        "answer": "status" if fleet.uav.composed else "trajectories",
-        "first_answer_timeout_s": w.first_answer_timeout_s,
-        "answer_timeout_s": w.answer_timeout_s,
-        "wait_for_truth_listener": fleet.evaluator.enabled,
-    }
-    return NodeSpec(
-        "replay",
-        WORLD,
-        "replay_node",
-        fleet.namespace_prefix,
-        parameters,
-        environment_of(fleet),
-        outside_remaps(fleet),
-        log_level=fleet.processes.log_level,
+    return _beside(
+        fleet, "replay", WORLD, "replay_node", {**dataclasses.asdict(fleet.replay), **_player(fleet)}
     )
 
 
@@ -239,20 +206,11 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[s
         "features_reliability": _reliability(fleet),
         "liveliness_lease_s": fleet.uav.liveliness_lease_s,
     }
-    return NodeSpec(
-        "evaluator",
-        EVALUATOR,
-        "evaluator_node",
-        fleet.namespace_prefix,
-        parameters,
-        environment_of(fleet),
-        outside_remaps(fleet),
-        log_level=fleet.processes.log_level,
-    )
+    return _beside(fleet, "evaluator", EVALUATOR, "evaluator_node", parameters)
 
 
 def _reliability(fleet: FleetDescription) -> str:
-    """A lockstep mission must not depend on which message the machine happens to lose."""
+    """Reliability of the fleet's topics: a lockstep mission must not depend on lost messages."""
     return "reliable" if fleet.in_lockstep else "best_effort"
 
 
@@ -273,32 +231,3 @@ def environment_of(fleet: FleetDescription) -> dict[str, str]:
     if network.domain >= 0:
         environment["ROS_DOMAIN_ID"] = str(network.domain)
     return environment
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """Facts of a model that the evaluator needs: the area it answers on, m, and its threshold in whole per cents."""
-
-    bounds_m: tuple[float, float, float, float]
-    cell_size_m: float
-    foreground_percent: int
-
-
-def model_facts(model: str) -> ModelFacts:
-    """Read from the model's manifest, without loading weights. Raises: FleetDescriptionError."""
-    percent, model = 50, model_path(model)
-    try:
-        if model.startswith("random:"):
-            config = load_model_config(model.split(":")[1])
-        else:
-            values = read_manifest(model)
-            config = model_config_from_dict(values["config"])
-            percent = round(100 * float((values.get("thresholds") or {}).get("segmentation", 0.5)))
-    except ModelStoreError as error:
-        raise FleetDescriptionError(str(error)) from error
-    except (AttributeError, TypeError, ValueError) as error:
-        raise FleetDescriptionError(
-            f"model {model!r}: its manifest.yaml is damaged: {reason(error)}"
-        ) from error
-    window = config.output_window
-    return ModelFacts(window.bounds, window.cell_size, percent)

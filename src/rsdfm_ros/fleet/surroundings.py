@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from rsdfm_ros.evaluation.report.recording import SCENE_FILE, Surroundings
-from rsdfm_ros.fleet.description import GAZEBO, REPLAY, SIMULATION, FleetDescription
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import GAZEBO, REPLAY, SIMULATION
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.draw import draw_world
 from rsdfm_ros.sim.styles import make_plan
@@ -24,7 +25,7 @@ def write_surroundings(fleet: FleetDescription, out: Path) -> None:
 
 
 def surroundings_of(fleet: FleetDescription) -> Surroundings | None:
-    """Roads, buildings and cameras; None where nothing is known about the world.
+    """Roads, buildings and cameras; None for an unknown world.
 
     The world of a bag is known if the mission that recorded it left scene.json beside it.
     """

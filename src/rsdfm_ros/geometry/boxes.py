@@ -1,4 +1,4 @@
-"""Upright boxes seen from above: corners, rasterisation to the lattice, overlap, non-maximum suppression.
+"""Upright boxes seen from above: corners, rasterisation to the lattice, overlap.
 
 A box is centre (x, y[, z]) and size (length, width[, height]) in metres and a yaw in rad, counter-clockwise
 from +x to the box's front, all in the ``map`` frame. Only x, y, length, width and yaw are used here.
@@ -11,17 +11,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rsdfm_ros.geometry.box_table import BoxTable
 from rsdfm_ros.geometry.lattice import Window
 
 # Corners in units of half the length and half the width: front left, rear left, rear right, front right.
 _CORNERS = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+_CORNERS_3D = np.array([(i, j, k) for i in (-0.5, 0.5) for j in (-0.5, 0.5) for k in (-0.5, 0.5)])
 _NEXT = np.array([1, 2, 3, 0])
 _TOUCH_M = 1e-9  # points this close to an edge count as inside
 
 
-class HasBoxes(Protocol):
-    """Anything with the box fields of :class:`rsdfm_ros.data.frame.Objects`."""
+class IdentifiedBoxes(Protocol):
+    """Boxes with ids (N,), such as :class:`rsdfm_ros.data.frame.Objects`."""
 
+    @property
+    def ids(self) -> NDArray[np.int64]: ...
     @property
     def centres(self) -> NDArray[np.float64]: ...
     @property
@@ -30,17 +34,10 @@ class HasBoxes(Protocol):
     def yaws(self) -> NDArray[np.float64]: ...
 
 
-class HasIdsAndBoxes(HasBoxes, Protocol):
-    """Boxes that have ids."""
-
-    @property
-    def ids(self) -> NDArray[np.int64]: ...
-
-
-def bev_boxes(objects: HasBoxes) -> NDArray[np.float64]:
+def bev_boxes(boxes: BoxTable) -> NDArray[np.float64]:
     """Boxes as rows (N, 5): x, y, length, width (m), yaw (rad): the form that the overlap functions take."""
-    yaws = np.asarray(objects.yaws, dtype=np.float64)
-    return np.concatenate([_plane(objects.centres), _plane(objects.sizes), yaws[:, None]], axis=1)
+    yaws = np.asarray(boxes.yaws, dtype=np.float64)
+    return np.concatenate([_plane(boxes.centres), _plane(boxes.sizes), yaws[:, None]], axis=1)
 
 
 def bev_corners(centres: ArrayLike, sizes: ArrayLike, yaws: ArrayLike) -> NDArray[np.float64]:
@@ -54,7 +51,16 @@ def bev_corners(centres: ArrayLike, sizes: ArrayLike, yaws: ArrayLike) -> NDArra
     )
 
 
-def rasterise(objects: HasIdsAndBoxes, window: Window) -> NDArray[np.int32]:
+def box_corners(centres: ArrayLike, sizes: ArrayLike, yaws: ArrayLike) -> NDArray[np.float64]:
+    """Corners (N, 8, 3) in metres; corner 4 i + 2 j + k is at the front if i, on the left if j, on top if k."""
+    yaw = np.asarray(yaws, dtype=np.float64).reshape(-1)
+    local = _CORNERS_3D[None] * np.asarray(sizes, dtype=np.float64).reshape(-1, 1, 3)
+    c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+    x, y = local[..., 0] * c - local[..., 1] * s, local[..., 0] * s + local[..., 1] * c
+    return np.stack([x, y, local[..., 2]], -1) + np.asarray(centres, dtype=np.float64).reshape(-1, 1, 3)
+
+
+def rasterise(objects: IdentifiedBoxes, window: Window) -> NDArray[np.int32]:
     """Object ids (ni, nj) int32 on `window`, 0 where no box is; see :func:`rasterise_boxes`."""
     return rasterise_boxes(objects.ids, objects.centres, objects.sizes, objects.yaws, window)
 
@@ -144,24 +150,6 @@ def rotated_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
         np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0), 0.0, 1.0
     )
     return out
-
-
-def nms_rotated(boxes: ArrayLike, scores: ArrayLike, iou_threshold: float) -> NDArray[np.int64]:
-    """Indices of the boxes that survive greedy suppression, best score first; of equal scores the earlier box
-    leads.
-
-    boxes (N, 5) rows of :func:`bev_boxes` · scores (N,) · a box falls when its IoU with a kept one exceeds
-    the threshold.
-    """
-    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
-    overlaps = rotated_iou(boxes, boxes) > iou_threshold
-    alive = np.ones(len(order), dtype=bool)
-    kept: list[int] = []
-    for n in order:
-        if alive[n]:
-            kept.append(int(n))
-            alive &= ~overlaps[n]
-    return np.array(kept, dtype=np.int64)
 
 
 def _plane(values: ArrayLike) -> NDArray[np.float64]:

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+_LEAST_DEPTH_M = 1e-6
+"""Points nearer to the plane through the camera are projected as if they were that far in front of it."""
+
 
 def intrinsics_from_fov(width: int, height: int, horizontal_fov_rad: float) -> Array:
     """K (3, 3) of a square-pixel camera with its principal point in the middle."""
@@ -24,13 +27,14 @@ def scaled_intrinsics(K: ArrayLike, size: tuple[int, int], new_size: tuple[int, 
 
 
 def project(points: ArrayLike, K: Array, T_map_camera: Array) -> tuple[Array, Array]:
-    """Pixels (N, 2) and depths (N,) in metres of map points (N, 3); depth ≤ 0 means behind the camera."""
-    p = np.asarray(points, dtype=np.float64)
-    camera = (p - T_map_camera[:3, 3]) @ T_map_camera[:3, :3]
-    depth = camera[:, 2]
-    image = camera @ K.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return image[:, :2] / image[:, 2:], depth
+    """Pixels (..., 2) and depths (...) in metres of map points (..., 3); depth ≤ 0 means behind the camera, where
+    pixels mean nothing."""
+    camera = (np.asarray(points, dtype=np.float64) - T_map_camera[:3, 3]) @ T_map_camera[:3, :3]
+    depth = camera[..., 2]
+    plane = camera[..., :2] / np.where(np.abs(depth) < _LEAST_DEPTH_M, _LEAST_DEPTH_M, depth)[..., None]
+    pixels = plane * np.array([K[0, 0], K[1, 1]]) + np.array([K[0, 2], K[1, 2]])
+    pixels[..., 0] += K[0, 1] * plane[..., 1]
+    return np.asarray(pixels), np.asarray(depth)
 
 
 def viewing_rays(pixels: ArrayLike, K: Array, T_map_camera: Array) -> Array:
@@ -38,10 +42,3 @@ def viewing_rays(pixels: ArrayLike, K: Array, T_map_camera: Array) -> Array:
     uv = np.asarray(pixels, dtype=np.float64)
     homogeneous = np.concatenate([uv, np.ones_like(uv[..., :1])], axis=-1)
     return np.asarray(homogeneous @ (T_map_camera[:3, :3] @ np.linalg.inv(K)).T)
-
-
-def pixel_grid(height: int, width: int, stride: int = 1) -> Array:
-    """Pixel coordinates (height // stride, width // stride, 2) of the centres of stride × stride blocks."""
-    u = (np.arange(width // stride) + 0.5) * stride
-    v = (np.arange(height // stride) + 0.5) * stride
-    return np.stack(np.meshgrid(u, v), axis=-1)

@@ -122,7 +122,7 @@ def ground_shift(points: ArrayLike, centre: ArrayLike, normals: ArrayLike = (0.0
         ],
         axis=-2,
     )
-    # A ray that glances off or leaves the slope that it sees cannot be: the least that still looks down at it.
+    # A ray cannot be parallel to or leave the slope that it sees: limit it to the least descent.
     towards = np.minimum((r * n).sum(axis=-1), -1e-6)
     slope = r[..., :2] / towards[..., None]
     along = np.einsum("...a,...ab->...b", np.broadcast_to(n, r.shape), moved)

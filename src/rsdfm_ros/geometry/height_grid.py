@@ -160,7 +160,8 @@ def meet_terrain(
 
 
 _TOUCH_M = 1e-4
-"""A ray this close to a surface has met it: at the end of the march it lies on the lowest ground up to rounding."""
+"""Distance at which a ray counts as on a surface: at the end of the march it lies on the lowest ground up to
+rounding."""
 
 
 def _clearance(depths: Array, rays: Array, centre: Array, grid: HeightGrid) -> Array:

@@ -76,13 +76,13 @@ def top_cells(score: Tensor, allowed: Tensor, count: int) -> Tensor:
     return mask.view_as(score) & allowed
 
 
-#: How much less than its score the odd cells of the checkerboard are worth: receivers fill them in from their
-#: neighbours, so that at small budgets the even ones reach twice as far.
+#: Reduction of the cell priority of the odd cells of the checkerboard: receivers fill them from their neighbours, so
+#: that at small budgets the even ones cover twice the area.
 _ODD_WORTH = 0.5
 
 
 def cell_priority(score: Tensor) -> Tensor:
-    """By what cells are chosen, (V, 1, H, W) in [0, 1]: q of the logits `score`, less on odd cells."""
+    """Cell priority (V, 1, H, W) in [0, 1] by which cells are selected: q of the logits `score`, less on odd cells."""
     h, w = score.shape[-2:]
     i, j = torch.arange(h, device=score.device)[:, None], torch.arange(w, device=score.device)
     odd = (i + j) % 2 == 1

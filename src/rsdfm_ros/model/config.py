@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 
 from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
+from rsdfm_ros.settings import Builder
 from rsdfm_ros.shipped import shipped
 
 
@@ -94,11 +96,11 @@ class ModelConfig:
         return _digest(self.to_dict())
 
     def wire_digest(self) -> bytes:
-        """SHA-256 of the settings that determine what the features of another agent mean."""
+        """SHA-256 of the settings that determine the meaning of features from another agent."""
         return _digest({k: v for k, v in self.to_dict().items() if k not in _OWN_AFFAIRS})
 
 
-#: Settings of what an agent does with features once they are fused, and where.
+#: Settings that act on fused features only, and the window.
 _OWN_AFFAIRS = ("name", "window_tiles", "neck_widths", "history", "horizon", "heads")
 
 
@@ -106,26 +108,19 @@ def _digest(values: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
 
 
-def model_config_from_dict(values: dict[str, Any]) -> ModelConfig:
+BUILDER = Builder(
+    ModelConfigError,
+    "a model configuration",
+    prefix="model setting ",
+    noun="model settings",
+    lenient=True,
+    words={int: "int", float: "float", str: "str"},
+)
+
+
+def model_config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
     """Build a configuration from parsed YAML or JSON; ModelConfigError names unknown or ill-typed entries."""
-    fields = {f.name: f for f in dataclasses.fields(ModelConfig)}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise ModelConfigError(f"unknown model settings {unknown}; known are {sorted(fields)}")
-    typed: dict[str, Any] = {}
-    for name, value in values.items():
-        kind = str(fields[name].type)
-        try:
-            if kind.startswith("tuple"):
-                element = str if "str" in kind else float if "float" in kind else int
-                typed[name] = tuple(element(v) for v in value)
-            else:
-                typed[name] = {"int": int, "float": float, "str": str}[kind](value)
-        except (TypeError, ValueError) as error:
-            raise ModelConfigError(f"model setting {name} = {value!r}: expected {kind}") from error
-    if "name" not in typed:
-        raise ModelConfigError("a model configuration needs a `name`")
-    return ModelConfig(**typed)
+    return BUILDER.build(ModelConfig, values)
 
 
 def load_model_config(path: str | Path) -> ModelConfig:

@@ -10,7 +10,7 @@ from rsdfm_ros.errors import RsdfmError
 
 
 class DeviceError(RsdfmError):
-    """A device that is not known or not there."""
+    """An unknown or missing device."""
 
 
 def choose_device(name: str = "auto", index: int = 0) -> torch.device:

@@ -20,12 +20,12 @@ from rsdfm_ros.model.store import trunk_fingerprint
 from rsdfm_ros.model.thresholds import thresholds_of
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame, half
 
-#: Position uncertainty is clipped here: beyond it a cell is worthless anyway.
+#: Position uncertainty is clipped here: cells beyond it are of no use.
 MAX_SIGMA_M = 5.0
 
 
 class Exchange:
-    """A loaded model on a window of the lattice, and what it sends and receives; the base of Perception."""
+    """A loaded model on a window of the lattice, with its maps as sent and received frames; the base of Perception."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Exchange:
         """Compress a map: the low band of every tile with a visible cell, and the `cells` best cells of the high band.
 
         demand (H, W) in [0, 1]: where receivers are unsure; cells are then ranked by demand · q instead of q.
-        low: False for a low band of zeros, which does not travel; the high band is then of the map itself.
+        low: False for a low band of zeros, which is not sent; the high band is then of the map itself.
         """
         visible = bev.visible[None, None]
         with torch.autocast(**self._autocast):
@@ -127,7 +127,7 @@ class Exchange:
     ) -> AgentBev:
         """The map that a received frame stands for; tiles outside the region are left out.
 
-        stale (M,), stale_s: tiles that are older than the rest, and by how much (wire/concealment.py).
+        stale (M,), stale_s: tiles that are older than the rest, and their additional age (wire/concealment.py).
         """
         cfg = self.config
         low_fits = len(frame.tiles) == 0 or frame.low.shape[1] == cfg.low_channels

@@ -1,4 +1,4 @@
-"""manifest.yaml of a model folder: what its weights are, and their hash. Needs no torch."""
+"""manifest.yaml of a model folder: the description of its weights, and their hash. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = 1
 
 
 class ModelStoreError(RsdfmError):
-    """A model folder that is missing, damaged or not what it says."""
+    """A model folder that is missing, damaged or different from its manifest."""
 
 
 def write_manifest(folder: str | Path, manifest: dict[str, Any]) -> None:

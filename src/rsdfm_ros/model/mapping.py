@@ -46,7 +46,7 @@ def lift_cells(
     v = (torch.arange(h // stride, device=device, dtype=torch.float32) + 0.5) * stride
     vv, uu = torch.meshgrid(v, u, indexing="ij")
     pixels = torch.stack([uu.reshape(-1), vv.reshape(-1), torch.ones_like(uu).reshape(-1)])
-    # Never in bfloat16, which autocast would choose: its three digits moved cells by half a metre and more.
+    # Never in bfloat16, which autocast would choose: its three digits shift cells by half a metre and more.
     with torch.autocast(device.type, enabled=False):
         rays = (T_map_camera[:, :3, :3] @ torch.linalg.inv(K)).to(torch.float32) @ pixels  # (V, 3, N)
     # Shift into the window in double precision: map coordinates may be large.
@@ -171,7 +171,8 @@ def _box_mean(x: Tensor) -> Tensor:
 
 
 def mean_with_neighbours(lifted: Tensor, weight: float = 0.15, floor: float = 0.05) -> Tensor:
-    """Mass-weighted mean feature per cell, in which thin cells lean on their 5 × 5 neighbourhood, and log(1 + mass).
+    """Mass-weighted mean feature per cell, in which cells with little mass are filled from their 5 × 5 neighbourhood,
+    and log(1 + mass).
 
     lifted (V, H, W, c + 1): sums and mass → (V, H, W, c + 1): means and density. Far from the camera pixels are
     wider than cells and leave holes; `weight` of the neighbourhood's mean fills them, and hardly changes cells that

@@ -17,7 +17,7 @@ from rsdfm_ros.geometry.lattice import TILE_CELLS
 class AgentBev:
     """One agent's map on the model's window: features (C, H, W), visible (H, W) bool, sigma (H, W) m.
 
-    lag_s (H, W) s: by how much cells are older than the map, where they were recalled from an earlier one; None for 0.
+    lag_s (H, W) s: additional age of cells that were taken from an earlier map (loss concealment); None for 0.
     """
 
     features: Tensor

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.camera import scaled_intrinsics
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.exchange import Exchange
-from rsdfm_ros.model.heads.detection import DetectionHead, Detections
+from rsdfm_ros.model.heads.detection import DetectionHead
 from rsdfm_ros.model.heads.registry import Head, TaskAnswer, plug_ins
 from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
@@ -47,13 +48,14 @@ class Perception(Exchange):
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Perception:
-        """The model of a folder made by `rsdfm train`; refuses weights that are not what the manifest says."""
+        """The model of a folder made by `rsdfm train`; refuses weights that differ from the manifest."""
         model, manifest, fingerprint = load_model(shipped(folder))
         return cls(model, fingerprint, manifest, device)
 
     @classmethod
     def random(cls, config: ModelConfig, seed: int = 0) -> Perception:
-        """An untrained model, for tests of everything around it. It believes every peer: its maps resemble nothing."""
+        """An untrained model, for tests of everything around it. It accepts every peer: its maps show no
+        consistency."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = RSDFM(config)
@@ -63,15 +65,14 @@ class Perception(Exchange):
         """The same weights on another part of the lattice; nothing is copied.
 
         region: whole tiles, at most as large as the model's window, which comes to lie around it (`window`). Received
-        tiles outside the region are not fused, and nothing is known or answered outside: `output_window` is the region.
+        tiles outside the region are not fused, and there are no answers outside: `output_window` is the region.
         Raises: RegionError.
         """
         if region == self.region:
             return self
         other = copy.copy(self)
         other.window, other.region = window_around(self.config, region), region
-        other.output_window = region.refined(2)
-        other._tiles = other.window.tiles()
+        other.output_window, other._tiles = region.refined(2), other.window.tiles()
         return other
 
     def on_ground(self, ground: Ground) -> Perception:
@@ -166,7 +167,7 @@ class Perception(Exchange):
     ) -> FusedMap:
         """Interaction and neck: the ego's map with any number of peers' maps and their ages in seconds.
 
-        with_dominant: also say who weighs most in every cell, for people's views.
+        with_dominant: also give the agent with the largest weight in every cell, for views.
         """
         if len(peers) != len(ages_s):
             raise RsdfmError(f"expected an age for each of {len(peers)} peers, got {len(ages_s)}")
@@ -182,7 +183,7 @@ class Perception(Exchange):
             fused, seen, weights = self.model.fuse(maps, visible, ages, sigma)
             features = self.model.neck(fused, seen)
         mean = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum().clamp_min(1)
-        # Only who sees a cell can dominate it: the ego takes part everywhere, with zeros where it sees nothing.
+        # Only an agent that sees a cell can dominate it: the ego takes part everywhere, with zeros in unseen cells.
         dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen[0, 0] if with_dominant else None
         fused_map = FusedMap(
             features[0].float(),

@@ -1,7 +1,7 @@
-"""The region of interest: which part of the lattice a model's window lies on, and what of it counts.
+"""The region of interest: the part of the lattice that a model's window lies on, and the part of it that is answered.
 
 A region is a rectangle of whole tiles, at most as large as the model's window. The window of a region always has the
-model's shape and is centred on the region as far as whole tiles allow: who knows the region knows the window.
+model's shape and is centred on the region as far as whole tiles allow: the region determines the window.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.heads.detection import Detections
 from rsdfm_ros.model.heads.segmentation import InstanceMap
 from rsdfm_ros.model.heads.trajectory import Prediction
 from rsdfm_ros.wire.limits import Limits
@@ -43,7 +43,7 @@ def check_bounds(bounds_m: Sequence[float]) -> None:
 
 
 def region_of(config: ModelConfig, bounds_m: Sequence[float]) -> Window:
-    """The tiles that bounds (x_min, y_min, x_max, y_max in m) touch; empty bounds: the model's own window.
+    """Tiles that bounds (x_min, y_min, x_max, y_max in m) touch; empty bounds: the model's own window.
 
     Raises: RegionError, also if that is larger than the model's window.
     """

@@ -78,6 +78,6 @@ class RSDFM(nn.Module):
     def fuse(
         self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Stage 4 for one ego (agent 0): fused (1, C, H, W), seen by anybody (1, 1, H, W), weights (A, 1, H, W)."""
+        """Stage 4 for one ego (agent 0): fused (1, C, H, W), seen by any agent (1, 1, H, W), weights (A, 1, H, W)."""
         fused, weights = self.interaction(maps, visible, ages_s, sigma)
         return fused, visible.any(dim=0, keepdim=True), weights

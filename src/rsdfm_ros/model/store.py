@@ -1,4 +1,4 @@
-"""Model folders: weights.safetensors with a manifest.yaml that says what they are and proves it."""
+"""Model folders: weights.safetensors with a manifest.yaml that describes them and holds their hash."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ __all__ = [
     "write_manifest",
 ]
 
-#: Parts of the network that make what travels, and those that make task features of it.
+#: Parts of the network before the exchange of features, and those after it.
 WIRE_PARTS = ("encoder", "embed", "compression", "interaction")
 TRUNK_PARTS = (*WIRE_PARTS, "neck")
 
 
 def wire_fingerprint(model: RSDFM) -> int:
-    """64-bit identity of what a model's features mean: agents that differ in it cannot understand each other.
+    """64-bit identity of the features of a model: agents that differ in it cannot use each other's features.
 
     Encoder, mapping, compression and interaction (which merges the maps of several cameras before they are sent) count,
     by their settings and tensors. Neck, heads, window and name do not: UAVs with different tasks fuse each other's
@@ -56,7 +56,7 @@ def state_fingerprint(model: RSDFM) -> int:
 
 
 def trunk_fingerprint(model: RSDFM) -> int:
-    """64-bit identity of all that makes the task features, the neck included; heads do not count."""
+    """64-bit identity of all parts up to the task features, the neck included; heads do not count."""
     return _identity(model.config.wire_digest(), model, TRUNK_PARTS)
 
 
@@ -91,7 +91,7 @@ def save_model(folder: str | Path, model: RSDFM, about: dict[str, Any]) -> Path:
 def load_model(folder: str | Path) -> tuple[RSDFM, dict[str, Any], int]:
     """The network in evaluation mode, its manifest and its fingerprint on the wire.
 
-    Raises ModelStoreError if the weights do not hash to what the manifest says or do not fit its configuration.
+    Raises ModelStoreError if the weights do not match the hash of the manifest or do not fit its configuration.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)

@@ -11,7 +11,7 @@ from torch import Tensor
 from rsdfm_ros.geometry.height_grid import MARCH_STEPS, REFINEMENTS, HeightGrid
 
 _TOUCH_M = 1e-3
-"""A ray this close to a surface has met it: single precision at some hundred metres."""
+"""Distance at which a ray counts as on a surface: single precision at some hundred metres."""
 
 
 def terrain_depths(
@@ -54,7 +54,7 @@ def terrain_depths(
 
 
 class _Terrain:
-    """A grid as the cameras of a batch see it: heights against theirs, positions in units of the grid's samples."""
+    """A grid relative to the cameras of a batch: heights against theirs, positions in units of the grid's samples."""
 
     def __init__(self, grid: HeightGrid, rays: Tensor, T_map_camera: Tensor) -> None:
         self._grid, self._centres = grid, T_map_camera[:, :3, 3].cpu().numpy()

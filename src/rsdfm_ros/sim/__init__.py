@@ -1,4 +1,8 @@
-"""The MuJoCo world: scene, traffic, flights, cameras and exact ground truth."""
+"""The MuJoCo world: scene, traffic, flights, cameras and exact ground truth.
+
+Start with `world.World`, which makes the frames of a mission, and `config.SimConfig`, which says what it is like.
+`dataset` writes missions as data sets, `gazebo` the same world for Gazebo.
+"""
 
 import os
 

@@ -105,7 +105,7 @@ class WorldConfig:
     """Appearance and traffic of a world; the default is the standard world. Ranges are drawn from per scene.
 
     style: a name of STYLES, or `mixed`: one that is not held out, by seed · weather: a name of WEATHERS, or `mixed` ·
-    vehicles: how many are meant to be within CORE_M of the middle; None: as usual in the style · people: on foot and on
+    vehicles: intended number within CORE_M of the middle; None: as usual in the style · people: on foot and on
     bicycles, no labelled objects · turn_deg: of the plan about the vertical · terrain: a name of TERRAINS, or `mixed` ·
     blur_ms: exposure time of the moving cameras · noise: strength of the sensor's noise, 1 is that of a small camera.
     """
@@ -136,7 +136,7 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class SimConfig:
-    """Camera, time, label and flight settings; what else a world holds depends on its seed.
+    """Camera, time, label and flight settings; everything else in a world depends on its seed.
 
     width_px, height_px: image size · horizontal_fov_rad: of every camera, unless fov_deg gives a range to draw each
     UAV's from · frame_rate_hz: frames per second of mission · max_frames: frames precomputed; a longer mission extends

@@ -33,7 +33,7 @@ class Draw:
 
 
 def draw_world(seed: int, config: WorldConfig) -> Draw:
-    """The world that belongs to a seed: a pure function, whatever was drawn for other seeds."""
+    """The world of a seed: a pure function, independent of other seeds."""
     rng = np.random.default_rng([seed, 20])
     style, weather, terrain = (
         known[int(rng.integers(len(known)))] for known in (TRAINING_STYLES, WEATHERS, TERRAINS)

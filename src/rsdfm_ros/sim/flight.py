@@ -60,7 +60,7 @@ def _wave(w: tuple[float, float, float], t: float) -> float:
 
 @dataclass(frozen=True)
 class _Manner:
-    """Limits of what is drawn for a kind of motion: m, m/s, degrees, rad (sweep), rad/s (rates)."""
+    """Limits of the random values for a kind of motion: m, m/s, degrees, rad (sweep), rad/s (rates)."""
 
     speed_mps: Range
     sweep_rad: Range
@@ -94,7 +94,7 @@ def make_flights(
 ) -> tuple[Flight, ...]:
     """Flights of a mission; the azimuths are spread evenly, with jitter, around the origin.
 
-    free: says of positions (N, 3) m whether a UAV may be at all of them; a flight that it refuses is drawn again, on
+    free: returns whether a UAV may be at all positions (N, 3) m; a flight that it refuses is drawn again, on
     shorter arcs in the end; the last of 200 is taken as it is · ground: its height (...) m at points (..., 2) of the
     map; None: 0.
     """
@@ -130,7 +130,7 @@ def _draw(rng: np.random.Generator, azimuth: float, config: FlightConfig) -> Fli
     margin = min(manner.climb_m[1], 0.5 * (high - low))
     altitude = float(rng.uniform(low + margin, high - margin))
     pitching = wave(math.radians(manner.pitching_deg), manner.pitching_rate)
-    # low flights look out flatter, so that one image still covers a good part of the square
+    # cameras of low flights look flatter, so that one image still covers a good part of the square
     steepest = 42.0 + 17.0 * min(1.0, max(0.0, (altitude - 32.0) / 25.0))
     flattest = 36.0
     if config.pitch_deg is not None:

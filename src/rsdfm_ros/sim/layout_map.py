@@ -1,4 +1,4 @@
-"""The layout of a simulated scene as a raster: where roads and buildings are."""
+"""The layout of a simulated scene as a raster of roads and buildings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People on foot and on bicycles: they go to and fro on the ways of a plan and are no labelled objects."""
+"""People on foot and on bicycles: they move to and fro on the ways of a plan and are not labelled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SKIN = (0.72, 0.53, 0.42)
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody on a way: starts phase_m along the path there and back; beside the middle by side_m."""
+    """A person on a way: starts phase_m along the path there and back; beside the middle by side_m."""
 
     walk: Walk
     cycles: bool

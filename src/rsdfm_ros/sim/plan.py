@@ -175,7 +175,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Layout:
-    """Everything that stands still. Street lines: x = xs[i] (axis 1) and y = ys[j] (axis 0)."""
+    """All static elements. Street lines: x = xs[i] (axis 1) and y = ys[j] (axis 0)."""
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]

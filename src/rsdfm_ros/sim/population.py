@@ -44,8 +44,8 @@ class Population:
 def populate(layout: Layout, seed: int, config: SimConfig, vehicles: int | None = None) -> Population:
     """Draws the vehicles of a seed and runs the traffic for config.max_frames frames.
 
-    vehicles: how many are meant to be within CORE_M of the middle, as far as lanes and places have room; None: as
-    the layout's crowd says.
+    vehicles: intended number within CORE_M of the middle, as far as lanes and places have room; None: that of the
+    layout's crowd.
     """
     rng = np.random.default_rng([seed, 2])
     crowd = layout.crowd if vehicles is None else _crowd_of(layout, vehicles)
@@ -66,7 +66,8 @@ def populate(layout: Layout, seed: int, config: SimConfig, vehicles: int | None 
 
 
 def _crowd_of(layout: Layout, vehicles: int) -> Crowd:
-    """As many vehicles as asked, in the proportions of the layout; what lanes or places cannot take goes elsewhere."""
+    """As many vehicles as asked, in the proportions of the layout; vehicles beyond the room of lanes or places go
+    elsewhere."""
     usual = [0.5 * sum(r) for r in (layout.crowd.kerb, layout.crowd.bays, layout.crowd.moving)]
     near = [p for p in layout.places if max(abs(p.x), abs(p.y)) < CORE_M]
     lanes = sum(2 * s.road.lanes * _inside(s.start_m, s.end_m, s.across_m, CORE_M) for s in layout.streets)

@@ -17,7 +17,7 @@ ALWAYS = (
     "label_extent_m",
     "samples",
 )
-"""Written whatever their value; everything else only where it differs from the default."""
+"""Always written; everything else only where it differs from the default."""
 
 
 def to_record(config: SimConfig) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def changes(config: SimConfig) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any]) -> SimConfig:
-    """The configuration that was written. Raises ConfigError for what this version does not know."""
+    """The configuration that was written. Raises ConfigError for entries that this version does not have."""
     config: SimConfig = _fill(SimConfig(), record, "camera")
     return config
 

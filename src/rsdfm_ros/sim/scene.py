@@ -10,11 +10,19 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.sim.appearance import BARK, CLUTTER_COLOURS, FACADES, ROOFS, TREES, Appearance, draw_appearance
+from rsdfm_ros.sim.appearance import (
+    BARK,
+    CLUTTER_COLOURS,
+    FACADES,
+    ROOFS,
+    TREES,
+    Appearance,
+    draw_appearance,
+    light_of,
+)
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, SimConfig
 from rsdfm_ros.sim.facades import FACADE_PX
 from rsdfm_ros.sim.ground import GROUND_PX, Image, paint_ground
-from rsdfm_ros.sim.lights import light_of
 from rsdfm_ros.sim.meshes import Ground, Mesh, building_meshes, clutter_meshes, flat, tree_meshes
 from rsdfm_ros.sim.people import Person, body
 from rsdfm_ros.sim.plan import Layout
@@ -64,7 +72,7 @@ def build_scene(
 ) -> Scene:
     """Compiles the world of a seed, with a camera for every agent that vertical_fovs_rad names.
 
-    turn_rad: of everything that stands still, about the vertical · sky: whether a camera may see above the horizon.
+    turn_rad: of everything static, about the vertical · sky: whether a camera may see above the horizon.
     """
     appearance = light_of(draw_appearance(seed, layout.palette), weather, seed)
     spec = mujoco.MjSpec()

@@ -14,7 +14,8 @@ from rsdfm_ros.sim.config import PAINTED_EXTENT_M
 from rsdfm_ros.sim.meshes import Mesh, Point
 
 CELL_M = 2.0
-"""Between the nodes of the ground; what is drawn is flat within half a cell, to centimetres of what stands on it."""
+"""Distance between the nodes of the ground; the drawn ground is flat within half a cell, to centimetres of the objects
+on it."""
 DEM_CELL_M, DEM_HALF_M = 1.0, 130.0
 FAR_M = 600.0
 
@@ -30,7 +31,7 @@ class Terrain:
         return self.grid.elevation(xy)
 
     def heights_of(self, plan: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same for the points (H, W, 3) that the pixels of an image show."""
+        """The same for the surface points (H, W, 3) of an image's pixels."""
         e, scale = np.float32(PAINTED_EXTENT_M), np.float32(1.0 / CELL_M)
         rows, columns = (plan[..., 0] + e) * scale, (plan[..., 1] + e) * scale
         return np.asarray(

@@ -75,7 +75,7 @@ class Traffic:
         return m.spec.kind < 2 or e.whole
 
     def _scatter(self) -> None:
-        """First places: at random along the lanes, clear of each other; who finds no room starts away."""
+        """First places: at random along the lanes, clear of each other; a vehicle without room starts away."""
         lanes = [e for e in self.edges if not e.is_movement and e.length_m > 8]
         for m in self.movers:
             for _ in range(60):
@@ -185,7 +185,7 @@ class Traffic:
                 see(ahead + o.s_m - o.half - m.half, o.speed)
         elif e.node is not None and m.next >= 0:
             ahead = e.length_m - m.s_m
-            for k in e.outgoing:  # who has just left this lane still has its rear in it
+            for k in e.outgoing:  # a vehicle that has just left this lane still has its rear in it
                 for o in self.on[k]:
                     see(ahead + o.s_m - o.half - m.half, o.speed)
             move = self.edges[m.next]
@@ -233,7 +233,7 @@ class Traffic:
         self.on[m.edge].append(m)
 
     def _enter(self) -> None:
-        """Lets one vehicle that is away come in where there is room."""
+        """Lets one vehicle that is away enter where there is room."""
         away = [m for m in self.movers if m.edge < 0]
         if not away or self.rng.random() > 0.25:
             return

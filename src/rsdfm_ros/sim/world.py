@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
+from rsdfm_ros.geometry.boxes import box_corners
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.camera.image import Images, Lens, between
 from rsdfm_ros.sim.camera.renderer import Raw, Renderer
-from rsdfm_ros.sim.camera.truth import box_corners, silhouette_areas, visibility
+from rsdfm_ros.sim.camera.truth import silhouette_areas, visibility
 from rsdfm_ros.sim.config import MAX_UAVS, Camera, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
@@ -150,8 +151,8 @@ class World:
         return WorldFrame(k, stamp_ns, tuple(views), replace(objects, visibility=shares))
 
     def seen(self, k: int, poses: Mapping[str, NDArray[np.float64]]) -> Objects:
-        """All objects at frame k with the visibility from cameras at `poses` (T_map_camera by agent), wherever the
-        agents' own flights would take them; zero for agents without a pose. Raises: ValueError as `frame`.
+        """All objects at frame k with the visibility from cameras at `poses` (T_map_camera by agent), independent of
+        the agents' own flights; zero for agents without a pose. Raises: ValueError as `frame`.
         """
         objects, index = self._objects(k)
         flights = self.poses(k)

@@ -1,7 +1,7 @@
-"""Teaches a trained model one more task on its frozen trunk: `rsdfm train --head NAME --freeze-trunk --init MODEL`.
+"""Trains one more task of a trained model on its frozen trunk: `rsdfm train --head NAME --freeze-trunk --init MODEL`.
 
 The result is the model of `--init` with the head added: every other weight is the same to the bit, so the features that
-its UAVs exchange mean what they meant before, and models with and without the head fly together.
+its UAVs exchange stay compatible, and models with and without the head fly together.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def with_head(donor: RSDFM, name: str) -> RSDFM:
 
 
 def require(dataset: Dataset, heads: list[str], sources: Sequence[Path | str]) -> None:
-    """RsdfmError if the data set lacks what the heads learn from; it names the first scene without it."""
+    """RsdfmError if the data set lacks truth that the heads need; it names the first scene without it."""
     for name in heads:
         if "layout" not in head_class(name).needs:
             continue
@@ -87,7 +87,8 @@ def require(dataset: Dataset, heads: list[str], sources: Sequence[Path | str]) -
 
 
 def train_head(model: RSDFM, name: str, job: Job) -> tuple[Head, dict[str, Any]]:
-    """The trained head, and how long that took. The trunk works on the (smaller) window of the training settings."""
+    """The trained head, and the duration of its training. The trunk works on the (smaller) window of the training
+    settings."""
     config, device = job.config, choose_device(job.device)
     narrow = RSDFM(dataclasses.replace(model.config, window_tiles=config.window_tiles))
     narrow.load_state_dict(model.state_dict())

@@ -35,7 +35,7 @@ class WorldMotion:
         return np.asarray(self.matrix @ T_map_camera @ flip)
 
     def intrinsics(self, K: Array, width: int) -> Array:
-        """K (3, 3) of the image that :meth:`camera` speaks of."""
+        """K (3, 3) of the image that :meth:`camera` refers to."""
         if not self.mirror:
             return K
         flipped = K.copy()

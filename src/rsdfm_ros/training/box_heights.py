@@ -1,4 +1,4 @@
-"""Heights of pixels where no depth was recorded: from the 3D boxes and the ground, as far as these tell."""
+"""Heights of pixels where no depth was recorded: from the 3D boxes and the ground, as far as these determine them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsdfm_ros.data.frame import CameraView, Objects
 from rsdfm_ros.geometry.camera import viewing_rays
 
 GROUND_RING_M = 1.5
-"""Ground this close to a vehicle that is seen is taken to be bare."""
+"""Ground this close to a visible vehicle is assumed to be bare."""
 
 _SHOULDER = 0.25
 """Share of the height, from the top, in which a box is wider than the vehicle: hits there are unknown."""

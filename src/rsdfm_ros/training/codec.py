@@ -1,4 +1,4 @@
-"""The codec stage: the compression alone learns to keep what the frozen fusion and neck make use of."""
+"""The codec stage: only the compression is trained, for the frozen fusion and neck."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.training.objective import Batch, peer_places, relative_error, score_loss
 from rsdfm_ros.wire.budget import BudgetConfig
 
-#: How much more a cell at an object counts than one of the background.
+#: Weight of a cell at an object relative to one of the background.
 _FOREGROUND_WEIGHT = 10.0
 
 #: Weights of the losses: error of the task features, of the fused map, of the peers' maps, of the score, and bits.
 _WEIGHTS = {"features": 1.0, "distillation": 0.3, "reconstruction": 0.3, "score": 0.5, "rate": 0.03}
 
-#: Up to so many cells: how often the low band travels and how often latents are coarsened (see wire.budget).
+#: Up to so many cells: probabilities that the low band is sent and that latents are coarsened (see wire.budget).
 _HABITS = ((600, 0.2, 0.8), (1500, 0.8, 0.5), (1 << 31, 1.0, 0.1))
 
 
@@ -32,7 +32,7 @@ def draw_habit(rng: np.random.Generator, cells: int) -> tuple[bool, tuple[int, i
 
 
 def bits(z: Tensor, sent: Tensor) -> Tensor:
-    """About how many bits a latent of z (V, C, H, W) costs where sent (V, 1, H, W): the entropy of a rounded Laplace
+    """Approximate bits per latent of z (V, C, H, W) where sent (V, 1, H, W): the entropy of a rounded Laplace
     distribution with the mean magnitude of its map and channel, log2(1 + 2e·E|z|); mean over maps and channels."""
     mass = sent.to(z.dtype)
     mean = (z.abs() * mass).sum(dim=(2, 3)) / mass.sum(dim=(2, 3)).clamp_min(1.0)
@@ -98,6 +98,6 @@ class CodecObjective(nn.Module):
         parts["features"] = relative_error(model.neck(fused, torch.cat(heard)), target, anybody * weight)
         counted = [
             name for name in parts if name != "rate" or coarseness != (1, 1)
-        ]  # large budgets have bits enough
+        ]  # large budgets need no bit loss
         total = torch.stack([_WEIGHTS[name] * parts[name] for name in counted]).sum()
         return total, {k: v.detach() for k, v in parts.items()}

@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, stage by stage; everything that is finished is kept when the run is repeated.
 
-    Raises: RsdfmError; KeyboardInterrupt with what was saved.
+    Raises: RsdfmError; KeyboardInterrupt that names the saved state.
     """
     check_options(args)
     model_config, planned, config = settings_of(args)
@@ -142,7 +142,7 @@ def _train(args: argparse.Namespace, job: Job, model_config: ModelConfig, what: 
 
 
 def _say(trained: Trained) -> None:
-    """Where the model is, and which stages were shorter than planned."""
+    """Print the path of the model and the stages that were shorter than planned."""
     print(
         f"saved the model in {trained.folder}"
         if trained.new
@@ -156,7 +156,7 @@ def _say(trained: Trained) -> None:
 
 
 def _open(paths: Sequence[Path]) -> Dataset:
-    """The data sets as one; says what they lack. Raises: RsdfmError."""
+    """The data sets as one, with a note on missing truth. Raises: RsdfmError."""
     datasets = [open_dataset(path) for path in paths]
     for path, one in zip(paths, datasets, strict=True):
         if not any(s.frames for s in one.scenes):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
 from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.settings import Builder
 from rsdfm_ros.shipped import shipped
 
 
@@ -88,6 +87,15 @@ class TrainingConfig:
         return round(float(np.exp(rng.uniform(np.log(self.cells_min), np.log(self.cells_max)))))
 
 
+BUILDER = Builder(
+    TrainingConfigError,
+    "a training configuration",
+    prefix="training setting ",
+    noun="training settings",
+    lenient=True,
+)
+
+
 def load_training_config(path: str | Path) -> TrainingConfig:
     """The `training:` section of a YAML file; what it does not name keeps its default."""
     try:
@@ -96,20 +104,4 @@ def load_training_config(path: str | Path) -> TrainingConfig:
         raise TrainingConfigError(
             f"cannot read the training configuration {path}: {reason(error)}"
         ) from error
-    fields = {f.name: f for f in dataclasses.fields(TrainingConfig)}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise TrainingConfigError(f"unknown training settings {unknown}; known are {sorted(fields)}")
-    typed: dict[str, Any] = {}
-    for name, value in values.items():
-        default = fields[name].default
-        try:
-            if isinstance(default, tuple):
-                typed[name] = tuple(type(default[0])(v) for v in value)
-            else:
-                typed[name] = type(default)(value)
-        except (TypeError, ValueError) as error:
-            raise TrainingConfigError(
-                f"training setting {name} = {value!r}: expected {fields[name].type}"
-            ) from error
-    return TrainingConfig(**typed)
+    return BUILDER.build(TrainingConfig, values)

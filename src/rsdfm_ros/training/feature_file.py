@@ -18,7 +18,7 @@ _SAVE_EVERY = 20
 
 
 class FeatureFile:
-    """Rows of float16 features in one array on disk, and beside it which of them are there.
+    """Rows of float16 features in one array on disk, and beside it a mask of the written ones.
 
     shape: of the whole array, rows first; rows that were never written take no space on most file systems · key: what
     the rows depend on; rows of another key or shape are discarded.
@@ -41,8 +41,8 @@ class FeatureFile:
     ) -> int:
         """Compute the missing rows of `batches`, batch after batch; returns how many batches are complete.
 
-        limit_s: no batch but the first is begun later than that. Raises: KeyboardInterrupt, with what was saved, after
-        Ctrl-C or SIGTERM.
+        limit_s: no batch but the first is begun later than that. Raises: KeyboardInterrupt that names the saved state,
+        after Ctrl-C or SIGTERM.
         """
         wanted = set[int]().union(*batches)
         start = time.monotonic()
@@ -78,5 +78,5 @@ class FeatureFile:
             if found["key"] == self._key and self._path.stat().st_size == size:
                 return {int(row) for row in found["rows"]}
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # nothing there that can be used
+            pass  # no usable rows
         return set()

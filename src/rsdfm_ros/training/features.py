@@ -31,7 +31,7 @@ def task_features(
 ) -> NDArray[np.float16]:
     """Features (C, H, W) that the heads read when the first agent of a frame fuses all of its agents, in a moved world.
 
-    cells: high-band cells that each peer sends. Zeros where nobody has an image.
+    cells: high-band cells that each peer sends. Zeros where no agent has an image.
     """
     config = model.config
     if not frame.views:
@@ -48,7 +48,7 @@ def task_features(
             torch.from_numpy(np.stack(intrinsics)).to(device),
             torch.from_numpy(np.stack(poses)).to(device),
         )
-        own = max(1, len(frame.views_of(frame.agents[0])))  # views of the ego do not travel
+        own = max(1, len(frame.views_of(frame.agents[0])))  # views of the ego are not sent
         if len(frame.views) > own:
             hat = model.compression.simulate(maps[own:], visible[own:], cells).decoded
             maps = torch.cat([maps[:own], hat.to(maps.dtype)])
@@ -64,7 +64,7 @@ class HeadSamples:
     Sample n is a pure function of the seed and n: a scene, an instant, an ego with some peers, and a world turned,
     mirrored and shifted at random. Heads that look back get the last `history` maps, others the present one.
 
-    model: of the window trained on · share: how much of the whole window that is.
+    model: of the window trained on · share: its share of the whole window.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class HeadSamples:
         progress: Callable[[int, int], None],
         limit_s: float | None = None,
     ) -> None:
-        """Compute what `steps` batches use and is missing; after `limit_s` there are fewer batches, which repeat."""
+        """Compute the missing rows of `steps` batches; after `limit_s` there are fewer batches, which repeat."""
         key = f"{trunk_fingerprint(model):016x} {self.config.seed} {len(self.scenes)}"
         self._file = FeatureFile(self._path, self.shape, key)
         batches = [self.rows(index) for index in range(steps)]

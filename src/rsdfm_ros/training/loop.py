@@ -94,7 +94,7 @@ def prefetch(
 class Checkpoints:
     """Atomic checkpoints of a stage: the newest only, read back with weights_only.
 
-    origin: what the stage starts from; a checkpoint that started from something else is not continued.
+    origin: identity of the weights that the stage starts from; a checkpoint of another origin is not continued.
     """
 
     def __init__(self, path: Path, origin: str = "") -> None:
@@ -136,8 +136,8 @@ class Checkpoints:
 def interrupts_wait() -> Iterator[Callable[[], None]]:
     """Keeps Ctrl-C and SIGTERM back until the function it gives is called, which raises KeyboardInterrupt then.
 
-    A step that was cut in two would leave running means of half a step behind, which no checkpoint may hold. A second
-    signal does not wait.
+    An interrupted step would leave running means of half a step, which no checkpoint may hold. A second signal does not
+    wait.
     """
     came = False
 
@@ -151,7 +151,7 @@ def interrupts_wait() -> Iterator[Callable[[], None]]:
         if came:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # signals do not come here
+    if threading.current_thread() is not threading.main_thread():  # signals arrive in the main thread only
         yield check
         return
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -180,15 +180,15 @@ def run_stage(
 ) -> None:
     """Run a stage to its end; a checkpoint is saved now and then, at the end, and after an interrupt.
 
-    Raises: KeyboardInterrupt with what was saved.
+    Raises: KeyboardInterrupt that names the saved state.
 
     A run that is interrupted and goes on gives the weights of one in a single go, bit for bit, where steps limit it
     (and not time) and nothing else differs.
     """
     averages: dict[str, float] = {}
     last_save = last = time.monotonic()
-    saved = clock.step  # what the checkpoint holds
-    whole = True  # no step is half done
+    saved = clock.step  # the step of the checkpoint
+    whole = True  # the step is complete
 
     def save() -> None:
         nonlocal saved

@@ -68,7 +68,7 @@ def height_distribution(heights: np.ndarray, bins: Sequence[float]) -> np.ndarra
 def lift_target(sample: Sample, config: ModelConfig) -> np.ndarray:
     """Soft targets (V, D + 1, h, w) of the encoder's bins: heights, or depths for the absolute lift.
 
-    Depths follow from the heights along the rays. Both lifts call "nothing" what is above the top height.
+    Depths follow from the heights along the rays. Both lifts assign pixels above the top height to "nothing".
     """
     by_height = height_distribution(sample.heights, config.heights_m)
     if config.lift == "relative":
@@ -151,7 +151,7 @@ def trunk_losses(model: RSDFM, heads: Sequence[str]) -> list[str]:
     return ours + [f"{name}.{loss}" for name in plug_ins(heads) for loss in model.head(name).loss_names]
 
 
-#: Fixed weights of the losses that only help: they must not outweigh the tasks.
+#: Fixed weights of the auxiliary losses: they must not outweigh the tasks.
 AUXILIARY = {"height": 0.4, "reconstruction": 0.3, "distillation": 0.3, "score": 0.2}
 
 
@@ -234,7 +234,7 @@ def _random_tiles(visible: Tensor, share: float) -> Tensor:
 
 
 def score_loss(score: Tensor, foreground: Tensor, visible: Tensor) -> Tensor:
-    """Cross-entropy of the score's logits against where objects are, over the cells that the sender sees."""
+    """Cross-entropy of the score's logits against the cells of objects, over the cells that the sender sees."""
     loss = F.binary_cross_entropy_with_logits(score.float(), foreground, reduction="none")
     mask = visible.float()
     return (loss * mask).sum() / mask.sum().clamp_min(1.0)

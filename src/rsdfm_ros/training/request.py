@@ -78,7 +78,7 @@ def _check_head(args: argparse.Namespace) -> None:
 
 
 def settings_of(args: argparse.Namespace) -> tuple[ModelConfig, TrainingConfig, TrainingConfig]:
-    """The model's settings, those of the training as the file has them, and with what the options change.
+    """The model's settings, those of the training as in the file, and with the changes by options.
 
     --steps is the number of steps of the trunk stage or of --head; no other stage takes more. Raises: RsdfmError that
     names --config.

@@ -1,4 +1,4 @@
-"""The folder of a training run (`--out`): whose checkpoints it holds, and the finished model in it."""
+"""The folder of a training run (`--out`): the run the run whose checkpoints it holds, and the finished model in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rsdfm_ros.training.config import TrainingConfig
 
 MODEL = "model"
 RECORD = "run.json"
-"""Says what is trained in the folder, from the first moment on."""
+"""File that identifies the run of the folder, written at its start."""
 _OWNED = (
     RECORD,
     "*.pt",
@@ -34,7 +34,7 @@ _OWNED = (
     ".model.*",
 )
 _FREE = ("steps", "temporal_steps", "codec_steps", "head_steps")
-"""Settings that may change when a run goes on: it goes on for longer."""
+"""Settings that may change when a run is continued, because they set its length."""
 
 
 def identity(
@@ -71,8 +71,8 @@ def identity(
 def run_folder(path: Path, what: dict[str, Any], *, force: bool) -> Iterator[None]:
     """Keep other runs out of the folder, which is new or holds an earlier part of the same run.
 
-    what: see `identity` · force: begin anew whatever run the folder holds; its finished model stays until the new one
-    replaces it. Raises: OutputError before anything was touched.
+    what: see `identity` · force: begin anew, over any run in the folder; its finished model stays until the new one
+    replaces it. Raises: OutputError before anything is changed.
     """
     with locked_folder(path):
         names = sorted(p.name for p in path.iterdir() if p.name != LOCK)
@@ -92,9 +92,10 @@ def run_folder(path: Path, what: dict[str, Any], *, force: bool) -> Iterator[Non
 
 
 def publish(out: Path, model: RSDFM, about: dict[str, Any]) -> tuple[Path, bool]:
-    """Make `<out>/model` the model, as a whole: until then an earlier one stays; and whether it was another one.
+    """Replace `<out>/model` by the model as a whole: until then an earlier one stays; returns whether it was another
+    one.
 
-    A folder that holds these very weights is left as it is, with what may have been added to its manifest.
+    A folder with the same weights is left as it is, with any additions to its manifest.
     """
     folder = out / MODEL
     with contextlib.suppress(ModelStoreError):

@@ -30,9 +30,9 @@ SEEN_SHARE = 0.1
 class Sample:
     """V views of one instant, those of the ego first; agents with several cameras have several views, one by one.
 
-    images (V, h, w, 3) uint8 · K (V, 3, 3), T_map_camera (V, 4, 4), covariance (V, 6, 6) float64, as the receiver
-    believes them · ages_s (V,) · heights (V, h/2, w/2) float32 m, true height of what each pixel shows, NaN where
-    unknown or nothing · truth for the heads · agents (V,) int64: which agent took the view, 0 the ego.
+    images (V, h, w, 3) uint8 · K (V, 3, 3), T_map_camera (V, 4, 4), covariance (V, 6, 6) float64, as the receiver knows
+    them · ages_s (V,) · heights (V, h/2, w/2) float32 m, true height of each pixel's surface point, NaN where unknown
+    or nothing · truth for the heads · agents (V,) int64: which agent took the view, 0 the ego.
     """
 
     images: NDArray[np.uint8]
@@ -52,7 +52,8 @@ def resize_view(view: CameraView, size: tuple[int, int]) -> tuple[NDArray[np.uin
 
 
 def pixel_heights(view: CameraView, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Height (m) above z = 0 of what is seen at the centres of an image grid of `size`; NaN where depth is unknown."""
+    """Height (m) above z = 0 of the surface seen at the centres of an image grid of `size`; NaN where depth is
+    unknown."""
     assert view.depth is not None
     depth = view.depth
     v = ((np.arange(size[0]) + 0.5) * depth.shape[0] / size[0]).astype(int)
@@ -74,7 +75,7 @@ def agent_count(rng: np.random.Generator, config: TrainingConfig, total: int) ->
     weights = np.array(config.agents_weights[:total])
     if weights.any():
         return 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
-    return total  # only numbers that this scene does not have are wanted: take all
+    return total  # all weighted numbers exceed the agents of this scene: take all
 
 
 class TrunkSampler:
@@ -116,7 +117,7 @@ class TrunkSampler:
         views, ages, owners = [], [], []
         for place, (agent, delay) in enumerate(zip(agents, delays, strict=True)):
             frame = self.dataset.load(scene, k - delay, depth=info.depth, agents=[agent])
-            if not frame.views:  # its earlier images are missing: take the present ones
+            if not frame.views:  # without earlier images: take the present ones
                 delay, frame = 0, self.dataset.load(scene, k, depth=info.depth, agents=[agent])
             seen = frame.objects.select(frame.objects.visibility[:, agent] >= SEEN_SHARE)
             for view in frame.views:

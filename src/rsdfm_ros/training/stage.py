@@ -24,7 +24,7 @@ from rsdfm_ros.waiting import uninterrupted
 
 @dataclass(frozen=True)
 class Limits:
-    """Time limits in minutes, None without: of each part of a run, and what stages have of their own."""
+    """Time limits in minutes, None without: of each part of a run, and of single stages."""
 
     minutes: float | None = None
     temporal: float | None = None
@@ -39,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Run:
-    """What all stages of a run share. share: the window trained on, as a share of the model's whole window."""
+    """Values that all stages of a run use. share: the window trained on, as a share of the model's whole window."""
 
     out: Path
     dataset: Dataset
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage trains, and how far it is. per_step: samples that a step of the optimiser sees."""
+    """Modules that a stage trains, and its progress. per_step: samples that a step of the optimiser sees."""
 
     name: str
     module: nn.Module
@@ -79,7 +79,7 @@ class Stage:
         return self.clock.progress >= 1.0
 
     def facts(self) -> dict[str, Any]:
-        """How long it took so far, for the manifest."""
+        """Duration so far, for the manifest."""
         clock = self.clock
         return {
             "steps": clock.step,

@@ -1,4 +1,4 @@
-"""The stages of a training run: the trunk, what needs a history on the frozen rest, the compression alone."""
+"""The stages of a training run: the trunk, the temporal modules on the frozen rest, the compression alone."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class TemporalSamples:
         progress: Callable[[int, int], None],
         limit_s: float | None = None,
     ) -> None:
-        """Compute what `steps` batches use and is missing; after `limit_s` there are fewer batches, which repeat."""
+        """Compute the missing rows of `steps` batches; after `limit_s` there are fewer batches, which repeat."""
         batches = [[row for draw in self.draws(n) for row in self.rows(*draw)] for n in range(steps)]
         self.batches = self._file.fill(batches, partial(self._features, device), progress, limit_s)
 
@@ -111,7 +111,7 @@ class TemporalSamples:
 
 
 def temporal_heads(model: RSDFM) -> list[str]:
-    """Names of the heads of which something is trained on sequences."""
+    """Names of the heads with modules that are trained on sequences."""
     return [n for n in model.config.heads if model.head(n).temporal or model.head(n).temporal_modules]
 
 

@@ -114,7 +114,7 @@ def window_share(config: TrainingConfig, model: ModelConfig) -> float:
 
 
 def data_facts(scenes: Sequence[SceneInfo]) -> dict[str, Any]:
-    """What a manifest says of the scenes that a model has seen."""
+    """Manifest entry of the scenes that a model was trained on."""
     return {
         "scenes": len(scenes),
         "frames": sum(s.frames for s in scenes),

@@ -1,1 +1,4 @@
-"""Views for people: layouts for RViz and Foxglove, and the rerun viewer. Free of ROS."""
+"""Displays of flights: the rerun viewer, and layouts for RViz and Foxglove. Free of ROS.
+
+Start with `command` (`rsdfm view`), `viewer` (opens a viewer or a file) and `scene` (what is drawn of every instant).
+"""

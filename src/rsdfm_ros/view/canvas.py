@@ -158,7 +158,7 @@ class Canvas:
     def still(
         self, name: str, polygons: Sequence[Sequence[tuple[float, float]]], window: Window | None
     ) -> None:
-        """Polygons of what never moves, `roads` or `buildings`, on the ground and on the map."""
+        """Polygons of the static scene, `roads` or `buildings`, on the ground and on the map."""
         closed = [np.array([*p, p[0]], dtype=np.float64) for p in polygons if len(p)]
         colours = [STILL_COLOURS[name]]
         solid = [np.column_stack([p, np.zeros(len(p))]) for p in closed]

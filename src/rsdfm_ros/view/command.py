@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from rsdfm_ros.data.bags.map_file import load_map
-from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
+from rsdfm_ros.data.bags.topic_map import MAX_RECORDED_UAVS, TopicMap, default_map
 from rsdfm_ros.domains import VARIABLE, joined_domain
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.outputs import check_new_file, replacing, write_atomically
@@ -26,7 +26,6 @@ from rsdfm_ros.view.foxglove import foxglove_layout
 from rsdfm_ros.view.rviz import rviz_config
 from rsdfm_ros.view.viewer import open_output, require_rerun
 
-MAX_UAVS = 64
 SHOWN_PROBLEMS = 8
 
 
@@ -126,8 +125,8 @@ def _show(args: argparse.Namespace, topic_map: TopicMap, save: Path | None) -> t
 
 
 def _write_layouts(args: argparse.Namespace) -> int:
-    if not 1 <= args.uavs <= MAX_UAVS:
-        raise RsdfmError(f"--uavs {args.uavs}: expected 1 to {MAX_UAVS}")
+    if not 1 <= args.uavs <= MAX_RECORDED_UAVS:
+        raise RsdfmError(f"--uavs {args.uavs}: expected 1 to {MAX_RECORDED_UAVS}")
     agents = [f"uav{n + 1}" for n in range(args.uavs)]
     for path, make in ((args.rviz, rviz_config), (args.foxglove, foxglove_layout)):
         if path is None:

@@ -1,4 +1,4 @@
-"""Map layers as images of classes: what was found, missed, imagined; who contributes. North up."""
+"""Map layers as images of classes: found, missed, false alarms; contributors. North up."""
 
 from __future__ import annotations
 

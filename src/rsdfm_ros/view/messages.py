@@ -1,7 +1,7 @@
-"""Messages of a fleet to the scene: which topics are whose, and what each of them shows. Free of ROS.
+"""Messages of a fleet to the scene: topics by UAV, and their views. Free of ROS.
 
-The same for a live fleet (nodes/mission/view_node.py hands over what it receives) and for a bag. A topic map says where
-images, poses, features and status are; answers have the names that our nodes give them, below the UAV's name.
+The same for a live fleet (nodes/mission/view_node.py hands over what it receives) and for a bag. A topic map names the
+topics of images, poses, features and status; answers have the names that our nodes give them, below the UAV's name.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ Handler = Callable[[Any, int, float], None]
 
 
 class Router:
-    """Hands messages to a scene. `rejects` counts what could not be used, by topic and reason."""
+    """Passes messages to a scene. `rejects` counts unusable ones, by topic and reason."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Router:
         topic_map: TopicMap,
         on_reject: Callable[[str, str, str], None] = lambda topic, reason, text: None,
     ) -> None:
-        """on_reject(topic, reason, sentence): hears of everything that is left out."""
+        """on_reject(topic, reason, sentence): called for everything that is left out."""
         self.scene, self.rejects = scene, Counter[tuple[str, str]]()
         self.reasons: dict[tuple[str, str], str] = {}
         self.shown: Counter[str] = Counter()
@@ -91,8 +91,8 @@ class Router:
         return sorted(self._handlers)
 
     def learn(self, topics: Mapping[str, str]) -> list[str]:
-        """Take the topics that exist (name → type, such as sensor_msgs/msg/Image); those of them that are to be heard
-        and were not before."""
+        """Take the topics that exist (name → type, such as sensor_msgs/msg/Image); returns the new ones to subscribe
+        to."""
         before = set(self._handlers)
         said = [
             m["uav"] for t, kind in topics.items() if (m := _SAYS.fullmatch(t)) and kind in (STATUS, FEATURES)
@@ -108,14 +108,14 @@ class Router:
         return sorted(set(self._handlers) - before)
 
     def take(self, topic: str, message: Any, size_bytes: int, arrived_s: float) -> None:
-        """Show a message. Nothing is raised because of it."""
+        """Show a message; no message raises an error."""
         for handle in self._handlers.get(topic, ()):
             try:
                 handle(message, size_bytes, arrived_s)
                 self.shown[topic] += 1
             except (MessageError, WireError) as error:
                 self.reject(topic, error.reason, str(error))
-            except Exception as error:  # a message of another make, with our type's name and other fields
+            except Exception as error:  # another definition of our type's name, with other fields
                 self.reject(topic, "content", f"{type(error).__name__}: {error}")
 
     def reject(self, topic: str, reason: str, text: str) -> None:
@@ -242,7 +242,7 @@ class _Cameras:
             self._show(self._inputs, self._inputs.add_info(number, message))
 
     def pose(self, message: Any) -> None:
-        # A map without a frame takes whatever frame the first pose names.
+        # A map without a frame takes the frame of the first pose.
         inputs = self._inputs or self._start(str(message.header.frame_id) or "map")
         self._show(inputs, inputs.add_pose(message))
 
@@ -273,7 +273,7 @@ def window_of_grid(message: Any) -> Window:
     ni, nj = int(info.width), int(info.height)
     good = np.isfinite([r, x, y]).all() and r > 0 and ni > 0 and nj > 0 and ni * nj <= MAX_GRID_CELLS
     if good:
-        # The resolution travels as float32.
+        # The resolution is a float32 in the message.
         cell = round(r, 6)
         i0, j0 = x / cell, y / cell
         if max(abs(i0 - round(i0)), abs(j0 - round(j0))) < 1e-3 and abs(i0) < 2**31 and abs(j0) < 2**31:

@@ -5,37 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.geometry.boxes import HasBoxes, bev_corners
+from rsdfm_ros.geometry.box_table import BoxTable
+from rsdfm_ros.geometry.boxes import box_corners
 from rsdfm_ros.geometry.camera import project
 
 NEAR_M = 0.5
-#: Corners 0…3 are the bottom, 4…7 the top: front left, rear left, rear right, front right, as in bev_corners.
+#: Pairs of the corners of geometry.boxes.box_corners: below, above, upright, and a cross on the front.
 EDGES = (
-    (0, 1), (1, 2), (2, 3), (3, 0),
-    (4, 5), (5, 6), (6, 7), (7, 4),
-    (0, 4), (1, 5), (2, 6), (3, 7),
-    (4, 3), (0, 7),  # a cross on the front
+    (6, 2), (2, 0), (0, 4), (4, 6),
+    (7, 3), (3, 1), (1, 5), (5, 7),
+    (6, 7), (2, 3), (0, 1), (4, 5),
+    (7, 4), (6, 5),
 )  # fmt: skip
 
 
-def box_corners(boxes: HasBoxes) -> NDArray[np.float64]:
-    """Corners (N, 8, 3) in metres: four below, four above."""
-    flat = bev_corners(boxes.centres, boxes.sizes, boxes.yaws)
-    half = np.asarray(boxes.sizes, dtype=np.float64).reshape(-1, 3)[:, 2:] / 2
-    middle = np.asarray(boxes.centres, dtype=np.float64).reshape(-1, 3)[:, 2:]
-    low = np.concatenate([flat, np.repeat((middle - half)[:, None], 4, axis=1)], axis=2)
-    high = np.concatenate([flat, np.repeat((middle + half)[:, None], 4, axis=1)], axis=2)
-    return np.concatenate([low, high], axis=1)
-
-
 def box_lines(
-    boxes: HasBoxes, K: NDArray[np.float64], T_map_camera: NDArray[np.float64], size: tuple[int, int]
+    boxes: BoxTable, K: NDArray[np.float64], T_map_camera: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Edges of boxes as far as they lie in an image: lines (M, 2, 2) in pixels, and the row (M,) of the box of each.
 
     size: (height, width) of the image in pixels.
     """
-    corners = box_corners(boxes)
+    corners = box_corners(boxes.centres, boxes.sizes, boxes.yaws)
     edges = corners[:, np.array(EDGES)]  # (N, 14, 2, 3)
     rows = np.repeat(np.arange(len(corners)), len(EDGES))
     ends = edges.reshape(-1, 2, 3)

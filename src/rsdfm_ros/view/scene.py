@@ -74,7 +74,7 @@ class Scene:
             self._arrange()
 
     def show_window(self, window: Window | None) -> None:
-        """Let all maps show this window; what was drawn on another one is not compared any more."""
+        """Let all maps show this window; cells on another one are not compared any more."""
         self.window = window
         for instant in self._instants.values():
             instant.cells.clear()
@@ -98,9 +98,7 @@ class Scene:
         if len(track) > 1:
             self.canvas.track(f"/map/{agent}/track/{name}", np.array(track), self._colour(agent))
         size = (view.image.shape[0], view.image.shape[1])
-        instant.cameras[agent, name] = Placement(
-            view.K, view.T_map_camera, size
-        )  # the image itself is let go
+        instant.cameras[agent, name] = Placement(view.K, view.T_map_camera, size)  # the image itself is freed
         self._project(instant, agent)
 
     def detections(self, agent: str, variant: str, ns: int, boxes: Boxes) -> None:
@@ -128,7 +126,7 @@ class Scene:
             self.true_cells(ns, _vehicle_cells(boxes, self.window))
 
     def true_cells(self, ns: int, vehicle: NDArray[np.bool_]) -> None:
-        """Cells (ni, nj) of the window in which there really is a vehicle."""
+        """Cells (ni, nj) of the window with a true vehicle."""
         instant = self._open(ns)
         instant.true = vehicle
         classes = np.where(vehicle, maps.VEHICLE, maps.GROUND).astype(np.uint8)
@@ -213,7 +211,8 @@ class Scene:
         self.canvas.still("roads", roads, self.window)
         self.canvas.still("buildings", buildings, self.window)
 
-    # --- what has met ---------------------------------------------------------------------------------------------
+    # --- complete instants
+    # ---------------------------------------------------------------------------------------------
 
     def _project(self, instant: _Instant, agent: str) -> None:
         """Boxes of an instant in the images that a UAV took then."""

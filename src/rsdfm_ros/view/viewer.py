@@ -1,6 +1,6 @@
-"""Rerun: the recording that everything is shown in, where it goes, and how the window is laid out.
+"""Rerun: the recording, its destination, and the layout of the window.
 
-rerun-sdk is an extra (requirements/view.txt): it is imported here, when somebody views.
+rerun-sdk is an extra (requirements/view.txt): it is imported here, when a view is opened.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rsdfm_ros.geometry.lattice import Window
 
 APPLICATION = "rsdfm_ros"
 MEMORY_LIMIT = "25%"
-"""Of this machine's memory: a live viewer drops its oldest data beyond it."""
+"""Share of this machine's memory: a live viewer drops its oldest data beyond it."""
 
 
 class ViewerError(RsdfmError):
-    """The viewer is missing, or cannot do what was asked."""
+    """The viewer is missing, or cannot do the request."""
 
 
 def require_rerun() -> Any:
@@ -110,11 +110,11 @@ def blueprint(
     contributing: Collection[str] = (),
     covered: bool = False,
 ) -> Any:
-    """The window: cameras above; below them the scene in 3D, per UAV the maps truth | alone | with peers | who
-    contributes; plots of bytes, latency and IoU at the bottom.
+    """The window: cameras above; below them the scene in 3D, per UAV the maps truth | alone | with peers |
+    contributors; plots of bytes, latency and IoU at the bottom.
 
-    window: what the maps show. contributing: UAVs whose contributors are known. covered: whether it is known who sees
-    what, which is shown where contributors are not known.
+    window: area of the maps. contributing: UAVs whose contributors are known. covered: whether the observers of cells
+    are known, which are shown where contributors are not.
     """
     rrb = importlib.import_module("rerun.blueprint")
     places = sorted(cameras, key=lambda place: (len(place[0]), place)) or [(a, "camera") for a in agents]

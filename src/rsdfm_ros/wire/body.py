@@ -112,7 +112,7 @@ def read_dense(header: Header, body: bytes, limits: Limits) -> DensePart:
 
 
 def _gaps(frame: FeatureFrame) -> NDArray[np.int16]:
-    """(n,) how many cells of the tile lie between a sent cell and the one before it, or the tile's start."""
+    """(n,) number of cells of the tile between a sent cell and the one before it, or the tile's start."""
     place = frame.high_tile.astype(np.int64) * CELLS_PER_TILE + frame.high_cell
     gap = np.diff(place, prepend=-1) - 1
     first = np.diff(frame.high_tile, prepend=-1) > 0

@@ -1,4 +1,5 @@
-"""Boxes as a side message beside the features: what peers need to match objects and to move them (docs/wire_format.md).
+"""Boxes as a side message beside the features, with which peers match objects and compensate their motion
+(docs/wire_format.md).
 
 Little-endian, unpadded: magic b"RSBX", version u8, reserved u8 = 0, count u16, origin x and y i32 (m), CRC-32 u32 of
 everything with that field zero; then per box 16 bytes: class u8, score u8 (1/255), x, y i16 (cm from the origin), z i16
@@ -10,11 +11,10 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.wire.errors import (
     BadMagic,
     ChecksumMismatch,
@@ -46,57 +46,24 @@ _BOX = np.dtype(
 )
 BOX_BYTES = _BOX.itemsize
 SIDE_SCORE = 0.3
-"""Boxes below this score do not travel beside features."""
+"""Boxes below this score are not sent beside features."""
 BOXES_SHARE = 0.25
-"""Of the bytes of an image, at most so much for boxes."""
-
-Array = NDArray[np.float64]
+"""Largest share of an image's bytes that boxes may take."""
 
 
 @dataclass(frozen=True)
-class SideBoxes:
-    """N boxes in the ``map`` frame: classes (N,) int64 · scores (N,) in [0, 1] · centres (N, 3) m · sizes (N, 3) m as
-    length, width, height · yaws (N,) rad · velocities (N, 2) m/s."""
+class SideBoxes(Detections):
+    """Detections as the side message carries them."""
 
-    classes: NDArray[np.int64]
-    scores: Array
-    centres: Array
-    sizes: Array
-    yaws: Array
-    velocities: Array
-
-    def __len__(self) -> int:
-        return len(self.scores)
+    @classmethod
+    def of(cls, found: Detections) -> SideBoxes:
+        """Detections of any kind."""
+        return cls(found.classes, found.scores, found.centres, found.sizes, found.yaws, found.velocities)
 
 
-class Detected(Protocol):
-    """Boxes as structures of arrays, whoever found them."""
-
-    @property
-    def classes(self) -> NDArray[np.int64]: ...
-    @property
-    def scores(self) -> NDArray[np.float64]: ...
-    @property
-    def centres(self) -> NDArray[np.float64]: ...
-    @property
-    def sizes(self) -> NDArray[np.float64]: ...
-    @property
-    def yaws(self) -> NDArray[np.float64]: ...
-    @property
-    def velocities(self) -> NDArray[np.float64]: ...
-
-
-def side_boxes(found: Detected) -> SideBoxes:
-    """Detections as the side message carries them: those of at least SIDE_SCORE."""
-    sure = np.asarray(found.scores) >= SIDE_SCORE
-    return SideBoxes(
-        found.classes[sure],
-        found.scores[sure],
-        found.centres[sure],
-        found.sizes[sure],
-        found.yaws[sure],
-        found.velocities[sure],
-    )
+def side_boxes(found: Detections) -> SideBoxes:
+    """Detections of at least SIDE_SCORE, which is what the side message carries."""
+    return SideBoxes.of(found.select(np.asarray(found.scores) >= SIDE_SCORE))
 
 
 def carries_boxes(payload: bytes | memoryview) -> bool:
@@ -109,9 +76,9 @@ def boxes_within(budget_bytes: int) -> int:
     return max(1, min(MAX_BOXES, int(budget_bytes * BOXES_SHARE) // BOX_BYTES))
 
 
-def encode_boxes(boxes: SideBoxes, most: int = MAX_BOXES) -> bytes:
-    """The message of the best `most` boxes, best first; what the format cannot hold is clipped or, farther than 327 m
-    from the first box, left out. Raises: InvalidFrame for values that are not finite or out of range."""
+def encode_boxes(boxes: Detections, most: int = MAX_BOXES) -> bytes:
+    """The message of the best `most` boxes, best first; values beyond the format are clipped; boxes farther than 327 m
+    from the first one are left out. Raises: InvalidFrame for values that are not finite or out of range."""
     numbers = (boxes.scores, boxes.centres, boxes.sizes, boxes.yaws, boxes.velocities)
     if not all(np.isfinite(v).all() for v in numbers):
         raise InvalidFrame("boxes", "finite numbers", "others")

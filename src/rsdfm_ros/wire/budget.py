@@ -20,7 +20,7 @@ MESSAGE_OVERHEAD_BYTES = 480
 
 
 DEFAULT_BUDGET_BYTES = 5_000
-"""Serialised bytes per UAV and frame, in the mean, that everything aims at unless told otherwise."""
+"""Default mean of the serialised bytes per UAV and frame."""
 
 FEW = 4
 """Frames with fewer cells do not update the estimate of bytes per cell."""
@@ -31,12 +31,12 @@ class BudgetConfig:
     """Settings of a BudgetController.
 
     target_bytes_per_frame: mean of the serialised bytes per frame; one below the cost of a message means frames in
-    which nothing is sent. burst_frames: how much may be saved up, in frames of the target. max_factor: no frame is
+    which nothing is sent. burst_frames: unused bytes that may be kept, in frames of the target. max_factor: no frame is
     planned above this multiple of the target. smoothing: weight of the newest measurement. low_from_bytes: from that
-    target on the low band travels, with all tiles that were seen. small_below_bytes, small_coarseness: below that
-    target the latents of the low and of the high band are rounded to multiples of so many steps. fixed_bytes: what a
-    frame costs before its first cell, low_bytes_per_tile: what a tile costs more with the low band. first_tiles,
-    first_bytes_per_cell: assumed before anything was measured.
+    target on the low band is sent, with all seen tiles. small_below_bytes, small_coarseness: below that target the
+    latents of the low and of the high band are rounded to multiples of so many steps. fixed_bytes: bytes of a frame
+    without cells, low_bytes_per_tile: additional bytes of a tile with the low band. first_tiles, first_bytes_per_cell:
+    assumed before the first measurement.
     """
 
     target_bytes_per_frame: int = DEFAULT_BUDGET_BYTES
@@ -86,7 +86,7 @@ class BudgetController:
         return self._tokens
 
     def retarget(self, target_bytes_per_frame: int) -> None:
-        """Aim at another mean from now on; what cells cost stays known. ValueError unless positive."""
+        """Change the target; the estimate of bytes per cell is kept. ValueError unless positive."""
         self.config = replace(self.config, target_bytes_per_frame=target_bytes_per_frame)
         self._tokens = min(self._tokens, target_bytes_per_frame * (1.0 + self.config.burst_frames))
 
@@ -108,8 +108,8 @@ class BudgetController:
         return affordable if most is None else min(affordable, most)
 
     def sent(self, feature_bytes: int, cells: int, tiles: int, other_bytes: int = 0) -> None:
-        """Book a frame of so many cells and tiles: bytes of the serialised messages of its features, and of what else
-        was sent. ValueError for negative numbers."""
+        """Account for a sent frame of so many cells and tiles: bytes of the serialised messages of its features, and of
+        the others. ValueError for negative numbers."""
         numbers = (feature_bytes, cells, tiles, other_bytes)
         if min(numbers) < 0:
             raise ValueError(f"bytes, cells and tiles cannot be negative: {numbers}")
@@ -133,15 +133,15 @@ class BudgetController:
 
 
 def apply_plan(frame: FeatureFrame, plan: Plan) -> FeatureFrame:
-    """The frame coarsened as planned, and without its tiles that have no sent cell if the low band stays at home. Which
-    tiles were left out needs not be said: to receivers they are unknown."""
+    """The frame coarsened as planned, and without its tiles that have no sent cell if the low band is not sent. Tiles
+    that were left out are not listed: to receivers they are unknown."""
     frame = coarsened(frame, plan.coarseness)
     return frame if plan.low else frame.rows(frame.counts > 0)
 
 
 def coarsened(frame: FeatureFrame, factors: tuple[int, int]) -> FeatureFrame:
-    """The frame with the latents of the low and of the high band rounded to multiples of so many steps, which the
-    scales say; itself for (1, 1)."""
+    """The frame with the latents of the low and of the high band rounded to multiples of so many steps, with scales to
+    match; itself for (1, 1)."""
     low, high = factors
     if factors == (1, 1):
         return frame

@@ -18,7 +18,7 @@ from rsdfm_ros.wire.features import FeatureFrame, tile_keys
 class Concealed:
     """A frame with some tiles of the frame before.
 
-    stale (M,) bool: which · stale_s: by how much they are older than the rest.
+    stale (M,) bool: which · stale_s: the time by which they are older than the rest.
     """
 
     frame: FeatureFrame
@@ -27,9 +27,9 @@ class Concealed:
 
 
 def conceal_loss(now: FeatureFrame, before: FeatureFrame | None, gap_s: float) -> Concealed:
-    """`now`, of which not all packets arrived, made up for by `before`, which is gap_s older.
+    """Fill the missing tiles of `now`, of which not all packets arrived, from `before`, which is gap_s older.
 
-    Taken from `before` are the tiles that `now` lacks. Every image has scales of its own: what is taken is rounded to
+    Taken from `before` are the tiles that `now` lacks. Every frame has scales of its own: the tiles are rounded to
     those of `now`, or keeps its own if nothing arrived.
     """
     fresh = np.zeros(len(now.tiles), bool)
@@ -61,6 +61,6 @@ def _rescaled(
     latents: NDArray[np.int8], was: NDArray[np.float32], scale: NDArray[np.float32]
 ) -> NDArray[np.int8]:
     """Latents (n, C, …) of scale `was` (C,) to the nearest integer in ±127 of another scale (C,)."""
-    ratio = np.minimum(was.astype(np.float64) / scale, 127.0)  # senders choose scales: 0 · ∞ is no number
+    ratio = np.minimum(was.astype(np.float64) / scale, 127.0)  # scales are untrusted: 0 · ∞ is NaN
     columns = ratio.reshape(-1, *(1,) * (latents.ndim - 2))
     return np.clip(np.rint(latents * columns), -127, 127).astype(np.int8)

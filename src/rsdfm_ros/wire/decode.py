@@ -1,4 +1,4 @@
-"""Packets to parts: every field is checked before it is used, and nothing is allocated for a claim."""
+"""Packets to parts: every field is checked before it is used, and sizes before anything is allocated."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ def encode_frame(
     """The packets of a frame; every one decodes alone. A frame without tiles gives no packet.
 
     The low band travels if any of its latents is not zero. max_packet_bytes: defaults to MAX_PACKET_BYTES, or
-    MAX_DENSE_PACKET_BYTES for a DenseFrame. fingerprint: uint64 of the sender's model.
-    Raises: InvalidFrame, TilesUnsorted, CellsUnsorted, NonFinite if the frame is malformed; TileOutOfBounds, OverLimit
-    if no receiver would take it; PacketTooSmall if a single tile does not fit.
+    MAX_DENSE_PACKET_BYTES for a DenseFrame. fingerprint: uint64 of the sender's model. Raises: InvalidFrame,
+    TilesUnsorted, CellsUnsorted, NonFinite if the frame is malformed; TileOutOfBounds, OverLimit if every receiver
+    would refuse it; PacketTooSmall if a single tile does not fit.
     """
     frame.validate()
     limits = Limits()
@@ -70,7 +70,7 @@ def _split(frame: FeatureFrame | DenseFrame, has_low: bool, limit: int, fingerpr
 
 
 def _excess(header: Header, limit: int) -> float:
-    """By how much a packet is too large for the limit and for what receivers accept: 1 and less is not."""
+    """Size of a packet relative to the limits of sender and receivers: too large above 1."""
     receiver = Limits()
     shares = (
         header.packet_bytes / limit,

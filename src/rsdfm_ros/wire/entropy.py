@@ -1,6 +1,6 @@
 """The entropy coder of latents and cell positions: interleaved rANS with a small family of frequency tables.
 
-What is coded are *bands*: integer arrays (channels, symbols). Every channel gets a table of its own, a normal
+The coded data are *bands*: integer arrays (channels, symbols). Every channel gets a table of its own, a normal
 distribution with more zeros, described by three bytes; tables follow from them by integer arithmetic alone, so that
 every machine has the same ones (docs/wire_format.md). Many coders run side by side in the lanes of arrays and share
 one stream of 16-bit words: a Python loop over steps handles all lanes at once, and there are at most STEPS steps.
@@ -26,7 +26,7 @@ LOWEST = 1 << 16
 #: Alphabets of more values than this have their means in whole steps instead of quarters.
 FINE = 64
 WIDEST, NARROWEST = 0, 63
-#: In which order the encoder tries neighbours of the parameters width 0, mean 1 and zeros 2, and how far away.
+#: Order and distances in which the encoder tries neighbours of the parameters width 0, mean 1 and zeros 2.
 SEARCH = ((0, 2), (1, 2), (2, 32), (0, 1), (1, 1), (2, 16))
 RANGE_BYTES, CHANNEL_BYTES = 4, 3
 
@@ -142,7 +142,7 @@ def _refined(
     bits = PRECISION - np.log2(tables.reshape(len(counts), 3, -1))
     costs = np.einsum("ckv,cv->ck", bits, counts.astype(np.float64)).round(
         3
-    )  # so that ties are ties everywhere
+    )  # so that ties are resolved equally on every machine
     best = costs.argmin(axis=1)
     rows = np.arange(len(counts))
     return tried[rows, best], costs[rows, best]

@@ -88,7 +88,7 @@ class ReservedBits(WireError):
 
 
 class FingerprintMismatch(WireError):
-    """The sender runs another model: its numbers mean something else."""
+    """The sender runs another model: its features cannot be used."""
 
     reason = "fingerprint_mismatch"
 
@@ -101,7 +101,7 @@ class FingerprintMismatch(WireError):
 
 
 class OverLimit(WireError):
-    """A count or size above what this receiver is willing to hold."""
+    """A count or size above the limits of this receiver."""
 
     reason = "over_limit"
 
@@ -192,7 +192,7 @@ class CorruptBody(WireError):
 
 
 class PacketTooSmall(WireError):
-    """A single tile does not fit into one packet: the packet limit is absurdly small for this model."""
+    """A single tile does not fit into one packet: the packet limit is too small for this model."""
 
     reason = "packet_too_small"
 

@@ -29,7 +29,7 @@ class FeatureFrame:
     """One agent's BEV map at one instant, compressed into a low and a high band (algorithm.md, stage 3).
 
     tiles (M, 2) int32, strictly increasing lexicographically · low (M, Cl, 2, 2) int8 with axes tile, channel, block
-    along i, block along j; all zeros where the low band does not travel · low_scale (Cl,) float32 > 0 · visible
+    along i, block along j; all zeros where the low band is not sent · low_scale (Cl,) float32 > 0 · visible
     (M, 16, 16) bool, cells the sender saw · high_tile (n,) int32 row into `tiles`, not decreasing · high_cell (n,)
     uint8 = 16 di + dj, strictly increasing within a tile · high (n, Ch) int8 · high_scale (Ch,) float32 > 0. Scales
     are numbers of half precision (`half`).
@@ -166,7 +166,7 @@ def tile_keys(tiles: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def half(scale: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Scales rounded to the numbers of half precision that travel; positive ones stay positive and finite."""
+    """Scales rounded to half precision, as they are sent; positive ones stay positive and finite."""
     limits = np.finfo(np.float16)
     rounded: NDArray[np.float16] = np.clip(scale, limits.smallest_subnormal, limits.max).astype(np.float16)
     return rounded.astype(np.float32)

@@ -93,7 +93,7 @@ class Header:
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes of all that a receiver makes of the packet: the body and two bytes per symbol."""
+        """Bytes after decoding: the body and two bytes per symbol."""
         return self.content_bytes + 2 * sum(channels * symbols for channels, symbols in self.bands)
 
 

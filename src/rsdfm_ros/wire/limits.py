@@ -19,7 +19,7 @@ class Limits:
     max_packet_bytes 65 536: the largest packet of any kind; a UDP datagram cannot be longer.
     max_tiles 1024: 512 × 512 m at 1 m cells, sixteen times the window of the shipped model.
     max_channels 64: as many as the shipped model's features have before compression.
-    max_decoded_bytes 4 MiB: what one packet may grow to; a full-size dense packet needs at most about 0.1 MiB, all
+    max_decoded_bytes 4 MiB: largest decoded size of a packet; a full-size dense packet needs at most about 0.1 MiB, all
     cells of the largest window of the shipped model 1 MiB.
     max_tile_key 8192: ±131 km around the map origin, farther than one flat map is meaningful.
     """

@@ -192,3 +192,20 @@ def test_all_tasks_give_one_object_one_id_and_plug_ins_are_answered_too() -> Non
     assert without.motion is not None and answer.single.motion is not None
     np.testing.assert_array_equal(without.motion.tracks.positions, answer.single.motion.tracks.positions)
     assert without.detection is not None and without.detection.boxes.ids is None
+
+
+def test_lost_tiles_are_those_of_the_image_before_and_as_much_older(perception: Perception) -> None:
+    options = replace(PLAIN, max_packet_bytes=600)
+    agents = fleet(perception, options)
+    for k in range(2):
+        own = observe(agents, k)
+        exchange(agents, own)
+    stamp_ns = own["uav1"].stamp_ns
+    whole = next(i for i in agents["uav1"].receiver.images(stamp_ns) if i.peer == "uav2")
+    assert whole.before is None and len(whole.frame.parts) > 1
+    del whole.frame.parts[0]
+    whole.frame.indices.discard(0)
+    (lossy,) = [i for i in agents["uav1"].receiver.images(stamp_ns) if i.peer == "uav2"]
+    decoded = FrameDecoder().decode(perception, lossy.frame, lossy.before)
+    assert lossy.before is not None and decoded.concealed_tiles > 0 and decoded.bev.lag_s is not None
+    assert set(decoded.bev.lag_s.unique().tolist()) == {0.0, 0.5}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.agent.envelope import Envelope, Refused, checked_pose
-from rsdfm_ros.agent.inbox import FRAMES_KEPT, Inbox, InboxLimits, concealed_features, features_of
+from rsdfm_ros.agent.inbox import FRAMES_KEPT, Inbox, InboxLimits, features_of
 from rsdfm_ros.wire.boxes import SideBoxes, encode_boxes
+from rsdfm_ros.wire.concealment import conceal_loss
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.packet import Expected, encode_frame
 from support.wire_frames import feature_frame, same
@@ -58,13 +59,13 @@ def test_what_is_lost_of_a_picture_is_recalled_from_the_one_before_and_said_to_b
     now = box.newest("uav2", 11 * S, 1.0)
     before = box.before(now, 1.0)
     assert before.first.stamp_ns == 10 * S
-    recalled = concealed_features(now, before, EXPECTED)
+    recalled = conceal_loss(features_of(now, EXPECTED), features_of(before, EXPECTED), 0.5)
     arrived = features_of(now, EXPECTED)
     assert same(recalled.frame, FRAME) and recalled.stale_s == 0.5
     stale = {tuple(t) for t in recalled.frame.tiles[recalled.stale].tolist()}
     lost = {tuple(t) for t in FRAME.tiles.tolist()} - {tuple(t) for t in arrived.tiles.tolist()}
     assert lost and lost <= stale and len(stale) < len(FRAME.tiles)
-    alone = concealed_features(now, None, EXPECTED)
+    alone = conceal_loss(features_of(now, EXPECTED), None, 0.0)
     assert same(alone.frame, arrived) and not alone.stale.any()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from typing import Any
+
+import numpy as np
 
 from rsdfm_ros.agent.peer_wait import PeerWait
 from rsdfm_ros.agent.peers import Peer
@@ -11,11 +14,12 @@ from rsdfm_ros.agent.types import OwnFeatures
 
 
 def own(stamp_ns: int) -> OwnFeatures:
-    return OwnFeatures(stamp_ns, stamp_ns, None, 0.0)
+    nothing: Any = None  # only the stamp matters here
+    return OwnFeatures(stamp_ns, stamp_ns, nothing, nothing, np.eye(4), np.zeros((6, 6)), nothing)
 
 
 class Setup:
-    """A Waiting with peers whose packets are here or not."""
+    """A PeerWait with peers whose packets are here or not."""
 
     def __init__(self, wait_s: float = 60.0) -> None:
         self.peer, self.here, self.wait_s = Peer("uav2", "/uav2/bev/features"), set(), wait_s

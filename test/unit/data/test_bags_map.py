@@ -69,7 +69,7 @@ def test_the_foreign_example_gives_every_uav_its_own_topics() -> None:
             1,
             "unknown setting inputs.pose_tolerance; inputs can have: .*pose_tolerance_s",
         ),
-        ("inputs.pictures_rectified", 1, "inputs.pictures_rectified: expected true or false"),
+        ("inputs.images_rectified", 1, "inputs.images_rectified: expected true or false"),
     ],
 )
 def test_a_wrong_map_is_refused_with_what_is_allowed(path: str, value: Any, words: str) -> None:
@@ -81,6 +81,16 @@ def test_a_wrong_map_is_refused_with_what_is_allowed(path: str, value: Any, word
     inner[last] = value
     with pytest.raises(TopicMapError, match=words):
         map_from_dict(values)
+
+
+def test_a_former_name_of_an_input_works_with_a_warning() -> None:
+    with pytest.warns(
+        FutureWarning, match=r"inputs\.pictures_rectified is called inputs\.images_rectified now"
+    ):
+        found = map_from_dict({**usual(), "inputs": {"pictures_rectified": True}})
+    assert found.inputs == {"images_rectified": True}
+    with pytest.raises(TopicMapError, match=r"and both are given: leave inputs\.pictures_rectified out"):
+        map_from_dict({**usual(), "inputs": {"pictures_rectified": True, "images_rectified": True}})
 
 
 def test_a_file_that_is_no_map_is_refused(tmp_path: Path) -> None:

@@ -90,8 +90,7 @@ def test_the_page_names_every_encoding_pose_type_reason_and_parameter() -> None:
         if file.stem not in ("packets", "input_config", "serialized")
         for r in re.findall(r"(?:MessageError|self\._reject)\(\s*\"([a-z_0-9]+)\"", file.read_text())
     }
-    # Refused when a node is configured, or by functions that the inputs of `uav_node` do not use.
-    reasons -= {"extrinsics", "camera_distorted"}
+    reasons -= {"extrinsics"}  # refused when a node is configured
     assert len(reasons) > 15
     for reason in reasons:
         assert f"`{reason}`" in PAGE, reason

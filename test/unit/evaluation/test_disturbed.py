@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
+from rsdfm_ros.agent import fusion
+from rsdfm_ros.agent.options import PreFusionOptions
 from rsdfm_ros.agent.prefusion import consistency
-from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.agent.prefusion.prepare import Prepared
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.data.frame import CameraView, WorldFrame
 from rsdfm_ros.data.outputs import boxes_of_objects
 from rsdfm_ros.errors import RsdfmError
@@ -22,6 +27,7 @@ from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, mirro
 from rsdfm_ros.evaluation.methods.radio import RadioChannel, Sent
 from rsdfm_ros.evaluation.scores import MethodScore
 from rsdfm_ros.evaluation.session import evaluate_scene
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.world import World
 from support.painted import UAVS, PaintedScene, Watcher, objects_at, run_settings, tiny_perception
@@ -71,21 +77,27 @@ def test_maps_are_fused_as_if_made_with_poses_that_agree_and_are_nearer_the_trut
 ) -> None:
     errors: dict[str, list[float]] = {"before": [], "after": []}
     splits: dict[str, list[float]] = {"before": [], "after": []}
-    prepare = Rsdfm.prepare
+    here = threading.local()  # receivers run side by side
+    receive, prepare = Rsdfm.receive, fusion.prepare
+
+    def received(self: Rsdfm, step: EvaluationFrame, *rest: Any) -> Any:
+        here.step = step
+        return receive(self, step, *rest)
 
     def watched(
-        self: Rsdfm, step: EvaluationFrame, ego: int, own: View, peers: list[View]
-    ) -> tuple[View, list[View]]:
-        done = prepare(self, step, ego, own, peers)
-        agents = [ego, *(a for a in range(UAVS) if a != ego)]
-        for name, views in (("before", [own, *peers]), ("after", [done[0], *done[1]])):
-            truth = [_true_pose(step, a) for a in agents]
-            put = [seen_with(GROUND, T, v.T_map_camera) for T, v in zip(truth, views, strict=True)]
-            errors[name] += [rms(p, GROUND) for p in put]
-            splits[name] += [rms(p, put[0]) for p in put[1:]]
+        own: View, peers: Sequence[View], window: Window, options: PreFusionOptions, *rest: Any, **more: Any
+    ) -> Prepared:
+        done = prepare(own, peers, window, options, *rest, **more)
+        if options.align_poses:
+            truth = {name: _true_pose(here.step, a) for a, name in enumerate(here.step.agents)}
+            for name, views in (("before", [own, *peers]), ("after", [done.own, *done.peers])):
+                put = [seen_with(GROUND, truth[v.name], v.T_map_camera) for v in views]
+                errors[name] += [rms(p, GROUND) for p in put]
+                splits[name] += [rms(p, put[0]) for p in put[1:]]
         return done
 
-    monkeypatch.setattr(Rsdfm, "prepare", watched)
+    monkeypatch.setattr(Rsdfm, "receive", received)
+    monkeypatch.setattr(fusion, "prepare", watched)
     scores, watcher = _run(perception, text)
     assert np.mean(errors["after"]) < 0.8 * np.mean(errors["before"])
     assert np.mean(splits["after"]) < 0.35 * np.mean(splits["before"])

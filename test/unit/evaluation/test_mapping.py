@@ -11,10 +11,10 @@ import pytest
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.metrics.mapping import FixedHeight, in_boxes, mapping_scores, true_points
-from rsdfm_ros.geometry.camera import pixel_grid, viewing_rays
+from rsdfm_ros.geometry.camera import viewing_rays
 from rsdfm_ros.geometry.ground import Ground, GroundPlane, points_at_heights, sloped_plane
 from rsdfm_ros.model.perception import Perception
-from support.cameras import oblique_camera
+from support.cameras import oblique_camera, pixel_grid
 from support.tiny_model import CONFIG, K
 
 BOX = Objects(

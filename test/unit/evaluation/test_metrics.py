@@ -10,7 +10,7 @@ import pytest
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.outputs import Tracks
 from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, perfect_prediction, truth_of
-from rsdfm_ros.evaluation.metrics.accumulator import MetricAccumulator, frame_ap, frame_iou, percentiles
+from rsdfm_ros.evaluation.metrics.accumulator import MetricAccumulator, frame_ap, frame_iou
 from rsdfm_ros.evaluation.metrics.trajectory import TrajectoryErrors, nearest_pairs
 from rsdfm_ros.geometry.lattice import square_window
 
@@ -162,11 +162,6 @@ def test_live_figures_are_those_of_one_frame() -> None:
     assert frame_ap(perfect.boxes, truth, AREA) == 1.0
     half = perfect.boxes.select(np.arange(6))
     assert frame_ap(half, truth, AREA) == pytest.approx(0.5)
-
-
-def test_percentiles_of_times() -> None:
-    assert percentiles(range(101)) == {"median": 50.0, "p95": 95.0, "p99": 99.0}
-    assert percentiles([])["p99"] is None
 
 
 def test_tracks_start_inside_the_area() -> None:

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.data.bags.message_sizes import (
-    boxes_of_message,
     demand_message,
     demand_of_message,
     feature_message,
-    object_array_message,
 )
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.outputs import boxes_of_objects
@@ -278,22 +276,6 @@ def test_disturbances_parse() -> None:
         "loss=0.2, latency_ms=200,pose_sigma_m=0.5,pose_sigma_deg=0.5,drop_uavs=1,seed=3"
     )
     assert parsed == Disturbance(0.2, 200.0, 0.5, 0.5, 1, 3)
-
-
-def test_objects_survive_the_message() -> None:
-    boxes = boxes_of_objects(objects_at(0))
-    data = object_array_message(boxes, agent="uav1", stamp_ns=1_500_000_000, frame=3)
-    back = boxes_of_message(data)
-    for name in ("classes", "scores", "centres", "sizes", "yaws", "velocities"):
-        np.testing.assert_allclose(getattr(back, name), getattr(boxes, name), atol=1e-6)
-    assert (
-        len(
-            boxes_of_message(
-                object_array_message(boxes.select(np.zeros(3, bool)), agent="a", stamp_ns=0, frame=0)
-            )
-        )
-        == 0
-    )
 
 
 def test_a_feature_message_adds_a_few_hundred_bytes_to_its_payload() -> None:

@@ -21,7 +21,8 @@ from rsdfm_ros.evaluation.report.recording import Surroundings
 from rsdfm_ros.evaluation.report.timing import timing_words
 from rsdfm_ros.fleet.about import about_mission
 from rsdfm_ros.fleet.commands import bag as bag_command
-from rsdfm_ros.fleet.description import UavDescription, fleet_from_dict, load_fleet
+from rsdfm_ros.fleet.description.parts import UavDescription
+from rsdfm_ros.fleet.description.reading import fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.outcome import print_outcome
 from rsdfm_ros.fleet.specification import node_specifications
 from rsdfm_ros.fleet.surroundings import surroundings_of, surroundings_of_seed, write_surroundings

@@ -5,14 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rsdfm_ros.fleet.description import (
-    FleetDescription,
-    FleetDescriptionError,
-    fleet_from_dict,
-    load_fleet,
-    parse_override,
-)
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.reading import fleet_from_dict, load_fleet, parse_override
 from rsdfm_ros.fleet.specification import environment_of, node_specifications
+from rsdfm_ros.model.manifest import FORMAT
 from support.places import ROOT
 
 TINY = f"random:{ROOT / 'test/support/tiny.yaml'}"
@@ -105,3 +102,21 @@ def test_a_fleet_of_single_nodes_has_a_process_per_node_and_fuses_through_topics
 def test_an_unreadable_model_is_refused_before_anything_starts() -> None:
     with pytest.raises(FleetDescriptionError, match=r"manifest\.yaml"):
         node_specifications(fleet_from_dict({"model": "no/such/folder"}))
+
+
+@pytest.mark.parametrize("config", [5, {"name": "a", "colour": 3}, {"name": "a", "channels": "many"}])
+def test_a_damaged_manifest_is_refused_with_the_name_of_its_model(tmp_path: Path, config: object) -> None:
+    manifest = {"format": FORMAT, "config": config, "weights_sha256": "0" * 64}
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    with pytest.raises(FleetDescriptionError, match=r"its manifest\.yaml is damaged: "):
+        node_specifications(fleet_from_dict({"model": str(tmp_path)}))
+
+
+def test_former_names_of_node_parameters_work_with_a_warning() -> None:
+    with pytest.warns(
+        FutureWarning, match=r"uav\.parameters\.resemblance is called uav\.parameters\.map_consistency"
+    ):
+        fleet = fleet_from_dict({"uav": {"parameters": {"resemblance": 0.3}}})
+    assert fleet.uav.parameters == {"map_consistency": 0.3}
+    with pytest.raises(FleetDescriptionError, match="both are given"):
+        fleet_from_dict({"members": [{"parameters": {"resemblance": 0.3, "map_consistency": 0.3}}]})

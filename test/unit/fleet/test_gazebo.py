@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from rsdfm_ros.cli import main
-from rsdfm_ros.fleet.description import FleetDescriptionError, fleet_from_dict, load_fleet
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.reading import fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
 from rsdfm_ros.fleet.specification import node_specifications
 from rsdfm_ros.sim.flight import make_flights

@@ -11,8 +11,9 @@ import yaml
 
 from rsdfm_ros.fleet import companions
 from rsdfm_ros.fleet.commands import fleet as command
-from rsdfm_ros.fleet.description import FleetDescriptionError, fleet_from_dict
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.processes import command_of
 from rsdfm_ros.fleet.specification import NodeSpec, node_specifications
 from support.places import ROOT

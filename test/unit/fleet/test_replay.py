@@ -10,12 +10,10 @@ from rsdfm_ros.cli import main
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.writer import BagWriter
-from rsdfm_ros.fleet.description import (
-    FleetDescription,
-    FleetDescriptionError,
-    ReplayDescription,
-    fleet_from_dict,
-)
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import ReplayDescription
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 from rsdfm_ros.fleet.specification import WORLD, node_specifications
 from support.bag_data import make_bag

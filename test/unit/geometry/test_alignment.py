@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
-from rsdfm_ros.geometry.alignment import AlignmentConfig, Correction, Sighting, align
+from rsdfm_ros.geometry.alignment import Correction, Sighting, align
+from rsdfm_ros.geometry.box_matching import AlignmentConfig
+from rsdfm_ros.geometry.box_table import Detections
 from support.sightings import camera, covariance, noisy_pose, rms, scattered, seen_with
 
 EXACT = np.zeros((6, 6))
@@ -21,7 +23,13 @@ def sighting(xy: np.ndarray, T: np.ndarray, cov: np.ndarray, lengths: np.ndarray
     sizes = np.column_stack(
         [np.full(n, 4.5) if lengths is None else lengths, np.full(n, 1.9), np.full(n, 1.6)]
     )
-    return Sighting(np.column_stack([xy, np.full(n, 0.8)]), sizes, np.full(n, 0.9), T[:3, 3], cov)
+    centres = np.column_stack([xy, np.full(n, 0.8)])
+    boxes = Detections(np.zeros(n, np.int64), np.full(n, 0.9), centres, sizes, np.zeros(n), np.zeros((n, 2)))
+    return Sighting(boxes, T[:3, 3], cov)
+
+
+def with_scores(seen: Sighting, scores: np.ndarray) -> Sighting:
+    return dataclasses.replace(seen, boxes=dataclasses.replace(seen.boxes, scores=scores))
 
 
 def placed(xy: np.ndarray, T_true: np.ndarray, T_believed: np.ndarray, correction: Correction) -> np.ndarray:
@@ -116,7 +124,7 @@ def test_boxes_of_different_size_and_unsure_ones_are_not_the_same_object() -> No
     mine = sighting(xy, camera(0), EXACT)
     buses = sighting(xy + 0.4, camera(1), prior, lengths=np.full(len(xy), 12.0))
     assert align([mine, buses])[1].matches == 0
-    unsure = dataclasses.replace(sighting(xy + 0.4, camera(1), prior), scores=np.full(len(xy), 0.1))
+    unsure = with_scores(sighting(xy + 0.4, camera(1), prior), np.full(len(xy), 0.1))
     assert align([mine, unsure])[1].matches == 0
 
 
@@ -127,9 +135,7 @@ def test_more_boxes_than_are_used_cost_no_more_and_do_no_harm() -> None:
     found = align([sighting(many, camera(0), EXACT), sighting(xy + shift, camera(1), prior)])
     assert found[1].matches <= AlignmentConfig().max_boxes
     best_first = np.concatenate([xy, np.random.default_rng(7).uniform(-45, 45, (180, 2))])
-    noisy = dataclasses.replace(
-        sighting(best_first, camera(0), EXACT), scores=np.r_[np.full(60, 0.9), np.full(180, 0.4)]
-    )
+    noisy = with_scores(sighting(best_first, camera(0), EXACT), np.r_[np.full(60, 0.9), np.full(180, 0.4)])
     peer = align([noisy, sighting(xy + shift, camera(1), prior)])[1]
     assert peer.matches >= 55
     np.testing.assert_allclose(peer.delta[:2], [-0.5, 0.0], atol=0.05)
@@ -143,16 +149,11 @@ def test_the_order_of_agents_and_boxes_does_not_matter() -> None:
         believed = noisy_pose(camera(n), rng, 0.5, 0.5)
         seen = seen_with(xy + rng.normal(0.0, 0.1, xy.shape), camera(n), believed)
         view = sighting(seen, believed, covariance(0.5, 0.5))
-        views.append(dataclasses.replace(view, scores=np.linspace(0.5, 1.0, len(xy))))
+        views.append(with_scores(view, np.linspace(0.5, 1.0, len(xy))))
     straight = align(views)
     back = align(views[::-1])[::-1]
     order = rng.permutation(len(xy))
-    shuffled = align(
-        [
-            dataclasses.replace(v, centres=v.centres[order], sizes=v.sizes[order], scores=v.scores[order])
-            for v in views
-        ]
-    )
+    shuffled = align([dataclasses.replace(v, boxes=v.boxes.select(order)) for v in views])
     for a, b, c in zip(straight, back, shuffled, strict=True):
         np.testing.assert_allclose(a.delta, b.delta, atol=1e-8)
         np.testing.assert_allclose(a.delta, c.delta, atol=1e-8)

@@ -13,7 +13,6 @@ from rsdfm_ros.geometry.boxes import (
     bev_boxes,
     bev_corners,
     intersection_areas,
-    nms_rotated,
     rasterise,
     rasterise_boxes,
     rotated_iou,
@@ -135,29 +134,3 @@ def test_iou_is_symmetric_bounded_and_one_with_itself(seed: int, far_m: float, s
     np.testing.assert_allclose(intersection_areas(a, a), a[:, 2] * a[:, 3], rtol=1e-8)
     if step < 1e-3:
         np.testing.assert_allclose(np.diag(iou), 1.0, atol=1e-3)
-
-
-def test_suppression_keeps_the_best_of_each_cluster_and_the_earlier_of_a_tie() -> None:
-    boxes = np.array(
-        [
-            (0.0, 0.0, 4.0, 2.0, 0.0),
-            (0.2, 0.0, 4.0, 2.0, 0.1),
-            (10.0, 0.0, 4.0, 2.0, 0.0),
-            (10.1, 0.0, 4.0, 2.0, 0.0),
-        ]
-    )
-    np.testing.assert_array_equal(nms_rotated(boxes, [0.5, 0.9, 0.7, 0.7], 0.3), [1, 2])
-    assert len(nms_rotated(np.zeros((0, 5)), [], 0.3)) == 0
-
-
-def test_suppression_leaves_no_pair_above_the_threshold() -> None:
-    boxes = _boxes(80, 3, extent_m=10.0)
-    scores = np.random.default_rng(0).uniform(size=80)
-    kept = nms_rotated(boxes, scores, 0.2)
-    iou = rotated_iou(boxes[kept], boxes[kept])
-    np.fill_diagonal(iou, 0.0)
-    assert iou.max() <= 0.2
-    dropped = np.setdiff1d(np.arange(80), kept)
-    overlaps = rotated_iou(boxes[dropped], boxes[kept]) > 0.2
-    better = scores[kept][None] >= scores[dropped][:, None]
-    assert (overlaps & better).any(axis=1).all()

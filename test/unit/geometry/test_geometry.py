@@ -9,13 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from rsdfm_ros.geometry.camera import (
-    intrinsics_from_fov,
-    pixel_grid,
-    project,
-    scaled_intrinsics,
-    viewing_rays,
-)
+from rsdfm_ros.geometry.camera import intrinsics_from_fov, project, scaled_intrinsics, viewing_rays
 from rsdfm_ros.geometry.ground import GroundPlane, points_at_heights, position_sigma
 from rsdfm_ros.geometry.lattice import Window, WindowError, square_window
 from rsdfm_ros.geometry.rotations import (
@@ -28,7 +22,7 @@ from rsdfm_ros.geometry.rotations import (
     wrap_angle,
     yaw_from_quaternion,
 )
-from support.cameras import oblique_camera
+from support.cameras import oblique_camera, pixel_grid
 
 angles = st.floats(-3.1, 3.1)
 

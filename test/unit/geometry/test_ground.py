@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsdfm_ros.geometry.camera import intrinsics_from_fov, pixel_grid, viewing_rays
+from rsdfm_ros.geometry.camera import intrinsics_from_fov, viewing_rays
 from rsdfm_ros.geometry.ground import (
     Ground,
     GroundPlane,
@@ -22,7 +22,7 @@ from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.geometry.rotations import rotation_vector
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.mapping import lift_cells
-from support.cameras import oblique_camera
+from support.cameras import oblique_camera, pixel_grid
 
 HEIGHTS = np.array([0.0, 0.8, 2.2])
 K = intrinsics_from_fov(176, 96, 1.2)

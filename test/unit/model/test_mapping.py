@@ -9,14 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rsdfm_ros.geometry.camera import intrinsics_from_fov, pixel_grid, viewing_rays
+from rsdfm_ros.geometry.camera import intrinsics_from_fov, viewing_rays
 from rsdfm_ros.geometry.ground import GroundPlane, points_at_heights
 from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.model.config import ModelConfig, ModelConfigError, model_config_from_dict
 from rsdfm_ros.model.encoder import ENCODER_STRIDE
 from rsdfm_ros.model.mapping import lift, lift_cells, mean_with_neighbours, seen_cells
 from rsdfm_ros.model.rsdfm import RSDFM
-from support.cameras import oblique_camera
+from support.cameras import oblique_camera, pixel_grid
 
 WINDOW = square_window(32, 0.5)
 CONFIG = ModelConfig("test")

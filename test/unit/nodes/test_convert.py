@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.messages import poses, stamps
 from rsdfm_ros.data.messages import tasks as task_messages
-from rsdfm_ros.data.messages.cameras import intrinsics_from_message
+from rsdfm_ros.data.messages.cameras import camera_from_message
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import covariance_from, pose_matrix
@@ -78,20 +78,13 @@ def test_intrinsics_differ_from_ros_by_half_a_pixel_and_survive() -> None:
     K = np.array([[300.0, 0, 240], [0, 310, 135], [0, 0, 1]])
     message = convert.intrinsics_to_message(K, (270, 480), NS, "camera")
     assert message.k[2] == 239.5 and message.k[5] == 134.5 and (message.width, message.height) == (480, 270)
-    assert np.array_equal(intrinsics_from_message(message), K)
+    assert np.array_equal(camera_from_message(message, (270, 480)).K, K)
 
 
 @pytest.mark.parametrize("k", [[0.0] * 9, [np.nan, 0, 1, 0, 1, 1, 0, 0, 1], [1, 0, 1, 0, 1, 1, 0, 0, 2]])
 def test_intrinsics_that_are_no_camera_are_refused(k: list[float]) -> None:
     with pytest.raises(MessageError, match="pinhole"):
-        intrinsics_from_message(CameraInfo(width=480, height=270, k=np.array(k, dtype=float)))
-
-
-def test_distorted_cameras_are_refused() -> None:
-    message = convert.intrinsics_to_message(np.diag([300.0, 300, 1]), (270, 480), NS, "camera")
-    message.d = [0.1, 0.0, 0.0, 0.0, 0.0]
-    with pytest.raises(MessageError, match="distortion"):
-        intrinsics_from_message(message)
+        camera_from_message(CameraInfo(width=480, height=270, k=np.array(k, dtype=float)), (270, 480))
 
 
 def test_a_pose_survives_and_an_impossible_one_is_refused() -> None:

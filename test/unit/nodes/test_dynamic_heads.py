@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,14 @@ from rsdfm_ros.nodes.uav.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.uav.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.uav.trajectory_head_node import TrajectoryHeadNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
-from support.dynamic_effects import COVERED, shows, up
+from support.dynamic_effects import shown_in, shows, up
 from support.node_flight import Flight, lively_model, stamp_of
 from support.ros_world import RosWorld
 
 ELSEWHERE = {"marker_lifetime_s"} | {
     *("send_boxes", "move_peers", "correct_poses", "doubt_peers", "map_consistency"),
 }
-"""Shown in test_nodes_visuals.py and test_nodes_interaction.py."""
+"""Shown in test_visuals.py and test_interaction.py."""
 
 
 @pytest.fixture(scope="module")
@@ -242,5 +241,4 @@ def test_every_dynamic_parameter_is_shown_to_do_something() -> None:
     kinds = [v for v in vars(settings).values() if isinstance(v, type) and dataclasses.is_dataclass(v)]
     pipeline = [k for k in kinds if issubclass(k, settings.NodeSettings)]
     dynamic = {f.name for k in pipeline for f in dataclasses.fields(k) if f.metadata["dynamic"]}
-    importlib.import_module("test_nodes_dynamic")  # the others are covered there
-    assert dynamic == COVERED | ELSEWHERE
+    assert dynamic == shown_in(Path(__file__).parent) | ELSEWHERE

@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.middleware import RCLError
+from rsdfm_ros.nodes.core.reporting import RCLError
 from rsdfm_ros.nodes.uav.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.uav.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.uav.uav_node import Uav

@@ -21,8 +21,8 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.lattice import square_window
-from rsdfm_ros.model.heads.detection import Detections
 from rsdfm_ros.model.heads.segmentation import InstanceMap
 from rsdfm_ros.model.heads.trajectory import Prediction
 from rsdfm_ros.model.perception import FusedMap

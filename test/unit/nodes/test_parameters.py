@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("rclpy")
 import rclpy
@@ -12,8 +15,13 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rsdfm_ros.nodes.core.parameters import SettingError, declare, setting
+from rsdfm_ros.nodes.core.parameters import SettingError, declare
+from rsdfm_ros.nodes.mission import bag_settings, gazebo_settings
+from rsdfm_ros.nodes.mission import settings as mission_settings
 from rsdfm_ros.nodes.uav import settings
+from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
+from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
+from rsdfm_ros.settings import setting
 from support.own_domains import new_domain
 
 
@@ -93,10 +101,81 @@ def test_descriptors_carry_text_range_and_read_only(context: Context) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [v for v in vars(settings).values() if isinstance(v, type) and dataclasses.is_dataclass(v)],
+    {
+        v.__name__: v
+        for module in (settings, mission_settings, bag_settings, gazebo_settings)
+        for v in vars(module).values()
+        if isinstance(v, type) and dataclasses.is_dataclass(v)
+    }.values(),
     ids=lambda k: k.__name__,
 )
 def test_every_node_can_declare_its_defaults(context: Context, kind: type) -> None:
     node = Node("example", context=context, start_parameter_services=False)
     assert declare(node, kind) == kind()
     node.destroy_node()
+
+
+# --- parameters that were renamed -------------------------------------------------------------------------------------
+
+RENAMED = [
+    (EncoderNode, "pictures_rectified", "images_rectified", True),
+    (CollaborationNode, "resemblance", "map_consistency", 0.25),
+]
+
+
+def started_with(tmp_path: Path, kind: type[Any], **values: object) -> Any:
+    """A node that a person starts with a parameter file."""
+    file = tmp_path / "parameters.yaml"
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
+    context = Context()
+    rclpy.init(args=["--ros-args", "--params-file", str(file)], context=context, domain_id=new_domain())
+    return kind(context=context, namespace="/uav1")
+
+
+@pytest.mark.parametrize(("kind", "old", "new", "value"), RENAMED, ids=[new for _, _, new, _ in RENAMED])
+def test_a_former_name_in_a_file_works_with_one_warning_that_names_the_new_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: type[Any], old: str, new: str, value: object
+) -> None:
+    node = started_with(tmp_path, kind, **{old: value})
+    try:
+        assert getattr(node.settings, new) == value == node.get_parameter(new).value
+        assert not node.has_parameter(old)
+        said = [line for line in capfd.readouterr().err.splitlines() if old in line]
+        assert len(said) == 1 and f"parameter {old} is called {new} now" in said[0], said
+        later = node.set_parameters([Parameter(old, value=value)])[0]
+        assert later.reason == f"{node.get_name()}: parameter {old} is called {new} now"
+        assert node.set_parameters([Parameter(new, value=node.get_parameter(new).value)])[0].successful
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=node.context)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"pictures_rectified": True, "images_rectified": True},
+            "pictures_rectified is called images_rectified now, and both are given: leave pictures_rectified out",
+        ),
+        ({"pictures_rectified": "yes"}, "pictures_rectified of encoder_node: expected true or false"),
+    ],
+)
+def test_both_names_or_a_wrong_value_under_the_former_one_refuse_the_configuration(
+    tmp_path: Path, values: dict[str, object], sentence: str
+) -> None:
+    node = started_with(tmp_path, EncoderNode, **values)
+    try:
+        node.trigger_configure()
+        assert node.state == "unconfigured" and sentence in node.last_error
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=node.context)
+
+
+def test_a_new_name_is_taken_without_a_word(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    node = started_with(tmp_path, EncoderNode, images_rectified=True)
+    try:
+        assert node.settings.images_rectified and "is called" not in capfd.readouterr().err
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=node.context)

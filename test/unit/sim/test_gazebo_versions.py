@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.fleet.description import FleetDescriptionError, fleet_from_dict
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.gazebo import check_world
 from rsdfm_ros.fleet.gazebo_installed import AUTO, installed
 from rsdfm_ros.sim.gazebo.versions import FORTRESS, GAZEBOS, HARMONIC, IONIC

@@ -9,8 +9,8 @@ from shapely import STRtree
 from shapely.affinity import rotate, translate
 from shapely.geometry import Point, Polygon, box
 
+from rsdfm_ros.geometry.boxes import box_corners
 from rsdfm_ros.sim.appearance import CLUTTER_COLOURS, draw_appearance
-from rsdfm_ros.sim.camera.truth import box_corners
 from rsdfm_ros.sim.config import (
     CORE_M,
     HELD_OUT_STYLES,

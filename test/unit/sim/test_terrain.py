@@ -14,9 +14,10 @@ from rsdfm_ros.data.errors import MissingFileError
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.data.terrain import height_grid_bytes, scene_grid_path
+from rsdfm_ros.geometry.boxes import box_corners
+from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim import world as world_module
-from rsdfm_ros.sim.camera.truth import box_corners, project
 from rsdfm_ros.sim.config import PAINTED_EXTENT_M, FlightConfig, SimConfig, WorldConfig
 from rsdfm_ros.sim.dataset.simulate import simulate_dataset
 from rsdfm_ros.sim.terrain import CELL_M, Terrain, make_terrain
@@ -112,9 +113,10 @@ def test_depth_shows_the_ground_and_the_boxes(scene: tuple[HeightGrid, WorldFram
             local = (points[mask] - o.centres[n]) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
             assert np.all(np.abs(local) < 0.5 * o.sizes[n] + 0.25)
             checked += 1
-        for n, p in enumerate(project(box_corners(o.centres, o.sizes, o.yaws), view.K, view.T_map_camera)):
+        corners = box_corners(o.centres, o.sizes, o.yaws)
+        for n, (p, far) in enumerate(zip(*project(corners, view.K, view.T_map_camera), strict=True)):
             v, u = np.nonzero(view.ids == o.ids[n])
-            if len(u) and p[:, 2].min() > 1:
+            if len(u) and far.min() > 1:
                 assert u.min() > p[:, 0].min() - 1.6 and u.max() < p[:, 0].max() + 0.6
                 assert v.min() > p[:, 1].min() - 1.6 and v.max() < p[:, 1].max() + 0.6
     assert checked > 8

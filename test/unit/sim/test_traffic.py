@@ -8,7 +8,7 @@ from shapely import STRtree
 from shapely.geometry import Polygon, box
 
 from rsdfm_ros.data.frame import CLASSES
-from rsdfm_ros.sim.camera.truth import box_corners
+from rsdfm_ros.geometry.boxes import box_corners
 from rsdfm_ros.sim.config import EXTENT_M, SimConfig
 from rsdfm_ros.sim.flight import MAX_ALTITUDE_M, MIN_ALTITUDE_M, make_flights
 from rsdfm_ros.sim.lanes import lane_graph

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.geometry.boxes import box_corners
+from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.sim.camera.sensor import motion_blur, noise
-from rsdfm_ros.sim.camera.truth import box_corners, project
 from rsdfm_ros.sim.config import WEATHERS, FlightConfig, Range, SimConfig, WorldConfig
 from rsdfm_ros.sim.world import World
 
@@ -93,9 +94,9 @@ def test_boxes_project_onto_the_pixels_of_their_vehicles(varied: tuple[World, Wo
     corners, errors = box_corners(o.centres, o.sizes, o.yaws), []
     for a, view in enumerate(varied[1].views):
         assert view.ids is not None
-        for n, p in enumerate(project(corners, view.K, view.T_map_camera)):
+        for n, (p, far) in enumerate(zip(*project(corners, view.K, view.T_map_camera), strict=True)):
             low, high = p.min(0), p.max(0)
-            outside = low[0] < 2 or low[1] < 2 or high[0] > 478 or high[1] > 268 or low[2] < 1
+            outside = low[0] < 2 or low[1] < 2 or high[0] > 478 or high[1] > 268 or far.min() < 1
             if outside or o.visibility[n, a] < 0.85 or high[0] - low[0] < 8:
                 continue
             v, u = np.nonzero(view.ids == o.ids[n])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.data.frame import WorldFrame
-from rsdfm_ros.sim.camera.truth import box_corners, project
+from rsdfm_ros.geometry.boxes import box_corners
+from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.world import World
 
@@ -77,8 +78,8 @@ def test_boxes_project_onto_the_pixels_of_their_vehicles(frame: WorldFrame) -> N
     errors = []
     for a, view in enumerate(frame.views):
         assert view.ids is not None
-        for n, p in enumerate(project(corners, view.K, view.T_map_camera)):
-            low, high = p.min(0), p.max(0)
+        for n, pixels in enumerate(project(corners, view.K, view.T_map_camera)[0]):
+            low, high = pixels.min(0), pixels.max(0)
             outside = low[0] < 2 or low[1] < 2 or high[0] > 478 or high[1] > 268
             if outside or o.visibility[n, a] < 0.85 or high[0] - low[0] < 8:
                 continue
@@ -120,14 +121,14 @@ def test_visibility_is_a_share_and_zero_outside_the_field_of_view(frame: WorldFr
     assert o.visibility.min() >= 0.0 and o.visibility.max() <= 1.0
     corners = box_corners(o.centres, o.sizes, o.yaws)
     for a, view in enumerate(frame.views):
-        p = project(corners, view.K, view.T_map_camera)
+        p, depth = project(corners, view.K, view.T_map_camera)
         outside = (
             (p[..., 0].max(1) < 0)
             | (p[..., 0].min(1) > 480)
             | (p[..., 1].max(1) < 0)
             | (p[..., 1].min(1) > 270)
         )
-        outside |= p[..., 2].max(1) < 0
+        outside |= depth.max(1) < 0
         assert outside.any() and np.all(o.visibility[outside, a] == 0.0)
         assert view.ids is not None
         gone = ~np.isin(o.ids, view.ids)

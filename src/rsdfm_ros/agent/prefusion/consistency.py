@@ -62,7 +62,8 @@ class MapSignature:
         return cls(torch.fft.rfft2(layers, s=padded), seen, told)
 
     def consistency(self, other: MapSignature) -> float | None:
-        """How much better the other map fits here than elsewhere, in [-1, 1]; None if they tell too little in common.
+        """Map consistency: how much better the other map fits here than shifted, in [-1, 1]; None if they share too
+        little.
 
         That is the highest correlation at shifts up to NEAR_BLOCKS, less half of the highest at FAR_BLOCKS if positive.
         A uniform map is consistent with none: 0.

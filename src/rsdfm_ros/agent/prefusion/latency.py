@@ -13,12 +13,12 @@ from rsdfm_ros.geometry.lattice import Window
 MOVING_SCORE = 0.3
 """Boxes below this score do not move features."""
 MOST_MOVING = 64
-"""Boxes of one agent that move features, best first: a bound on what a message can cost."""
+"""Boxes of one agent that move features, best first: a bound on the processing time of a message."""
 
 
 def compensate_latency(view: View, window: Window) -> View:
-    """The view with all that moves, boxes and the features under them, carried on by its age; the age stays, because
-    what is old is less sure even so."""
+    """The view with moving boxes and the features under them shifted to the ego's time; the age stays, because old
+    features remain less certain."""
     boxes = view.boxes
     if boxes is None or view.age_s <= 0:
         return view

@@ -13,7 +13,8 @@ import torch
 
 from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.prefusion.warp import warp_to_pose
-from rsdfm_ros.geometry.alignment import DEFAULT, AlignmentConfig, Correction, Sighting, align
+from rsdfm_ros.geometry.alignment import DEFAULT, Correction, Sighting, align
+from rsdfm_ros.geometry.box_matching import AlignmentConfig
 from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surface
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.exchange import MAX_SIGMA_M
@@ -70,7 +71,6 @@ def corrected(view: View, correction: Correction, window: Window, ground: Ground
 
 def _sighting(view: View, ground: Ground) -> Sighting:
     assert view.boxes is not None
-    b = view.boxes
     camera = view.T_map_camera[:3, 3]
     above_ground = camera - [0.0, 0.0, float(ground.elevation(camera[:2]))]
-    return Sighting(b.centres, b.sizes, b.scores, above_ground, view.covariance)
+    return Sighting(view.boxes, above_ground, view.covariance)

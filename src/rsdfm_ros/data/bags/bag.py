@@ -1,4 +1,4 @@
-"""A bag: files, topics and messages in the order of time, whatever is left of them.
+"""A bag: files, topics and messages in the order of time, as far as they can be read.
 
 with open_bag("out/demo/bag") as bag:
     for message in bag.messages(["/uav1/pose"]):
@@ -152,7 +152,7 @@ class Bag:
 def open_bag(path: str | Path, limits: Limits = USUAL) -> Bag:
     """Open a bag: its folder, its metadata.yaml, or one of its files.
 
-    Raises: BagError if there is nothing that could be a bag. What is damaged stands in `damage` instead.
+    Raises: BagError if there is no bag. Damage is listed in `damage` instead.
     """
     place = Path(path)
     files = find_files(place)

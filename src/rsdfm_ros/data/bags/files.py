@@ -44,7 +44,7 @@ def find_files(place: Path) -> BagFiles:
     for name in named or ():
         if not (place / name).is_file():
             damage.append(f"{name}: is missing, although metadata.yaml names it")
-    # Files that metadata.yaml does not know are part of the bag all the same if it is missing or names none of them.
+    # Files that metadata.yaml does not list are part of the bag too if it is missing or names none of them.
     paths = [place / name for name in named or () if (place / name).is_file()] or here
     if not paths:
         facts = damage if (place / "metadata.yaml").exists() else []
@@ -72,7 +72,7 @@ def _named(place: Path, damage: list[str]) -> list[str] | None:
             f"metadata.yaml: cannot be used ({_short(error)}); the files in the folder are read as they are"
         )
         return None
-    # Only files in this folder: a bag must not make us read anything else.
+    # Only files in this folder: a bag must not refer to files elsewhere.
     return [PurePosixPath(n).name for n in names[:MAX_FILES] if PurePosixPath(n).name.endswith(SUFFIXES)]
 
 

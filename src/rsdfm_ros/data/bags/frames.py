@@ -1,8 +1,9 @@
-"""Frames of a mission (data set or simulator) as the messages that the nodes take, and back."""
+"""Frames of a mission (data set or simulator) as input messages of the nodes, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,7 @@ def read_frames(
             order = [columns.index(v.agent) if v.agent in columns else -1 for v in views]
             seen = np.concatenate([objects.visibility, np.zeros((len(objects), 1))], axis=1)[:, order]
             # The names of the columns follow the views, as the writer of data sets expects.
-            yield WorldFrame(index, ns, views, _with_visibility(objects, seen))
+            yield WorldFrame(index, ns, views, replace(objects, visibility=seen))
             index += 1
             for old in [s for s in truths if s <= ns]:
                 del truths[old]
@@ -180,7 +181,3 @@ def read_frames(
                 on_skip(f"images of only {len(views)} of {len(sensors.uavs)} UAVs at {instant.stamp_ns} ns")
         yield from ready(final=False)
     yield from ready(final=True)
-
-
-def _with_visibility(o: Objects, visibility: NDArray[np.float64]) -> Objects:
-    return Objects(o.ids, o.classes, o.centres, o.sizes, o.yaws, o.velocities, visibility)

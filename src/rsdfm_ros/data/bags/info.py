@@ -27,7 +27,7 @@ from rsdfm_ros.data.messages.stamps import NS
 GAP_FACTOR = 3.0
 """A pause this many times the usual period is a gap."""
 OTHER_CLOCK_S = 60.0
-"""No message is under way for so long."""
+"""Upper limit of a message's transmission time."""
 
 
 def header_stamp_ns(raw: bytes) -> int | None:
@@ -174,7 +174,7 @@ def _has(topics: dict[str, Any], topic: str, kinds: tuple[str, ...]) -> bool:
 
 
 def _absence(topics: dict[str, Any], topic: str, kinds: tuple[str, ...], what: str) -> list[str]:
-    """A sentence on why a topic cannot serve; none if it can."""
+    """A sentence on why a topic cannot be used; none if it can."""
     known = topics.get(topic)
     if not topic or known is None:
         return [f"{what}: no topic {topic or '(none in the map)'}"]

@@ -107,7 +107,7 @@ class McapFile:
         self.chunks.clear()
 
     def _scan(self) -> None:
-        """Walk over all records, unpacking every chunk to see what is in it."""
+        """Walk over all records and unpack every chunk to index it."""
         at = 8
         while at < self._size:
             if self._size - at < rec.HEAD.size:
@@ -239,7 +239,7 @@ class McapFile:
         return channel.topic, "" if schema is None else schema.name, record
 
     def _unpack(self, at: int, length: int) -> bytes | None:
-        """The content of the chunk record at `at`; None, and a word on it, if it is damaged."""
+        """The content of the chunk record at `at`; None, with a note in `damage`, if it is damaged."""
         if length > self.limits.chunk_bytes + 4096:
             self.say(
                 f"a chunk of {length} bytes at byte {at} is left out: the limit is {self.limits.chunk_bytes}"

@@ -1,6 +1,6 @@
-"""Sizes of the ROS messages that travel: each is built and serialised (CDR) from this package's .msg files.
+"""Sizes of the ROS messages that are sent: each is built and serialised (CDR) from this package's .msg files.
 
-Works without ROS: the rosbags library reads the definitions. What DDS and UDP add per message is not counted.
+Works without ROS: the rosbags library reads the definitions. The overhead of DDS and UDP per message is not counted.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.bags.types import PACKAGE, typestore
-from rsdfm_ros.data.outputs import Boxes
-from rsdfm_ros.geometry.rotations import quaternion_from_matrix, quaternion_from_yaw
+from rsdfm_ros.geometry.rotations import quaternion_from_matrix
 
 FRAME_ID = "map"
 
@@ -43,48 +42,6 @@ def feature_message(
         payload=np.frombuffer(payload, dtype=np.uint8),
     )
     return bytes(typestore().serialize_cdr(message, f"{PACKAGE}/msg/FeaturePacket"))
-
-
-def object_array_message(boxes: Boxes, *, agent: str, stamp_ns: int, frame: int) -> bytes:
-    """A serialised ObjectArray."""
-    t = typestore().types
-    vector = t["geometry_msgs/msg/Vector3"]
-    objects = []
-    for n in range(len(boxes)):
-        objects.append(
-            t[f"{PACKAGE}/msg/Object3D"](
-                class_id=int(boxes.classes[n]),
-                score=float(boxes.scores[n]),
-                pose=_pose(boxes.centres[n], quaternion_from_yaw(float(boxes.yaws[n]))),
-                size=vector(*(float(v) for v in boxes.sizes[n])),
-                velocity=vector(*(float(v) for v in boxes.velocities[n]), 0.0),
-                covariance=np.zeros(9, dtype=np.float32),
-                id=0,
-                contributors=[],
-            )
-        )
-    message = t[f"{PACKAGE}/msg/ObjectArray"](
-        header=_header(stamp_ns), agent=agent, frame=frame, objects=objects
-    )
-    return bytes(typestore().serialize_cdr(message, f"{PACKAGE}/msg/ObjectArray"))
-
-
-def boxes_of_message(data: bytes) -> Boxes:
-    """The boxes of a serialised ObjectArray."""
-    message: Any = typestore().deserialize_cdr(data, f"{PACKAGE}/msg/ObjectArray")
-    found = message.objects
-    n = len(found)
-    turns = np.array([(o.pose.orientation.z, o.pose.orientation.w) for o in found]).reshape(n, 2)
-    return Boxes(
-        classes=np.array([o.class_id for o in found], dtype=np.int64),
-        scores=np.array([o.score for o in found], dtype=np.float64),
-        centres=np.array([(o.pose.position.x, o.pose.position.y, o.pose.position.z) for o in found]).reshape(
-            n, 3
-        ),
-        sizes=np.array([(o.size.x, o.size.y, o.size.z) for o in found]).reshape(n, 3),
-        yaws=2.0 * np.arctan2(turns[:, 0], turns[:, 1]),
-        velocities=np.array([(o.velocity.x, o.velocity.y) for o in found]).reshape(n, 2),
-    )
 
 
 def demand_message(

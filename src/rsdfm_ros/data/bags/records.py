@@ -1,4 +1,4 @@
-"""The records of an MCAP file (https://mcap.dev/spec), taken apart with every length checked."""
+"""The records of an MCAP file (https://mcap.dev/spec), parsed with every length checked."""
 
 from __future__ import annotations
 

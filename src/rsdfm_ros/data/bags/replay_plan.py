@@ -38,7 +38,7 @@ class Output:
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """outputs: by recorded topic · infos: intrinsics that only the map knows, by published topic · parameters: for the
+    """outputs: by recorded topic · infos: intrinsics that are only in the map, by published topic · parameters: for the
     encoder_node of every UAV · frames: most images of any camera · notes: what is missing."""
 
     outputs: dict[str, Output]
@@ -141,7 +141,7 @@ def camera_name(camera: str, topics: UavTopics) -> str:
 
 
 def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, Any]:
-    """Only what differs from the defaults of encoder_node, so that a replay of our own bags is a plain fleet."""
+    """Only values that differ from the defaults of encoder_node, so that a replay of our own bags is a plain fleet."""
     out: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in topic_map.inputs.items()}
     if len(topics.cameras) > 1:
         out["cameras"] = list(topics.cameras)

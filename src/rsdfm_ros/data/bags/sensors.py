@@ -46,7 +46,7 @@ Handler = Callable[[Any, BagMessage], None]
 
 @dataclass(frozen=True)
 class Packet:
-    """A recorded FeaturePacket. uav: whose topic it came on · size_bytes: of the serialised message."""
+    """A recorded FeaturePacket. uav: owner of its topic · size_bytes: of the serialised message."""
 
     uav: str
     message: Any
@@ -57,7 +57,7 @@ class Packet:
 class InstantInputs:
     """Everything of one stamp. shots: by UAV · packets: recorded ones with this stamp or an older one · truths,
     statuses: messages that were recorded since the instant before, whatever their stamps · heights: of the ground, m,
-    by UAV whose topic tells it."""
+    by UAV with such a topic."""
 
     stamp_ns: int
     shots: dict[str, Matched] = field(default_factory=dict)
@@ -133,8 +133,8 @@ class Sensors:
             self.reject(message.topic, error.reason, str(error))
 
     def _prime(self) -> None:
-        """Read the first message on every camera_info topic: recorders note topics in any order, and an image that was
-        written down before its intrinsics is none the worse for it."""
+        """Read the first message on every camera_info topic: recorders note topics in any order, and an image may be
+        recorded before its intrinsics."""
         wanted = {t for t in self._handlers if self._bag.topics[t].type_name == INFO}
         if not wanted:
             return
@@ -170,7 +170,7 @@ class Sensors:
             self._make(uav, config, topics)
 
         def on_pose(m: Any, r: BagMessage) -> None:
-            if uav not in self._inputs:  # the map takes whatever frame the first pose names
+            if uav not in self._inputs:  # the map takes the frame of the first pose
                 self._make(uav, _with_frame(config, str(getattr(m, "header", _NO_HEADER).frame_id)), topics)
             self._take(uav, self._inputs[uav].add_pose(m), r.log_ns)
 
@@ -244,10 +244,10 @@ class Sensors:
             self._newest[uav] = max(one.stamp_ns, self._newest.get(uav, -1))
 
     def _ready(self, log_ns: int | None) -> Iterator[InstantInputs]:
-        """The instants that need not wait any longer at this time of the recording; all if None."""
+        """Instants that need not wait any longer at this time of the recording; all if None."""
         while self._pending:
             stamp = min(self._pending)
-            later = self._features or self._heights  # what is recorded after the image
+            later = self._features or self._heights  # messages recorded after the image
             seen = not later and all(self._newest.get(uav, -1) >= stamp for uav in self.uavs)
             old = log_ns is None or log_ns - self._arrived_ns[stamp] > PATIENCE_S * 1e9
             if not (seen or old or len(self._pending) > MAX_PENDING):

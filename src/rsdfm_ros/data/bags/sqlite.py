@@ -14,11 +14,9 @@ from rsdfm_ros.data.bags.records import Channel, Schema
 from rsdfm_ros.data.bags.streams import Record, Stream
 from rsdfm_ros.words import counted
 
-_MAX_ROWID = 2**63 - 1
-
 
 class SqliteFile:
-    """The same face as mcap.McapFile: schemas, channels, counts, damage, streams."""
+    """The same interface as mcap.McapFile: schemas, channels, counts, damage, streams."""
 
     def __init__(self, path: Path, limits: Limits, damage: list[str]) -> None:
         self.path, self.limits, self.damage = path, limits, damage
@@ -40,7 +38,8 @@ class SqliteFile:
             self._mend(error)
 
     def _mend(self, why: Exception) -> None:
-        """Sqlite refuses a file that is shorter than its first page says, unless the schema is declared writable."""
+        """Open a truncated file: sqlite refuses one shorter than its first page states, unless the schema is declared
+        writable."""
         self.close()
         self.channels.clear()
         self.schemas.clear()
@@ -112,7 +111,7 @@ class SqliteFile:
         return out
 
     def _readable(self) -> Iterator[tuple[int, int, int]]:
-        """(time, id, topic) of readable rows, leaping over what cannot be read."""
+        """(time, id, topic) of readable rows, skipping damaged ones."""
         at = -1
         last = self._last_rowid()
         leap = 1
@@ -182,7 +181,7 @@ class SqliteFile:
 
 
 def _open(path: Path, limits: Limits) -> sqlite3.Connection:
-    """A read-only connection that trusts nothing in the file.
+    """A read-only connection for an untrusted file.
 
     A write-ahead log beside it (a recorder that was killed) is read too; otherwise the file is taken as it is.
     """

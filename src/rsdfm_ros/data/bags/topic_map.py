@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rsdfm_ros.data.bags.errors import TopicMapError
-from rsdfm_ros.data.messages.input_config import IDENTITY
+from rsdfm_ros.data.messages.input_config import IDENTITY, InputConfig
+from rsdfm_ros.settings import Builder, setting
 
 UAV = "{uav}"
-MAX_UAVS = 64
+MAX_RECORDED_UAVS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF = "tf"
@@ -28,13 +29,32 @@ POSES = {
     "nav_msgs/msg/Odometry": "odometry",
     "px4_msgs/msg/VehicleOdometry": "px4_odometry",
 }
-"""Types of pose messages and what encoder_node calls them (pose_type)."""
+"""Types of pose messages and their names in encoder_node (pose_type)."""
 INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
 STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 POINT = "geometry_msgs/msg/PointStamped"
 OPTIONAL_TOPICS = ("features", "status", "ground")
 """Of a UAV."""
+_PIXELS = "a number of pixels"
+_SET_ELSEWHERE = ("agent", "frame_id", "cameras", "extrinsics", "pose_type", "pose_frame_id")
+"""Settings of InputConfig that are none of `inputs`."""
+
+BUILDER = Builder(TopicMapError, "the map", lenient=True)
+
+
+def require(good: bool, where: str, allowed: str, value: Any) -> None:
+    """Raise TopicMapError unless `good`: what was expected, what came."""
+    BUILDER.require(good, where, allowed, value)
+
+
+def _uavs(value: Any, where: str) -> tuple[str, ...]:
+    require(value == "auto" or isinstance(value, list), where, "`auto` or a list of names", value)
+    return () if value == "auto" else tuple(BUILDER.text(name, where) for name in value)
+
+
+def _inputs(value: Any, where: str) -> dict[str, Any]:
+    return BUILDER.values(InputConfig, value, f"{where}.", without=_SET_ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -42,12 +62,12 @@ class Intrinsics:
     """A camera without CameraInfo in the bag: size and K in pixels as ROS counts them (centre of the first pixel 0),
     distortion as in sensor_msgs/CameraInfo."""
 
-    width: int
-    height: int
-    fx: float
-    fy: float
-    cx: float
-    cy: float
+    width: int = setting(words=_PIXELS)
+    height: int = setting(words=_PIXELS)
+    fx: float = setting(words=_PIXELS)
+    fy: float = setting(words=_PIXELS)
+    cx: float = setting(words=_PIXELS)
+    cy: float = setting(words=_PIXELS)
     distortion_model: str = "plumb_bob"
     d: tuple[float, ...] = ()
 
@@ -55,6 +75,7 @@ class Intrinsics:
         """Raise TopicMapError for a value that is not allowed."""
         for name in ("width", "height"):
             require(1 <= getattr(self, name) <= 16_384, f"{where}{name}", "1 to 16384", getattr(self, name))
+        require(len(self.d) <= 16, f"{where}d", "at most 16 numbers", list(self.d))
         for name in ("fx", "fy"):
             require(getattr(self, name) > 0, f"{where}{name}", "more than 0 pixels", getattr(self, name))
 
@@ -64,7 +85,7 @@ class CameraTopics:
     """A camera. image: sensor_msgs/Image or CompressedImage · info: sensor_msgs/CameraInfo, "" if `intrinsics` are
     given · extrinsics: optical frame in the frame whose pose is recorded, x y z (m) and quaternion x y z w."""
 
-    image: str
+    image: str = setting(words="a topic")
     info: str = ""
     intrinsics: Intrinsics | None = None
     extrinsics: tuple[float, ...] = IDENTITY
@@ -91,8 +112,8 @@ class UavTopics:
     or of its camera, px4_msgs/VehicleOdometry, or `tf` · features: FeaturePacket, status: AgentStatus, ground:
     PointStamped whose z is the height of the ground; "" where none was recorded."""
 
-    cameras: Mapping[str, CameraTopics]
-    pose: str
+    cameras: Mapping[str, CameraTopics] = setting(words="a mapping from names to cameras")
+    pose: str = setting(words="a topic")
     features: str = ""
     status: str = ""
     ground: str = ""
@@ -123,21 +144,26 @@ class TopicMap:
     """A whole map. uavs: names, or empty for all that the bag has images of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
     "" for any · ground_height_m: of the ground plane, where no topic tells it · inputs: further
-    parameters of encoder_node about images and poses (InputConfig), e.g. pose_tolerance_s, pictures_rectified,
+    parameters of encoder_node about images and poses (InputConfig), e.g. pose_tolerance_s, images_rectified,
     pose_origin."""
 
-    uav: UavTopics
+    uav: UavTopics = setting(words="a group with cameras, pose, …")
     name: str = "map"
-    uavs: tuple[str, ...] = ()
+    uavs: tuple[str, ...] = setting((), parse=_uavs)
     special: Mapping[str, UavTopics] = field(default_factory=dict)
     ground_truth: str = ""
     frame_id: str = "map"
     ground_height_m: float = 0.0
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = setting(factory=dict, parse=_inputs)
 
     def check(self, where: str) -> None:
         """Raise TopicMapError for a value that is not allowed."""
-        require(len(self.uavs) <= MAX_UAVS, f"{where}uavs", f"at most {MAX_UAVS} names", len(self.uavs))
+        require(
+            len(self.uavs) <= MAX_RECORDED_UAVS,
+            f"{where}uavs",
+            f"at most {MAX_RECORDED_UAVS} names",
+            len(self.uavs),
+        )
         require(len(set(self.uavs)) == len(self.uavs), f"{where}uavs", "different names", list(self.uavs))
         for name in (*self.uavs, *self.special):
             require(bool(_NAME.fullmatch(name)), f"{where}uavs", "letters, digits and _ as names", name)
@@ -162,7 +188,7 @@ class TopicMap:
                     for n, part in enumerate(rest)
                 )
                 names |= {m["uav"] for topic in known if rest and (m := re.fullmatch(form, topic))}
-        out = {name: self.special.get(name, self.uav).of(name) for name in sorted(names)[:MAX_UAVS]}
+        out = {name: self.special.get(name, self.uav).of(name) for name in sorted(names)[:MAX_RECORDED_UAVS]}
         return {
             n: t
             for n, t in out.items()
@@ -198,9 +224,3 @@ def default_map() -> TopicMap:
 
 def _topic(value: str, where: str) -> None:
     require(bool(_TOPIC.fullmatch(value)), where, f"an absolute topic such as /{UAV}/pose", value)
-
-
-def require(good: bool, where: str, allowed: str, value: Any) -> None:
-    """Raise TopicMapError unless `good`: what was expected, what came."""
-    if not good:
-        raise TopicMapError(f"{where}: expected {allowed}, got {str(value)[:200]!r}")

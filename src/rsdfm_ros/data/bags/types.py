@@ -73,7 +73,7 @@ class BagTypes:
         ours = typestore()
         try:
             theirs = _parse(name, encoding, definition) if definition else None
-        except Exception as error:  # the parsers raise what they like on text that is no definition
+        except Exception as error:  # the parsers may raise anything on text that is no definition
             self.differences.append(f"{name}: its definition in the bag cannot be read ({_short(error)})")
             theirs = None
         if theirs is None:
@@ -136,7 +136,7 @@ def _parse_idl(definition: str) -> dict[str, Any]:
 def _store(types: dict[str, Any]) -> Typestore:
     store = Typestore(max_sequence_length=MAX_SEQUENCE)
     ours = typestore()
-    # What the definition only refers to is taken from ours, e.g. a header that the recorder did not write down.
+    # Types that the definition only refers to are taken from ours, e.g. a header that was not recorded.
     missing = {n for n in _referred(types) if n not in types and n in ours.fielddefs}
     while missing:
         types = types | {n: ([], ours.fielddefs[n][1]) for n in missing}
@@ -181,7 +181,7 @@ def _difference(name: str, theirs: dict[str, Any], ours: Typestore) -> str | Non
 
 
 def _plain(desc: Any) -> Any:
-    """A field's type without what does not change its bytes: bounds of strings and sequences."""
+    """A field's type without bounds of strings and sequences, which do not change its bytes."""
     if desc[0] == Nodetype.BASE:
         return (
             int(desc[0]),

@@ -104,7 +104,7 @@ class BagWriter:
         self.bytes += len(raw)
 
     def flush(self) -> None:
-        """Hand everything to the operating system: what was written so far survives a kill."""
+        """Hand everything to the operating system: written data survives a kill."""
         storage = None if self._writer is None else self._writer.storage
         if isinstance(storage, McapWriter):
             if storage.chunk.bio.tell():
@@ -182,7 +182,7 @@ class BagWriter:
             "message_count": sum(p["message_count"] for p in parts),
             "topics_with_message_count": list(topics.values()),
             "files": [f for p in parts for f in p["files"]],
-            # What is compressed are the chunks inside the file, which is MCAP's own matter.
+            # The chunks inside the file are compressed, which is part of MCAP.
             "compression_format": "",
             "compression_mode": "",
         }

@@ -44,7 +44,7 @@ class CameraPoses:
         self._tree.clear()
 
     def add_pose(self, message: Any) -> bool:
-        """Take a message of the pose topic; whether all earlier ones were forgotten (the source started anew).
+        """Take a message of the pose topic; returns whether all earlier ones were dropped (the source was restarted).
 
         Raises: MessageError by what is wrong: `frame_id`, `stamp_zero`, `pose_not_finite`, `pose_not_unit`,
         `covariance`, `pose_repeated`, `pose_old`, `pose_jump`, …
@@ -93,7 +93,7 @@ class CameraPoses:
         return PoseSample(T @ T_body_camera, covariance_of_child(T, covariance, T_body_camera))
 
     def missing(self, frame: str) -> str:
-        """A sentence about what an image in `frame` still waits for."""
+        """A sentence about the pose data that an image in `frame` waits for."""
         config = self._config
         if self._read is None:
             return self._tree.missing(config.frame_id, frame)

@@ -1,4 +1,4 @@
-"""Cameras: what a sensor_msgs/CameraInfo says about images of one size.
+"""Cameras: the calibration in a sensor_msgs/CameraInfo for images of one size.
 
 Principal points are those of this project: the left edge of the image is 0 and the centre of the first pixel 0.5 (ROS
 and OpenCV put the centre of the first pixel at 0). Region of interest and binning are applied to the edges of pixels,
@@ -29,10 +29,10 @@ _NO_DISTORTION = 1e-6
 class Camera:
     """A calibrated camera for images of `size` (height, width).
 
-    K (3, 3) of the images as they come · model and d: distortion, "" and () for none · K_rectified (3, 3): what the
-    calibration wants rectified images to have (P), None where it says nothing usable · R_optical_picture (3, 3):
-    rotation from the frame that the images are taken in to the camera's optical frame; identity but for images
-    that were rectified for stereo.
+    K (3, 3) of the images as they come · model and d: distortion, "" and () for none · K_rectified (3, 3): intrinsics
+    of rectified images by the calibration (P), None without usable ones · R_optical_picture (3, 3): rotation from the
+    frame that the images are taken in to the camera's optical frame; identity but for images that were rectified for
+    stereo.
     """
 
     size: tuple[int, int]
@@ -62,27 +62,11 @@ def camera_from_message(
         return Camera(image_size, P, "", (), None, R.T)
     model, d = _distortion(info)
     K_rectified = None
-    # A P made for a rotated image (stereo) does not suit one that stays in the camera's own frame.
+    # A P for a rotated image (stereo) does not fit an image in the camera's own frame.
     if model and has_p and np.allclose(R, np.eye(3), atol=1e-6):
-        with suppress(MessageError):  # one that is no camera is as good as none
+        with suppress(MessageError):  # an unusable one counts as none
             K_rectified = _pinhole("p", info.p, 4, image_size, to_image)
     return Camera(image_size, K, model, d, K_rectified, np.eye(3))
-
-
-def intrinsics_from_message(message: Any) -> Matrix:
-    """K (3, 3) of a camera without distortion, for images of the size that the message names.
-
-    Raises: MessageError as `camera_from_message`, and `camera_distorted` for a camera that needs rectification.
-    """
-    bx, by = max(1, int(message.binning_x)), max(1, int(message.binning_y))
-    height, width = (
-        int(message.roi.height) or int(message.height),
-        int(message.roi.width) or int(message.width),
-    )
-    camera = camera_from_message(message, (height // by, width // bx))
-    if camera.model:
-        raise MessageError("camera_distorted", f"expected no distortion, got {camera.model} {camera.d}")
-    return camera.K
 
 
 def _to_image(info: Any, image_size: tuple[int, int], scaling: bool) -> Matrix:

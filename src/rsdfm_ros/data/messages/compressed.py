@@ -1,7 +1,7 @@
 """Compressed images: sensor_msgs/CompressedImage with JPEG or PNG to RGB arrays.
 
 The size is read from the file's own header before anything is decoded, so that a small message cannot ask for a huge
-image; files that end early are refused, because a decoder would fill up what is missing with grey.
+image; files that end early are refused, because a decoder would fill the missing part with grey.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import check_size
 
 MAX_BYTES = 64_000_000
-#: A progressive JPEG refines the image scan by scan; encoders make about ten, an attacker any number.
+#: A progressive JPEG refines the image scan by scan; encoders make about ten, an attacker may send any number.
 MAX_SCANS = 64
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
@@ -32,7 +32,7 @@ _SOS = 0xDA
 def image_from_compressed(message: Any, significant_bits: int = 16) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of a sensor_msgs/CompressedImage that holds a JPEG or PNG file.
 
-    The bytes say what they are; `format`, as image_transport writes it, says whether colours were swapped before
+    The format is read from the bytes; `format`, as image_transport writes it, tells whether colours were swapped before
     encoding and whether a single channel is a Bayer mosaic. significant_bits: as in `image_from_message`.
     Raises: MessageError `image_compression` for other formats and damaged files, `image_size` beyond the limits.
     """
@@ -42,7 +42,7 @@ def image_from_compressed(message: Any, significant_bits: int = 16) -> NDArray[n
     size = size_of_file(data.tobytes(), str(message.format))
     check_size(*size)
     try:
-        # Not turned by EXIF: camera_info speaks of the pixels as they are stored.
+        # Not rotated by EXIF: camera_info refers to the pixels as they are stored.
         values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise MessageError("image_compression", f"the compressed image is damaged: {error.err}") from error

@@ -1,8 +1,8 @@
-"""Every encoding of sensor_msgs/Image that is taken, and how its bytes become RGB.
+"""The accepted encodings of sensor_msgs/Image, and their conversion to RGB.
 
-Names as in sensor_msgs/image_encodings.hpp. `8UC3`, `8UC4`, `16UC3` and `16UC4` say nothing about colours: they are
-read as OpenCV's order, blue first. 16-bit values are scaled to 8 bits by their significant bits. YUV is ITU-R BT.601
-with video range, as cameras send it. Bayer names are those of the top left 2 × 2 pixels, row by row, as in ROS.
+Names as in sensor_msgs/image_encodings.hpp. `8UC3`, `8UC4`, `16UC3` and `16UC4` do not name the colours: they are read
+as OpenCV's order, blue first. 16-bit values are scaled to 8 bits by their significant bits. YUV is ITU-R BT.601 with
+video range, as cameras send it. Bayer names are those of the top left 2 × 2 pixels, row by row, as in ROS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Heights of the ground that a topic tells: checked, and the one nearest in time to an image."""
+"""Heights of the ground from a topic: checked, and the one nearest in time to an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rsdfm_ros.data.messages.stamps import NS, checked_stamp_ns
 
 MAX_HEIGHT_M = 1e4
 MAX_AGE_S = 1.0
-"""Values this much older or newer than an image are not used for it, unless told otherwise."""
+"""Values this much older or newer than an image are not used for it by default."""
 
 
 class Heights:
@@ -49,6 +49,6 @@ class Heights:
         return value if abs(known_ns - stamp_ns) <= max_age_s * NS else None
 
     def newest(self) -> float | None:
-        """The value that came last; None before the first."""
+        """The last value; None before the first."""
         values = list(self._values)
         return values[-1][1] if values else None

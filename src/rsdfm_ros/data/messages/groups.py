@@ -39,9 +39,9 @@ class Group:
 class Grouper:
     """Collects images whose stamps differ by at most `tolerance_ns`.
 
-    A group is given out when every camera is in it, or as soon as each missing camera has shown a later image or has
-    been silent for SILENT_S, and at the latest after `wait_s`: a camera that fails costs the others one such wait at
-    most per image, and none after a second.
+    A group is complete when every camera is in it, or as soon as each missing camera has a later image or has been
+    silent for SILENT_S, and at the latest after `wait_s`: a failing camera delays the others by at most one such wait
+    per image, and not at all after a second.
     """
 
     def __init__(self, cameras: int, tolerance_ns: int, wait_s: float) -> None:

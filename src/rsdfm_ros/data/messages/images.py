@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rsdfm_ros.data.messages.encodings import ENCODINGS, Encoding, rgb_from_pixels
 from rsdfm_ros.data.messages.errors import MessageError
 
-#: A message cannot make us allocate more than three times as many bytes.
+#: Largest number of pixels; an RGB image has three times as many bytes.
 MAX_PIXELS = 64_000_000
 #: OpenCV's remap cannot address more than 32767.
 MAX_SIDE = 16_384

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import SIGNIFICANT_BITS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
+from rsdfm_ros.former_names import FORMER_NAMES
+from rsdfm_ros.settings import setting
 
 IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 MAX_CAMERAS = 8
@@ -20,7 +22,7 @@ EXTRINSICS_SOURCES = ("parameter", "tf")
 @dataclass(frozen=True)
 class InputConfig:
     """cameras: names · extrinsics: seven numbers per camera, its optical frame in the body whose pose is given ·
-    significant_bits: of 16-bit images · pictures_rectified, camera_info_scaling: as in `camera_from_message` ·
+    significant_bits: of 16-bit images · images_rectified, camera_info_scaling: as in `camera_from_message` ·
     camera_frames: frames of the images for TF, empty for their header's · pose_type: of POSE_TYPES ·
     pose_frame_id: frame that poses come in, empty for frame_id · pose_origin: pose of that frame in frame_id ·
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
@@ -34,7 +36,7 @@ class InputConfig:
     extrinsics: tuple[float, ...] = IDENTITY
     extrinsics_source: str = "parameter"
     significant_bits: int = 16
-    pictures_rectified: bool = False
+    images_rectified: bool = setting(False, renamed_from=FORMER_NAMES["images_rectified"])
     camera_info_scaling: bool = False
     camera_frames: tuple[str, ...] = ()
     camera_tolerance_s: float = 0.02

@@ -5,7 +5,7 @@
     for matched in inputs.add_image(0, image, arrived_s):      # cheap: in the thread that receives
         views = inputs.views(matched)                          # decodes and rectifies: in the thread that computes
 
-`reject(reason, sentence)` hears of everything that is left out; nothing here raises because of a message.
+`reject(reason, sentence)` is called for everything that is left out; no message raises an error here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rsdfm_ros.data.messages.rectify import Rectifier
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns, stamp_ns
 from rsdfm_ros.geometry.rotations import transform
 
-#: Groups of images that wait for a pose or for a first camera_info; an older one makes place.
+#: Longest queue of groups that wait for a pose or for a first camera_info; the oldest is dropped first.
 MAX_WAITING = 6
 _INFOS = 8
 _MAX_SENTENCE = 600
@@ -72,7 +72,7 @@ class Inputs:
         self._waiting: list[Group] = []
         self._newest_ns = -1
         self._rectifiers = [
-            Rectifier(rectified=config.pictures_rectified, scaling=config.camera_info_scaling)
+            Rectifier(rectified=config.images_rectified, scaling=config.camera_info_scaling)
             for _ in config.cameras
         ]
 
@@ -124,7 +124,7 @@ class Inputs:
             try:
                 self._poses.add_transform(one, fixed=fixed)
             except MessageError as error:
-                # Every publisher of /tf repeats what it knows: that is no fault.
+                # Publishers of /tf repeat transforms: that is not an error.
                 if error.reason != "pose_repeated":
                     self._reject(error.reason, str(error))
         return self._match()
@@ -150,12 +150,12 @@ class Inputs:
         rectified = self._rectifiers[shot.image.camera](decode(message, bits), shot.info)
         T, covariance = shot.pose.T, shot.pose.covariance
         assert covariance is not None
-        if self.config.pictures_rectified:
+        if self.config.images_rectified:
             T = T @ transform(rectified.R_optical_image, (0.0, 0.0, 0.0))
         return CameraView(self.config.agent, rectified.image, rectified.K, T, covariance)
 
     def _reject(self, reason: str, text: str) -> None:
-        # Sentences quote names and values that strangers choose.
+        # Sentences quote untrusted names and values.
         self._tell(reason, text if len(text) <= _MAX_SENTENCE else text[:_MAX_SENTENCE] + " …")
 
     # --- matching -------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class Inputs:
             self._reject("old_stamp", f"image of {stamp} ns after one of {self._newest_ns} ns")
             return None
         if len(self.config.cameras) > 1 and stamp <= self._newest_ns + self._together_ns:
-            # Its group went without it: a second map of the same instant would upset everything that counts frames.
+            # Its group was returned without it: a second map of one instant would break the counting of frames.
             name = self.config.cameras[shots[0].image.camera]
             self._reject(
                 "camera_late", f"{name} came after the other images of {self._newest_ns} ns were used"
@@ -231,7 +231,7 @@ class Inputs:
         return frames[image.camera] if frames else str(image.message.header.frame_id)
 
     def _restarted(self, forgotten: bool) -> None:
-        """The pose source started anew: if in the past, older images are welcome again."""
+        """Handle a restart of the pose source: if it is in the past, older images are accepted again."""
         if forgotten:
             self._reject("pose_restart", "the pose source starts anew at another place or time")
             self._newest_ns = -1

@@ -10,9 +10,9 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.poses import PoseSample
 from rsdfm_ros.geometry.uncertainty import interpolate
 
-#: So many poses in a row that agree with each other are believed against the ones before them.
+#: Number of consistent poses in a row that are accepted against the ones before them.
 BELIEVED = 3
-#: A correction of this length is no jump however fast it came (a satellite fix that settles).
+#: A correction of this length is no jump at any speed (a satellite fix that settles).
 JUMP_SLACK_M = 2.0
 #: A pose later than this after a newer one is not sorted in.
 LATE_NS = 1_000_000_000
@@ -26,7 +26,7 @@ class PoseBuffer:
     tolerance_ns: a single pose this close is taken as it is where there are no two to interpolate between ·
     max_gap_ns: neighbours farther apart are not interpolated · max_speed_mps: a pose that implies a higher speed is
     refused, until BELIEVED of them in a row agree (then the old ones are forgotten: the source starts at a new place);
-    0 takes every pose · span_ns, keep: how much is kept.
+    0 takes every pose · span_ns, keep: limits of the buffer.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PoseBuffer:
         self._stamps, self._samples, self._doubted, self._reset = [], {}, [], None
 
     def add(self, stamp_ns: int, sample: PoseSample, reset: int = 0) -> bool:
-        """Take a pose; whether everything before it was forgotten. `reset`: a number that changes when the source
+        """Take a pose; returns whether everything before it was dropped. `reset`: a number that changes when the source
         starts at a new place.
 
         Raises: MessageError `pose_repeated`, `pose_old` (too late to be sorted in), `pose_jump`.

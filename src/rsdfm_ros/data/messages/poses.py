@@ -1,4 +1,4 @@
-"""Poses: every message that says where something is, to matrices.
+"""Poses: pose messages to matrices.
 
 `T` is the pose of a body in a parent frame; covariances are about the parent's axes (geometry/uncertainty.py).
 """
@@ -31,7 +31,7 @@ MAX_POSITION_M = 2e7
 
 @dataclass(frozen=True)
 class PoseSample:
-    """T (4, 4) of a body in its parent frame and its covariance (6, 6); None where the source does not say."""
+    """T (4, 4) of a body in its parent frame and its covariance (6, 6); None where the source has none."""
 
     T: NDArray[np.float64]
     covariance: NDArray[np.float64] | None = None

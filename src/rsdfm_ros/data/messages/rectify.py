@@ -18,7 +18,7 @@ from rsdfm_ros.data.messages.cameras import Camera, Matrix, camera_from_message
 from rsdfm_ros.data.messages.errors import MessageError
 
 _MAX_TAN = np.tan(np.deg2rad(60.0))
-#: OpenCV's optimal matrix looks at a coarse grid only: its P may miss the edge by as much of a side.
+#: OpenCV's optimal matrix is computed on a coarse grid: its P may miss the edge by this share of a side.
 _P_MARGIN = 0.01
 _ALONG_EDGE, _ALONG_RAY = 33, 24
 

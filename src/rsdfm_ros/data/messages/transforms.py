@@ -32,13 +32,13 @@ class TransformTree:
         self._moving: dict[str, PoseBuffer] = {}
 
     def clear(self) -> None:
-        """Forget everything that moves; fixed frames are published once and stay."""
+        """Clear all moving frames; fixed frames are published once and stay."""
         for child in self._moving:
             del self._parents[child]
         self._moving = {}
 
     def add(self, transform: Any, *, fixed: bool) -> bool:
-        """Take a geometry_msgs/TransformStamped; whether the frame's older poses were forgotten (PoseBuffer.add).
+        """Take a geometry_msgs/TransformStamped; returns whether the frame's older poses were dropped (PoseBuffer.add).
 
         Raises: MessageError `transform` for impossible names, and as `matrix_of` and PoseBuffer.add.
         """

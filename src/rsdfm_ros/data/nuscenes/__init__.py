@@ -1,4 +1,7 @@
-"""The public names of the nuScenes reader and writer."""
+"""Data sets in the nuScenes schema, our own and public ones: read, written and merged.
+
+Start with :func:`open_dataset`, which returns a :class:`Dataset`, and :class:`SceneWriter`.
+"""
 
 from rsdfm_ros.data.description import Description, DescriptionError
 from rsdfm_ros.data.errors import DatasetError, MissingFileError, ParameterMismatchError, TableError

@@ -1,4 +1,4 @@
-"""Everything that is wrong with the tables of a data set, not only the first thing."""
+"""Check of a data set's tables that lists all problems, not only the first one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REFERENCES: tuple[tuple[str, str, str], ...] = (
 """Fields that name a row of another table."""
 
 OPTIONAL = ("attribute", "log", "map", "visibility")
-"""Tables that nuscenes-devkit wants and we can do without (visibility: then every object counts as visible)."""
+"""Tables that nuscenes-devkit requires and that are optional here (visibility: then every object counts as visible)."""
 
 SHOWN = 3
 """Examples shown of problems of one kind."""
@@ -34,7 +34,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong: where (a file), what (one sentence), `count` cases of it; `grave`: reading cannot work."""
+    """A problem: where (a file), what (one sentence), `count` cases of it; `grave`: reading cannot work."""
 
     path: str
     text: str

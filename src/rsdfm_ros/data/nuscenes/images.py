@@ -20,7 +20,7 @@ from rsdfm_ros.data.nuscenes.tables import REMEDY, Table
 
 @dataclass(frozen=True)
 class CameraImage:
-    """An image that is not decoded yet; size is (height, width) in pixels, (0, 0) if the tables do not tell."""
+    """An image that is not decoded yet; size is (height, width) in pixels, (0, 0) if the tables have none."""
 
     agent: str
     camera: str

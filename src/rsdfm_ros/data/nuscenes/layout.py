@@ -1,14 +1,14 @@
 """Layout masks in the map table of the nuScenes schema.
 
 A row of ``map.json`` belongs to the scenes whose log it lists. Ours is a ``semantic_prior`` with three entries more
-than nuScenes has, so that a mask explains itself:
+than nuScenes has, which describe the mask:
 
     filename       PNG of 8 bits, one channel, north up: column = x, first row = greatest y
     classes        class → value; a pixel is the sum of the values of the classes there: {"road": 1, "building": 2}
     resolution_m   side of a pixel, m
     origin         [x, y] of the mask's lower left corner, m, in the right-handed world of the tables
 
-Rows without these entries (nuScenes' own masks, which do not say where they lie) are no layout.
+Rows without these entries (nuScenes' own masks, which have no position) are no layout.
 """
 
 from __future__ import annotations

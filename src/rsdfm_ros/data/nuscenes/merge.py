@@ -93,7 +93,7 @@ def _add_static_tables(root: Path, tables: dict[str, list[Record]], channels: li
         {"token": token, "level": level, "description": f"visible share {level[1:]} % from the best UAV"}
         for token, level, _ in schema.VISIBILITY_LEVELS
     ]
-    # nuscenes-devkit opens a map mask for every log; where a scene has no layout, it says nothing.
+    # nuscenes-devkit opens a map mask for every log; the mask of a scene without a layout is empty.
     known = {log for row in tables["map"] for log in row["log_tokens"]}
     logs = [row["token"] for row in tables["log"] if row["token"] not in known]
     if not logs:

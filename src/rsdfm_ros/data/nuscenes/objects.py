@@ -43,7 +43,7 @@ class Camera(Protocol):
 @dataclass(frozen=True)
 class SideScene:
     """Additions of our side file to a scene; velocities (N, 2) m/s and visibility (N, A) belong to `annotations`;
-    about: what kind of world it is · dem: whether there is an elevation model.
+    about: kind of the world · dem: whether there is an elevation model.
     """
 
     seed: int | None
@@ -119,9 +119,9 @@ def _array(value: object, *shape: int) -> NDArray[np.float64]:
 class Annotations:
     """All annotations of our classes, as a structure of arrays over N rows, sorted by sample and instance.
 
-    rows, samples, instances, classes (N,) int64 · centres (N, 3) m in the world of the tables, right-handed, middle
-    of the box · sizes (N, 3) m length, width, height · yaws (N,) rad · velocities (N, 2) m/s · shares (N,) visible
-    share as far as the visibility level tells · ends: where the rows of each sample end, for searching.
+    rows, samples, instances, classes (N,) int64 · centres (N, 3) m in the world of the tables, right-handed, middle of
+    the box · sizes (N, 3) m length, width, height · yaws (N,) rad · velocities (N, 2) m/s · shares (N,) visible share
+    by the visibility level · ends: where the rows of each sample end, for searching.
     """
 
     rows: NDArray[np.int64]
@@ -261,7 +261,7 @@ def _differences(
 
 
 def _levels(table: Table, notes: Table) -> NDArray[np.float64]:
-    """Visible shares (N,) as far as the visibility tokens tell: the middle of the level, 1 where unknown."""
+    """Visible shares (N,) by the visibility tokens: the middle of the level, 1 where unknown."""
     middles, low = {}, 0.0
     for _, level, upper in schema.VISIBILITY_LEVELS:
         middles[level], low = (low + upper) / 2, upper

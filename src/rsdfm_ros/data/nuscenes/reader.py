@@ -1,9 +1,9 @@
 """Reads datasets in the nuScenes schema: our own, and public multi-UAV sets.
 
 All geometry comes from calibrated_sensor and ego_pose, nothing about altitude or mounting is assumed; a description
-(description.py) says in which convention they are meant, where the ground is and which cameras a UAV carries. What
-comes out is always the same: a right-handed map with the ground at z = 0, optical cameras, our classes. Tables are
-validated and indexed once, when a dataset is opened; afterwards reading is cheap, and safe from several threads.
+(description.py) gives their convention, the ground and the cameras of each UAV. The output is always the same: a
+right-handed map with the ground at z = 0, optical cameras, our classes. Tables are validated and indexed once, when a
+dataset is opened; afterwards reading is cheap, and safe from several threads.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ USED_TABLES = (
 
 
 class Dataset:
-    """An opened dataset. `ignored` counts the annotations of categories that are not ours; `description` says how its
-    tables were understood.
+    """An opened dataset. `ignored` counts the annotations of categories that are not ours; `description` holds the
+    conventions that its tables were read with.
     """
 
     def __init__(

@@ -10,7 +10,6 @@ import hashlib
 
 import numpy as np
 
-from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
 
 VERSION = "v1.0-trainval"
@@ -33,8 +32,6 @@ VISIBILITY_LEVELS: tuple[tuple[str, str, float], ...] = (
 """Token, level name and upper bound of the visible share, in ascending order."""
 
 ATTRIBUTES: tuple[str, ...] = ("vehicle.moving", "vehicle.stopped")
-
-STATIC_TABLES: tuple[str, ...] = ("attribute", "category", "map", "sensor", "visibility")
 
 TEXT, NUMBER, FLAG = "text", "number", "true or false"
 FIELDS: dict[str, dict[str, str | int]] = {
@@ -79,19 +76,6 @@ def token(*parts: object) -> str:
     return hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=16).hexdigest()
 
 
-def class_of_category(name: str) -> int | None:
-    """Index into CLASSES of a category name, with or without ``vehicle.``; None for categories that we do not use."""
-    group = name.removeprefix("vehicle.")
-    if group.startswith("bus."):  # vehicle.bus.rigid, vehicle.bus.bendy
-        group = "bus"
-    return CLASSES.index(group) if group in CLASSES else None
-
-
 def channel_of_agent(agent: str) -> str:
     """``uav3`` → ``UAV_3``; any other name in capitals."""
     return f"UAV_{agent[3:]}" if agent.startswith("uav") and agent[3:].isdigit() else agent.upper()
-
-
-def agent_of_channel(channel: str) -> str:
-    """``UAV_3`` → ``uav3``; any other name in small letters."""
-    return f"uav{channel[4:]}" if channel.startswith("UAV_") and channel[4:].isdigit() else channel.lower()

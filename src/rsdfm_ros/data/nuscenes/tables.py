@@ -1,4 +1,4 @@
-"""Reads and validates the tables of a dataset in the nuScenes schema. Whatever they hold is untrusted."""
+"""Reads and validates the tables of a dataset in the nuScenes schema. Their content is untrusted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_table(folder: Path, name: str) -> Table:
-    """One table with the fields of nuscenes_schema.FIELDS checked."""
+    """One table with the fields of schema.FIELDS checked."""
     path = folder / f"{name}.json"
     rows = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -98,7 +98,7 @@ def read_table(folder: Path, name: str) -> Table:
 
 
 def has_field(row: Record, field: str, kind: str | int) -> bool:
-    """Whether a row has a field of a kind of nuscenes_schema.FIELDS."""
+    """Whether a row has a field of a kind of schema.FIELDS."""
     value = row.get(field)
     if kind == schema.TEXT:
         return isinstance(value, str)

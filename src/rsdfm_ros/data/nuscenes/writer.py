@@ -1,7 +1,7 @@
 """Writes missions in the nuScenes schema, scene by scene, so that an interrupted run can go on where it stopped.
 
 A scene becomes images plus one fragment of tables, ``scenes/<name>.json.gz``, which is written last and moved into
-place: a scene with a fragment is complete. nuscenes_merge.merge joins all fragments into the tables of nuScenes v1.0.
+place: a scene with a fragment is complete. data.nuscenes.merge joins all fragments into the tables of nuScenes v1.0.
 The same frames always give the same bytes.
 """
 
@@ -21,7 +21,7 @@ from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.data.nuscenes.layout import write_layout
 from rsdfm_ros.data.nuscenes.merge import Record, encode_json, fragment_path
-from rsdfm_ros.data.terrain import height_grid_bytes, scene_grid_path
+from rsdfm_ros.data.terrain import save_height_grid, scene_grid_path
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.geometry.rotations import inverse, is_rigid, wxyz_from_matrix
 from rsdfm_ros.outputs import write_atomically
@@ -35,10 +35,10 @@ MOVING_MPS = 0.2
 class SceneWriter:
     """Takes the frames of one scene in order; :meth:`finish` makes the scene part of the dataset.
 
-    root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else ·
-    depth: also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: what stands still, stored as a
-    mask in the map table · about: what kind of world it is, e.g. its `style` and `weather`; they stand in the scene's
-    description, too · dem: the ground, None where it is flat.
+    root: folder of the dataset · name: unique within it · seed: of the simulated world, None for anything else · depth:
+    also store depth as 16-bit PNG in centimetres, 0 = nothing was hit · layout: the static scene, stored as a mask in
+    the map table · about: kind of the world, e.g. its `style` and `weather`; they stand in the scene's description, too
+    · dem: the ground, None where it is flat.
     """
 
     def __init__(
@@ -256,7 +256,7 @@ class SceneWriter:
             },
         }
         if self.dem is not None:
-            write_atomically(scene_grid_path(self.root, self.name), height_grid_bytes(self.dem))
+            save_height_grid(scene_grid_path(self.root, self.name), self.dem)
         path = fragment_path(self.root, self.name)
         write_atomically(path, gzip.compress(encode_json(fragment), compresslevel=6, mtime=0))
         return path
@@ -271,7 +271,7 @@ def write_scene(
     depth: bool = False,
     layout: LayoutMap | None = None,
 ) -> Path:
-    """Writes a whole scene; see :class:`SceneWriter`. Call nuscenes_merge.merge when the last scene is written."""
+    """Writes a whole scene; see :class:`SceneWriter`. Call data.nuscenes.merge when the last scene is written."""
     writer = SceneWriter(root, name, seed=seed, depth=depth, layout=layout)
     for frame in frames:
         writer.add(frame)

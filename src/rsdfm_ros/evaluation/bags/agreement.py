@@ -35,7 +35,7 @@ class Agreement:
         """Compare all pairs of UAVs at one instant."""
         for variant, counts in self._counts.items():
             for a, b in combinations(answers, 2):
-                # Where both cameras look, whatever else peers may have told them.
+                # Cells that both cameras see, without those known from peers only.
                 common = a.visible[SINGLE] & b.visible[SINGLE]
                 counts["pairs"] += 1
                 counts["cells"] += int(common.sum())
@@ -44,7 +44,7 @@ class Agreement:
 
     def result(self) -> dict[str, dict[str, float | int | None]]:
         """By variant: mean IoU of vehicle cells over commonly visible ones, share of boxes that another UAV has too,
-        mean distance of those, and what they were counted from."""
+        mean distance of those, and the numbers that they were counted from."""
         out: dict[str, dict[str, float | int | None]] = {}
         for variant, counts in self._counts.items():
             distances = self._distances[variant]

@@ -25,7 +25,7 @@ class EngineOptions(AgentOptions):
     recorded_features: bool = False
 
     def protocol(self) -> dict[str, Any]:
-        """What results depend on, as result files name it."""
+        """Settings that results depend on, as result files name them."""
         return {
             "budget_bytes": self.budget_bytes,
             "max_packet_bytes": self.max_packet_bytes,

@@ -2,7 +2,7 @@
 
 Boxes, occupancy and trajectories are rounded as their messages round them. Time is the bag's: an image of stamp t is
 fused with the newest packets of every peer up to t that are not older than max_age_s, as in a fleet whose UAVs wait
-for each other. The same bag gives the same numbers, whatever the machine does meanwhile.
+for each other. The same bag gives the same numbers on a machine under any load.
 """
 
 from __future__ import annotations

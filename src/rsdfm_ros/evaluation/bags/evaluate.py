@@ -30,7 +30,7 @@ from rsdfm_ros.shipped import shipped
 from rsdfm_ros.words import counted
 
 TRUTH_PATIENCE_NS = 10_000_000_000
-"""Truth that comes so much later than its images is not waited for."""
+"""Longest wait for truth that comes later than its images."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ class BagEvaluation:
         self.unjudged += self.mission.forget(instant.stamp_ns - TRUTH_PATIENCE_NS)
 
     def result(self) -> dict[str, Any]:
-        """protocol, results (as `rsdfm evaluate`; empty without truth), and what else is known of the flight."""
+        """protocol, results (as `rsdfm evaluate`; empty without truth), and further facts of the flight."""
         self.mission.advance(final=True)
         self.unjudged += self.mission.forget(2**63)
         judged = self.mission.scored_instants

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rsdfm_ros.data.bags.topic_map import MAX_RECORDED_UAVS
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
@@ -26,8 +27,8 @@ _MODES = ("sweep", "mapping", "calibrate")
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Raise RsdfmError for options that contradict each other or are out of range, and for places to write that are
-    impossible."""
+    """Raise RsdfmError for options that contradict each other or are out of range, and for outputs that cannot be
+    written."""
     modes = [f"--{mode}" for mode in _MODES if getattr(args, mode)]
     if len(modes) > 1:
         raise RsdfmError(f"{' and '.join(modes)} exclude each other")
@@ -44,7 +45,7 @@ def check_options(args: argparse.Namespace) -> None:
     simulated = args.data is None
     shortest = 1 if args.mapping else HISTORY + FUTURE_STEPS
     require_range("--scenes", args.scenes, 1, 100_000)
-    require_range("--uavs", args.uavs, 1, MAX_UAVS if simulated else 64)
+    require_range("--uavs", args.uavs, 1, MAX_UAVS if simulated else MAX_RECORDED_UAVS)
     require_range("--seed", args.seed, 0, SEED_LIMIT - (args.scenes or SCENES))
     require_range("--budget-bytes", args.budget_bytes, 1, 10**9)
     require_range("--fixed-height", args.fixed_height, 1, 1000, "m")

@@ -69,7 +69,7 @@ def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
 def _check_cases(
     args: argparse.Namespace, perception: Perception, methods: tuple[str, ...], axes: Sequence[Axis]
 ) -> None:
-    """Raise RsdfmError for a case that could not be evaluated when its turn comes."""
+    """Raise RsdfmError for a case that cannot be evaluated."""
     cases = [(f"--sweep {a.name}={v}", c) for a in axes for v, c in zip(a.values, a.cases, strict=True)]
     for _, case in cases:
         check_methods(perception, methods, case.disturbance)
@@ -102,7 +102,7 @@ def _common(args: argparse.Namespace, perception: Perception, methods: tuple[str
 
 
 def _table(content: dict[str, Any], axis: Axis) -> Table:
-    """IoU over ±50 m of single, and what every other method gains."""
+    """IoU over ±50 m of single, and the gain of every other method."""
     points = points_on(content, axis.name)
     table = Table(title=f"{axis.name}: IoU ±50 m of single, gains of the others")
     table.add_column(axis.name)

@@ -16,7 +16,7 @@ from rsdfm_ros.evaluation.methods.late_fusion import (
 )
 from rsdfm_ros.evaluation.methods.radio import Received, Sent
 from rsdfm_ros.geometry.alignment import Sighting, align
-from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
+from rsdfm_ros.wire.boxes import decode_boxes, encode_boxes
 
 
 class Single(Method):
@@ -48,12 +48,11 @@ class Late(Method):
         poses = [step.pose(ego), *((item.sent.T_map_camera, item.sent.covariance) for item in inbox)]
         parts = [
             own.boxes,
-            *(compensate_latency(boxes_of(decode_boxes(i.payloads[0])), i.age_s) for i in inbox),
+            *(compensate_latency(Boxes.of(decode_boxes(i.payloads[0])), i.age_s) for i in inbox),
         ]
         if inbox and any(covariance.any() for _, covariance in poses):
             seen = [
-                Sighting(b.centres, b.sizes, b.scores, T[:3, 3], covariance)
-                for b, (T, covariance) in zip(parts, poses, strict=True)
+                Sighting(b, T[:3, 3], covariance) for b, (T, covariance) in zip(parts, poses, strict=True)
             ]
             parts = [
                 corrected_boxes(b, T, correction.pose(T))
@@ -64,10 +63,4 @@ class Late(Method):
 
 def boxes_payload(boxes: Boxes) -> bytes:
     """Payload of an agent's boxes: those of at least SEND_SCORE are sent."""
-    b = boxes.select(boxes.scores >= SEND_SCORE)
-    return encode_boxes(SideBoxes(b.classes, b.scores, b.centres, b.sizes, b.yaws, b.velocities))
-
-
-def boxes_of(side: SideBoxes) -> Boxes:
-    """Boxes that travelled, as detections."""
-    return Boxes(side.classes, side.scores, side.centres, side.sizes, side.yaws, side.velocities)
+    return encode_boxes(boxes.select(boxes.scores >= SEND_SCORE))

@@ -1,4 +1,4 @@
-"""Fused maps to an answer in the form that the metrics take."""
+"""Fused maps to an answer in the form of the metrics' input."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class FeatureMethod(Method):
         self._history: dict[int, list[FusedMap]] = {}
 
     def fusion(self) -> Fusion:
-        """How maps are fused: as they come, by the trained interaction."""
+        """Fusion of the maps: without preparation, by the trained interaction."""
         return Fusion(NO_PRE_FUSION)
 
     def decode(self, item: Received) -> AgentBev | None:

@@ -1,4 +1,4 @@
-"""Features through the dual-branch codec, and what each of its branches carries alone."""
+"""Features through the dual-branch codec, and through one branch alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rsdfm_ros.agent.decoding import decode_features
 from rsdfm_ros.agent.fusion import Fusion
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
-from rsdfm_ros.agent.prefusion.pose_alignment import View
+from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.sender import Sender
 from rsdfm_ros.data.bags.message_sizes import demand_message, demand_of_message
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
@@ -37,7 +37,7 @@ from rsdfm_ros.wire.packet import assemble
 
 @dataclass(frozen=True)
 class _Heard:
-    """The last of a sender that was of use, and the frame at which it came."""
+    """The last usable transmission of a sender, and the frame at which it arrived."""
 
     step: int
     item: Received
@@ -74,7 +74,7 @@ class RsdfmPlain(FeatureMethod):
         return []
 
     def demand(self, sender: int) -> NDArray[np.float32] | None:
-        """What the peers of a sender ask for (H, W), as Perception.compress takes it."""
+        """Demand of the peers of a sender (H, W), as Perception.compress takes it."""
         return None
 
     def arrived(self, item: Received) -> FeatureFrame:
@@ -120,7 +120,7 @@ class Rsdfm(RsdfmPlain):
         return [view for view in views if view is not None]
 
     def _recalling(self, step: EvaluationFrame, heard: dict[int, _Heard], item: Received) -> View | None:
-        """A peer's map of this instant, its lost tiles from what it sent before."""
+        """A peer's map of this instant, its lost tiles from an earlier frame."""
         sent, before = item.sent, heard.get(item.sent.sender)
         if before is not None and step.index - before.step > round(DEFAULTS.max_age_s / FRAME_PERIOD_S):
             before = None
@@ -165,14 +165,15 @@ class HighOnly(RsdfmPlain):
 
 
 DEMAND_SHARE = 0.1
-"""Most of a budget that demand may take; what a receiver is unsure of changes slowly."""
+"""Largest share of a budget for demand maps; the demand of a receiver changes slowly."""
 
 
 class RsdfmOnDemand(Rsdfm):
-    """A UAV sends first what its peers are unsure of: cells rank by (1 − q_i) q_j, the greatest over the receivers i.
+    """A UAV sends the cells first that its peers are unsure of: cells rank by (1 − q_i) q_j, the greatest over the
+    receivers i.
 
-    Every UAV's messages end with a DemandMap, at small budgets not in every frame; it is known to those that receive it
-    from the next frame on, and its bytes count.
+    Every UAV's messages end with a DemandMap, at small budgets not in every frame; receivers use it from the next frame
+    on, and its bytes count.
     """
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""One frame of a scene during an evaluation, with what all methods and egos share of it."""
+"""One frame of a scene during an evaluation, with the computations that all methods and egos share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OwnHistories:
 
 
 def mirrored(frame: WorldFrame) -> WorldFrame:
-    """The frame with every image flipped left to right, but all poses as they are: well formed, and false."""
+    """The frame with every image flipped left to right, but all poses as they are: well-formed but false data."""
     views = tuple(replace(v, image=np.ascontiguousarray(v.image[:, ::-1])) for v in frame.views)
     return replace(frame, views=views)
 
@@ -42,8 +42,8 @@ def mirrored(frame: WorldFrame) -> WorldFrame:
 class EvaluationFrame:
     """Encodes every view once, and computes every agent's own answer at most once.
 
-    Methods: bev(agent), pose(agent) as the agent believes it, own(agent); late: what is sent now arrives after the
-    frame is fused; sees(agent): it has an image. The views of one agent become one map before anything is sent
+    Methods: bev(agent), pose(agent) with the pose noise, own(agent); late: messages sent now arrive after the frame is
+    fused; sees(agent): it has an image. The views of one agent become one map before anything is sent
     (Perception.combine); an agent without an image has an empty map. Safe from several threads.
     """
 
@@ -77,7 +77,7 @@ class EvaluationFrame:
         self._answers: dict[int, FramePrediction] = {}
 
     def under(self, disturbance: Disturbance) -> EvaluationFrame:
-        """The same step, sharing all it has computed, in a case of other delays; ValueError for other poses."""
+        """The same frame with its computations, in a case of other delays; ValueError for other poses."""
         if disturbance.believed_poses != self._believed_poses:
             raise ValueError("a step holds for one set of believed poses")
         other = copy.copy(self)
@@ -89,8 +89,8 @@ class EvaluationFrame:
         return bool(self._views[agent])
 
     def pose(self, agent: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """T_map_camera (4, 4) and covariance (6, 6) that the agent believes in: of its first camera; with no image
-        at all the origin, from which nothing is sent.
+        """T_map_camera (4, 4) and covariance (6, 6) that the agent uses: of its first camera; the origin, from which
+        nothing is sent, without any image.
         """
         return self._poses[agent][0] if self._poses[agent] else (np.eye(4), np.zeros((6, 6)))
 
@@ -128,7 +128,7 @@ class EvaluationFrame:
         return self._own[agent].bev
 
     def history(self, agent: int) -> list[FusedMap]:
-        """The agent's last maps fused with nobody's, newest last."""
+        """The agent's last maps without peers, newest last."""
         return self._own[agent].solo.maps()
 
     def side_boxes(self, agent: int) -> SideBoxes:
@@ -145,6 +145,6 @@ class EvaluationFrame:
             return self._answers[agent]
 
     def sent(self, sender: int, payloads: Sequence[bytes], message_bytes: int) -> Sent:
-        """The record of what a sender sends at this frame."""
+        """The record of a sender's transmission at this frame."""
         T, covariance = self.pose(sender)
         return Sent(sender, self.index, tuple(payloads), message_bytes, T, covariance)

@@ -22,7 +22,7 @@ class FrameCache:
 
     def __init__(self, perception: Perception, scene: SceneSource, pool: ThreadPoolExecutor) -> None:
         self._perception, self._scene, self._pool = perception, scene, pool
-        self._solo: dict[Hashable, OwnHistories] = {}
+        self._histories: dict[Hashable, OwnHistories] = {}
         self._encoded: dict[Hashable, EvaluationFrame] = {}
         self._frames: dict[float, WorldFrame | None] = {}
         self._k = 0
@@ -43,10 +43,10 @@ class FrameCache:
             return None
         key = (lead_s, false, thresholds, disturbance.believed_poses)
         if key not in self._encoded:
-            solo = self._solo.setdefault(key, OwnHistories())
+            histories = self._histories.setdefault(key, OwnHistories())
             seen = mirrored(frame) if false else frame
             scene = self._scene.number
-            encoded = EvaluationFrame(self._perception, thresholds, seen, scene, disturbance, solo)
+            encoded = EvaluationFrame(self._perception, thresholds, seen, scene, disturbance, histories)
             list(self._pool.map(encoded.encode, range(len(seen.agents))))
             self._encoded[key] = encoded
         return self._encoded[key].under(disturbance)

@@ -1,4 +1,4 @@
-"""Late fusion: every UAV detects alone and sends boxes; the ego merges them with its own and draws what comes out."""
+"""Late fusion: every UAV detects alone and sends boxes; the ego merges them with its own and draws the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ SEND_SCORE = 0.1
 
 SAME_IOU = 0.15
 SAME_DISTANCE_M = 1.5
-"""Two boxes are the same object when they overlap or their centres are near; vehicles do neither."""
+"""Two boxes are the same object when they overlap or their centres are near, as those of different vehicles never
+do."""
 
 
 def compensate_latency(boxes: Boxes, age_s: float) -> Boxes:
@@ -34,9 +35,9 @@ def merge_boxes(parts: Sequence[Boxes]) -> Boxes:
     """One box per object out of the boxes of several agents, best score first.
 
     The best-scored box that is left leads a cluster of all that are the same object. Centre, size and velocity are
-    means weighted by score; the axis is the weighted mean of the axes, its front and the class what has most score
-    behind it. An object that several agents see is surer: scores combine as 1 − Π(1 − score) over the agents, each
-    agent's best box counting once.
+    means weighted by score; the axis is the weighted mean of the axes, its front and the class are those with the
+    largest sum of scores. An object that several agents see gets a higher score: scores combine as 1 − Π(1 − score)
+    over the agents, each agent's best box counting once.
     """
     boxes = join_boxes(parts)
     agents = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
@@ -58,7 +59,7 @@ def merge_boxes(parts: Sequence[Boxes]) -> Boxes:
 
 
 def _as_one(boxes: Boxes, agents: NDArray[np.int64]) -> Boxes:
-    """The one box that several boxes of an object stand for."""
+    """The merged box of several boxes of an object."""
     weights = boxes.scores / boxes.scores.sum()
     best = [boxes.scores[agents == a].max() for a in np.unique(agents)]
     return Boxes(
@@ -72,7 +73,7 @@ def _as_one(boxes: Boxes, agents: NDArray[np.int64]) -> Boxes:
 
 
 def mean_heading(yaws: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The heading (rad) on the weighted mean axis whose sense has most weight behind it: headings that are turned by
+    """The heading (rad) on the weighted mean axis, in the direction of the larger weight: headings that are turned by
     half a circle agree on the axis."""
     axis = 0.5 * np.arctan2(weights @ np.sin(2 * yaws), weights @ np.cos(2 * yaws))
     return float(axis if weights @ np.cos(yaws - axis) >= 0 else axis + np.pi)
@@ -84,7 +85,7 @@ def corrected_boxes(boxes: Boxes, before: NDArray[np.float64], after: NDArray[np
     turn = after[:3, :3] @ before[:3, :3].T
     centres = boxes.centres.copy()
     rays = (centres * [1.0, 1.0, 0.0] - before[:3, 3]) @ turn.T
-    down = np.minimum(rays[:, 2], -1e-3)  # a turn beyond the horizon: far away, but somewhere
+    down = np.minimum(rays[:, 2], -1e-3)  # a rotation beyond the horizon: far away, but finite
     centres[:, :2] = after[:2, 3] - rays[:, :2] * (after[2, 3] / down)[:, None]
     return replace(boxes, centres=centres, yaws=boxes.yaws + np.arctan2(turn[1, 0], turn[0, 0]))
 
@@ -104,7 +105,7 @@ def late_prediction(own: FramePrediction, parts: Sequence[Boxes], threshold: flo
     """The answer that the boxes of all agents make, the ego's own among them, all moved to the present.
 
     Merged boxes above the threshold are the instances, drawn at the present and at the futures: a segmentation of the
-    ego alone would not know what its peers see.
+    ego alone would not contain the objects that only its peers see.
     """
     merged = merge_boxes(parts)
     confident = merged.select(merged.scores >= threshold)
@@ -116,8 +117,8 @@ def late_prediction(own: FramePrediction, parts: Sequence[Boxes], threshold: flo
 def draw(
     boxes: Boxes, names: NDArray[np.int64], centres: NDArray[np.float64], window: Window
 ) -> NDArray[np.int32]:
-    """The names (N,) of boxes on the cells that they cover when their centres are at `centres` (N, 2); the surest box
-    wins a conflict."""
+    """The names (N,) of boxes on the cells that they cover when their centres are at `centres` (N, 2); the box with the
+    highest score wins a conflict."""
     back_to_front = np.argsort(boxes.scores, kind="stable")
     there, order = boxes.select(back_to_front), names[back_to_front]
     return rasterise_boxes(order, centres[back_to_front], there.sizes, there.yaws, window)

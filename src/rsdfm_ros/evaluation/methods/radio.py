@@ -14,9 +14,7 @@ from rsdfm_ros.evaluation.disturb import Disturbance
 
 @dataclass(frozen=True)
 class Sent:
-    """The messages of one sender for one frame: payloads as they travel, their serialised sizes, the claimed
-    pose.
-    """
+    """The messages of one sender for one frame: payloads, their serialised sizes, the reported pose."""
 
     sender: int
     frame: int
@@ -25,7 +23,7 @@ class Sent:
     T_map_camera: NDArray[np.float64]
     covariance: NDArray[np.float64]
     decoded: dict[str, Any] = field(default_factory=dict)
-    """Receivers that got all of it share what it decodes to; to be used under `lock`."""
+    """Decoded values, shared by all receivers of the complete transmission; to be used under `lock`."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
@@ -51,7 +49,7 @@ class Traffic:
     message_bytes: int = 0
     messages: int = 0
     most_bytes: int = 0
-    """The most that one sender sent for one frame."""
+    """Largest transmission of one sender for one frame."""
 
     def add(self, sent: Sent) -> None:
         """Count one sender's messages for one frame."""
@@ -80,7 +78,7 @@ class Traffic:
 
 
 class RadioChannel:
-    """The radio of one method: keeps what was sent, delivers it late, not always, and not always what is true."""
+    """The radio channel of one method: stores transmissions and delivers them with latency, loss and false data."""
 
     def __init__(self, disturbance: Disturbance, scene: int) -> None:
         self._disturbance = disturbance
@@ -88,8 +86,8 @@ class RadioChannel:
         self._log: dict[int, tuple[list[Sent], dict[int, Sent]]] = {}
 
     def send(self, frame: int, messages: list[Sent], false: list[Sent] | None = None) -> None:
-        """Remember what every agent sends at a frame, and what it sends to those it attacks; forget what is too old to
-        matter."""
+        """Store the transmission of every agent at a frame, and the false one of attackers; drop those too old to be
+        used."""
         delay = self._disturbance.delay_frames
         self._log[frame] = (messages, {s.sender: s for s in false or []})
         for old in [k for k in self._log if k < frame - delay]:

@@ -1,4 +1,4 @@
-"""Rivals that send the features of some cells as they are, without a codec: the best cells by a score."""
+"""Baselines that send the features of some cells without a codec: the best cells by a score."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rsdfm_ros.wire.features import CELLS_PER_TILE, DenseFrame, FeatureFrame, ha
 from rsdfm_ros.wire.packet import assemble
 
 SMOOTHING = ((1.0, 2.0, 1.0), (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
-"""Where2comm smooths its confidence, so that what surrounds a centre travels too."""
+"""Width of the smoothing of Where2comm's confidence, so that the surroundings of a centre are sent too."""
 
 
 def best_cells(bev: AgentBev, score: torch.Tensor, count: int) -> AgentBev:
@@ -32,7 +32,8 @@ def best_cells(bev: AgentBev, score: torch.Tensor, count: int) -> AgentBev:
 
 
 class Dhd25(Dense):
-    """After DHD: the best quarter of the visible cells by the learned score in half precision, whatever that costs."""
+    """After DHD: the best quarter of the visible cells by the learned score in half precision, without a byte
+    budget."""
 
     share = 0.25
 
@@ -45,8 +46,8 @@ class Dhd25(Dense):
 
 
 def cells_frame(model: Perception, bev: AgentBev) -> FeatureFrame:
-    """The visible cells of a map as high band. Neither the low band nor visibility travels: what was sent is what
-    a receiver takes as seen."""
+    """The visible cells of a map as high band. Neither the low band nor visibility is sent: receivers take the sent
+    cells as the seen ones."""
     visible = to_tiles(bev.visible[None])[:, 0]
     touched = visible.flatten(1).any(dim=1)
     seen = visible[touched]
@@ -67,8 +68,8 @@ def cells_frame(model: Perception, bev: AgentBev) -> FeatureFrame:
 
 
 class _BestCells(Sender):
-    """Sends the best cells of a map by `score` (H, W), every feature in 8 bits with a scale per channel: what the wire
-    calls a high band, of the features themselves."""
+    """Sends the best cells of a map by `score` (H, W), every feature in 8 bits with a scale per channel: the high band
+    of the wire format, of the features themselves."""
 
     score: torch.Tensor
 
@@ -117,7 +118,7 @@ class _Budgeted(FeatureMethod):
 
 
 def _as_dense(frame: FeatureFrame) -> DenseFrame:
-    """The sent cells as what a dense frame says of visible ones."""
+    """The sent cells as the visible ones of a dense frame."""
     visible = np.zeros((len(frame.tiles), CELLS_PER_TILE), bool)
     visible[frame.high_tile, frame.high_cell] = True
     values = (frame.high * frame.high_scale).astype(np.float16)
@@ -125,7 +126,7 @@ def _as_dense(frame: FeatureFrame) -> DenseFrame:
 
 
 class Where2comm(_Budgeted):
-    """After Where2comm: the cells where the sender's own detector is surest of an object."""
+    """After Where2comm: the cells with the highest objectness of the sender's own detector."""
 
     @torch.inference_mode()
     def score(self, step: EvaluationFrame, sender: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class MetricAccumulator:
         ego: NDArray[np.float64] | None = None,
     ) -> None:
         """Add one frame; `visible` (N,) marks the true objects seen by an agent in use, for the visible-only
-        variant; `ego` (2,) is where the one who answers is, m, for AP by distance.
+        variant; `ego` (2,) is the position of the answering UAV, m, for AP by distance.
         """
         self.frames += 1
         self._tasks.add_answers(prediction, truth, self.area, visible)
@@ -76,7 +76,7 @@ class MetricAccumulator:
             self._trajectory.add(tracks[within(tracks[:, 0], self.area)], truth.positions[inside])
 
     def merge(self, other: MetricAccumulator) -> None:
-        """Add what another accumulator of the same area collected, e.g. of another scene or agent."""
+        """Add another accumulator of the same area, e.g. of another scene or agent."""
         if other.area != self.area:
             raise ValueError(f"areas differ: {self.area} and {other.area}")
         self.frames += other.frames
@@ -123,15 +123,6 @@ def frame_ap(boxes: Boxes, truth: FrameTruth, area: Window) -> float | None:
     return accumulator.result()["ap"]
 
 
-def percentiles(samples: Iterable[float]) -> dict[str, float | None]:
-    """Median, 95th and 99th percentile (linear interpolation) of e.g. times; None without samples."""
-    values = np.fromiter(samples, dtype=np.float64)
-    if len(values) == 0:
-        return {"median": None, "p95": None, "p99": None}
-    median, p95, p99 = np.percentile(values, [50, 95, 99])
-    return {"median": float(median), "p95": float(p95), "p99": float(p99)}
-
-
 def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
     """Mask of the centres (N, 2 or more columns) in metres that lie in the area."""
     x_min, y_min, x_max, y_max = area.bounds
@@ -141,7 +132,7 @@ def within(centres: NDArray[np.float64], area: Window) -> NDArray[np.bool_]:
 
 MAIN_AREA = "long"
 BY_AREA = ("iou", "pq", "vpq", "iou_visible", "id_switches")
-"""Figures that carry the name of their area in results in any case."""
+"""Figures whose keys in results always carry the name of their area."""
 
 
 def figures_by_area(areas: Mapping[str, MetricAccumulator]) -> Result:

@@ -158,7 +158,7 @@ class DetectionAccumulator:
         true_m = np.linalg.norm(truth.centres[:, :2] - ego, axis=1)
         for low, high in BANDS_M:
             here = counted & (true_m >= low) & (true_m < high)
-            # What took no object counts where it lies.
+            # Unmatched predictions count in the band in which they lie.
             kept = (taken >= 0) | ((box_m >= low) & (box_m < high))
             curve = self._band_curves.setdefault((low, high), _Curve())
             curve.add(boxes.scores[kept], taken[kept], here)

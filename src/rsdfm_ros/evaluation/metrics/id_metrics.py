@@ -1,4 +1,4 @@
-"""Are ids kept over time? Ids of a tracker against the exact ids of the truth, over the frames of a scene.
+"""Metrics of ids over time: ids of a tracker against the exact ids of the truth, over the frames of a scene.
 
 **Matching.** Within a frame a true object keeps the predicted id that it had in the last frame, if that is still
 within 2 m; of the rest the nearest pairs within 2 m are matched, each used once (as in CLEAR MOT, Bernardin &
@@ -110,7 +110,7 @@ class IdentityScore:
         return matches
 
     def close(self) -> None:
-        """The scene ends: what spans frames is counted."""
+        """End the scene: count everything that spans frames."""
         if self._overlap:
             rows, columns = (sorted({pair[side] for pair in self._overlap}) for side in (0, 1))
             table = np.zeros((len(rows), len(columns)))
@@ -147,7 +147,7 @@ class IdentityScore:
             hidden = 0
 
     def merge(self, other: IdentityScore) -> None:
-        """Add what another accumulator counted; both are closed first."""
+        """Add the counts of another accumulator; both are closed first."""
         self.close()
         other.close()
         for name in COUNTS:

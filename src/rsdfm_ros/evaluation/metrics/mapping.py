@@ -25,7 +25,7 @@ LEAST_MASS = 0.05
 
 
 class FixedHeight(Perception):
-    """A model that takes every camera to be at one height over level ground, as some methods do."""
+    """A model that assumes one height over level ground for every camera, as some methods do."""
 
     camera_height_m: float
 
@@ -38,7 +38,7 @@ class FixedHeight(Perception):
         return other
 
     def believed_ground(self, T_map_camera: Array) -> GroundPlane:
-        """The ground that a camera at the fixed height would be over."""
+        """The ground below a camera at the fixed height."""
         return GroundPlane(offset=float(T_map_camera[2, 3]) - self.camera_height_m)
 
     def perceive(
@@ -49,7 +49,7 @@ class FixedHeight(Perception):
         covariance: Array | None = None,
         ground_height_m: float | None = None,
     ) -> AgentBev:
-        """As Perception.perceive, over the ground that is believed."""
+        """As Perception.perceive, over the assumed ground."""
         believed = self.believed_ground(np.asarray(T_map_camera)).offset
         return super().perceive(image, K, T_map_camera, covariance, believed)
 
@@ -102,7 +102,7 @@ class MappingScore:
 def mapping_scores(
     variants: dict[str, Perception], frames: Iterable[WorldFrame], ground: Ground, limit_m: float = 64.0
 ) -> dict[str, MappingScore]:
-    """Scores of models, or of one model with several beliefs, over all images of frames with depth.
+    """Scores of models, or of one model with several assumed grounds, over all images of frames with depth.
 
     ground: the true one · limit_m: objects farther from the origin, in x or y, do not count.
     """
@@ -118,9 +118,9 @@ def mapping_scores(
 
 def expected_places(perception: Perception, view: CameraView) -> tuple[Array, Array, Array]:
     """Of every pixel of the encoder's output, under its distribution over bins: the mean place (h, w, 3) in the map
-    frame, the mean bin (h, w), and how much of the distribution (h, w) lies on the map at all.
+    frame, the mean bin (h, w), and the share of the distribution (h, w) that lies on the map.
 
-    As in `true_points`, a pixel of the output is the pixel of the image nearest to it: the figures tell errors of
+    As in `true_points`, a pixel of the output is the pixel of the image nearest to it: the figures measure errors of
     heights and of the ground, not the spacing of pixels.
     """
     config, bins = perception.config, perception.bins_of(view.image)[..., :-1].astype(np.float64)

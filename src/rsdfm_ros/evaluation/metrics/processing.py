@@ -17,7 +17,7 @@ COMPARISON = "_single"
 
 
 class ProcessingTimes:
-    """Times of the last images by UAV; an image counts once all nodes of its UAV have told theirs."""
+    """Times of the last images by UAV; an image counts once all nodes of its UAV have reported."""
 
     def __init__(self) -> None:
         self._times_ms: dict[str, OrderedDict[int, dict[str, float]]] = {}

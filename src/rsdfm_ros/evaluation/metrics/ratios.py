@@ -1,4 +1,4 @@
-"""Figures that are sums over frames divided by sums over frames: what plug-in tasks report."""
+"""Figures that are sums over frames divided by sums over frames: the figures of plug-in tasks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ratios:
         area: Window,
         visible: NDArray[np.bool_] | None,
     ) -> None:
-        """Add what every plug-in task says of a frame, as `<task>_<figure>`."""
+        """Add the figures of every plug-in task for a frame, as `<task>_<figure>`."""
         if not prediction.answers:
             return
         seen = np.ones(len(truth.objects), bool) if visible is None else visible

@@ -3,7 +3,7 @@
 A predicted track and a true object are paired when their present positions are less than 2 m apart, nearest
 pairs first, each used once. ADE is the mean distance over the future steps for which the object is still in
 the world, FDE the distance at the last step (2 s). One trajectory is predicted per object, so minADE and ADE
-are the same. Both are means over paired objects; `recall` says what share of the true objects was paired.
+are the same. Both are means over paired objects; `recall` is the share of the true objects that was paired.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of report.html that say where its figures come from, and what to try next."""
+"""The parts of report.html on the provenance of its figures and on next steps."""
 
 from __future__ import annotations
 

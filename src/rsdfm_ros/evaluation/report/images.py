@@ -1,6 +1,6 @@
 """Images of a frame for people: the map as truth, as one UAV sees it alone, and with its peers.
 
-Maps are drawn north up, east right. Colours are chosen to be told apart with colour-blind eyes too.
+Maps are drawn north up, east right. Colour-blind people can tell the colours apart too.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def half_extent_m(frame: RunFrame) -> float:
 def footprint(
     K: NDArray[np.float64], T_map_camera: NDArray[np.float64], far_m: float = 130.0
 ) -> NDArray[np.float64]:
-    """MapSignature (N, 2) in metres of the ground that a camera sees, cut `far_m` metres from the point below it."""
+    """Outline (N, 2) in metres of the ground that a camera sees, cut `far_m` metres from the point below it."""
     width, height = 2 * K[0, 2], 2 * K[1, 2]
     steps = np.linspace(0.0, 1.0, 9)
     edge = np.concatenate(

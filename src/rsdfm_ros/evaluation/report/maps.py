@@ -18,7 +18,7 @@ from rsdfm_ros.words import counted
 
 MAP_PIXELS = 400
 COLOURS = 64
-"""Of a map as it is stored; it has fewer, but for the edges of letters."""
+"""Colours of a stored map; it has fewer, but for the edges of letters."""
 
 
 def key_frames(run: RunReader) -> list[int]:

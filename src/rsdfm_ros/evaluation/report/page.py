@@ -1,4 +1,4 @@
-"""report.html: one page, without anything to load, that lets a stranger understand a recorded run."""
+"""report.html: one self-contained page that explains a recorded run."""
 
 from __future__ import annotations
 

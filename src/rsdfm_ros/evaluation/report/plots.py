@@ -75,7 +75,7 @@ def bytes_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str], budget_by
 
 
 def time_plot(lines: Sequence[dict[str, Any]], agents: Sequence[str], key: str, label: str) -> str:
-    """A time in ms of every UAV; empty if none was told."""
+    """A time in ms of every UAV; empty if none was reported."""
     values = {agent: series(lines, agent, key) for agent in agents}
     if all(np.isnan(v).all() for v in values.values()):
         return ""

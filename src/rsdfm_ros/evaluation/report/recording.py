@@ -1,9 +1,9 @@
-"""Reads the folder that an evaluated mission leaves behind. Free of ROS.
+"""Reads the folder of an evaluated mission. Free of ROS.
 
 - result.json: protocol, results per method, figures per UAV, and a line of figures per frame
 - status.jsonl: the same lines, one per frame, appended while the mission flies
 - frames/NNNNNN.npz: arrays of one frame, as described at `RunFrame` (nodes/mission/recorder.py writes them)
-- scene.json: optional: what stands still and the cameras, for images, as described at `Surroundings`
+- scene.json: optional: the static scene and the cameras, for images, as described at `Surroundings`
 - bag/: the mission as a rosbag2 bag
 
 run = RunReader("out/demo"); run.result; run.lines; for n in run.frames: frame = run.load(n)
@@ -113,7 +113,7 @@ class RunReader:
 
     @property
     def start_s(self) -> float:
-        """Stamp of the first frame, from which mission time is told."""
+        """Stamp of the first frame, at which mission time begins."""
         return float(self.lines[0]["stamp_s"]) if self.lines else 0.0
 
     def load(self, frame: int) -> RunFrame:

@@ -1,4 +1,4 @@
-"""Images of a sweep: for every axis, what each method gains over a UAV alone."""
+"""Plots of a sweep: for every axis, the gain of each method over a UAV alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HARM = -0.005
 
 
 def write_plot(content: Mapping[str, Any], path: Path, figure_of: str = "gain_iou_long") -> None:
-    """Draws the figure `figure_of` of all methods but single over every axis; the file's ending says the format.
+    """Draws the figure `figure_of` of all methods but single over every axis; the file's ending selects the format.
 
     Raises: RsdfmError if nothing was evaluated, or for an unknown ending.
     """

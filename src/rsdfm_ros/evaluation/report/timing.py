@@ -19,7 +19,7 @@ def in_lockstep(result: dict[str, Any]) -> bool:
 
 
 def timing_words(result: dict[str, Any]) -> str:
-    """The times of a mission in a sentence or two; empty if none were told."""
+    """The times of a mission in a sentence or two; empty if none were reported."""
     sentences = []
     processing = _range(result, "processing_median_ms", "processing_p95_ms")
     if processing:

@@ -26,7 +26,7 @@ ENCODER_S = 60.0
 
 _GAP, _MAP = 20, 400
 _LEGEND, _CAMERAS, _MAPS = 46, 94, 308
-"""Rows at which these begin; below the maps there is room for the controls of players, which would hide something."""
+"""Rows at which these begin; below the maps there is room for the controls of players."""
 
 
 def compose(run: RunReader, frame: RunFrame, agent: str, line: dict[str, Any] | None) -> pic.Array:

@@ -1,4 +1,4 @@
-"""Look into, evaluate, record and make bags (rosbag2: MCAP and sqlite3)."""
+"""Inspect, evaluate, record and export bags (rosbag2: MCAP and sqlite3)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.fleet.commands import bag_export, bag_record
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import UavDescription
 from rsdfm_ros.outputs import check_output_file
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 from rsdfm_ros.words import counted
@@ -36,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate = commands.add_parser("evaluate", help="compute a recorded flight anew and judge it")
     evaluate.add_argument("bag", type=Path, help="folder of the bag, or one of its files")
     _map_argument(evaluate)
-    evaluate.add_argument("--model", default="models/nano", help="model folder (default %(default)s)")
+    evaluate.add_argument(
+        "--model", default=FleetDescription.model, help="model folder (default %(default)s)"
+    )
     evaluate.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
     evaluate.add_argument(
         "--features",
@@ -51,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--max-age",
         type=float,
-        default=1.0,
+        default=UavDescription.max_age_s,
         metavar="S",
         help="oldest features fused, s (default %(default)s)",
     )

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.writer import STORAGES
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--uavs", type=int, help=f"UAVs of --seed (default: {UAVS})")
     parser.add_argument("--frames", type=int, help=f"frames at 2 Hz (default: {FRAMES}, or all)")
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), help="format of the bag (default: mcap)")
+    parser.add_argument("--storage", choices=STORAGES, help=f"format of the bag (default: {STORAGES[0]})")
     parser.add_argument("--map", type=Path, metavar="YAML", help="topic map of --bag")
 
 
@@ -89,11 +90,11 @@ def _to_bag(args: argparse.Namespace) -> int:
             whole = bool(writer.messages)
             (work / METADATA).unlink(
                 missing_ok=True
-            )  # readable without it, and not in the way of the next export
+            )  # readable without it, and it would block the next export
             kept = f"the bag in {work} holds what was written so far" if whole else "nothing was written"
             raise KeyboardInterrupt(kept) from None
         finally:
-            if not whole:  # not even as large as the disk allows: nobody would know what it lacks
+            if not whole:  # a partial bag would not show what it lacks
                 _remove_bag(work, owned(work))
     print(
         f"{counted(number, 'frame')} of {counted(len(agents), 'UAV')}, {writer.bytes / 1e6:.1f} MB, in {args.out}",

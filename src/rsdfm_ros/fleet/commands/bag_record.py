@@ -1,4 +1,4 @@
-"""`rsdfm bag record`: record_node in a process of its own, with a line on what was written."""
+"""`rsdfm bag record`: record_node in a process of its own, with a line on the recorded bag."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import expression_of
-from rsdfm_ros.data.bags.writer import METADATA, owned
-from rsdfm_ros.domains import joined_domain
+from rsdfm_ros.data.bags.writer import METADATA, STORAGES, owned
+from rsdfm_ros.domains import HIGHEST, joined_domain
 from rsdfm_ros.errors import RsdfmError, require_ros
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec
 from rsdfm_ros.outputs import is_vacant, output_folder
 
 POLL_S = 0.1
-MAX_S, MAX_MB, MAX_DOMAIN = 1e9, 1e9, 232
+MAX_S, MAX_MB = 1e9, 1e9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--exclude", default="", metavar="REGEX", help="topics to leave out")
     parser.add_argument(
-        "--storage", choices=("mcap", "sqlite3"), default="mcap", help="format (default: %(default)s)"
+        "--storage", choices=STORAGES, default=STORAGES[0], help="format (default: %(default)s)"
     )
     parser.add_argument(
         "--duration", type=float, default=0.0, metavar="S", help="recorded time (default: until Ctrl-C)"
@@ -104,10 +104,8 @@ def _checked(args: argparse.Namespace) -> dict[str, object]:
     for option, value, high in (("--duration", args.duration, MAX_S), ("--max-size", args.max_size, MAX_MB)):
         if not 0 <= value <= high:
             raise RsdfmError(f"{option}: expected 0 to {high:g}, got {value:g}")
-    if not -1 <= args.domain <= MAX_DOMAIN:
-        raise RsdfmError(
-            f"--domain: expected 0 to {MAX_DOMAIN}, or -1 for the environment's, got {args.domain}"
-        )
+    if not -1 <= args.domain <= HIGHEST:
+        raise RsdfmError(f"--domain: expected 0 to {HIGHEST}, or -1 for the environment's, got {args.domain}")
     return {
         "topics": args.topics if args.map is None else expression_of(load_map(args.map)),
         "exclude": args.exclude,

@@ -18,11 +18,12 @@ from rsdfm_ros.evaluation.report.next_steps import steps_after_demo
 from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_fleet
-from rsdfm_ros.fleet.description import FleetDescription, load_fleet, parse_override
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.options import checked_setting
+from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.live_table import live_table, status_text
 from rsdfm_ros.fleet.mission import run_fleet
-from rsdfm_ros.fleet.options import checked_setting
 from rsdfm_ros.fleet.outcome import print_outcome
 from rsdfm_ros.words import counted, path_word, program
 

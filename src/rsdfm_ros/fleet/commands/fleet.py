@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
-from rsdfm_ros.evaluation.report.next_steps import steps_with
 from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
+from rsdfm_ros.fleet.commands.running import add_output_arguments, print_result, run_with_output
 from rsdfm_ros.fleet.companions import companions
+from rsdfm_ros.fleet.description.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
 from rsdfm_ros.fleet.domain import claim_domain
-from rsdfm_ros.fleet.mission import FleetResult, run_fleet
-from rsdfm_ros.fleet.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
-from rsdfm_ros.fleet.outcome import print_outcome
 from rsdfm_ros.words import counted
 
 
@@ -36,8 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     for name in SWITCHES:
         parser.add_argument(_flag(name), dest=name, action="store_const", const="true", help=sentence(name))
-    parser.add_argument("--verbose", action="store_true", help="show everything that the processes print")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
+    add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,58 +40,18 @@ def run(args: argparse.Namespace) -> int:
     check_replay(fleet)
     out = run_folder.chosen_path(args)
     check_apart(fleet, out)
-    quiet = args.json
     with claim_domain(fleet, out) as claim, run_folder.folder_of(args) as folder:
-        print(claim.sentence, file=sys.stderr if quiet else sys.stdout, flush=True)
+        print(claim.sentence, file=sys.stderr if args.json else sys.stdout, flush=True)
         fleet, more, notes = companions(claim.fleet, options, folder.work)
-        if not quiet:
+        if not args.json:
             print(
                 f"{counted(fleet.uavs, 'UAV')}, model {fleet.model}; logs and results in {folder.work}. "
                 "Ctrl-C ends the fleet."
             )
             print("\n".join(notes), end="\n" if notes else "", flush=True)
-        result = run_fleet(
-            fleet,
-            out_dir=folder,
-            on_status=None if quiet else print_status,
-            on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
-            on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
-            companions=more,
-            claimed=True,
-        )
-    if result.result is None:
-        return 0
-    if args.json:
-        print(json.dumps(result.result))
-    else:
-        print_ended(result, out)
-    return 0
+        result = run_with_output(fleet, folder, args, more)
+    return print_result(result, out, as_json=args.json)
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def print_status(line: dict[str, Any]) -> None:
-    """Print one line of status.jsonl."""
-    parts = []
-    for name, facts in line["agents"].items():
-        single, both = _figure(facts["iou_single"]), _figure(facts["iou_collaborative"])
-        parts.append(f"{name} IoU {single}→{both} {facts['bytes_sent_frame'] / 1e3:4.1f} kB")
-    print(f"frame {line['frame']:3d}  " + "  ".join(parts), flush=True)
-
-
-def print_ended(flown: FleetResult, out: Path) -> None:
-    """Print what a mission has come to; out: the folder with its results."""
-    assert flown.result is not None
-    console = Console()
-    frames = counted(flown.result["protocol"]["frames_answered"], "frame")
-    console.print(f"\n{frames} answered by every UAV, in {flown.seconds:.0f} s", highlight=False)
-    files = [path for path in (out / "result.json", out / "bag") if path.exists()]
-    print_outcome(flown.result, console, files, steps_with(out))
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"

@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rsdfm_ros.fleet.description import GAZEBO, fleet_from_dict, load_fleet
-from rsdfm_ros.fleet.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.parts import GAZEBO, WorldDescription
+from rsdfm_ros.fleet.description.reading import fleet_from_dict, load_fleet
 from rsdfm_ros.fleet.gazebo import gazebo_arguments, write_gazebo
 from rsdfm_ros.outputs import output_folder
 from rsdfm_ros.sim.gazebo.versions import GAZEBOS, HARMONIC
@@ -24,11 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--description", help="fleet description to take everything from that is not given here"
     )
-    parser.add_argument("--seed", type=int, help="seed of layout, traffic and flights (default: 9000)")
-    parser.add_argument("--uavs", type=int, help="number of UAVs, 1 to 8 (default: 4)")
-    parser.add_argument("--frames", type=int, help="frames of the mission, at 2 Hz (default: 60)")
     parser.add_argument(
-        "--start-s", type=float, help="simulation time of the first frame, s, a multiple of 0.5 (default: 20)"
+        "--seed", type=int, help=f"seed of layout, traffic and flights (default: {WorldDescription.seed})"
+    )
+    parser.add_argument("--uavs", type=int, help=f"number of UAVs, 1 to 8 (default: {FleetDescription.uavs})")
+    parser.add_argument(
+        "--frames", type=int, help=f"frames of the mission, at 2 Hz (default: {WorldDescription.frames})"
+    )
+    parser.add_argument(
+        "--start-s",
+        type=float,
+        help=f"simulation time of the first frame, s, a multiple of 0.5 (default: {WorldDescription.start_s:g})",
     )
     parser.add_argument(
         "--ground-px", type=int, default=GROUND_PX, help="pixels per side of the ground's image"

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 
 from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_apart, check_fleet
-from rsdfm_ros.fleet.commands.fleet import print_ended, print_status
-from rsdfm_ros.fleet.description import ReplayDescription, load_fleet, parse_override
+from rsdfm_ros.fleet.commands.running import add_output_arguments, print_result, run_with_output
+from rsdfm_ros.fleet.description.options import checked_setting
+from rsdfm_ros.fleet.description.parts import ReplayDescription
+from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
-from rsdfm_ros.fleet.mission import run_fleet
-from rsdfm_ros.fleet.options import checked_setting
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
 
 
@@ -48,8 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="override a setting of the fleet"
     )
-    parser.add_argument("--verbose", action="store_true", help="show everything that the processes print")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
+    add_output_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,18 +80,5 @@ def run(args: argparse.Namespace) -> int:
                 "Ctrl-C ends it.",
                 flush=True,
             )
-        result = run_fleet(
-            fleet,
-            out_dir=folder,
-            on_status=None if args.json else print_status,
-            on_line=(lambda name, line: print(f"[{name}] {line}", file=sys.stderr)) if args.verbose else None,
-            on_note=lambda note: print(f"warning: {note}", file=sys.stderr, flush=True),
-            claimed=True,
-        )
-    if result.result is None:
-        return 0
-    if args.json:
-        print(json.dumps(result.result))
-    else:
-        print_ended(result, out)
-    return 0
+        result = run_with_output(fleet, folder, args)
+    return print_result(result, out, as_json=args.json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsdfm_ros.data.frame import CLASSES, Objects
+from rsdfm_ros.data.frame import CLASSES
+from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import wrap_angle
 from rsdfm_ros.model.config import ModelConfig
@@ -25,32 +25,6 @@ _REGRESSION_RADIUS_M = 1.5
 BOX = 10
 #: Width of the Gaussian around a centre in the heatmap target.
 _HEAT_SIGMA_M = 0.9
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Detected boxes, best score first: classes (N,), scores (N,) in [0, 1], the rest as in data.frame.Objects."""
-
-    classes: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    centres: NDArray[np.float64]
-    sizes: NDArray[np.float64]
-    yaws: NDArray[np.float64]
-    velocities: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.classes)
-
-    def select(self, index: NDArray[Any]) -> Detections:
-        """The detections picked by a boolean mask or an integer index."""
-        return Detections(
-            self.classes[index],
-            self.scores[index],
-            self.centres[index],
-            self.sizes[index],
-            self.yaws[index],
-            self.velocities[index],
-        )
 
 
 class MotionBranch(nn.Module):
@@ -82,8 +56,8 @@ class DetectionHead(Head):
     """Heatmap (K) and a box of BOX values at every cell from the present map; vx vy from the history.
 
     Box: Δx Δy z log l log w log h, sin and cos of the yaw, sin and cos of twice the yaw. The doubled angle gives the
-    axis, which a vehicle's outline shows well; the single one only says which of its two ends is the front, because a
-    regression that cannot tell them apart averages them.
+    axis, which a vehicle's outline shows well; the single one only selects which of its two ends is the front, because
+    a regression that cannot separate them averages them.
     """
 
     temporal_modules = ("motion", "velocity")
@@ -160,7 +134,7 @@ class DetectionHead(Head):
         limit: int = 200,
         window: Window | None = None,
     ) -> Detections:
-        """Boxes of the first sample: local maxima of the heatmap over 3 × 3 cells and all classes.
+        """Boxes of the first sample, best score first: local maxima of the heatmap over 3 × 3 cells and all classes.
 
         window: where on the lattice the maps lie; None for the model's own.
         """
@@ -193,17 +167,3 @@ def yaw_of(single: NDArray[np.float64], double: NDArray[np.float64]) -> NDArray[
     axis = 0.5 * np.arctan2(double[0], double[1])
     behind = single[0] * np.sin(axis) + single[1] * np.cos(axis) < 0.0
     return wrap_angle(axis + np.pi * behind)
-
-
-def as_objects(detections: Detections, ids: NDArray[np.int64] | None = None) -> Objects:
-    """Detections as boxes with ids 1…N, for functions that take Objects."""
-    n = len(detections)
-    return Objects(
-        np.arange(1, n + 1) if ids is None else ids,
-        detections.classes,
-        detections.centres,
-        detections.sizes,
-        detections.yaws,
-        detections.velocities,
-        np.zeros((n, 0)),
-    )

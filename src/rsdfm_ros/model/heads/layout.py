@@ -50,7 +50,7 @@ class LayoutAnswer(TaskAnswer):
 
 @register_head("layout")
 class LayoutHead(Head):
-    """A logit for every class on the output lattice, from the newest map; wide context, because roads go on."""
+    """A logit for every class on the output lattice, from the newest map; wide context, because roads are long."""
 
     needs = ("layout",)
     loss_names = ("cells", "iou")

@@ -49,7 +49,7 @@ def head_class(name: str) -> type[Head]:
 
 
 def needs_of(names: Iterable[str]) -> frozenset[str]:
-    """What the truth must hold for these heads beside objects."""
+    """Parts of the truth that these heads need beside objects."""
     return frozenset(need for name in names for need in head_class(name).needs)
 
 

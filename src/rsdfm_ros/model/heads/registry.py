@@ -1,7 +1,7 @@
 """The base class of the task heads, and the decorator that registers one under its name.
 
 A head reads the shared task features and nothing else, so that a task can be added, or trained on a frozen trunk,
-without touching the other tasks or what travels between UAVs. Detection, segmentation and trajectories have functions
+without touching the other tasks or the packets between UAVs. Detection, segmentation and trajectories have functions
 and nodes of their own; every other head is a plug-in, which answers through `answer`; nodes and the evaluation run it
 without code of their own for it (docs/tutorials/add_your_own_task.md).
 """

@@ -1,9 +1,9 @@
 """Trajectory prediction: future segmentation, centripetal backward flow and forward shift from the last fused maps.
 
-Two views of one motion. Backward: at step k every foreground cell points to the centre that its object had at step
-k − 1; following that flow carries the ids of the present instances into the future (as in DHD, FIERY). Forward: every
-foreground cell of the present says how far its object will have moved at step k. A trajectory is the mean of both, and
-the future instance is the present one moved along it, which keeps its outline sharp.
+Two views of one motion. Backward: at step k every foreground cell points to the centre that its object had at step k −
+1; following that flow carries the ids of the present instances into the future (as in DHD, FIERY). Forward: every
+foreground cell of the present predicts the displacement of its object until step k. A trajectory is the mean of both,
+and the future instance is the present one moved along it, which keeps its outline sharp.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Feature packets and fused maps as messages, and fused maps back; agent/envelope.py reads packets."""
+"""Feature packets and fused maps between arrays and messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.serialization import deserialize_message
 
+from rsdfm_ros.agent.envelope import Envelope, Refused, envelope_of
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
@@ -15,6 +17,9 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes.convert.sensors import fill_pose, time_of
+
+MAX_MESSAGE_BYTES = 80_000
+"""The largest payload, and room for the fields around it."""
 
 
 def packet_to_message(
@@ -40,6 +45,17 @@ def packet_to_message(
     return message
 
 
+def packet_of(raw: bytes, agent: str, frame_id: str) -> tuple[Envelope, memoryview]:
+    """Envelope and payload of a serialised FeaturePacket on the topic of `agent`. Raises: WireError."""
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise Refused("over_limit", f"a message of {len(raw)} bytes from {agent}")
+    try:
+        message = deserialize_message(raw, FeaturePacket)
+    except Exception as error:  # rclpy raises whatever its type support does
+        raise Refused("not_cdr", f"{len(raw)} bytes from {agent} are no FeaturePacket: {error}") from error
+    return envelope_of(message, topic_agent=agent, frame_id=frame_id), memoryview(message.payload)
+
+
 def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> FusedBev:
     """The collaborative map with int8 features, on the region of interest.
 
@@ -60,7 +76,7 @@ def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> 
 
 
 def fused_from_message(message: FusedBev, model: Any, *, frame_id: str, arrived_s: float) -> Fused:
-    """The inverse of fused_to_message, on whatever region the message is about. Raises: MessageError unless everything
+    """The inverse of fused_to_message, on the region of the message. Raises: MessageError unless everything
     fits our model."""
     if message.fingerprint != model.trunk_fingerprint:
         raise MessageError("fingerprint_mismatch", "the fused map comes from another model")

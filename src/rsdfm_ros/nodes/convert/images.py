@@ -1,4 +1,4 @@
-"""Images and tracks for people's views: made only while somebody looks.
+"""Images and tracks for views: made only while there is a subscriber.
 
 Images are north up: first row northernmost, column = cell along x, like instance_mask.
 """
@@ -33,7 +33,7 @@ TRACK_GAP_NS = 10_000_000_000
 
 
 def contributors_to_message(dominant: NDArray[np.uint8], ns: int, frame_id: str) -> Image:
-    """mono8 image of who weighs most in every cell (ni, nj): 0 unseen, 1 the UAV itself, 1 + k its k-th peer."""
+    """mono8 image of the largest weight in every cell (ni, nj): 0 unseen, 1 the UAV itself, 1 + k its k-th peer."""
     image = np.ascontiguousarray(np.flipud(dominant.T))
     message = Image(height=image.shape[0], width=image.shape[1], encoding="mono8", step=image.shape[1])
     message.header.stamp, message.header.frame_id = time_of(ns), frame_id
@@ -77,7 +77,7 @@ def bev_image(
 
 
 def instance_colours(ids: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """RGB (N, 3) of ids (N,): far apart for following ids, never dark."""
+    """RGB (N, 3) of ids (N,): far apart for successive ids, never dark."""
     if len(ids) == 0:
         return np.zeros((0, 3), dtype=np.uint8)
     hue = (np.asarray(ids, dtype=np.float64) * 0.618034) % 1.0

@@ -1,9 +1,9 @@
 """Boxes and trajectories as markers for RViz and Foxglove.
 
 Namespaces can be switched on and off one by one: `boxes/<class>`, `heading/<class>`, `velocity`, `labels` on `markers`;
-`paths`, `path_ids` on `paths`. A marker keeps its namespace and id while its object exists, so that viewers move it
-in place; what is gone is deleted by name, without wiping the rest: nothing flickers. The lifetime removes what a UAV
-that died has left.
+`paths`, `path_ids` on `paths`. A marker keeps its namespace and id while its object exists, so that viewers move it in
+place; markers of lost objects are deleted one by one, so that nothing flickers. The lifetime removes the markers of a
+UAV that has ended.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ PATH_COLOURS: tuple[Colour, ...] = (
     (0.80, 0.47, 0.65),
     (0.84, 0.37, 0.00),
 )
-"""RGB of trajectories, by id: neighbours differ for colour-blind eyes too."""
+"""RGB of trajectories, by id: neighbours differ for colour-blind people too."""
 MOVING_M_S = 0.5
 """Slower objects get no velocity arrow."""
 PATH_HEIGHT_M = 0.3
-"""Paths hover a little, so that the ground does not hide them."""
+"""Height of paths, so that the ground does not hide them."""
 
 
 class MarkerSet:

@@ -1,4 +1,4 @@
-"""Arrays to sensor messages, filled from bytes; data/messages/ reads what comes in."""
+"""Arrays to sensor messages, filled from bytes; data/messages/ reads received ones."""
 
 from __future__ import annotations
 

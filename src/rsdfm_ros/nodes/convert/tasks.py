@@ -1,6 +1,6 @@
 """Task outputs and ground truth between arrays and messages.
 
-Images for people (instance_mask, future_masks) are stored north up: column = cell along x, first row = northernmost.
+Images for views (instance_mask, future_masks) are stored north up: column = cell along x, first row = northernmost.
 OccupancyGrid keeps ROS's own order: row = cell along y, from the origin upwards.
 """
 

@@ -1,4 +1,4 @@
-"""Detections as vision_msgs/Detection3DArray, for what already understands those (where the package exists:
+"""Detections as vision_msgs/Detection3DArray, for programs that use this type (where the package exists:
 nodes/core/optional.py)."""
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class RsdfmNode(ReportingNode[S]):
         """Forget everything that has a stamp."""
 
     def save(self) -> None:
-        """Write down what must not be lost; called at the end of a process, before anything is destroyed."""
+        """Save data that must not be lost; called at the end of a process, before anything is destroyed."""
 
     def _on_jump(self, jump: TimeJump) -> None:
         self.get_logger().warning("the clock jumped back: all buffers cleared")
@@ -95,7 +95,7 @@ class RsdfmNode(ReportingNode[S]):
         return self._transition(self._end, FINALIZED)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured, where everything can be repaired."""
+        """Return to unconfigured, from where the node can be configured again."""
         sentence = self.last_error
         result = self._transition(self._end, UNCONFIGURED)
         self.last_error = sentence
@@ -128,7 +128,7 @@ class RsdfmNode(ReportingNode[S]):
         try:
             LifecycleNode.on_deactivate(
                 self, LifecycleState("active", 3)
-            )  # nothing of the last jobs leaks out
+            )  # no output of the last jobs is published
             self.deactivate()
         finally:
             self.expectations.forget()
@@ -147,7 +147,7 @@ class RsdfmNode(ReportingNode[S]):
     def _transition(
         self, step: Callable[[], None], goal: str, undo: Callable[[], None] | None = None
     ) -> TransitionCallbackReturn:
-        """Take a step; after a failure undo what was done of it and stay. Nothing is raised."""
+        """Run a transition; after a failure undo its steps and keep the state. Nothing is raised."""
         result = _SUCCESS
         try:
             step()
@@ -181,7 +181,7 @@ class RsdfmNode(ReportingNode[S]):
             self.trigger_shutdown()
 
     def destroy_node(self) -> None:
-        """Destroy the node; whatever it still runs ends before."""
+        """Destroy the node after ending everything that still runs."""
         self.stop()
         self.diagnostics.close()
         super().destroy_node()

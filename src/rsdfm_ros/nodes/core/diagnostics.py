@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OK, WARN, ERROR, STALE = range(4)
 RECENT_S = 10.0
-"""Errors and refusals raise the level for that long; the counts stay."""
+"""Time for which errors and refusals raise the level; the counts stay."""
 LOSS_WARN = 0.2
 """Share of lost packets of a peer from which a warning is due."""
 RATE_TICKS = 5
@@ -44,7 +44,7 @@ Concern = Callable[[], Iterable[tuple[str, Status]]]
 
 
 class Diagnostics:
-    """Asks the concerns of a node and publishes what they say."""
+    """Collects the statuses of a node and publishes them."""
 
     def __init__(self, node: ReportingNode[Any]) -> None:
         self._node = node
@@ -54,7 +54,7 @@ class Diagnostics:
         self._timer = node.create_timer(1.0, self.publish, clock=STEADY)
 
     def add(self, concern: Concern) -> None:
-        """Also ask this function for (name, Status) pairs."""
+        """Add a function that returns (name, Status) pairs."""
         self._concerns.append(concern)
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Diagnostics:
         node.send(self._publisher, message)
 
     def statuses(self) -> list[tuple[str, Status]]:
-        """Every concern and what it says; one that fails says so and does not silence the others."""
+        """The status of every concern; one that fails reports an error and does not stop the others."""
         found: list[tuple[str, Status]] = []
         for concern in self._concerns:
             try:
@@ -96,7 +96,7 @@ class Diagnostics:
         now_s = self._node.health.clock()
         ticks = self._ticks.setdefault(name, deque(maxlen=RATE_TICKS + 1))
         if ticks and total < ticks[-1][1]:
-            ticks.clear()  # the account was started anew
+            ticks.clear()  # the counts were reset
         ticks.append((now_s, total))
         span_s = now_s - ticks[0][0]
         return (total - ticks[0][1]) / span_s if span_s > 0 else 0.0

@@ -1,7 +1,7 @@
 """Publishers, subscriptions and timers of a managed node: with QoS overrides, guarded callbacks, and an owner.
 
-Whatever a node makes belongs to the phase in which it was made: to the node itself (constructor), to its configuration
-or to its activity. The end of a phase destroys what belongs to it, also when a transition fails half-way.
+Every entity belongs to the phase in which it was made: to the node itself (constructor), to its configuration or to its
+activation. The end of a phase destroys its entities, also when a transition fails half-way.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rclpy.timer import Timer
 
 from rsdfm_ros.nodes.core.qos_overrides import overridden
 
-#: Waiting for other processes is a matter of this machine, not of the mission: such timers use the steady clock.
+#: Waiting for other processes does not depend on mission time: such timers use the steady clock.
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 NODE, CONFIGURED, ACTIVE = "node", "configured", "active"
 
 
 class ManagedEntities(LifecycleNode):
-    """See the module. Subclasses say what happens to an error in a callback (`on_callback_error`)."""
+    """See the module. Subclasses handle errors in callbacks (`on_callback_error`)."""
 
     _phase: str | None = None
     """The phase that new entities belong to; None while rclpy makes its own."""
@@ -41,7 +41,7 @@ class ManagedEntities(LifecycleNode):
         raise error
 
     def on_arrival(self, topic: str) -> None:
-        """A message came on this (fully qualified) topic."""
+        """Called with the (fully qualified) topic of every message."""
 
     def create_publisher(
         self,
@@ -141,8 +141,8 @@ class ManagedEntities(LifecycleNode):
 
 
 def has_subscribers(publisher: Any) -> bool:
-    """Whether somebody subscribes, so that a message is worth making; always where late joiners get the last one (QoS
-    overridden to transient local)."""
+    """Whether the topic has a subscriber; always true where late joiners get the last message (QoS overridden to
+    transient local)."""
     if publisher is None:
         return False
     latched = publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL

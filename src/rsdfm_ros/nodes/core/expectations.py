@@ -1,4 +1,4 @@
-"""The start-up self-check: which inputs a node needs, and which of them do not come. Free of ROS."""
+"""The start-up self-check: inputs that a node needs, and those of them that do not arrive. Free of ROS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 REPEAT_S = 60.0
-"""An input that comes and goes is written to the log at most once in that time of the node's clock."""
+"""Shortest time between log entries about one input, on the node's clock."""
 
 
 @dataclass
@@ -21,7 +21,7 @@ class _Input:
 
 @dataclass(frozen=True)
 class Missing:
-    """An input that has not come for `silent_s`; `ever` if it did before."""
+    """An input that has not arrived for `silent_s`; `ever` if it did before."""
 
     topic: str
     what: str
@@ -45,7 +45,7 @@ class Expectations:
         self._lock = threading.Lock()
 
     def expect(self, topic: str, what: str) -> None:
-        """Count from now on how long `what` does not come on `topic`."""
+        """Expect `what` on `topic` from now on."""
         with self._lock:
             self._inputs[topic] = _Input(what, self._clock())
 
@@ -71,7 +71,7 @@ class Expectations:
             self._say("info", f"{entry.what} comes on {topic} after {silent_s:.1f} s of silence")
 
     def silences(self) -> dict[str, float | None]:
-        """Topic → seconds since it came last; None if it never did."""
+        """Topic → seconds since its last message; None if there was none."""
         with self._lock:
             now_s = self._clock()
             return {t: now_s - e.since_s if e.arrived else None for t, e in self._inputs.items()}

@@ -19,8 +19,8 @@ class Health:
     """Every method may be called from any thread.
 
     counts: events since the node was configured by name · rejects: refused input by reason · peer_ages_s: age of each
-    peer in the newest fusion · latencies: arrival of an image to its last output · moved_m, turned_deg: by how much
-    the own pose was corrected in the newest fusion, None if it was not. clock: seconds of the steady clock.
+    peer in the newest fusion · latencies: arrival of an image to its last output · moved_m, turned_deg: correction of
+    the own pose in the newest fusion, None if there was none. clock: seconds of the steady clock.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -38,7 +38,7 @@ class Health:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reset(self) -> None:
-        """Start a fresh account, when the node is configured."""
+        """Reset all figures, when the node is configured."""
         with self._lock:
             for book in (self.counts, self.rejects, self.stage_s, self.peer_ages_s, self._last_s):
                 book.clear()

@@ -10,7 +10,13 @@ from rclpy.parameter import Parameter
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core.entities import ACTIVE, ManagedEntities
-from rsdfm_ros.nodes.core.parameters import SettingError, declare_leniently, proposed, unknown
+from rsdfm_ros.nodes.core.parameters import (
+    SettingError,
+    declare_leniently,
+    former_names,
+    proposed,
+    unknown,
+)
 from rsdfm_ros.nodes.core.qos_overrides import PREFIX, check
 
 S = TypeVar("S")
@@ -21,7 +27,7 @@ UNCONFIGURED, INACTIVE, FINALIZED = "unconfigured", "inactive", "finalized"
 class LiveSettings(ManagedEntities, Generic[S]):
     """A node whose `settings` are a frozen dataclass that is replaced as a whole: read it at the time of use.
 
-    A bad value at the start is kept in mind: configuring refuses it, until it is set anew. `state` is the node's
+    A bad value at the start is remembered: configuring refuses it until it is set anew. `state` is the node's
     lifecycle state.
     """
 
@@ -33,7 +39,7 @@ class LiveSettings(ManagedEntities, Generic[S]):
         self._live = True
 
     def check(self, settings: S) -> None:
-        """Refuse settings that contradict each other or what is loaded, with an RsdfmError."""
+        """Refuse settings that contradict each other or the loaded model, with an RsdfmError."""
 
     def changed(self, before: S, after: S) -> None:
         """Dynamic settings changed, while configured or active; `self.settings` is `after` already."""
@@ -43,14 +49,14 @@ class LiveSettings(ManagedEntities, Generic[S]):
         return [self.set_parameters_atomically([p]) for p in parameter_list]
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """All or none; what is refused is refused with a sentence that says what is allowed."""
+        """Set all parameters or none; a refusal states the allowed values."""
         if not getattr(self, "_live", False):  # the constructor is still declaring
             return super().set_parameters_atomically(parameter_list)
         try:
             after, typed = self._proposed(parameter_list)
         except RsdfmError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        except Exception as error:  # whoever asks gets an answer
+        except Exception as error:  # the caller always gets a result
             self.on_callback_error("parameters", error)
             reason = f"{self.get_name()} could not check this: {type(error).__name__}: {error}"
             return SetParametersResult(successful=False, reason=reason)
@@ -71,7 +77,8 @@ class LiveSettings(ManagedEntities, Generic[S]):
         name, unconfigured = self.get_name(), self.state == UNCONFIGURED
         for parameter in parameters:
             if not self.has_parameter(parameter.name):
-                raise SettingError(unknown(parameter.name, self._names(), owner=name))
+                former = former_names(self.settings)
+                raise SettingError(unknown(parameter.name, self._names(), owner=name, former=former))
             if parameter.name.startswith(PREFIX):
                 check(parameter.name, parameter.value)
                 if not unconfigured:

@@ -61,7 +61,7 @@ def _read(name: str) -> Any:
         if prefix and (Path(prefix) / file).is_file():
             try:
                 return get_types_from_msg((Path(prefix) / file).read_text(), name)[name]
-            except Exception as error:  # whatever the parser makes of a file
+            except Exception as error:  # the parser may raise anything
                 raise RsdfmError(f"{Path(prefix) / file} cannot be read: {error}") from error
     raise RsdfmError(f"{file} was not found in any prefix of AMENT_PREFIX_PATH")
 

@@ -1,4 +1,4 @@
-"""Time for patience: how much of a node's own clock has passed. Free of ROS."""
+"""Elapsed time of a node's own clock, for time limits. Free of ROS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def simulated_ns(clock: Any) -> int | None:
 
 
 class NodeTime:
-    """Seconds that pass on a node's clock: simulated ones where it follows /clock, steady ones otherwise.
+    """Elapsed seconds of a node's clock: simulated ones where it follows /clock, steady ones otherwise.
 
     say(level, sentence): level `warn` or `info` · simulated(): ns of /clock, 0 before the first message, None while
     the node does not follow it · steady(): s. Jumps back and the time before the first message do not count. May be
@@ -47,8 +47,8 @@ class NodeTime:
             return self._passed_s
 
     def standing(self, patience_s: float) -> str:
-        """A sentence if /clock has not moved for patience_s of steady time, "" if it moves. Said once when it stops,
-        and once when it runs again: meanwhile no input can be missed."""
+        """A sentence if /clock has not moved for patience_s of steady time, "" if it moves. Reported once when it
+        stops, and once when it runs again: meanwhile no input counts as missing."""
         self()
         with self._lock:
             stands_s, never = self._steady() - self._moved_s, self._last_ns == 0

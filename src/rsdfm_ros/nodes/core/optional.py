@@ -18,7 +18,7 @@ class MissingPackage(RsdfmError):
 
 
 def optional_module(name: str, wish: str, parameter: str) -> Any | None:
-    """The module `name`, or None if it is not wanted, or missing and not insisted on.
+    """The module `name`, or None if it is not wanted, or missing and not required.
 
     wish: `auto`, `always` or `never`, the value of `parameter`. Raises: MissingPackage.
     """
@@ -28,7 +28,7 @@ def optional_module(name: str, wish: str, parameter: str) -> Any | None:
         module = importlib.import_module(name)
         for kind in vars(module).values():
             if hasattr(kind, "__import_type_support__"):
-                kind.__import_type_support__()  # the libraries may be missing although the Python code is there
+                kind.__import_type_support__()  # the libraries may be missing although the Python code is installed
         return module
     except (ImportError, UnsupportedTypeSupport) as error:
         if wish == AUTO:

@@ -1,14 +1,13 @@
 """Typed settings of a node: one frozen dataclass is the only place of names, defaults, units and ranges.
 
-A field made with :func:`setting` becomes a declared ROS parameter with a descriptor. Every setting may be changed while
-the node is unconfigured and is read when it is configured; afterwards only the dynamic ones may.
+A field made with `rsdfm_ros.settings.setting` becomes a declared ROS parameter with a descriptor. Every setting may be
+changed while the node is unconfigured and is read when it is configured; afterwards only the dynamic ones may.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.settings import both_sentence, renamed_sentence, within
 
 S = TypeVar("S")
 
@@ -46,27 +46,6 @@ _LISTS = {t for t in Parameter.Type if t.name.endswith("_ARRAY")}
 
 class SettingError(RsdfmError):
     """A parameter value that is not allowed."""
-
-
-def setting(
-    default: Any,
-    text: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    length: tuple[int, ...] = (),
-    dynamic: bool = False,
-    read_only: bool = False,
-) -> Any:
-    """A dataclass field that is a parameter: `text` says what it is and in which unit.
-
-    low…high inclusive, for every element of a list; `choices` for texts; `length` lists the allowed numbers of elements
-    of a list. dynamic: may be changed at any time; read_only: never; otherwise while the node is unconfigured.
-    """
-    metadata = {"text": text, "low": low, "high": high, "choices": choices, "length": length}
-    metadata |= {"dynamic": dynamic, "read_only": read_only}
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 def declare(node: Node, kind: type[S]) -> S:
@@ -102,7 +81,8 @@ def declare_leniently(node: Node, kind: type[S]) -> tuple[S, dict[str, str]]:
 
 def _started_with(node: Node, field: dataclasses.Field[Any]) -> Any:
     if not node.has_parameter(field.name):
-        _declare_one(node, field)
+        former = _under_former_name(node, field) if field.metadata["renamed_from"] else None
+        _declare_one(node, field, instead=former)
     try:
         value = node.get_parameter(field.name).value
     except ParameterUninitializedException:
@@ -112,10 +92,36 @@ def _started_with(node: Node, field: dataclasses.Field[Any]) -> Any:
     return tuple(value) if isinstance(field.default, tuple) else value
 
 
-def _declare_one(node: Node, field: dataclasses.Field[Any], *, ignore_override: bool = False) -> None:
+def _under_former_name(node: Node, field: dataclasses.Field[Any]) -> Any:
+    """What the node was started with for the former name of a setting, None if nothing; says so in the log."""
+    old, new = field.metadata["renamed_from"], field.name
+    value = _given(node, old)
+    if value is None:
+        return None
+    if _given(node, new) is not None:
+        raise SettingError(f"parameter {both_sentence(old, new)} ({node.get_name()})")
+    if Parameter.Type.from_parameter_value(value) is not _TYPES[str(field.type)]:
+        raise SettingError(f"parameter {old} of {node.get_name()}: {allowed(field)}, got {value!r}")
+    node.get_logger().warning(f"parameter {renamed_sentence(old, new)}")
+    return value
+
+
+def _given(node: Node, name: str) -> Any:
+    """The value for a parameter in a file or on the command line, of any type; None if there is none."""
+    node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True))
+    value = node.get_parameter(name).value
+    node.undeclare_parameter(name)
+    return value
+
+
+def _declare_one(
+    node: Node, field: dataclasses.Field[Any], *, ignore_override: bool = False, instead: Any = None
+) -> None:
+    """Declare the parameter of a setting; instead: its value in place of the default."""
     descriptor = descriptor_of(field)
     # An empty list has no element type in ROS: such parameters are declared by type.
     value = _TYPES[str(field.type)] if field.default == () else field.default
+    value = value if instead is None else instead
     value = list(value) if isinstance(value, tuple) else value
     node.declare_parameter(field.name, value, descriptor, ignore_override)
 
@@ -131,14 +137,8 @@ def check_value(field: dataclasses.Field[Any], value: Any, *, owner: str) -> Non
     """SettingError unless a value of the right type is finite and obeys range, choices and length."""
     limits = field.metadata
     elements = value if isinstance(value, tuple) else (value,)
-    wrong = (
-        (limits["choices"] and value not in limits["choices"])
-        or (limits["length"] and len(value) not in limits["length"])
-        or any(isinstance(e, float) and not math.isfinite(e) for e in elements)
-        or (limits["low"] is not None and not all(e >= limits["low"] for e in elements))
-        or (limits["high"] is not None and not all(e <= limits["high"] for e in elements))
-    )
-    if wrong:
+    wrong_length = limits["length"] and len(value) not in limits["length"]
+    if wrong_length or not all(within(field, e) for e in elements):
         shown = list(value) if isinstance(value, tuple) else value
         raise SettingError(f"parameter {field.name} of {owner}: {allowed(field)}, got {shown!r}")
 
@@ -148,7 +148,7 @@ def proposed(
 ) -> tuple[S, list[Parameter]]:
     """`settings` with the parameters that are among them replaced, and the parameters with their lists typed.
 
-    Raises: SettingError with a sentence that says what is allowed, or why nothing is now.
+    Raises: SettingError with a sentence that says what is allowed, or why no change is allowed now.
     """
     fields = {f.name: f for f in dataclasses.fields(settings)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
@@ -159,7 +159,7 @@ def proposed(
             typed.append(parameter)
             continue
         kind = _TYPES[str(field.type)]
-        # `ros2 param set … "[]"` cannot know which list is meant.
+        # `ros2 param set … "[]"` does not give the element type.
         if kind in _LISTS and parameter.type_ in _LISTS and not parameter.value:
             parameter = Parameter(parameter.name, kind, [])
         if parameter.type_ is not kind:
@@ -182,10 +182,18 @@ def proposed(
     return dataclasses.replace(settings, **changes), typed  # type: ignore[type-var]
 
 
-def unknown(name: str, known: Sequence[str], *, owner: str) -> str:
-    """The sentence for a parameter that does not exist."""
+def unknown(name: str, known: Sequence[str], *, owner: str, former: Mapping[str, str]) -> str:
+    """The sentence for a parameter that does not exist; former: former name → name."""
+    if name in former:
+        return f"{owner}: parameter {name} is called {former[name]} now"
     near = difflib.get_close_matches(name, known, n=1)
     return f"{owner} has no parameter {name!r}" + (f": did you mean {near[0]!r}?" if near else "")
+
+
+def former_names(settings: Any) -> dict[str, str]:
+    """Former name → name of the settings that were renamed."""
+    renamed = (f for f in dataclasses.fields(settings) if f.metadata["renamed_from"])
+    return {f.metadata["renamed_from"]: f.name for f in renamed}
 
 
 def allowed(field: dataclasses.Field[Any]) -> str:

@@ -1,5 +1,5 @@
 """Nodes that take their inputs in batches. For every single message rclpy wakes, builds a wait set and makes a task:
-with a thousand small ones a second that costs far more than what is done with them.
+with a thousand small messages a second that costs far more than processing them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ S = TypeVar("S")
 POLL_S = 0.08
 """Time of the node's clock between two batches."""
 LEAST_S, MOST_S = 0.01, 0.8
-"""The same in steady time, however fast or slow simulated time runs."""
+"""The same in steady time, at any speed of simulated time."""
 MOST_MESSAGES = 64
-"""Messages of one topic that a batch takes; what is left waits for the next one."""
+"""Messages of one topic that a batch takes; the rest waits for the next batch."""
 CLOCK_TOPIC = "/clock"
 
 
@@ -40,11 +40,11 @@ class Unwaited(CallbackGroup):
 
 
 class PollingNode(RsdfmNode[S]):
-    """A node that takes what came on the subscriptions of the group `unwaited`, and on /clock, every POLL_S of its
+    """A node that takes the messages on the subscriptions of the group `unwaited`, and on /clock, every POLL_S of its
     clock; `batch` is called after that.
 
     A thread of the node does it. Their callbacks, `batch` and the transitions of the lifecycle exclude each other. QoS
-    is as everywhere, except that incompatible offers are not told at once: the warning of a missing input does.
+    is as everywhere, except that incompatible offers are not reported at once, but by the warning of a missing input.
     """
 
     def __init__(self, name: str, settings: type[S], **options: Any) -> None:
@@ -107,7 +107,7 @@ class PollingNode(RsdfmNode[S]):
             due_s = max(due_s + period_s, now_s)
 
     def _poll(self) -> None:
-        """Take what came, in the order in which the subscriptions were made."""
+        """Take all messages, in the order in which the subscriptions were made."""
         for subscription in self._polled:
             try:
                 with subscription.handle:

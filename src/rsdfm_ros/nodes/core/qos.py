@@ -1,9 +1,8 @@
 """Quality of service of every topic, in one place.
 
-Best effort and shallow where only the newest matters, as on a radio. A lockstep simulation asks for reliable images
-and features instead (parameter `reliability`): there a lost message would not mean less work but a stalled mission.
-A best-effort publisher does not match a reliable subscription, so both ends of a fleet take the setting from the same
-description.
+Best effort and shallow where only the newest message matters, as on a radio. A lockstep simulation uses reliable images
+and features instead (parameter `reliability`): there a lost message would stall the mission. A best-effort publisher
+does not match a reliable subscription, so both ends of a fleet take the setting from the same description.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ def sensor(reliability: str, depth: int = 2) -> QoSProfile:
 def features(
     reliability: str, lease_s: float, lifespan_s: float = 0.0, depth: int = 16, deadline_s: float = 0.0
 ) -> QoSProfile:
-    """Feature packets: the packets of two frames deep. lease_s: a sender silent for that long counts as dead.
+    """Feature packets: the packets of two frames deep. lease_s: a sender silent for that long counts as lost.
 
-    deadline_s: packets are promised, or expected, at least that often; 0 for no promise. Who expects one is not
-    connected with a sender that promises none.
+    deadline_s: packets are promised, or expected, at least that often; 0 for no promise. A subscriber that expects one
+    is not connected with a publisher that promises none.
 
     lifespan_s: packets older than this are not delivered any more; 0 for never, as in a simulation that is slower
     than real time.

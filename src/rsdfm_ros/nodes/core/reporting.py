@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any, TypeVar
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import ProcessingTime
 from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.expectations import Expectations
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.live_settings import LiveSettings
-from rsdfm_ros.nodes.core.middleware import RCLError
 from rsdfm_ros.nodes.core.node_time import NodeTime, simulated_ns
 from rsdfm_ros.wire.errors import WireError
 
 S = TypeVar("S")
 
+RCLError: type[RuntimeError] = rclpy_implementation.RCLError
+"""Raised by publishing when the middleware does not take a message. `rclpy.exceptions` does not export it, and its
+nearest public base, RuntimeError, would hide errors of our own: this is the only place that reaches into rclpy.impl."""
+
 SILENCE_S = 5.0
-"""The same kind of refusal or error is written to the log at most so often on the node's clock; all are counted."""
+"""Shortest time between log entries of one kind of refusal or error, on the node's clock; all are counted."""
 
 
 class ReportingNode(LiveSettings[S]):
@@ -36,31 +41,31 @@ class ReportingNode(LiveSettings[S]):
         self._said_s: dict[str, float] = {}
 
     def expect(self, topic: str, what: str) -> None:
-        """Say so when `what` does not come on `topic` (relative) for some seconds; ends with the activity.
+        """Report when `what` does not arrive on `topic` (relative) for some seconds; ends on deactivation.
 
-        A message on a subscription of this node counts by itself; for anything else call `seen`.
+        Messages on subscriptions of this node count automatically; for other inputs call `seen`.
         """
         self.expectations.expect(self.resolve_topic_name(topic), what)
 
     def seen(self, topic: str) -> None:
-        """What is expected on `topic` (relative) came, by other means than a subscription of this node."""
+        """Note that an expected input on `topic` (relative) came by other means than a subscription of this node."""
         self.expectations.seen(self.resolve_topic_name(topic))
 
     def hint(self, topic: str) -> str:
-        """Why something might not come on a (fully qualified) topic, as the end of a sentence."""
+        """Reason why nothing may come on a (fully qualified) topic, as the end of a sentence."""
         number = self.count_publishers(topic)
         if number == 0:
             return " (nobody publishes there)"
         return f" ({number} publish there: is their QoS compatible, do their clocks run?)"
 
     def reject(self, reason: str, text: str) -> None:
-        """Count refused input, and say so at most every few seconds."""
+        """Count refused input, and log it at most every few seconds."""
         self.health.reject(reason)
         if self._may_say(reason):
             self.get_logger().warning(f"refused ({reason}): {text}")
 
     def on_job_error(self, slot: str, error: Exception) -> None:
-        """An error in the worker: refuse what is the input's fault, report what is ours."""
+        """Handle an error in the worker: refuse bad input, report errors of the node."""
         if isinstance(error, RsdfmError):
             reason = error.reason if isinstance(error, WireError) else getattr(error, "reason", slot)
             self.reject(reason, str(error))
@@ -77,7 +82,8 @@ class ReportingNode(LiveSettings[S]):
         self.expectations.seen(topic)
 
     def send(self, publisher: Any, message: Any) -> bool:
-        """Publish, and count what the middleware does not take, as it may not when it is flooded; whether it did."""
+        """Publish a message; returns whether the middleware accepted it. Refused messages, as on a flooded network, are
+        counted."""
         try:
             publisher.publish(message)
         except RCLError as error:
@@ -86,9 +92,9 @@ class ReportingNode(LiveSettings[S]):
         return True
 
     def publish_processing_time(self, stamp_ns: int, stages: Mapping[str, float], arrived_s: float) -> None:
-        """Book that the node has answered an image, and tell how long the stages (s) took if somebody listens.
+        """Note that the node has answered an image, and publish the times of the stages (s) if there is a subscriber.
 
-        arrived_s: when the image came, of the steady clock.
+        arrived_s: arrival time of the image, of the steady clock.
         """
         latency_s = max(0.0, monotonic() - arrived_s)
         self.health.answered(stamp_ns, latency_s)
@@ -105,7 +111,7 @@ class ReportingNode(LiveSettings[S]):
         self.send(self._processing_time, message)
 
     def _may_say(self, what: str) -> bool:
-        """Whether to write this kind of thing to the log again: every few seconds at most."""
+        """Whether to write this kind of entry to the log again: every few seconds at most."""
         now_s = self.time()
         if now_s - self._said_s.get(what, -SILENCE_S) < SILENCE_S:
             return False

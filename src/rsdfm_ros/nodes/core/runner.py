@@ -1,6 +1,6 @@
-"""Run nodes in a process of their own until they are told to stop, and end it whatever the middleware does.
+"""Run nodes in a process of their own until they are stopped, and end it even if the middleware hangs.
 
-The end has two parts, each with a time limit: first every node writes down what must not be lost, then everything is
+The end has two parts, each with a time limit: first every node saves data that must not be lost, then everything is
 destroyed. When a limit has passed the process leaves without the rest, with the status that it would have had.
 """
 
@@ -22,15 +22,15 @@ from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.usage import asked_for, executable_of, usage
 
 MAX_ERRORS_IN_A_ROW = 100
-"""Callbacks handle their own errors; if the executor itself fails that often without a pause, nothing works."""
+"""Callbacks handle their own errors; after so many failures of the executor itself without a pause the process ends."""
 
 
 def run(build: Callable[[], Sequence[RsdfmNode[Any]]], finished: Callable[[], bool] | None = None) -> int:
-    """Run nodes in this process until SIGINT or SIGTERM, or until `finished` says so; the exit status: 0, 2 after an
+    """Run nodes in this process until SIGINT or SIGTERM, or until `finished` is set; the exit status: 0, 2 after an
     RsdfmError, 1 if a node names a `failure`.
 
-    With --help on the command line their usage is printed instead. The parameter `autostart` of the nodes says whether
-    they configure and activate themselves.
+    With --help on the command line their usage is printed instead. With the parameter `autostart` nodes configure and
+    activate themselves.
     """
     return run_executable(executable_of(build), build, finished)
 
@@ -88,7 +88,7 @@ def _end(
 ) -> int:
     """Save, then destroy everything; the exit status. unforeseen: an error that is told only after that."""
     names = [node.get_fully_qualified_name() for node in nodes]
-    with TimeLimit(SAVE_S + LEAVE_S, status or 1) as limit:  # what is lost is a failure
+    with TimeLimit(SAVE_S + LEAVE_S, status or 1) as limit:  # lost data is a failure
         for node, name in zip(nodes, names, strict=True):
             limit.now(f"{name}: writing what must not be lost", unforeseen)
             _guarded(node.save)
@@ -110,7 +110,7 @@ def _end(
 
 
 def _guarded(step: Callable[[], object]) -> None:
-    """Take a step; after an error the others are taken all the same, and its words stand in the log."""
+    """Run a step; an error is logged and the other steps follow."""
     try:
         step()
     except Exception:

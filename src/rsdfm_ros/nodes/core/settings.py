@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsdfm_ros.nodes.core.parameters import setting
+from rsdfm_ros import parameters as shared
 from rsdfm_ros.nodes.core.qos import RELIABILITY
+from rsdfm_ros.settings import setting
 
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What every node has."""
+    """Settings of every node."""
 
-    autostart: bool = setting(
-        True, "configure and activate by itself; otherwise a lifecycle manager does", read_only=True
-    )
+    autostart: bool = shared.AUTOSTART(read_only=True)
     frame_id: str = setting("map", "frame of the world lattice, ENU metres")
     input_timeout_s: float = setting(
         5.0,
@@ -41,4 +40,4 @@ class FeatureTopicSettings:
     features_reliability: str = setting(
         "best_effort", "reliability of feature packets; the same on every UAV", choices=RELIABILITY
     )
-    liveliness_lease_s: float = setting(1.0, "a UAV silent for that long is dead, s", low=0.1, high=60.0)
+    liveliness_lease_s: float = shared.LIVELINESS_LEASE_S()

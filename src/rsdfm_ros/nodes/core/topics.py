@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 TOPICS: Mapping[str, str] = MappingProxyType(
     {
-        # --- what a UAV takes ---
+        # --- inputs of a UAV ---
         "camera/image_raw": "Images of the camera; header.stamp is the exposure time.",
         "camera/image_raw/compressed": "The same as JPEG or PNG, instead of camera/image_raw.",
         "camera/camera_info": "Intrinsics of the camera, for images of the same size.",
@@ -27,39 +27,39 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "publishes its own and subscribes to those of all others.",
         "bev/fused": "Fused bird's-eye-view features for head nodes in other processes (parameter `publish_fused`), "
         "once per image.",
-        "bev/demand": "Tiles that the UAV asks its peers for (on-demand mode), once per image.",
-        "bev/contributors": "Who dominates each cell of the fused map, north up: 0 unseen, 1 the UAV itself, 1 + k its "
-        "k-th contributor; made only while somebody subscribes.",
-        # --- what a UAV answers ---
+        "bev/demand": "Demand of the UAV for tiles of its peers (on-demand mode), once per image.",
+        "bev/contributors": "UAV with the largest weight in each cell of the fused map, north up: 0 unseen, 1 the UAV "
+        "itself, 1 + k its k-th contributor; only while there is a subscriber.",
+        # --- outputs of a UAV ---
         "detections": "3D boxes with class, score and velocity (map frame, m, m/s), once per image.",
         "detections_3d": "The same boxes as vision_msgs, where that package is installed, once per image.",
         "instance_mask": "Instance of every cell of the map seen from above, north up: 0 is ground, other values are "
         "one vehicle each; once per image.",
         "occupancy": "Probability of a vehicle in every cell, 0 to 100 per cent; once per image.",
-        "trajectories": "Where every vehicle is and will be over the coming two seconds (map frame, m), once per "
+        "trajectories": "Positions of every vehicle now and over the coming two seconds (map frame, m), once per "
         "image.",
         "future_masks": "Instance masks now and at the coming steps, one below the other (parameter "
         "`publish_future`), once per image.",
         "layout/road": "Probability of road in every cell, 0 to 100 per cent, once per image; of models with a "
         "layout head (docs/tutorials/add_your_own_task.md).",
         "layout/building": "The same of buildings.",
-        "paths": "The trajectories as lines with their ids for RViz and Foxglove; made only while somebody subscribes.",
-        "markers": "Boxes, headings, speeds and labels of sure detections for RViz and Foxglove; made only while "
-        "somebody subscribes.",
-        "path": "Where the camera of the UAV was over the last images (map frame, m); made only while somebody "
-        "subscribes.",
+        "paths": "The trajectories as lines with their ids for RViz and Foxglove; only while there is a subscriber.",
+        "markers": "Boxes, headings, speeds and labels of detections above the threshold for RViz and Foxglove; only "
+        "while there is a subscriber.",
+        "path": "Track of the UAV's camera over the last images (map frame, m); only while there is a "
+        "subscriber.",
         "debug/bev_image": "The map in colours, north up, four pixels per cell: unseen dark, seen grey, one colour per "
-        "instance, boxes in white; made only while somebody subscribes.",
+        "instance, boxes in white; only while there is a subscriber.",
         "status": "Rate, latency, bytes, peers of the UAV after every image; once a second before the first one "
         "(uav_node only).",
         "debug/processing_time": "Duration of every stage, ms, and from the arrival of the image to its last output; "
-        "once per image while somebody subscribes.",
+        "once per image while there is a subscriber.",
         # --- with Gazebo: through ros_gz_bridge ---
         "gazebo/camera_info": "Intrinsics as Gazebo counts them (principal point from the image's edge), once per "
         "image.",
         "odometry": "Pose and velocity of the UAV's body in the map frame (m, m/s), from Gazebo's odometry plugin.",
         "joint_states": "Angles of the gimbal's joints, rad.",
-        "imu": "Angular velocity and acceleration of the UAV's body (rad/s, m/s^2); bridged while somebody subscribes.",
+        "imu": "Angular velocity and acceleration of the UAV's body (rad/s, m/s^2); only while there is a subscriber.",
         "cmd_vel": "Commanded velocity of the UAV's body (m/s, rad/s).",
         "gimbal/pitch/command": "Commanded pitch of the gimbal, rad.",
         "gimbal/roll/command": "Commanded roll of the gimbal, rad.",
@@ -70,13 +70,13 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "/diagnostics": "Health of every node, once a second of the steady clock.",
         "/tf": "Frames of the UAVs in the map frame, from a localisation outside this package.",
         "/tf_static": "Fixed frames, such as a camera on its UAV, and the origin of the lattice.",
-        # --- what every ROS node has ---
+        # --- every ROS node ---
         "/rosout": "Log messages of every node.",
         "/parameter_events": "Changes of parameters of every node.",
         "~/transition_event": "Lifecycle transitions of the managed node.",
     }
 )
-"""Relative or absolute name → one sentence: what it is, unit, frame, when it is published."""
+"""Relative or absolute name → one sentence: content, unit, frame, time of publication."""
 
 SINGLE = "single/"
 

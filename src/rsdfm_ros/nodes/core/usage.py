@@ -72,8 +72,8 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
         "gazebo_truth_node": (("pose", "camera/camera_info"), ("/ground_truth",)),
     }
 )
-"""Executable → names of TOPICS that it subscribes to and publishes, besides COMMON. What is not here depends on what
-the node is given."""
+"""Executable → names of TOPICS that it subscribes to and publishes, besides COMMON. Executables that are not listed
+have topics that depend on their settings."""
 COMMON = ("debug/processing_time", "/diagnostics")
 
 
@@ -175,6 +175,8 @@ def _parameter(field: dataclasses.Field[Any]) -> str:
     if limits["length"]:
         facts.append(" or ".join(str(n) for n in limits["length"]) + " elements")
     facts.append("dynamic" if limits["dynamic"] else f"changed {changeable(field)}")
+    if limits["renamed_from"]:
+        facts.append(f"formerly {limits['renamed_from']}")
     return _item(field.name, f"{limits['text']} ({'; '.join(facts)})")
 
 

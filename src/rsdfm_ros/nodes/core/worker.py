@@ -29,13 +29,13 @@ class Worker:
         self.dropped: Counter[str] = Counter()
 
     def enter(self) -> None:
-        """One user more; opens a worker that was closed."""
+        """Register a user; opens a worker that was closed."""
         with self._wake:
             self._users += 1
             self._closed = False
 
     def leave(self, slots: Iterable[str], timeout_s: float = 10.0) -> bool:
-        """One user less: forget its slots and wait for the job of them that runs; whether it ended in time."""
+        """Unregister a user: clear its slots and wait for their running job; returns whether it ended in time."""
         mine = set(slots)
         with self._wake:
             for slot in mine:
@@ -46,7 +46,7 @@ class Worker:
         return self.close(timeout_s) and done if last else done
 
     def submit(self, slot: str, job: Job) -> bool:
-        """Run `job` soon, instead of whatever still waits in `slot`; whether something was dropped for it.
+        """Run `job` soon, in place of a job that waits in `slot`; returns whether one was dropped.
 
         Ignored once closed.
         """
@@ -89,7 +89,7 @@ class Worker:
     def _report(self, slot: str, error: Exception) -> None:
         try:
             self._on_error(slot, error)
-        except Exception:  # whoever reports errors must not end the thread by one of his own
+        except Exception:  # an error in the error handler must not end the thread
             traceback.print_exc()
 
     def _in_worker(self) -> bool:
@@ -109,7 +109,7 @@ class Worker:
             except Exception as error:
                 self._report(slot, error)
             finally:
-                del job  # what it holds, such as a model, must not outlive it
+                del job  # objects that it holds, such as a model, must not outlive it
                 with self._wake:
                     self._running = None
                     self._wake.notify_all()

@@ -6,8 +6,10 @@ import json
 import sys
 import time
 
+from rsdfm_ros.wire.limits import MAX_PACKET_BYTES
+
 DEADLINE_S = 10.0
-PAYLOAD_BYTES = 16384
+PAYLOAD_BYTES = MAX_PACKET_BYTES
 
 
 def main() -> int:

@@ -1,9 +1,9 @@
-"""Look for what lives in a ROS domain already.
+"""Look for nodes and publishers that are in a ROS domain already.
 
 python -m rsdfm_ros.nodes.mission.domain_check '{"topics": ["/clock"], "nodes": [], "below": ["/uav1"]}'
 
 topics: names whose publishers count · nodes: whole names that count · below: namespaces in which every publisher and
-every node counts · expected: whether somebody is known to be in the domain, and has to be waited for.
+every node counts · expected: whether participants are known to be in the domain, and have to be waited for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""evaluator_node: judges the fleet against the truth while it flies, and writes down what happened.
+"""evaluator_node: scores the fleet against the truth while it flies, and writes the results.
 
 All topics arrive as raw bytes and go through one queue to one thread, which deserialises, records and scores: the
 executor only appends. Sizes of messages are those of the serialised bytes.
@@ -67,7 +67,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._fleet = self.create_publisher(FleetStatus, "/fleet/status", qos.outputs())
 
     def _begin(self) -> None:
-        """A mission of its own for every time that the node is active."""
+        """Begin a mission of its own for every activation of the node."""
         s = self.settings
         self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue = queue.SimpleQueue()
@@ -80,7 +80,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._silent_since_s: float | None = None
         self._heard_truth = False
         self._truth_input: Any = None
-        self._void = ""  # why nothing that was heard counts
+        self._void = ""  # reason why the mission is void
         self._origins = Origins(self, own_answers=s.own_answers, uavs_return=s.uavs_return)
         for topic in ("/clock", "/ground_truth") if self.get_parameter("use_sim_time").value else ():
             self._origins.add(self.resolve_topic_name(topic))
@@ -100,7 +100,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._thread.start()
         for given in inputs(s, self._intake):
             self._listen(given)
-        # The truth last, once the rest is connected: a simulator may take its listener as the sign that we are ready.
+        # The truth last, once the rest is connected: a simulator may take this subscription as the sign that the
+        # evaluator is ready.
         self._poll = self.create_timer(0.2, self._tick, clock=STEADY)
 
     def deactivate(self) -> None:
@@ -108,7 +109,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self.save()
 
     def save(self) -> None:
-        """Score what has come and write the results."""
+        """Score the data received so far and write the results."""
         if self._thread is not None:
             self._queue.put(_END)
             self._thread.join(SAVE_S)
@@ -156,7 +157,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._last_truth_s = None
 
     def _look_for_others(self) -> None:
-        """A mission with foreign answers, clock or truth is void; one that flies in a world of our own ends then."""
+        """A mission with foreign answers, clock or truth is void; one in a simulated world ends then."""
         if self._truth_input is None or self._void or self.finished.is_set():
             return
         self._void = self._origins.foreign()
@@ -166,8 +167,8 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._queue.put(("", "", None, b"finish"))
 
     def _unrecorded(self) -> bool:
-        """Whether something is not in the bag yet of what the UAVs saw at the last instant that they answered: answers
-        may come before the images that they are about."""
+        """Whether the bag still lacks inputs of the last answered instant: answers may arrive before the images that
+        they belong to."""
         ns, agents = self._last
         topics = [self.resolve_topic_name(f"{agent}/{name}") for agent in agents for name in SENSED]
         return self._bag is not None and any(self._recorded_ns.get(topic, ns) < ns for topic in topics)
@@ -253,7 +254,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 self._folder.frame(instant, rasterise(instant.truth, self.window))
 
     def _finish(self) -> None:
-        """Score what is left and write the results; once."""
+        """Score the remaining instants and write the results; once."""
         if self.finished.is_set():
             return
         try:
@@ -277,13 +278,13 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             self.on_job_error("results", error)
         finally:
             if self._folder is not None:
-                with contextlib.suppress(OSError):  # of what could not be written before
+                with contextlib.suppress(OSError):  # of data that could not be written before
                     self._folder.close()
             self._folder = self._bag = None
         self.finished.set()
 
     def _cannot_write(self, error: OSError) -> None:
-        """End without a result, as on a full disk: what is missing of a mission would not be seen in its figures."""
+        """End without a result, as on a full disk: figures of an incomplete mission would not show what is missing."""
         self.failure = f"the mission cannot be recorded: {reason(error)}"
         self.get_logger().error(self.failure)
 

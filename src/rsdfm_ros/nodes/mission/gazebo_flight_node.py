@@ -1,7 +1,7 @@
-"""gazebo_flight_node: flies the UAVs of a Gazebo world as planned and says where their cameras are.
+"""gazebo_flight_node: flies the UAVs of a Gazebo world as planned and publishes the poses of their cameras.
 
 From the bridge come odometry, joint states and intrinsics of every UAV; back go velocities and gimbal angles. For every
-image it publishes what the UAV's nodes need: the pose of the camera's optical frame at the image's stamp, and the
+image it publishes the inputs of the UAV's nodes: the pose of the camera's optical frame at the image's stamp, and the
 intrinsics in ROS's convention. Simulation time is read from the stamps of the odometry.
 
 Before gz-sim 8.14 joint states come at every physics step, 250 times a second from each UAV: the node takes its inputs
@@ -42,7 +42,7 @@ from rsdfm_ros.sim.gazebo.gimbal import Track, camera_pose, steer
 from rsdfm_ros.sim.gazebo.uav import PITCH_JOINT, ROLL_JOINT
 
 JOINT_GAPS = 5
-"""So many times as far apart as odometry may joint states be: a gimbal that holds a point turns slowly."""
+"""Largest interval of joint states, as a multiple of that of odometry: a gimbal that holds a point turns slowly."""
 WAITING_IMAGES = 8
 """Images of one UAV that may wait for the odometry of their instant."""
 ODOMETRY_KEPT = 64
@@ -176,7 +176,7 @@ class GazeboFlightNode(PollingNode[GazeboFlightSettings]):
         """Publish pose and intrinsics of every image whose instant is known.
 
         Images from before the first odometry or joint states have no pose: Gazebo sends its first ones before these.
-        Until an image has had one, that is counted and not told.
+        Until the first image with a pose, these are counted and not logged.
         """
         while uav.images and uav.base.ready(uav.images[0][0]) and uav.camera.ready(uav.images[0][0]):
             stamp_ns, info = uav.images.popleft()
@@ -207,7 +207,7 @@ def ros_intrinsics(info: CameraInfo, frame_id: str) -> CameraInfo:
     """Gazebo's intrinsics with the principal point counted from the centre of the first pixel, as ROS counts.
 
     Raises: MessageError `camera_info` for intrinsics that are not those of a Gazebo camera without lens: the principal
-    point in the middle of the image, no distortion. Anything else is measured in a way that nobody could tell.
+    point in the middle of the image, no distortion. The convention of other cameras is not known.
     """
     middle = (0.5 * info.width, 0.5 * info.height)
     if abs(info.k[2] - middle[0]) > 1e-6 or abs(info.k[5] - middle[1]) > 1e-6 or any(info.d):

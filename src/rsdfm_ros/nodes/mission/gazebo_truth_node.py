@@ -1,8 +1,8 @@
-"""gazebo_truth_node: what is really there in a Gazebo world that was made from a seed, for the evaluator.
+"""gazebo_truth_node: the ground truth of a Gazebo world that was made from a seed, for the evaluator.
 
-The world's vehicles move as a function of the seed and of simulation time, so their boxes are computed and not asked
-for. Every frame of the mission, at the stamp of its images, gets one message, with what each UAV sees of every
-vehicle from where its camera is; after the last one come the frames that judge its predictions.
+The world's vehicles move as a function of the seed and of simulation time, so their boxes are computed and not read
+from Gazebo. Every frame of the mission, at the stamp of its images, gets one message, with the visibility of every
+vehicle for each UAV's camera; after the last one come the frames that its predictions are scored with.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from rsdfm_ros.words import counted
 
 @dataclass
 class _Frame:
-    """A frame whose images came: their stamp, and the UAVs that took one."""
+    """A frame whose images have arrived: their stamp, and the UAVs that have one."""
 
     stamp_ns: int
     agents: set[str] = field(default_factory=set)
@@ -94,7 +94,7 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
             self._worker = None
 
     def clear(self) -> None:
-        """Forget what came; after a jump of the clock the mission begins anew."""
+        """Forget all data; after a jump of the clock the mission begins anew."""
         self._frames, self._next, self._latest_ns = {}, 0, 0
         for buffer in self._poses.values():
             buffer.clear()
@@ -105,7 +105,7 @@ class GazeboTruthNode(RsdfmNode[GazeboTruthSettings]):
         stamp_ns = checked_stamp_ns(message.header.stamp, "camera_info")
         since_ns = stamp_ns - round(self.settings.start_s * 1e9)
         k = round(since_ns / self.period_ns)
-        if self._latest_ns == 0 and self._worker is not None:  # time to get ready, before the mission starts
+        if self._latest_ns == 0 and self._worker is not None:  # set-up time before the mission starts
             self._worker.submit("start", self._start)
         self._latest_ns = max(self._latest_ns, stamp_ns)
         if self._next <= k < self.settings.frames:

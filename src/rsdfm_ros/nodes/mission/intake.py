@@ -25,7 +25,7 @@ from rsdfm_ros.nodes.mission.report import status_line
 from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
 SENSED = ("camera/image_raw", "camera/camera_info", "pose")
-"""What is recorded of a UAV's own view; topics that were never heard are not waited for."""
+"""Topics recorded of a UAV's own view; topics without a single message are not waited for."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Waiting for a fleet: until everybody is there, and until everybody has answered an instant.
+"""Lockstep with a fleet: wait until all UAVs are connected, and until all have answered an instant.
 
-What drives the mission clock (simulator, replayed bag) uses this, so that results do not depend on a machine's speed.
+The nodes that drive the mission clock (simulator, replayed bag) use this, so that results do not depend on a machine's
+speed.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from rsdfm_ros.nodes.core.base import RsdfmNode
 
 POLL_S = 0.05
 ENDING_S = 10.0
-"""A thread that takes longer to end is reported, that often."""
+"""Interval of the reports on a thread that does not end."""
 
 
 class Lockstep:
-    """Listens to the answers of UAVs.
+    """Subscribes to the answers of UAVs.
 
-    answer: `status` or `trajectories`, the topic whose stamp says that an instant is answered. `timeouts` counts
-    instants that somebody did not answer in time. Call `stop` to end every wait.
+    answer: `status` or `trajectories`, the topic whose stamp marks an instant as answered. `timeouts` counts instants
+    that a UAV did not answer in time. Call `stop` to end every wait.
     """
 
     def __init__(self, node: RsdfmNode[Any], agents: Sequence[str], answer: str) -> None:
@@ -50,16 +51,16 @@ class Lockstep:
             self._answers.notify_all()
 
     def start(self) -> None:
-        """Be ready to wait (again); nobody has answered anything yet."""
+        """Start anew, without any answers."""
         self.stopped.clear()
         with self._answers:
             self._answered_ns = dict.fromkeys(self._agents, -1)
             self._late.clear()
 
     def wait(self, stamp_ns: int, limit_s: float, agents: Collection[str] | None = None) -> None:
-        """Until these UAVs (all by default) have answered the instant, at most `limit_s`.
+        """Wait until these UAVs (all by default) have answered the instant, at most `limit_s`.
 
-        Whoever made the mission wait in vain is not waited for again until it is back.
+        A UAV that timed out is not waited for again until it answers.
         """
         wanted = set(self._agents if agents is None else agents)
         with self._answers:
@@ -82,9 +83,10 @@ class Lockstep:
         more: Callable[[], list[str]] = list,
         listeners: int = 0,
     ) -> bool:
-        """Until every UAV takes its inputs (publishers by UAV) and hears its peers; whether to go on.
+        """Wait until every UAV has subscribed to its inputs (publishers by UAV) and to its peers; returns whether to go
+        on.
 
-        After the time limit it goes on anyway, and says so. more: further things that are missing, as sentences.
+        After the time limit it goes on with a warning. more: further things that are missing, as sentences.
         listeners: subscribers of bev/features beside the UAVs.
         """
         deadline_s = monotonic() + timeout_s
@@ -105,7 +107,7 @@ class Lockstep:
             if any(p.get_subscription_count() == 0 for p in publishers):
                 missing.append(f"nobody takes the images of {agent}")
             elif self._answer != "status":
-                # Nodes in separate processes have no common status: look at who subscribes to the features.
+                # Nodes in separate processes have no common status: look at the subscribers of the features.
                 topic = self._node.resolve_topic_name(f"{agent}/bev/features")
                 if self._node.count_subscribers(topic) < len(self._agents) + listeners:
                     missing.append(f"not everybody hears {agent}")
@@ -127,20 +129,20 @@ class Lockstep:
 
 
 ACKNOWLEDGED_S = 5.0
-"""Longest wait at the end for listeners to acknowledge everything."""
+"""Longest wait at the end for subscribers to acknowledge everything."""
 
 
 def acknowledged(publishers: Iterable[Any]) -> None:
-    """Wait until reliable listeners have got all that was published, ACKNOWLEDGED_S in sum at most: what a publisher
-    has not delivered when it ends is lost."""
+    """Wait until reliable subscribers have received all messages, ACKNOWLEDGED_S in sum at most: messages that a
+    publisher has not delivered when it ends are lost."""
     deadline_s = monotonic() + ACKNOWLEDGED_S
     for publisher in publishers:
         publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline_s - monotonic())))
 
 
 def wait_for_end(thread: threading.Thread, node: RsdfmNode[Any]) -> None:
-    """Until a thread that was told to stop has ended, however long that takes: what it works with, such as a renderer
-    or an open bag, must not be destroyed under it. At the end of a process its time limit ends this wait too."""
+    """Wait without a limit until a thread that was told to stop has ended: its renderer or open bag must not be
+    destroyed while it runs. At the end of a process its time limit ends this wait too."""
     while thread.is_alive():
         thread.join(ENDING_S)
         if thread.is_alive():

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 UNKNOWN = "_UNKNOWN_"
-"""End of the names that a middleware gives while it does not know a node."""
+"""End of the names that a middleware gives to nodes not yet discovered."""
 
 
 class Origins:
-    """The topics of a mission and who publishes them.
+    """The topics of a mission and their publishers.
 
-    node: asks the graph · own_answers: a UAV's answers come from its own nodes · uavs_return: a UAV whose process was
+    node: reads the graph · own_answers: a UAV's answers come from its own nodes · uavs_return: a UAV whose process was
     lost may come back; DDS keeps the publisher of the lost one in the graph for a while, so that two of them are wrong
-    only if the first is heard again after the second. Where nodes share a topic, they take turns, and two of each are
+    only if the first publishes again after the second. Where nodes share a topic, they take turns, and two of each are
     then never wrong.
     """
 
@@ -25,7 +25,7 @@ class Origins:
         self._returned: set[str] = set()
 
     def add(self, topic: str, namespace: str = "", *, shared: bool = False) -> None:
-        """Look at a topic too.
+        """Add a topic to check.
 
         namespace: of the UAV that answers on it, "" for what the world publishes · shared: every node of the UAV has a
         publisher there.
@@ -36,7 +36,7 @@ class Origins:
         self._heard[topic] = []
 
     def heard(self, topic: str, info: Any) -> None:
-        """A message came. info: as rclpy hands it on; not every version names the publisher in it."""
+        """Note a message. info: as rclpy gives it; not every version names the publisher in it."""
         publisher = info.get("publisher_gid") if isinstance(info, dict) else None
         heard = self._heard.get(topic)
         if publisher is None or heard is None or topic in self._returned | self._shared:
@@ -67,7 +67,7 @@ class Origins:
 
 
 def name_of(info: Any) -> str:
-    """The node of a publisher, as a person calls it."""
+    """The readable node name of a publisher."""
     return (
         "a node without a name" if _unknown(info) else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
     )

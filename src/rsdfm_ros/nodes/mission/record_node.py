@@ -1,7 +1,7 @@
 """record_node: records topics of a fleet into a bag, as serialised bytes, until it is stopped.
 
 Topics are taken as they appear, with a quality of service that fits all their publishers. Bytes go through a bounded
-queue to one thread that writes; what is older than `flush_s` survives even a killed recorder.
+queue to one thread that writes; data older than `flush_s` is on disk even if the recorder is killed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class RecordNode(RsdfmNode[RecordSettings]):
                 continue
             infos = self.get_publishers_info_by_topic(topic)
             if not infos:
-                continue  # its quality of service is not known before somebody publishes
+                continue  # its quality of service is not known before there is a publisher
             self._seen.add(topic)
             self._take_topic(topic, types[0], infos)
 
@@ -162,9 +162,7 @@ class RecordNode(RsdfmNode[RecordSettings]):
                 if monotonic() - flushed_s >= s.flush_s:
                     bag.flush()
                     flushed_s = monotonic()
-            except (
-                Exception
-            ) as error:  # a full disk ends the recording, with a word on it, not the process's thread
+            except Exception as error:  # a full disk ends the recording with an error, not the thread
                 self.failure = f"{type(error).__name__}: {error}"
                 self.get_logger().error(f"the recording ends: {self.failure}")
                 self.finished.set()

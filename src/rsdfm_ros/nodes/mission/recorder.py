@@ -1,4 +1,4 @@
-"""Writes what an evaluated mission leaves behind: arrays per frame, status lines and results."""
+"""Writes the files of an evaluated mission: arrays per frame, status lines and results."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """replay_node: a recorded bag as the world of a fleet. Drives /clock and publishes the recorded bytes as they are.
 
-Images, intrinsics, poses and truth go to the topics that the nodes take, whatever they were called in the bag (topic
-map). In lockstep the next images come when every UAV has answered the ones before: the answers then do not depend on
-the machine's speed, and the bag is played as fast as they come. Otherwise recorded time passes at a fixed rate.
+Images, intrinsics, poses and truth go to the input topics of the nodes, under any name in the bag (topic map). In
+lockstep the next images come when every UAV has answered the ones before: the answers then do not depend on the
+machine's speed, and the bag is played as fast as they come. Otherwise recorded time passes at a fixed rate.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         for turn in range(s.loops):
             if turn:
                 lockstep.start()
-                self._clock_ns = -1  # the nodes see the clock jump back and forget what they know
+                self._clock_ns = -1  # the nodes see the clock jump back and clear their buffers
             self._prime()
             instants = self._turn(plan, lockstep)
             if lockstep.stopped.is_set():
@@ -142,7 +142,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         )
 
     def _turn(self, plan: ReplayPlan, lockstep: Lockstep) -> int:
-        """Play the bag once; the number of instants with images."""
+        """Play the bag once; returns the number of instants with images."""
         s = self.settings
         shown: set[str] = set()
         instant_ns, instants = -1, 0
@@ -170,7 +170,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         return self.settings.first_answer_timeout_s if instants <= 1 else self.settings.answer_timeout_s
 
     def _prime(self) -> None:
-        """Intrinsics first: recorders note topics in any order, and an image without them is refused."""
+        """Publish intrinsics first: recorders write topics in any order, and an image without them is refused."""
         assert self._bag is not None and self._plan is not None
         for topic, intrinsics in self._plan.infos.items():
             self._infos[topic].publish(_info_message(info_of(intrinsics)))
@@ -204,7 +204,7 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
             yield last_ns, message, output
 
     def _tick(self, ns: int) -> None:
-        """Mission time never goes back within a turn."""
+        """Advance mission time, which never goes back within a turn."""
         if ns > self._clock_ns:
             self._clock_ns = ns
             self._clock_output.publish(Clock(clock=time_of(max(ns, 1))))

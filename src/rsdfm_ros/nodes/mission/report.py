@@ -36,7 +36,7 @@ def status_line(message: AgentStatus) -> dict[str, Any]:
 def frame_line(
     mission: Mission, agents: Sequence[str], instant: Instant, processing: ProcessingTimes
 ) -> dict[str, Any]:
-    """A line of status.jsonl: what every UAV reported and sent at an instant, and how right it was."""
+    """A line of status.jsonl: status, traffic and scores of every UAV at an instant."""
     live = mission.live(instant.stamp_ns)
     lines = {}
     for agent in agents:

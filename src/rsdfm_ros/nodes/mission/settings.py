@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsdfm_ros.nodes.core.parameters import setting
+from rsdfm_ros import parameters as shared
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, ImageTopicSettings, NodeSettings
+from rsdfm_ros.settings import setting
 
 
 @dataclass(frozen=True)
-class SimSettings(NodeSettings):
-    """sim_node: the simulated world."""
+class PlayerSettings(NodeSettings):
+    """The nodes that show the UAVs their images: how mission time passes, and what they wait for."""
 
-    seed: int = setting(9000, "seed of layout, traffic and flights", low=0, high=2**31 - 1)
-    uavs: int = setting(4, "number of UAVs", low=1, high=8)
-    agents: tuple[str, ...] = setting((), "names of the UAVs, which are their namespaces; empty: uav1 …")
-    frames: int = setting(60, "frames to fly, at 2 Hz of mission time", low=1, high=120)
-    lockstep: bool = setting(True, "wait until every UAV has answered a frame before the next one")
-    real_time_factor: float = setting(
-        1.0, "mission seconds per second when not in lockstep", low=0.01, high=100.0
-    )
+    lockstep: bool = shared.LOCKSTEP()
+    real_time_factor: float = shared.REAL_TIME_FACTOR()
     answer: str = setting(
         "status",
         "topic of a UAV whose stamp says that a frame is answered",
         choices=("status", "trajectories"),
     )
-    first_answer_timeout_s: float = setting(
-        30.0, "longest wait for the first answers, s", low=0.1, high=600.0
-    )
-    answer_timeout_s: float = setting(5.0, "longest wait for the answers to a frame, s", low=0.1, high=600.0)
+    first_answer_timeout_s: float = shared.FIRST_ANSWER_TIMEOUT_S()
+    answer_timeout_s: float = shared.ANSWER_TIMEOUT_S()
     ready_timeout_s: float = setting(60.0, "longest wait for the fleet to be there, s", low=0.1, high=600.0)
     wait_for_truth_listener: bool = setting(
         False, "the fleet is there only when somebody listens to the truth"
     )
+
+
+@dataclass(frozen=True)
+class SimSettings(PlayerSettings):
+    """sim_node: the simulated world."""
+
+    seed: int = shared.SEED()
+    uavs: int = setting(4, "number of UAVs", low=1, high=8)
+    agents: tuple[str, ...] = setting((), "names of the UAVs, which are their namespaces; empty: uav1 …")
+    frames: int = shared.FRAMES()
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,9 @@ class EvaluatorSettings(FeatureTopicSettings, ImageTopicSettings, NodeSettings):
         "{}",
         "JSON object with what result.json says beside the figures: entries of its `protocol` and its `provenance`",
     )
-    record_frames: bool = setting(False, "write the arrays of every frame to <out>/frames")
-    record_bag: bool = setting(False, "write all topics to <out>/bag as MCAP")
-    end_timeout_s: float = setting(
-        20.0, "longest wait for missing answers at the end, s", low=0.1, high=600.0
-    )
+    record_frames: bool = shared.RECORD_FRAMES()
+    record_bag: bool = shared.RECORD_BAG()
+    end_timeout_s: float = shared.END_TIMEOUT_S()
 
 
 @dataclass(frozen=True)

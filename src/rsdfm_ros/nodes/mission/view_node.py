@@ -1,8 +1,8 @@
 """view_node: shows a live fleet with rerun; `rsdfm view` starts it.
 
 Topics are found from the ROS graph as they appear; each is subscribed to with the reliability that its publishers
-offer. Messages go through a queue to one thread: the fleet never waits for a viewer, what is too much is dropped and
-counted. The UAVs make what is for eyes only (bev/contributors) while this node runs.
+offer. Messages go through a queue to one thread: the fleet never waits for a viewer, and messages beyond the queue are
+dropped and counted. The UAVs publish outputs made for views only (bev/contributors) while this node runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rsdfm_ros.view.scene import Scene
 from rsdfm_ros.view.viewer import new_recording, open_output
 
 QUEUED = 1000
-"""Messages that wait at most: some seconds of a fleet."""
+"""Longest queue of messages: some seconds of a fleet."""
 DEPTH = 20
 EXPECTED = (STATUS, *IMAGES)
 """Types of topics whose silence is told."""
@@ -84,7 +84,7 @@ class ViewNode(RsdfmNode[ViewSettings]):
 
     def deactivate(self) -> None:
         if self._thread is not None:
-            while True:  # a full queue makes place for the end
+            while True:  # a full queue drops a message for the end mark
                 try:
                     self._queue.put_nowait(None)
                     break
@@ -136,7 +136,7 @@ class ViewNode(RsdfmNode[ViewSettings]):
                 self.health.count("messages_dropped")
 
         self.create_subscription(message_type, topic, take, profile, raw=True)
-        if kind in EXPECTED and not topic.endswith(CONTRIBUTORS):  # the rest falls silent with these
+        if kind in EXPECTED and not topic.endswith(CONTRIBUTORS):  # the other topics end with these
             self.expect(topic, kind.rpartition("/")[2])
 
     # --- showing --------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
         extrinsics=s.extrinsics,
         extrinsics_source=s.extrinsics_source,
         significant_bits=s.significant_bits,
-        pictures_rectified=s.pictures_rectified,
+        images_rectified=s.images_rectified,
         camera_info_scaling=s.camera_info_scaling,
         camera_frames=s.camera_frames,
         camera_tolerance_s=s.camera_tolerance_s,

@@ -12,19 +12,17 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.agent.decoding import FrameDecoder, expected_of
 from rsdfm_ros.agent.encoder import Encoder
-from rsdfm_ros.agent.envelope import Envelope, Refused, envelope_of
 from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.peer_wait import PeerWait
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.receiver import Receiver
 from rsdfm_ros.agent.types import Fused, OwnFeatures
-from rsdfm_ros.msg import FeaturePacket, FusedBev
-from rsdfm_ros.nodes.convert.features import fused_to_message
+from rsdfm_ros.msg import FusedBev
+from rsdfm_ros.nodes.convert.features import fused_to_message, packet_of
 from rsdfm_ros.nodes.convert.images import contributors_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.diagnostics import Status, peer_status
@@ -41,9 +39,6 @@ from rsdfm_ros.nodes.uav.peer_subscriptions import FEATURES, PeerSubscriptions
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 from rsdfm_ros.wire.errors import WireError
-
-MAX_MESSAGE_BYTES = 80_000
-"""The largest payload, and room for the fields around it."""
 
 
 class CollaborationNode(PipelineNode[CollaborationSettings]):
@@ -117,7 +112,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._contributors = self._fused = None
 
     def activate(self) -> None:
-        from rsdfm_ros.agent.fusion import Fusion  # torch: not before it is needed
+        from rsdfm_ros.agent.fusion import Fusion  # imports torch: only when it is needed
 
         super().activate()
         self._model = at_region(self._model, self.settings.region_m)
@@ -188,7 +183,9 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self.health.count("packets_received", 0 if own else 1)
         self.health.count("bytes_received", 0 if own else len(raw))
         try:
-            receipt = receiver.receive(peer, len(raw), lambda: self._parsed(raw, peer.name))
+            receipt = receiver.receive(
+                peer, len(raw), lambda: packet_of(raw, peer.name, self.settings.frame_id)
+            )
         except WireError as error:
             self._refuse(error, peer)
             return
@@ -200,17 +197,6 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             stamp_ns, arrived_s = receipt.stamp_ns, monotonic()
             if self.worker.submit("own", lambda: self._decode_own(stamp_ns, arrived_s)):
                 self.health.count("own_dropped")
-
-    def _parsed(self, raw: bytes, name: str) -> tuple[Envelope, memoryview]:
-        """Envelope and payload of a message on the topic of an agent. Raises: WireError."""
-        if len(raw) > MAX_MESSAGE_BYTES:
-            raise Refused("over_limit", f"a message of {len(raw)} bytes from {name}")
-        try:
-            message = deserialize_message(raw, FeaturePacket)
-        except Exception as error:  # rclpy raises whatever its type support does
-            raise Refused("not_cdr", f"{len(raw)} bytes from {name} are no FeaturePacket: {error}") from error
-        envelope = envelope_of(message, topic_agent=name, frame_id=self.settings.frame_id)
-        return envelope, memoryview(message.payload)
 
     def _refuse(self, error: WireError, peer: Peer) -> None:
         self.health.count("packets_rejected")
@@ -260,7 +246,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self.health.count("fusions_skipped")
 
     def _fuse(self, own: OwnFeatures) -> None:
-        from rsdfm_ros.agent.fusion import fuse_instant  # torch: not before it is needed
+        from rsdfm_ros.agent.fusion import fuse_instant  # imports torch: only when it is needed
 
         model, receiver, fusion = self._model, self.receiver, self._fusion
         if model is None or receiver is None or fusion is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def note_fusion(ready: Prepared, agent: str, peers: Sequence[Peer], health: Health) -> None:
-    """Write down whom we fuse and what was done to whom. The caller holds the lock of the peers."""
+    """Note the fused peers and their corrections. The caller holds the lock of the peers."""
     ages_s = {v.name: v.age_s for v in ready.peers}
     for peer in peers:
         correction = ready.corrections.get(peer.name)
@@ -31,7 +31,7 @@ def note_fusion(ready: Prepared, agent: str, peers: Sequence[Peer], health: Heal
 
 
 def extent_of(correction: Correction | None) -> tuple[float | None, float | None]:
-    """By how many metres and degrees a pose was corrected."""
+    """Metres and degrees by which a pose was corrected."""
     if correction is None:
         return None, None
     shift, turn = np.linalg.norm(correction.delta[:3]), np.linalg.norm(correction.delta[3:])
@@ -39,7 +39,7 @@ def extent_of(correction: Correction | None) -> tuple[float | None, float | None
 
 
 def fusion_status(health: Health, peers: Sequence[Peer]) -> Iterable[tuple[str, Status]]:
-    """What was done to maps before the newest fusion, for diagnostics."""
+    """Preparation of the maps before the newest fusion, for diagnostics."""
     left_out = {p.name: p.left_out for p in peers if p.left_out}
     counts, _ = health.snapshot()
     values: dict[str, object] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros.data.messages.ground_heights import MAX_AGE_S
-from rsdfm_ros.nodes.core.parameters import setting
+from rsdfm_ros.settings import setting
 
 PLANE, TOPIC, RANGE, DEM = "plane", "topic", "range", "dem"
 GROUND_MODELS = (PLANE, TOPIC, RANGE, DEM)

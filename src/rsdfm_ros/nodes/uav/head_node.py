@@ -36,9 +36,9 @@ THRESHOLDS = {
 
 
 class HeadNode(PipelineNode[HeadSettings]):
-    """Alone (`fused_from_topic`), bev/fused is subscribed to and answered in the worker; composed, whoever composes
-    calls `answer` in the worker with every Fused. tasks: of the process, when nodes are composed: the same object then
-    has the same id in all of them."""
+    """Alone (`fused_from_topic`), the node subscribes to bev/fused and answers in the worker; composed, the owner calls
+    `answer` in the worker with every Fused. tasks: of the process, when nodes are composed: the same object then has
+    the same id in all of them."""
 
     task: ClassVar[str] = ""
     settings_type: ClassVar[type[HeadSettings]] = HeadSettings

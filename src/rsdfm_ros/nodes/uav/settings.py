@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros import parameters as shared
 from rsdfm_ros.agent.options import DEFAULTS, SEND_BOXES
+from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.nodes.core.optional import OPTIONAL
-from rsdfm_ros.nodes.core.parameters import setting
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, NodeSettings
 from rsdfm_ros.nodes.uav.ground_settings import GroundSettings
 from rsdfm_ros.nodes.uav.input_settings import InputSettings
+from rsdfm_ros.settings import setting
 
-_MODEL = "model folder, or random:<configuration>[:<seed>] for untrained weights"
-_THREADS = "threads of torch in this process"
-_SINGLE = "also answer without any peer, on topics under single/, for comparison"
 _REGION = (
     "region of interest x_min y_min x_max y_max, m, widened to whole tiles and at most as large as the model's window; "
     "empty: the model's own window"
@@ -30,8 +29,8 @@ class PipelineSettings(NodeSettings):
     """Settings of the nodes of a UAV's pipeline."""
 
     agent: str = setting("", "name of this UAV; empty: the node's namespace")
-    model: str = setting("models/nano", _MODEL)
-    threads: int = setting(1, _THREADS, low=1, high=64)
+    model: str = shared.MODEL()
+    threads: int = shared.THREADS()
     latency_warn_s: float = setting(
         1.0,
         "diagnostics warn when the 95th percentile of the latency is above, s",
@@ -60,12 +59,8 @@ class EncoderSettings(FeatureTopicSettings, InputSettings, GroundSettings, Pipel
     )
     deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
     region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
-    budget_bytes: int = setting(
-        DEFAULTS.budget_bytes, "mean serialised bytes per image", low=1000, high=10_000_000, dynamic=True
-    )
-    max_packet_bytes: int = setting(
-        DEFAULTS.max_packet_bytes, "largest packet payload in bytes", low=512, high=65_536
-    )
+    budget_bytes: int = shared.BUDGET_BYTES(dynamic=True)
+    max_packet_bytes: int = shared.PACKET_BYTES()
     send_boxes: str = setting(
         DEFAULTS.send_boxes,
         "send own detections beside the features, within the budget, so that peers can correct poses and carry on what "
@@ -81,20 +76,8 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
 
     deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
     region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
-    max_age_s: float = setting(
-        DEFAULTS.max_age_s,
-        "peers' features older than this are not fused, s",
-        low=0.0,
-        high=60.0,
-        dynamic=True,
-    )
-    peer_wait_s: float = setting(
-        DEFAULTS.peer_wait_s,
-        "longest wait of the steady clock for peers' packets of the same instant, s",
-        low=0.0,
-        high=60.0,
-        dynamic=True,
-    )
+    max_age_s: float = shared.MAX_AGE_S(dynamic=True)
+    peer_wait_s: float = shared.PEER_WAIT_S(dynamic=True)
     move_peers: bool = setting(
         DEFAULTS.move_peers,
         "carry what moves in older maps of peers, by their boxes, on to the present",
@@ -115,6 +98,7 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
         f"excess of the correlation over that elsewhere from which maps resemble each other; {_OWN}",
         low=-1.0,
         high=1.0,
+        renamed_from=FORMER_NAMES["map_consistency"],
         dynamic=True,
     )
     max_peers: int = setting(DEFAULTS.max_peers, "peers listened to at most", low=0, high=64, dynamic=True)
@@ -138,7 +122,7 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
     discovery_period_s: float = setting(
         0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0
     )
-    publish_single: bool = setting(False, _SINGLE)
+    publish_single: bool = shared.PUBLISH_SINGLE()
     publish_fused: bool = setting(True, "publish bev/fused for head nodes in other processes", dynamic=True)
 
 
@@ -146,8 +130,8 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
 class HeadSettings(PipelineSettings):
     """The three head nodes: fused maps to task outputs."""
 
-    publish_single: bool = setting(False, _SINGLE)
-    publish_future: bool = setting(False, "publish future_masks, the predicted instance masks")
+    publish_single: bool = shared.PUBLISH_SINGLE()
+    publish_future: bool = shared.PUBLISH_FUTURE()
     publish_markers: bool = setting(True, "offer markers and paths for RViz and Foxglove")
     publish_detections_3d: str = setting(
         "auto", "offer detections_3d (vision_msgs); auto: where that package is installed", choices=OPTIONAL

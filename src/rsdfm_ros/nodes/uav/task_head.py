@@ -22,7 +22,7 @@ class TaskHeadNode(HeadNode):
         super().__init__(*args, **options)
 
     def configure(self) -> None:
-        from rsdfm_ros.model.heads.lookup import head_class  # torch: not before it is needed
+        from rsdfm_ros.model.heads.lookup import head_class  # imports torch: only when it is needed
 
         self._kinds = {topic: message_class(kind) for topic, kind in head_class(self.task).messages.items()}
         super().configure()

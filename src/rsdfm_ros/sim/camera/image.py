@@ -1,4 +1,4 @@
-"""From what the renderer shows to the image that a camera takes: weather, motion blur, noise."""
+"""Camera images from rendered ones: weather, motion blur, noise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Lens:
 
 
 class Images:
-    """Makes the images of a mission; with clear weather, no exposure and no noise it leaves them alone."""
+    """Makes the images of a mission; with clear weather, no exposure and no noise they stay as rendered."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Images:
 
     @property
     def needs_depth(self) -> bool:
-        """Whether :meth:`take` looks at depth; if not, it may be empty."""
+        """Whether :meth:`take` uses depth; if not, it may be empty."""
         return self._weather.needs_depth or self._draw.blur_s > 0
 
     @property

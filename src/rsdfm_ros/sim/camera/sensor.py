@@ -19,7 +19,7 @@ def motion_blur(
     """An image blurred along the path of every pixel during the exposure.
 
     depth (H, W) m, 0 for the sky · T_before_after (4, 4): camera at the end of the exposure to camera at its start ·
-    moved (H, W, 3) m: displacement of what each pixel shows, in camera axes, over the exposure.
+    moved (H, W, 3) m: displacement of each pixel's surface point, in camera axes, over the exposure.
     """
     h, w = depth.shape
     u, v = np.meshgrid(np.arange(w, dtype=np.float32) + 0.5, np.arange(h, dtype=np.float32) + 0.5)

@@ -1,4 +1,4 @@
-"""Weather and light: what the renderer's lights become, and what is added to a finished image from its depth.
+"""Weather and light: changes of the renderer's lights, and effects added to a finished image from its depth.
 
 Haze, sky light under clouds, street lamps and headlights are worked out per pixel from the distance and the place that
 it shows: exact in geometry, cheap, and without lights of the renderer, which has few.
@@ -21,13 +21,13 @@ MAP_HALF_M, MAP_CELL_M = 140.0, 0.5
 _CELLS = round(2 * MAP_HALF_M / MAP_CELL_M)
 _LAMP_M = 6.8
 SKY_M = 600.0
-"""Distance that pixels without depth are taken to have."""
+"""Assumed distance of pixels without depth."""
 Float = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class RenderedImage:
-    """A rendered image with what it shows.
+    """A rendered image with its geometry.
 
     image (H, W, 3) uint8 RGB · depth (H, W) m, 0 for the sky · plan (H, W, 3) m: the point that each pixel shows, in
     the frame of the plan · height (H, W) m above the ground · geom (H, W) geom or -1 · K, T_plan_camera.
@@ -44,7 +44,7 @@ class RenderedImage:
 
 @dataclass(frozen=True)
 class Car:
-    """A vehicle that is there: pose (x, y, yaw) in the plan, size in m, whether its lights are on."""
+    """A vehicle in the scene: pose (x, y, yaw) in the plan, size in m, whether its lights are on."""
 
     pose: tuple[float, float, float]
     size: tuple[float, float, float]

@@ -1,1 +1,5 @@
-"""`rsdfm simulate`: missions of the simulated world as a data set in the nuScenes schema."""
+"""Simulated missions as data sets in the nuScenes schema.
+
+Start with `simulate.simulate_dataset`; `simulate_command` and `layout_command` are `rsdfm simulate` and
+`rsdfm data layout`, and `world_options` the options that describe a world.
+"""

@@ -80,7 +80,7 @@ def add_layout(
 
 
 def _link(root: Path, out: Path) -> None:
-    """Makes `out` a data set with copies of what is changed and links to what is not."""
+    """Makes `out` a data set with copies of changed files and links to the others."""
     for name in COPIED:
         source = root / name
         if source.is_dir():

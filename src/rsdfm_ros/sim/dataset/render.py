@@ -55,7 +55,7 @@ WorldFactory = Callable[[int, int], World]
 def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any], frames: int) -> World:
     """The world of the built-in simulator with the configuration of a dataset (Parameters.camera).
 
-    frames: how many are asked for: traffic beyond them, which would not change them, is not worked out.
+    frames: number of requested frames: traffic beyond them, which would not change them, is not computed.
     """
     from rsdfm_ros.sim.record import from_record
     from rsdfm_ros.sim.world import World as MujocoWorld
@@ -67,8 +67,8 @@ def simulated_world(seed: int, uavs: int, *, camera: Mapping[str, Any], frames: 
 class Parameters:
     """Settings that determine the pixels of a dataset. Scene n uses seed + n; the number of scenes may grow later.
 
-    camera: width, height, field of view and whatever else of the simulator's configuration is not the default (see
-    rsdfm_ros.sim.record).
+    camera: width, height, field of view and all other values of the simulator's configuration that are not the default
+    (see rsdfm_ros.sim.record).
     """
 
     seed: int
@@ -78,7 +78,7 @@ class Parameters:
     camera: Mapping[str, Any] = field(default_factory=dict)
 
     def scene_name(self, n: int) -> str:
-        """Name of the n-th scene, which tells its seed."""
+        """Name of the n-th scene, which contains its seed."""
         return f"scene-{self.seed + n:05d}"
 
 
@@ -191,7 +191,7 @@ def render(
 
 def _assign(connection: Any, pending: list[int]) -> int:
     n = pending.pop(0)
-    with contextlib.suppress(OSError):  # a dead worker is noticed, and reported, when it is listened to
+    with contextlib.suppress(OSError):  # a dead worker is detected, and reported, when its connection is read
         connection.send(n)
     return n
 
@@ -263,7 +263,7 @@ def _work(connection: Any, root: Path, parameters: Parameters, make_world: World
             n = connection.recv()
             try:
                 _render_scene(connection, root, parameters, n, make_world)
-            except Exception as error:  # whatever it is, the parent reports it
+            except Exception as error:  # the parent reports any error
                 connection.send(("failed", f"{type(error).__name__}: {error}"))
                 return
             connection.send(("done", None))

@@ -1,4 +1,4 @@
-"""Options of `rsdfm simulate` and `rsdfm evaluate` that say what a simulated world is like and how it is looked at."""
+"""Options of `rsdfm simulate` and `rsdfm evaluate` for the simulated world and its cameras."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def ground_obj() -> str:
 
 
 def material_text() -> str:
-    """The one material that OBJ files must name; in the world, every visual says its own."""
+    """The material that OBJ files must name; in the world, every visual has its own."""
     return f"newmtl {MATERIAL}\nKd 1 1 1\nKs 0 0 0\n"
 
 

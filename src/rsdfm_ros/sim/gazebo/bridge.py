@@ -16,7 +16,7 @@ GIMBAL_TOPICS = {PITCH_JOINT: "gimbal/pitch/command", ROLL_JOINT: "gimbal/roll/c
 
 @dataclass(frozen=True)
 class BridgeEntry:
-    """One bridged topic, with Harmonic's name of the message type. lazy: only while somebody subscribes on the
+    """One bridged topic, with Harmonic's name of the message type. lazy: only while there is a subscriber on the
     receiving side."""
 
     ros_topic: str
@@ -30,7 +30,7 @@ class BridgeEntry:
 def bridge_entries(namespaces: Mapping[str, str], world: str = WORLD) -> list[BridgeEntry]:
     """The clock, and of every UAV (name → namespace such as /uav1) sensors, state and commands.
 
-    Images arrive under the names that the UAV's nodes take. The intrinsics do not: Gazebo counts the principal
+    Images arrive under the names of the UAV's input topics. The intrinsics do not: Gazebo counts the principal
     point from the image's edge, ROS from the centre of its first pixel; gazebo_flight_node passes them on as
     camera/camera_info.
     """

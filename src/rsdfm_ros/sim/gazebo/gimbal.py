@@ -1,4 +1,4 @@
-"""The UAV of the Gazebo world as a mechanism: where its camera is, and what to command so that it flies as planned.
+"""The UAV of the Gazebo world as a mechanism: the pose of its camera, and the commands that make it fly as planned.
 
 Frames: `base` is the UAV's body (x forward, y left, z up), level and turned by the yaw; the gimbal's pitch axis (y)
 and, carried by it, its roll axis (x) meet in the camera's centre, GIMBAL_M from the base's origin. `flu` is the camera
@@ -71,7 +71,7 @@ def planned(flight: Flight, mission_s: float) -> Posture:
 
 
 class Track:
-    """A planned flight as it is asked for again and again: computed at multiples of NODE_S, a Catmull-Rom spline
+    """A planned flight for repeated queries: computed at multiples of NODE_S, a Catmull-Rom spline
     between them. Nothing moves before the start."""
 
     def __init__(self, flight: Flight) -> None:
@@ -103,7 +103,7 @@ def steer(track: Track, mission_s: float, T_map_base: NDArray[np.float64], lead_
     """Command at mission_s for a UAV whose base has the pose (4, 4), so that it follows its flight.
 
     The planned velocity at mission_s + lead_s (when the command takes effect) plus a share of the error; a tilted base
-    is levelled. Speeds are limited: a UAV that is far away comes in a bounded time and not at once.
+    is levelled. Speeds are limited: a UAV that is far away returns at a limited speed.
     """
     here, (ahead, rates) = track.at(mission_s)[0].tolist(), track.at(mission_s + lead_s)
     R = T_map_base[:3, :3]

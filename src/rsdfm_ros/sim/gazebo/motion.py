@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rsdfm_ros.sim.population import Population
 
 AWAY_M = -100.0
-"""Height of a vehicle that is not there: far below the ground."""
+"""Height of an absent vehicle: far below the ground."""
 MARGIN_MS = 20
-"""A vehicle comes so long after the last frame without it, and goes so long before the next one."""
+"""Time between the last frame without a vehicle and its arrival, and between its departure and the next such frame."""
 HOLD_MS = 3_600_000
 """Time that a vehicle stands at its final pose before its script begins anew."""
 
@@ -60,7 +60,7 @@ def trajectories(population: Population, vehicle: int, frames: int, period_s: fl
     for first, last in _runs(ids):
         start = 0 if first == 0 else _switch(first, ids, period_ms)
         end = end_ms if last == frames - 1 else _switch(last + 1, ids, period_ms)
-        if end == start:  # a stay that consists of the last frame alone: nothing after it is ever shown
+        if end == start:  # a stay that consists of the last frame alone: nothing after it is shown
             end += period_ms
         if ids[first] == 0:
             hidden = (float(poses[first, 0]), float(poses[first, 1]), AWAY_M)

@@ -1,8 +1,8 @@
 """The UAV in SDF: a quadrotor body, a two-axis gimbal with the camera, IMU, and the systems that move and report it.
 
 Topics have the names that gz-sim makes from the model's name (bridge.py knows them), so that one model file serves any
-number of UAVs. The UAV is moved by commanded velocities, not by its rotors: the scene is what is simulated here, not
-flight dynamics.
+number of UAVs. The UAV is moved by commanded velocities, not by its rotors: the scene is simulated here, not flight
+dynamics.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CARBON, _SHELL, _ROTOR, _LENS = (0.06, 0.06, 0.07), (0.85, 0.86, 0.88), (0.2, 0
 
 
 def uav_model(parent: ET.Element, name: str, config: SimConfig, at: Posture | None = None) -> ET.Element:
-    """The model of one UAV; `at`: where it starts and how its gimbal holds the camera."""
+    """The model of one UAV; `at`: its start and the posture of its gimbal."""
     model = add(parent, "model", name=checked_name(name, "name of a UAV"))
     if at is not None:
         pose(model, at.position, (0.0, 0.0, at.yaw))

@@ -1,4 +1,4 @@
-"""The versions of Gazebo that a world can be written for, and the names that each of them understands."""
+"""The versions of Gazebo that a world can be written for, and the names that each of them uses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Gazebo:
         return self.minimum[0]
 
     def reads(self, other: Gazebo) -> bool:
-        """Whether it understands the names of a world that was written for another one."""
+        """Whether it accepts the names of a world that was written for another one."""
         return (self.library, self.system, self.messages) == (other.library, other.system, other.messages)
 
 

@@ -32,7 +32,7 @@ LAND_M = 1200.0
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that the world of a seed is made of.
+    """All elements of the world of a seed.
 
     start_s: simulation time of frame 0; before it, vehicles and UAVs wait at their first poses · frames: of the
     mission · ground, land: painted ground (H, W, 3) and colour 0 to 255 around it · meshes by name ·
@@ -62,7 +62,7 @@ def make_scene(
     config: SimConfig | None = None,
     real_time_factor: float = 1.0,
 ) -> Scene:
-    """Draw the scene of a seed. Raises: SdfError for what Gazebo could not name or show."""
+    """Draw the scene of a seed. Raises: SdfError for names or elements that Gazebo does not support."""
     config = config or SimConfig()
     if not 1 <= len(agents) <= MAX_UAVS:
         raise SdfError(f"uavs: expected 1 to {MAX_UAVS} in this world, got {len(agents)}")

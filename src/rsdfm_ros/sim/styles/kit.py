@@ -113,7 +113,7 @@ def scatter(rng: np.random.Generator, r: Rectangle, count: int, conifers: float 
 
 
 def tidy(layout: Layout) -> Layout:
-    """The layout less what is in the way: places in buildings, trees and clutter on roads, on places or in walls."""
+    """The layout without collisions: removes places in buildings, trees and clutter on roads, on places or in walls."""
     roads = _boxes([s.rectangle(s.road.half_width_m, s.road.half_width_m) for s in layout.streets], 0.15)
     walls = _boxes([b.footprint for b in layout.buildings], 0.5)
     bays = [p for p in layout.places if not p.kerb]

@@ -16,13 +16,10 @@ from typing import Any
 
 import yaml
 
-from rsdfm_ros.fleet.description import (
-    FleetDescription,
-    FleetDescriptionError,
-    load_fleet,
-    parse_override,
-)
-from rsdfm_ros.fleet.fields import allowed, checked
+from rsdfm_ros.fleet.description.fields import FleetDescriptionError, checked
+from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
+from rsdfm_ros.settings import allowed
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
