@@ -77,17 +77,17 @@ def test_mono_images_are_grey_and_their_significant_bits_are_used() -> None:
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_hand_made_mosaic_gives_back_the_picture(pattern: str, bits: int) -> None:
-    image = smooth()
+    rgb = smooth()
     channel = {"r": 0, "g": 1, "b": 2}
     mosaic = np.empty((H, W), np.uint8)
     for k, letter in enumerate(pattern):  # top left 2 × 2 pixels, row by row
         dy, dx = divmod(k, 2)
-        mosaic[dy::2, dx::2] = image[dy::2, dx::2, channel[letter]]
+        mosaic[dy::2, dx::2] = rgb[dy::2, dx::2, channel[letter]]
     stored = mosaic if bits == 8 else wide(mosaic)
     got = image_from_message(image(stored, f"bayer_{pattern}{bits}", W, H)).astype(int)
     inner = np.s_[2:-2, 2:-2]
     # A shifted pattern swaps red and blue, which differ by up to 100 here.
-    assert np.abs(got[inner] - image[inner]).max() <= 3
+    assert np.abs(got[inner] - rgb[inner]).max() <= 3
 
 
 def yuv(image: np.ndarray) -> np.ndarray:
@@ -101,8 +101,8 @@ def yuv(image: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("encoding", ["yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21"])
 def test_yuv_cameras_give_the_picture(encoding: str) -> None:
-    image = smooth()
-    planes = yuv(image)
+    rgb = smooth()
+    planes = yuv(rgb)
     y, u, v = planes[..., 0], planes[..., 1], planes[..., 2]
     rows = H
     if encoding.startswith("nv"):
@@ -115,7 +115,7 @@ def test_yuv_cameras_give_the_picture(encoding: str) -> None:
         stored = np.stack([chroma, y] if encoding in ("yuv422", "uyvy") else [y, chroma], axis=-1)
     message = image(stored, encoding, W, H, step=stored.nbytes // rows)
     got = image_from_message(message).astype(int)
-    assert np.abs(got - image).max() <= 8
+    assert np.abs(got - rgb).max() <= 8
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "mono16", "bayer_rggb8", "yuyv", "bgr16", "nv12"])
