@@ -35,7 +35,7 @@ STEP_MS, ODOMETRY_MS, IMAGE_MS = 4, 20, 500
 
 
 class Feeder:
-    """Publishes what Gazebo's bridge does, and counts the commands that come back."""
+    """Publishes the topics of Gazebo's bridge, and counts the commands that come back."""
 
     def __init__(self, joints_hz: int) -> None:
         self.node = rclpy.create_node("feeder")

@@ -190,7 +190,7 @@ def compared(folders: Sequence[Path], fixed_height_m: float, seeds: Sequence[int
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate what is missing in the file, then print and draw."""
+    """Evaluate the points missing in the file, then print and draw."""
     if args.frames < HISTORY + FUTURE_STEPS:
         raise RsdfmError(f"--frames {args.frames}: a scored frame needs {HISTORY + FUTURE_STEPS}")
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ ARGUMENTS: dict[str, tuple[str | None, str]] = {
     ),
     "start_s": ("0.0", "recorded time that is left out at the beginning, s"),
     "duration_s": ("0.0", "recorded time that is played, s; 0: to the end"),
-    "loops": ("1", "how often the bag is played; more than once, nothing is judged"),
+    "loops": ("1", "how often the bag is played; more than once, nothing is scored"),
 }
 
 

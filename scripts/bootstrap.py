@@ -28,7 +28,7 @@ PIP_OPTIONS = ["--no-input", "--disable-pip-version-check", "--retries", "10", "
 
 
 class SetupError(Exception):
-    """One sentence that says what is missing and what to do."""
+    """One sentence that names the missing part and the remedy."""
 
 
 def check_machine(version, machine, system):
@@ -117,7 +117,7 @@ def run(arguments, environment=None):
 
 
 def step(name, path, key, action):
-    """Run `action` unless the file `path` holds `key`; says what it does and how long it took."""
+    """Run `action` unless the file `path` holds `key`; prints the step and its duration."""
     if os.path.exists(path):
         with open(path) as stream:
             if stream.read() == key:
@@ -164,7 +164,7 @@ def build_package():
 
 
 def offer_optional_packages():
-    """Install what some tests like to have, or name it; once, and never an error."""
+    """Install optional packages of some tests, or name them; once, and never an error."""
     packages = missing_optional_packages()
     if not packages:
         return
@@ -179,7 +179,7 @@ def offer_optional_packages():
 
 
 def choose_python(version, named):
-    """The path of the Python to go on with, None for the present one, of this version.
+    """The path of the Python to continue with, None for the present one, of this version.
 
     named: what the user gave as PYTHON=…, None for the default, which alone is replaced where it is not supported.
     """

@@ -1,4 +1,4 @@
-"""Look into text files for what no editor should leave behind: scripts/check_files.py FILE … (pre-commit calls it).
+"""Check text files for leftovers of editors and merges: scripts/check_files.py FILE … (pre-commit calls it).
 
 Trailing blanks, a missing newline at the end, leftovers of a merge, files that are too large, and YAML, JSON, TOML or
 XML that cannot be read.

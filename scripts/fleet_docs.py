@@ -61,18 +61,18 @@ a domain that nothing on this machine uses, hold it until they end, and say whic
   that come from elsewhere (`gazebo`, `none`) may be there already; the UAVs' own nodes and outputs may not.
 - `rsdfm view` and `rsdfm bag record` join the fleet that runs on this machine; among several, `ROS_DOMAIN_ID`
   chooses.
-- While it flies, the evaluator looks who publishes. A second publisher of `/clock`, `/ground_truth` or what it judges
-  or records, or answers by a node outside the UAV's namespace, make the mission void: it ends with status 2 and a
-  sentence, `void.json` says why, and there is no `result.json`. A UAV that is lost and starts again is no second
-  publisher.
+- While it flies, the evaluator checks the publishers. A second publisher of `/clock`, `/ground_truth` or of topics that
+  it scores or records, or answers by a node outside the UAV's namespace, make the mission void: it ends with status 2
+  and a sentence, `void.json` names the reason, and there is no `result.json`. A UAV that is lost and starts again is no
+  second publisher.
 
 The locks are files in `rsdfm_ros_domains` in the folder for temporary files; they end with the process that holds them.
-Programs that know nothing of them are seen by their UDP ports.
+Programs that do not use them are detected by their UDP ports.
 
 Processes that were killed leave files in `/dev/shm`, among them mutexes of Fast DDS for which later processes wait.
-Before the first process of a fleet starts, those of its domain are removed if nobody uses the domain, and those that
-all domains share if their reader was killed. What cannot be removed, such as files of another user, is said with the
-domain.
+Before the first process of a fleet starts, those of its domain are removed if the domain is unused, and those that all
+domains share if their reader was killed. Files that cannot be removed, such as those of another user, are named with
+the domain.
 
 ## The folder of a run
 

@@ -35,7 +35,7 @@ UAV = "/uav1"
 DOMAIN = 100
 COMMAND = "`make docs`"
 
-#: What switches every option on. What needs packages that not every machine has stays off: see OPTIONAL.
+#: Settings that switch every option on. Outputs that need optional packages stay off: see OPTIONAL.
 EVERYTHING: dict[str, Any] = {
     "model": f"random:{ROOT / 'test/support/tiny.yaml'}",
     "agents": ["uav1"],
@@ -60,14 +60,14 @@ OPTIONAL = MappingProxyType(
         "segmentation_head_node": (("/tf_static", "out", "tf2_msgs/TFMessage", "tf2_ros"),),
     }
 )
-"""Executable → what it has where a package is installed: topic, direction, type, package."""
+"""Executable → its further topics where a package is installed: topic, direction, type, package."""
 WITH_OPTIONAL: dict[str, dict[str, Any]] = {
     "encoder_node": {"pose_type": "tf", "extrinsics_source": "tf"},
     "detection_head_node": {"publish_detections_3d": "always"},
     "segmentation_head_node": {"publish_lattice_tf": "always"},
 }
 """Executable → the settings that show this, for machines that have these packages."""
-#: Further settings that change topics; what they add is listed with them.
+#: Further settings that change topics; their topics are listed with them.
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "encoder_node": (
         {"image_transport": "compressed"},
@@ -93,12 +93,12 @@ NOT_ACTIVATED = ("sim_node",)
 """Nodes that have all their topics once configured, and whose activity needs a renderer."""
 NOT_CONFIGURED = MappingProxyType(
     {
-        "record_node": "It subscribes to what it is asked to record: [bags.md](bags.md).",
+        "record_node": "It subscribes to the recorded topics: [bags.md](bags.md).",
         "replay_node": "Its topics are those of its bag, and `/clock`: [bags.md](bags.md).",
-        "view_node": "It subscribes to what the graph shows of the fleet: [views.md](views.md).",
+        "view_node": "It subscribes to the topics of the fleet in the ROS graph: [views.md](views.md).",
     }
 )
-"""Nodes whose topics depend on what they are given, and the sentence about them."""
+"""Nodes whose topics depend on their settings, and the sentence about them."""
 
 
 @dataclass(frozen=True, order=True)
@@ -144,7 +144,7 @@ def nodes_of(executable: str) -> list[Any]:
 
 
 def rows_of(node: Any) -> Iterator[Row]:
-    """The topics of a node; what all ROS nodes have is left out."""
+    """The topics of a node, without those of all ROS nodes."""
     everyones = ("/rosout", "/parameter_events")
     entities = [("out", p) for p in node.publishers] + [("in", s) for s in node.subscriptions]
     for direction, entity in entities:
@@ -219,7 +219,7 @@ def with_variants(executable: str) -> tuple[list[Row], list[type[Any]]]:
 
 
 def optional_topics(executable: str) -> set[tuple[str, str, str]]:
-    """Topic, direction and type of what an executable really has of OPTIONAL; needs the packages."""
+    """Topic, direction and type of the topics of OPTIONAL that an executable really has; needs the packages."""
     packages = {"vision_msgs", "tf2_msgs"}
     rows, _ = explore(executable, WITH_OPTIONAL[executable])
     return {(r.name, r.direction, r.type) for r in rows if r.qos and r.type.split("/")[0] in packages}
@@ -241,7 +241,7 @@ node of this package also publishes:
 | `/diagnostics` | diagnostic_msgs/DiagnosticArray | {about("/diagnostics")} |
 | `debug/processing_time` | rsdfm_ros/ProcessingTime | {about("debug/processing_time")} |
 
-Every feature topic `*/bev/features` of the same type on the ROS graph is a peer, whatever its namespace.
+Every feature topic `*/bev/features` of the same type on the ROS graph is a peer, in any namespace.
 """
     ]
     for executable, (rows, _) in found.items():

@@ -52,7 +52,7 @@ def _python(kind):
 
 
 def missing_packages():
-    """Names of the Debian/Ubuntu packages that would fill what is missing here, in installation order."""
+    """Names of the Debian/Ubuntu packages for the missing parts, in installation order."""
     header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
     checks = [
         ("cmake", _has_cmake()),
@@ -94,7 +94,7 @@ def provide_optional(packages, run):
     try:
         run(["apt-get", "-o", "Acquire::Retries=1", "update"], environment)
         run(["apt-get", "install", "-y", "--no-install-recommends", *packages], environment)
-    except Exception as error:  # whatever it is, nothing depends on these packages
+    except Exception as error:  # on any error: nothing depends on these packages
         return "%s: cannot be installed here (%s)" % (told, str(error).splitlines()[0])
     return None
 
@@ -105,7 +105,7 @@ def install_line(packages):
 
 
 def provide(packages, run):
-    """Install `packages` with apt when root, by `run(arguments, environment)`; returns what is left to do."""
+    """Install `packages` with apt when root, by `run(arguments, environment)`; returns the remaining steps."""
     if not shutil.which("apt-get"):
         return (
             "this machine lacks %s (Debian names) and has no apt-get: install them and try again"

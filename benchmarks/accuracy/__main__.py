@@ -1,4 +1,4 @@
-"""Accuracy of the shipped model on everything that docs/benchmarks.md reports; goes on where an earlier run ended.
+"""Accuracy of the shipped model on everything that docs/benchmarks.md reports; continues an earlier run.
 
 python -m benchmarks.accuracy [--only SECTION] [--scenes N] [--quick] [--model models/nano]
 
@@ -59,7 +59,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="other sizes than the defaults, e.g. part_egos=4 (names in benchmarks/accuracy/bench.py)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one short scene, some minutes: to try, not to believe"
+        "--quick", action="store_true", help="one short scene, some minutes: for a trial, not for figures"
     )
     parser.add_argument("--out", type=Path, help=f"folder of the results (default {OUT}, {OUT}-quick)")
     parser.add_argument(
@@ -74,7 +74,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def write_page(page: Path, template: Path, sections: Sequence[Section], out: Path) -> None:
-    """Writes what `out` holds into the page: sections without results keep saying that they were not measured."""
+    """Writes what `out` holds into the page: sections without results keep their note that they were not measured."""
     text, bars = template.read_text(), []
     unknown = set(places(text)) - {s.name for s in sections} - {BARS}
     if unknown:
@@ -89,7 +89,7 @@ def write_page(page: Path, template: Path, sections: Sequence[Section], out: Pat
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure what is missing, then write the page; the exit status."""
+    """Measure the missing sections, then write the page; returns the exit status."""
     args = parse(argv)
     out = args.out or (OUT.with_name(OUT.name + "-quick") if args.quick else OUT)
     page = args.page or (out / PAGE.name if args.quick else PAGE)

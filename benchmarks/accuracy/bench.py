@@ -30,7 +30,7 @@ from rsdfm_ros.model.perception import Perception
 
 UAVS = 4
 BUDGET_BYTES = 18_000
-"""Of the methods with a budget, where nothing else is said; part of the protocol of docs/benchmarks.md."""
+"""Default budget of the methods with one; part of the protocol of docs/benchmarks.md."""
 
 Rows = dict[str, dict[str, Any]]
 """Figures by method."""
@@ -197,6 +197,6 @@ class Bench:
 
 
 def settings_of(perception: Perception, case: Case, egos: int) -> Settings:
-    """What the session needs of a case."""
+    """Settings of the session for a case."""
     disturbance: Disturbance = parse_disturbance(case.disturb)
     return Settings(case.methods, egos, case.budget_bytes, Thresholds.of(perception), disturbance, AREAS)

@@ -1,4 +1,4 @@
-"""The byte budget over a mission: what every UAV sent, against what it should."""
+"""The byte budget over a mission: sent bytes of every UAV against its target."""
 
 from __future__ import annotations
 

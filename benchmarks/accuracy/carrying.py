@@ -92,7 +92,7 @@ def points(content: Content, axis: str, prefix: str = "") -> dict[str, dict[str,
 def tables(content: Content) -> str:
     """A table per axis for the model, then one for the lifts."""
     out = [
-        f"UAVs together (`dense`), with the true height of every camera and with {FIXED_HEIGHT_M:g} m believed of all. "
+        f"UAVs together (`dense`), with the true height of every camera and with {FIXED_HEIGHT_M:g} m assumed for all. "
         "Position: error on the map of the pixels of objects; height: mean absolute error of pixels."
     ]
     out += [_table(axis, points(content, axis)) for axis in POINTS]

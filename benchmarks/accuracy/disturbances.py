@@ -1,4 +1,4 @@
-"""The disturbance grid: what collaboration gains over each UAV alone, at every point."""
+"""The disturbance grid: gain of collaboration over each UAV alone, at every point."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def figures(content: Content, folder: Path) -> Mapping[str, str]:
 
 
 def bars(content: Content) -> Sequence[Bar]:
-    """No harm anywhere, and how much of the gain has to survive what."""
+    """Bars: no harm anywhere, and the share of the gain that has to remain under each disturbance."""
     every = [gain(rows) for axis in TITLES for rows in points(content, axis).values()]
     known = [g for g in every if g is not None]
     whole = gain(content.get(NONE, {}).get(NONE, {}))

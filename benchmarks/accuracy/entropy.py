@@ -1,4 +1,4 @@
-"""Entropy coding of feature packets: what each coder makes of the contents of real packets."""
+"""Entropy coding of feature packets: size of the contents of real packets after each coder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def coders() -> dict[str, Coder]:
 
 
 def entropy_bytes(symbols: NDArray[Any]) -> float:
-    """Order-0 entropy of the symbols in bytes: what an ideal static arithmetic coder needs that knows their counts."""
+    """Order-0 entropy of the symbols in bytes: the size after an ideal static arithmetic coder with known counts."""
     _, counts = np.unique(symbols, return_counts=True)
     shares = counts / counts.sum()
     return float(-(counts * np.log2(shares)).sum() / 8.0) if len(symbols) else 0.0

@@ -20,4 +20,4 @@ def run(bench: Bench, store: Store) -> None:
     )
 
 
-SECTION = Section("methods", "Rivals and ablations", run, standard.tables)
+SECTION = Section("methods", "Other methods and ablations", run, standard.tables)

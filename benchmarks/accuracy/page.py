@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: what stands between its markers is written from the results."""
+"""docs/benchmarks.md: the text between its markers is written from the results."""
 
 from __future__ import annotations
 

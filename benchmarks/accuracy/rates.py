@@ -24,7 +24,7 @@ PASSES = (("none", "1000", "2000", "2500", "5000"), ("10000", "25000", "50000"))
 
 
 def run(bench: Bench, store: Store) -> None:
-    """One unit per budget, and one of what has none."""
+    """One unit per budget, and one of the methods without a budget."""
     cases = {"none": Case(REFERENCES), **{str(b): Case(METHODS, b) for b in BUDGETS}}
     for names in PASSES:
         chosen = {name: cases[name] for name in names}
@@ -41,7 +41,7 @@ def budgets(content: Content) -> list[str]:
 
 
 def tables(content: Content) -> str:
-    """IoU and VPQ of every method at every budget, and what was really sent."""
+    """IoU and VPQ of every method at every budget, and the bytes actually sent."""
     out = []
     for title, key in (("IoU ±50 m", "iou_long"), ("VPQ ±50 m", "vpq_long"), ("mAP", "map")):
         lines = [

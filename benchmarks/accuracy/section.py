@@ -13,12 +13,13 @@ from benchmarks.accuracy.errors import BenchError
 from rsdfm_ros.outputs import write_json
 
 Content = Mapping[str, Any]
-"""The results of a section: what its units computed, by their names."""
+"""The results of a section by the names of its units."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar that a section has to clear: what it is, what was measured (None: not yet), and what is asked for."""
+    """One bar that a section has to clear: its description, the measured value (None: not yet), and the required
+    one."""
 
     what: str
     measured: float | None
@@ -60,7 +61,7 @@ class Section:
 
     @property
     def source(self) -> str:
-        """The name of the section that measures what is shown."""
+        """The name of the section that measures the shown results."""
         return self.shows or self.name
 
 

@@ -31,7 +31,7 @@ def run(bench: Bench, store: Store) -> None:
 
 
 def tables(content: Content) -> str:
-    """IoU of every method, VPQ and mAP of rsdfm, and what it gains."""
+    """IoU of every method, VPQ and mAP of rsdfm, and its gain."""
     heads = [
         "world",
         *(f"IoU `{m}`" for m in METHODS),

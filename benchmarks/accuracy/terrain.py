@@ -1,4 +1,4 @@
-"""Uneven ground: what it costs, and what an elevation model saves against the belief in a level plane."""
+"""Uneven ground: its effect, and the gain of an elevation model over an assumed level plane."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEM, PLANE = "elevation model", "level plane"
 HALF_M = 50.0
 """The plane lies at the mean height of the ground within this of the middle, in x and y."""
 STRIDE = 4
-"""Every fourth frame is judged pixel by pixel."""
+"""Every fourth frame is scored pixel by pixel."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class OnPlane(DatasetScene):
 
     @classmethod
     def of(cls, scene: DatasetScene) -> OnPlane:
-        """The same scene with that belief."""
+        """The same scene with that assumption."""
         return cls(scene.dataset, scene.place, scene.uavs, scene.frames, scene.live)
 
 
@@ -55,7 +55,7 @@ def run(bench: Bench, store: Store) -> None:
 
 
 def _evaluate(bench: Bench, name: str) -> dict[str, Any]:
-    """Figures by what is believed; on flat ground both beliefs are the same."""
+    """Figures by assumed ground; on flat ground both are the same."""
     flat = name == TERRAINS[0]
     scenes = bench.world() if flat else bench.world("--terrain", name)
     beliefs: dict[str, Sequence[DatasetScene]] = {DEM: scenes}
@@ -71,7 +71,7 @@ def _evaluate(bench: Bench, name: str) -> dict[str, Any]:
 
 
 def _mapping(bench: Bench, scenes: Sequence[DatasetScene]) -> dict[str, Any]:
-    """Errors of the places of pixels under both beliefs, against rendered depth."""
+    """Errors of the places of pixels with both assumptions, against rendered depth."""
     scores = {DEM: MappingScore(), PLANE: MappingScore()}
     for scene in scenes:
         truth = scene.ground() or GroundPlane()
@@ -87,10 +87,10 @@ def _mapping(bench: Bench, scenes: Sequence[DatasetScene]) -> dict[str, Any]:
 
 
 def tables(content: Content) -> str:
-    """A row per terrain and belief."""
+    """A row per terrain and assumed ground."""
     heads = [
         "ground",
-        "believed",
+        "assumed",
         *(f"IoU `{m}`" for m in METHODS),
         "VPQ `rsdfm`",
         "mAP `rsdfm`",

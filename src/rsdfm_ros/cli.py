@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "demo": ("rsdfm_ros.fleet.commands.demo", "fly four simulated UAVs over real DDS and write a report"),
         "fleet": ("rsdfm_ros.fleet.commands.fleet", "run a fleet: one process per UAV, simulator, evaluator"),
         "replay": ("rsdfm_ros.fleet.commands.replay", "play a recorded bag through the live nodes"),
-        "bag": ("rsdfm_ros.fleet.commands.bag", "look into, evaluate, record and make bags"),
+        "bag": ("rsdfm_ros.fleet.commands.bag", "inspect, evaluate, record and export bags"),
         "simulate": (
             "rsdfm_ros.sim.dataset.simulate_command",
             "make a data set of simulated missions (nuScenes schema)",
@@ -41,7 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "data": (
             "rsdfm_ros.data.command",
-            "check a data set, describe how its tables are meant, add layouts",
+            "check a data set, describe the conventions of its tables, add layouts",
         ),
         "train": ("rsdfm_ros.training.command", "train a model from a data set"),
         "evaluate": (
@@ -51,9 +51,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "report": ("rsdfm_ros.evaluation.commands.report", "make a page of images and tables from results"),
         "view": (
             "rsdfm_ros.view.command",
-            "look at a live fleet, a bag or a run; layouts for RViz and Foxglove",
+            "view a live fleet, a bag or a run; layouts for RViz and Foxglove",
         ),
-        "doctor": ("rsdfm_ros.doctor", "say what is there, what is missing, and the cure"),
+        "doctor": ("rsdfm_ros.doctor", "check the installation: what is missing, and how to install it"),
     }
 )
 

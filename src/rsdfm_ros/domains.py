@@ -44,7 +44,7 @@ class DomainHeld(DomainError):
     """Another fleet on this machine holds the domain."""
 
     def __init__(self, domain: int, holder: Holder | None) -> None:
-        self.holder = holder or "it does not say which"
+        self.holder = holder or "an unnamed fleet"
         super().__init__(f"ROS domain {domain} belongs to another fleet: {self.holder}")
 
 

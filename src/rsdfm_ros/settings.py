@@ -48,7 +48,7 @@ def setting(
     dynamic: bool = False,
     read_only: bool = False,
 ) -> Any:
-    """A dataclass field: `text` says what it is and in which unit.
+    """A dataclass field: `text` describes it with its unit.
 
     low…high: inclusive, for every element of a list · choices, pattern: of a text · words: the allowed values for
     people · length: the allowed numbers of elements of a list; length_of: they are multiples of it · parse(value,
@@ -106,12 +106,12 @@ def warn_renamed(old: str, new: str) -> None:
 
 
 def renamed_sentence(old: str, new: str) -> str:
-    """What is said about a former name that was used."""
+    """Warning about the use of a former name."""
     return f"{old} is called {new} now: the former name works in this release only"
 
 
 def both_sentence(old: str, new: str) -> str:
-    """What is said when both names were used."""
+    """Error when both names were used."""
     return f"{old} is called {new} now, and both are given: leave {old} out"
 
 

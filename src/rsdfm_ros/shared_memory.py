@@ -28,7 +28,7 @@ _NAME = re.compile(r"fastdds_port(\d{1,5})(_el|_sl)?|sem\.fastdds_port(\d{1,5})_
 
 @dataclass(frozen=True)
 class Cleared:
-    """Numbers of ports. removed: gone now · left: stale, but somebody else's or not to be removed."""
+    """Numbers of ports. removed: removed now · left: stale, but of another user or not removable."""
 
     removed: int = 0
     left: int = 0
@@ -44,9 +44,9 @@ class Cleared:
 def remove_stale_ports(domains: Iterable[int], folder: Path = FOLDER) -> Cleared:
     """Remove the ports that ended processes have left in ROS domains, and those that all domains share.
 
-    A domain that uses UDP ports is left alone, and so is every port that somebody listens at. Of the shared ports only
-    those are removed whose reader was killed: somebody in another domain may write to the others, and keeps a port open
-    for whoever will listen there next.
+    A domain that uses UDP ports is left alone, and so is every port with a reader. Of the shared ports only those are
+    removed whose reader was killed: a process in another domain may write to the others, and keeps a port open for the
+    next reader.
     """
     busy, numbers = set(udp_ports()), set[int]()
     for domain in domains:
@@ -64,7 +64,7 @@ def remove_stale_ports(domains: Iterable[int], folder: Path = FOLDER) -> Cleared
 
 
 def _remove(port: Path, paths: list[Path]) -> bool | None:
-    """Remove the files of a port; False if that is impossible, None if somebody listens there.
+    """Remove the files of a port; False if that is impossible, None if it has a reader.
 
     Meanwhile we hold the locks of a reader: a process that starts takes another port.
     """

@@ -15,7 +15,7 @@ import pytest
 from support.own_domains import new_domain
 
 FRAMES = 4
-PATIENT = {"PLAYED_RATE": "0.5", "PLAYED_PATIENCE": "60"}
+PATIENT = {"PLAYED_RATE": "0.5", "PLAYED_PATIENCE": "30"}
 """Both cores may be busy with something else: the next image comes when the UAVs have answered."""
 
 

@@ -28,7 +28,7 @@ VISUALS: dict[str, Any] = {
 
 
 def look(world: TestWorld) -> dict[str, list[Any]]:
-    """Subscribe to everything for eyes of uav1; the messages by topic."""
+    """Subscribe to all topics for views of uav1; the messages by topic."""
     got: dict[str, list[Any]] = {name: [] for name in VISUALS}
     for name, kind in VISUALS.items():
         assert name in topics.TOPICS

@@ -65,7 +65,7 @@ def test_a_mission_in_a_played_gazebo_is_flown_scored_and_ended(
     stand_ins: dict[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out with blanks"
-    slow = {**stand_ins, "PLAYED_RATE": "0.4", "PLAYED_PATIENCE": "60"}  # busy machines answer in time, too
+    slow = {**stand_ins, "PLAYED_RATE": "0.4", "PLAYED_PATIENCE": "30"}  # busy machines answer in time, too
     status, said = launch(
         slow, FILE, "uavs:=2", "seed:=9001", f"frames:={FRAMES}", "headless:=true", f"out:={out}",
         TINY, "gz_args:=--seed 3",

@@ -125,5 +125,5 @@ class Actor:
 
 
 def _milliseconds(seconds: str) -> int:
-    """As gz-sim reads a time: times 1000, without what is left of a millisecond."""
+    """A time as gz-sim reads it: times 1000, cut to whole milliseconds."""
     return int(float(seconds) * 1000)

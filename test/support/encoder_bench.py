@@ -63,7 +63,7 @@ def encoder_context() -> Iterator[Context]:
 
 
 class Bench:
-    """An encoder node, a publisher of every input, and what came out."""
+    """An encoder node, a publisher of every input, and its outputs."""
 
     def __init__(self, context: Context, name: str, **parameters: Any) -> None:
         defaults = {"model": f"random:{TINY}:3", "image_reliability": "reliable"}

@@ -28,7 +28,7 @@ for module in (ending, runner):
 
 
 def never_returns() -> None:
-    """Wait as a thread waits that nobody wakes."""
+    """Wait like a thread that is never woken."""
     threading.Event().wait()
 
 

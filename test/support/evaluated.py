@@ -37,7 +37,7 @@ def make_frame(k: int, uavs: int) -> WorldFrame:
 
 
 def save_tiny_model(folder: Path, seeds: Sequence[int]) -> Path:
-    """A small untrained model that says that it was trained on these seeds."""
+    """A small untrained model whose manifest lists these seeds as training data."""
     config = ModelConfig(
         name="tiny",
         image_height=64,

@@ -37,7 +37,7 @@ from support.places import TINY
 
 WAIT_S = 120.0
 LEASE_S = 5.0
-"""A busy machine must not look like a dead UAV."""
+"""Lease of liveliness: a busy machine must not look like a lost UAV."""
 STEP_NS = 500_000_000
 START_NS = 10_000_000_000
 SIZE = (96, 160)
@@ -52,7 +52,7 @@ OUTPUTS = {
 
 def lively_model(folder: Path, *, map_consistency: float = -1.0) -> Path:
     """Untrained weights whose heads answer something: the biases that make a fresh detector silent are taken out; and
-    that believe every peer (map_consistency −1): the tests' images do not show one and the same place."""
+    that accept every peer (map_consistency −1): the tests' images do not show one and the same place."""
     torch.manual_seed(3)
     model = RSDFM(load_model_config(TINY))
     with torch.no_grad():
@@ -164,7 +164,7 @@ class TestWorld:
             self.executor.spin_once(timeout_sec=0.05)
 
     def connected(self, agents: list[str]) -> bool:
-        """Whether these UAVs take images and hear each other."""
+        """Whether these UAVs subscribe to images and to each other."""
         takes = all(p.get_subscription_count() > 0 for a in agents for p in self._out[a])
         return takes and all(
             a in self.status and set(agents) - {a} <= set(self.status[a].peers) for a in agents

@@ -29,7 +29,7 @@ sys.exit(service.run())
 
 @contextmanager
 def launching(environment: dict[str, str], file: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A launch under way; what still lives of it at the end is killed."""
+    """A running launch; its remaining processes are killed at the end."""
     command = [sys.executable, "-c", RUN, str(ROOT / "launch" / file), *arguments]
     with subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -45,7 +45,7 @@ def launching(environment: dict[str, str], file: str, *arguments: str) -> Iterat
 def launch(
     environment: dict[str, str], file: str, *arguments: str, timeout_s: float = 240.0
 ) -> tuple[int, str]:
-    """Exit status of a launch, and what it said."""
+    """Exit status of a launch, and its output."""
     with launching(environment, file, *arguments) as process:
         said, _ = process.communicate(timeout=timeout_s)
     return process.returncode, said

@@ -1,4 +1,4 @@
-"""MCAP files written record by record, for what no writer would write."""
+"""MCAP files written record by record, for content that no writer produces."""
 
 from __future__ import annotations
 

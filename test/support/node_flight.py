@@ -48,7 +48,7 @@ def pose_of(agent: int, frame: int, offset_m: tuple[float, float]) -> np.ndarray
 
 
 class Flight:
-    """Publishes what UAVs and their cameras publish, in the domain of a RosWorld."""
+    """Publishes the topics of UAVs and their cameras, in the domain of a RosWorld."""
 
     def __init__(self, world: RosWorld, model: Path | None = None) -> None:
         self.world, self.node = world, world.manager

@@ -1,4 +1,4 @@
-"""ROS domains of the tests: nobody else's, also when several test runs and fleets share the machine."""
+"""ROS domains of the tests, held exclusively, also when several test runs and fleets share the machine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rsdfm_ros.shared_memory import remove_stale_ports
 DOMAINS = range(1, 80)
 """Below those that fleets choose first, and whose ports lie below those that systems give to any program."""
 ENOUGH = 16
-"""So many are kept for this process; more are taken only while somebody is in all of them."""
+"""So many are kept for this process; more are taken only while all of them are in use."""
 _held: dict[int, IO[str]] = {}
 _used: list[int] = []
 
 
 def new_domain() -> int:
-    """A ROS domain of this process in which nobody is, without what killed processes left there.
+    """An unused ROS domain of this process, without shared memory of killed processes.
 
     It is locked against other test runs until the process ends; one whose nodes are gone is given again later.
     """

@@ -1,4 +1,4 @@
-"""A tiny scene of painted images, an untrained model on a small map, and what runs methods over them."""
+"""A tiny scene of painted images, an untrained model on a small map, and a runner of methods over them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 as they are commanded, plays the actors' scripts as Gazebo does, and renders images with MuJoCo from where cameras are.
 
 It stands still until the fleet listens, then runs as fast as it can but not faster than PLAYED_RATE (default 1). With
-PLAYED_PATIENCE it waits so many seconds for the UAVs' answers to an image before it shows the next one.
+PLAYED_PATIENCE it waits so many seconds for the UAVs' answers to an image, and repeats it, before it shows the next.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from rsdfm_ros.sim.gazebo.gimbal import camera_pose
 from support.played_scene import PlayedScene
 
 TICK_NS, IMAGE_NS = 20_000_000, 500_000_000
+REPEAT_S = 4.0
+"""Images that are not answered are shown again after so long, while there is patience."""
 JOINTS = ("gimbal_pitch", "gimbal_roll")
 
 
 class Body:
-    """A UAV: its pose, its joints, and what it was told last."""
+    """A UAV: its pose, its joints, and its last command."""
 
     def __init__(self, model: ET.Element) -> None:
         x, y, z, _, _, yaw = (float(v) for v in (model.findtext("pose") or "").split())
@@ -60,6 +62,7 @@ class Played:
         self.scene = PlayedScene(config.parent / "world.sdf")
         self.bodies = {name: Body(model) for name, model in self.scene.models.items()}
         self.out: dict[str, Any] = {}
+        self.shown: dict[str, tuple[tuple[str, Any], ...]] = {}
         self.shown_ns, self.answered_ns = 0, dict.fromkeys(self.bodies, 0)
         for agent in self.bodies:
             self.node.create_subscription(
@@ -69,7 +72,7 @@ class Played:
                 qos.outputs(),
             )
         for entry in yaml.safe_load(config.read_text()):
-            if entry.get("lazy"):  # nobody asks for it here
+            if entry.get("lazy"):  # not needed here
                 continue
             kind, gz = message_class(entry["ros_type_name"]), entry["gz_topic_name"]
             if entry["direction"] == "GZ_TO_ROS":
@@ -91,9 +94,9 @@ class Played:
     def answer(self, agent: str, message: Any) -> None:
         self.answered_ns[agent] = stamp_ns(message.header.stamp)
 
-    def answered(self) -> bool:
-        """Whether every UAV has answered the newest images."""
-        return min(self.answered_ns.values()) >= self.shown_ns
+    def unanswered(self) -> list[str]:
+        """UAVs that have not answered the newest images."""
+        return [agent for agent, ns in self.answered_ns.items() if ns < self.shown_ns]
 
     def listened(self) -> bool:
         """Whether everything is there: images are taken, the truth is wanted."""
@@ -132,8 +135,13 @@ class Played:
             info = convert.intrinsics_to_message(view.K, (height, width), ns, "camera")
             for row, middle in ((2, width / 2), (5, height / 2)):
                 info.k[row] = middle  # as Gazebo counts
-            self.out[f"{sensor}/camera_info"].publish(info)
-            self.out[f"{sensor}/image"].publish(convert.image_to_message(view.image, ns, "camera"))
+            image = convert.image_to_message(view.image, ns, "camera")
+            self.shown[agent] = ((f"{sensor}/camera_info", info), (f"{sensor}/image", image))
+            self.show(agent)
+
+    def show(self, agent: str) -> None:
+        for topic, message in self.shown[agent]:
+            self.out[topic].publish(message)
 
 
 def main() -> None:
@@ -144,18 +152,23 @@ def main() -> None:
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     played, rate, ns = Played(), float(os.environ.get("PLAYED_RATE", "1")), 0
     patience_s = float(os.environ.get("PLAYED_PATIENCE", "0"))
-    due = shown = time.monotonic()
+    due = shown = again = time.monotonic()
     while not stop:
         rclpy.spin_once(played.node, timeout_sec=0.005)
-        if (not played.listened() and ns == 0) or (
-            (ns + TICK_NS) % IMAGE_NS == 0 and not played.answered() and time.monotonic() < shown + patience_s
-        ):
-            due = time.monotonic()
-        elif time.monotonic() >= due:
-            shown = time.monotonic() if (ns + TICK_NS) % IMAGE_NS == 0 else shown
+        now, image_next = time.monotonic(), (ns + TICK_NS) % IMAGE_NS == 0
+        silent = played.unanswered() if image_next and now < shown + patience_s else []
+        if silent and now > again + REPEAT_S:
+            again = now
+            for agent in silent:  # a busy machine loses images
+                played.show(agent)
+        if silent or (ns == 0 and not played.listened()):
+            due = now
+        elif now >= due:
+            if image_next:
+                shown = again = now
             ns += TICK_NS
             played.tick(ns)
-            due = max(due + TICK_NS / 1e9 / rate, time.monotonic() - 0.2)
+            due = max(due + TICK_NS / 1e9 / rate, now - 0.2)
     played.scene.close()
     rclpy.shutdown()
 

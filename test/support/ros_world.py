@@ -46,7 +46,7 @@ if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
 
 
 def own_domain() -> dict[str, str]:
-    """The environment of a process that shall meet nobody else."""
+    """The environment of a process in a domain of its own."""
     return {**os.environ, "ROS_DOMAIN_ID": str(new_domain())}
 
 
@@ -109,7 +109,7 @@ class RosWorld:
         return bool(self.call(node, ChangeState, "change_state", request).success)
 
     def state(self, node: Any) -> str:
-        """The state that the node's service tells, which must be the one that the node itself believes."""
+        """The state from the node's service, which must be the node's own."""
         told = self.call(node, GetState, "get_state", GetState.Request()).current_state.label
         if isinstance(node, RsdfmNode):
             assert node.state == told

@@ -14,7 +14,7 @@ from rsdfm_ros.settings import Builder, setting
 
 
 class WrongPlan(RsdfmError):
-    """What the builder of these tests raises."""
+    """Error class that the builder of these tests raises."""
 
 
 @dataclass(frozen=True)

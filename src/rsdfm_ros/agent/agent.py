@@ -29,7 +29,7 @@ from rsdfm_ros.wire.errors import WireError
 
 @dataclass(frozen=True)
 class Answer:
-    """Everything that a UAV answers for one image. prepared: what was done to the maps before they were fused ·
+    """All answers of a UAV for one image. prepared: the steps before fusion ·
     collaborative, single: with peers and without."""
 
     fused: Fused
@@ -39,8 +39,8 @@ class Answer:
 
 
 class Agent:
-    """One UAV. peers: names of those that it listens to · inbox: see Receiver · decoder: shared with other UAVs, so
-    that frames are decoded once · on_error: called with peer and error of images that do not decode."""
+    """One UAV. peers: names of the peers that it receives from · inbox: see Receiver · decoder: shared with other UAVs,
+    so that frames are decoded once · on_error: called with peer and error of images that do not decode."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Agent:
         self.receiver.inbox.put(envelope, payload, now_ns)
 
     def answer(self, own: OwnFeatures) -> Answer:
-        """The answers for an own map, with what has come of the peers up to its stamp."""
+        """The answers for an own map, with the packets of the peers up to its stamp."""
         images = self.receiver.images(own.stamp_ns)
         instant = fuse_instant(self.name, self.model, own, images, self.fusion, self._decoder, self._on_error)
         self.sender.peers_late = instant.peers_late

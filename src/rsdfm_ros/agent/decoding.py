@@ -1,4 +1,4 @@
-"""Frames of peers to maps, with what was lost of them concealed by the frame before."""
+"""Frames of peers to maps, with loss concealment from the frame before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch takes a second to import, and nodes need it only once
 
 @dataclass(frozen=True)
 class Decoded:
-    """A map, and how many of its tiles are those of the frame before."""
+    """A map, and the number of its tiles from the frame before."""
 
     bev: AgentBev
     concealed_tiles: int = 0
@@ -42,7 +42,7 @@ def decode_features(
     T_map_camera: NDArray[np.float64],
     covariance: NDArray[np.float64],
 ) -> Decoded:
-    """The map of the features that arrived; lost tiles are those of the frame before, which is gap_s older."""
+    """The map of the features that arrived; lost tiles are taken from the frame before, which is gap_s older."""
     found = conceal_loss(now, before, gap_s)
     bev = model.decompress(found.frame, T_map_camera, covariance, stale=found.stale, stale_s=found.stale_s)
     return Decoded(bev, int(found.stale.sum()))
@@ -52,7 +52,7 @@ class FrameDecoder:
     """Decodes frames of an inbox."""
 
     def decode(self, model: Perception, frame: PeerFrame, before: PeerFrame | None) -> Decoded:
-        """The map of a frame. before: of the same peer, for what is missing. Raises: WireError if its packets
+        """The map of a frame. before: of the same peer, for the missing tiles. Raises: WireError if its packets
         contradict each other."""
         expected, first = expected_of(model), frame.first
         now = features_of(frame, expected)

@@ -26,7 +26,7 @@ class Encoder:
         self._solo = SoloHistory(history, max_gap_s)
 
     def restart(self, max_gap_s: float) -> None:
-        """Forget the history; from now on a gap of more than `max_gap_s` does so."""
+        """Clear the history; from now on `max_gap_s` is its largest gap."""
         self._solo.restart(max_gap_s)
 
     def clear(self) -> None:
@@ -43,7 +43,7 @@ class Encoder:
         arrived_s: float = 0.0,
     ) -> OwnFeatures:
         """The map of at least one view, on the region and the ground of `model`."""
-        # torch takes only memory that it could write to; an image may be a view of the bytes of a message.
+        # torch needs writable memory; an image may be a view of the bytes of a message.
         images = [np.require(v.image, requirements="W") for v in views]
         maps = [
             model.perceive(image, v.K, v.T_map_camera, v.covariance)

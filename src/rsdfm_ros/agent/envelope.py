@@ -47,7 +47,7 @@ def envelope_of(message: Any, *, topic_agent: str, frame_id: str) -> Envelope:
     lattice frame. Raises: Refused.
     """
     if message.agent != topic_agent:
-        raise Refused("agent_name", f"{message.agent[:MAX_NAME]!r} speaks on the topic of {topic_agent!r}")
+        raise Refused("agent_name", f"{message.agent[:MAX_NAME]!r} sends on the topic of {topic_agent!r}")
     if message.header.frame_id != frame_id:
         raise Refused("frame_id", f"expected features in frame {frame_id!r}, got {message.header.frame_id!r}")
     p, q = message.camera_pose.position, message.camera_pose.orientation

@@ -20,7 +20,7 @@ from rsdfm_ros.wire.errors import WireError
 
 @dataclass(frozen=True)
 class FusionResult:
-    """map: the fused map · prepared: what was fused, and what was done before · prepare_s, fuse_s: time it took."""
+    """map: the fused map · prepared: the fused views and the steps before · prepare_s, fuse_s: time it took."""
 
     map: FusedMap
     prepared: Prepared
@@ -46,8 +46,8 @@ class Fusion:
     ) -> FusionResult:
         """The fused map, on the region and ground of `model`.
 
-        own_boxes: detections without peers, asked for only if poses are aligned · alone: the map without peers, if it
-        is computed elsewhere too · with_dominant: also which agent weighs most in every cell.
+        own_boxes: detections without peers, called only if poses are aligned · alone: the map without peers, if it
+        is computed elsewhere too · with_dominant: also the agent with the largest weight in every cell.
         """
         start = time.perf_counter()
         ready = prepare(own, peers, model.window, self.options, own_boxes, ground=model.ground)
@@ -72,11 +72,11 @@ def peer_views(
     on_error: Callable[[str, WireError], None],
     on_concealed: Callable[[int], None] = lambda tiles: None,
 ) -> list[View]:
-    """Maps of peers with all that is known of them, on the region and ground of `model`.
+    """Maps of peers with pose, boxes and age, on the region and ground of `model`.
 
     stamp_ns: of the own image, from which their ages count · on_error: called with peer and error for images that do
-    not decode, which are left out · on_concealed: called with the tiles of every image that are those of the image
-    before.
+    not decode, which are left out · on_concealed: called with the number of tiles of every image that are taken from
+    the image before.
     """
     views = []
     for image in images:
@@ -96,7 +96,7 @@ def peer_views(
 
 @dataclass(frozen=True)
 class Instant:
-    """One fusion. prepared: what was done to the maps before · peers_late: images of peers were older than the own one
+    """One fusion. prepared: the steps before fusion · peers_late: images of peers were older than the own one
     · stages: time in s of decoding, preparing and fusing."""
 
     fused: Fused

@@ -1,4 +1,4 @@
-"""Everything that one UAV may be told, with every default: nodes, bags and offline methods read these."""
+"""Options of one UAV, with every default: nodes, bags and offline methods read these."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SEND_BOXES = ("auto", "always", "never")
 arrive late."""
 
 MAP_CONSISTENCY = "map_consistency"
-"""Name of the threshold of a model from which two maps are taken to show the same place."""
+"""Name of the model's threshold of map consistency."""
 
 
 @dataclass(frozen=True)
 class PreFusionOptions:
     """Steps before maps are fused.
 
-    compensate_latency: move what moves in older maps of peers on to the present, by their boxes · align_poses: correct
-    uncertain poses by common objects · reject_inconsistent: leave out peers whose maps do not show what the ego's map
-    shows, which is so below `map_consistency` (agent/prefusion/consistency.py), in [-1, 1].
+    compensate_latency: shift moving objects in older maps of peers to the present, by their boxes · align_poses:
+    correct uncertain poses by common objects · reject_inconsistent: leave out peers whose maps are inconsistent with
+    the ego's, that is, below `map_consistency` (agent/prefusion/consistency.py), in [-1, 1].
     """
 
     compensate_latency: bool = True
@@ -42,7 +42,7 @@ class AgentOptions:
 
     budget_bytes: mean of the serialised bytes per image · max_packet_bytes: largest payload of a packet · send_boxes:
     one of SEND_BOXES · max_age_s: features of peers that are older are not fused · peer_wait_s: longest wait for the
-    packets of peers of the same instant · max_peers: peers that are listened to · quarantine_after: refused packets in
+    packets of peers of the same instant · max_peers: largest number of peers · quarantine_after: refused packets in
     a row after which a peer is ignored for quarantine_s (0: never) · move_peers, correct_poses, doubt_peers,
     map_consistency: PreFusionOptions, a negative map_consistency is the model's own · max_gap_s: a longer gap between
     images starts the history anew · id_memory_s: time that an unseen object keeps its id.

@@ -1,4 +1,4 @@
-"""Everything that a UAV keeps of its peers: who they are, what came of them, who is ignored for a while."""
+"""Everything that a UAV keeps of its peers: their state, their frames, and quarantines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Count = Callable[[str, int], None]
 
 @dataclass(frozen=True)
 class Receipt:
-    """A packet that was taken. complete: all packets of the image of this stamp are here."""
+    """A packet that was taken. complete: all packets of the image of this stamp have arrived."""
 
     stamp_ns: int
     complete: bool
@@ -27,7 +27,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class PeerImage:
-    """The newest usable image of a peer, and the one before it for what is missing."""
+    """The newest usable image of a peer, and the one before it for missing tiles."""
 
     peer: str
     frame: PeerFrame
@@ -35,10 +35,10 @@ class PeerImage:
 
 
 class Receiver:
-    """Packets of peers, for one UAV of the name `agent`. Safe from several threads; `lock` is re-entrant and guards the
-    Peer objects too.
+    """Packets of peers, for one UAV of the name `agent`. Safe from several threads; `lock` is re-entrant and protects
+    the Peer objects too.
 
-    inbox: shared with other UAVs that receive the very same packets; by default an own one · count: counts packets
+    inbox: shared with other UAVs that receive the same packets; by default an own one · count: counts packets
     that were lost, ignored or refused · clock: steady time in s. Packets of the UAV itself may be received, too: it is
     not one of its `peers`.
     """
@@ -64,7 +64,7 @@ class Receiver:
 
     @property
     def peers(self) -> list[Peer]:
-        """All that are listened to but the UAV itself, by name."""
+        """All peers, without the UAV itself, by name."""
         with self.lock:
             return [peer for name, peer in sorted(self._peers.items()) if name != self.agent]
 
@@ -87,7 +87,8 @@ class Receiver:
             self.inbox.forget(peer.name)
 
     def matched(self, peer: Peer, publishers: int) -> None:
-        """Note how many publishers a peer has: it lives from the first one on, and not only from its first packet."""
+        """Note the number of publishers of a peer: it counts as connected from the first one on, not only from its
+        first packet."""
         with self.lock:
             peer.matched = peer.alive = publishers > 0
             if publishers == 0:
@@ -102,7 +103,7 @@ class Receiver:
                 peer.late = False
 
     def configure(self, options: AgentOptions) -> None:
-        """Go on with other options; with another number of peers everything that came is forgotten."""
+        """Change the options; with another number of peers all frames are dropped."""
         with self.lock:
             other = options.max_peers != self.options.max_peers
             self.options = options
@@ -148,7 +149,7 @@ class Receiver:
             return length_s
 
     def missing(self, stamp_ns: int) -> list[Peer]:
-        """Living, punctual peers whose packets of an instant are not all here."""
+        """Connected, punctual peers whose packets of an instant have not all arrived."""
         now_s = self._clock()
         with self.lock:
             expected = (p for p in self.peers if p.alive and not p.late and not p.quarantined(now_s))

@@ -48,9 +48,9 @@ def packets_of(
 
 
 class Sender:
-    """One UAV's. Offline methods subclass it: `plan` says what may travel, `features` what does.
+    """The sender of one UAV. Offline methods subclass it: `plan` sets the content of a frame, `features` compresses it.
 
-    peers_late: the newest fusion had to do with older maps of peers, so that boxes are of use to all.
+    peers_late: the newest fusion used older maps of peers, so that boxes are useful to all.
     budget: settings of the byte budget beside its target, which is that of the options.
     """
 
@@ -60,7 +60,7 @@ class Sender:
         self._budget = BudgetController(options.budget_bytes if budget is None else budget)
 
     def configure(self, options: AgentOptions) -> None:
-        """Go on with other options; what cells cost stays known."""
+        """Change the options; the estimate of bytes per cell is kept."""
         if options.budget_bytes != self.options.budget_bytes:
             self._budget.retarget(options.budget_bytes)
         self.options = options
@@ -76,7 +76,7 @@ class Sender:
         return apply_plan(model.compress(bev, plan.cells, demand, low=plan.low), plan)
 
     def sends_boxes(self, model: Perception, covariance: NDArray[np.float64]) -> bool:
-        """Whether boxes travel with an image that was taken from a pose of this covariance (6, 6)."""
+        """Whether boxes are sent with an image that was taken from a pose of this covariance (6, 6)."""
         wish = self.options.send_boxes
         useful = wish == "auto" and (bool(covariance.any()) or self.peers_late)
         return "detection" in model.config.heads and (useful or wish == "always")
@@ -92,9 +92,9 @@ class Sender:
         demand: NDArray[np.float32] | None = None,
         other_bytes: int = 0,
     ) -> Outgoing:
-        """Send a map within the budget: its features, and behind them boxes if these are useful and features travel.
+        """Send a map within the budget: its features, and after them boxes if these are useful and features are sent.
 
-        own_boxes: asked for after the features were sent, because detection takes time · other_bytes: of further
+        own_boxes: called after the features were sent, because detection takes time · other_bytes: of further
         messages of this image, which count against the budget.
         """
         frame = self.features(model, bev, self.plan(), demand)

@@ -80,7 +80,7 @@ class TaskAnswers:
 
 
 class Tasks:
-    """The tasks of one UAV. identities: gives ids over time; None: ids mean nothing beyond an instant.
+    """The tasks of one UAV. identities: gives ids over time; None: ids hold for one instant only.
 
     A model is given to every call, on the region and ground of the maps and with the thresholds in use. id_memory_s:
     time that an unseen object keeps its id.
@@ -90,7 +90,7 @@ class Tasks:
         self._identities = identities
 
     def clear(self) -> None:
-        """Forget all ids; they are not given to others."""
+        """Drop all ids; they are not used again."""
         if self._identities is not None:
             self._identities.clear()
 
@@ -153,7 +153,7 @@ class Tasks:
 
 
 def _found_alone(model: Perception, given: TaskInput) -> Detections | None:
-    """The detections in these very maps that were made for the peers, if there are any with the same threshold."""
+    """The detections in the same maps that were computed for the peers, if there are any with the same threshold."""
     solo = given.solo
     if given.variant == COLLABORATIVE or solo is None or not solo.saw(list(given.maps)):
         return None

@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # torch takes a second to import, and nodes read these types 
 class OwnFeatures:
     """An own image in bird's-eye view.
 
-    bev: on `region` · T_map_camera (4, 4), covariance (6, 6): the pose that travels, of the first camera · solo: what
-    the UAV makes of it alone · ground: below the UAV, None where it is not known · arrived_s: steady clock when the
-    image arrived · boxes: those that were sent with it; None: those of solo.
+    bev: on `region` · T_map_camera (4, 4), covariance (6, 6): the pose that is sent, of the first camera · solo:
+    answers without peers · ground: below the UAV, None where it is not known · arrived_s: steady clock when the image
+    arrived · boxes: those that were sent with it; None: those of solo.
     """
 
     stamp_ns: int
@@ -39,7 +39,7 @@ class OwnFeatures:
     boxes: SideBoxes | None = None
 
     def sent_boxes(self) -> SideBoxes | None:
-        """Own detections as peers are told of them; None if the model cannot detect."""
+        """Own detections as they are sent to peers; None if the model cannot detect."""
         return self.solo.boxes() if self.boxes is None else self.boxes
 
 

@@ -28,7 +28,7 @@ def add_arguments(
 ) -> argparse._SubParsersAction[argparse.ArgumentParser]:
     """Adds the options of `rsdfm data`; returns what further subcommands are added to."""
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    checking = what.add_parser("check", help="say all that is missing or inconsistent in a data set")
+    checking = what.add_parser("check", help="list everything that is missing or inconsistent in a data set")
     checking.add_argument("data", type=Path, metavar="DIR", help="folder, DIR@split, or a description file")
     checking.add_argument(
         "--images", action="store_true", help="decode every image, not only look for its file"
@@ -38,7 +38,7 @@ def add_arguments(
         "describe", help="print or keep the description of a data set, to be adapted"
     )
     describing.add_argument("data", type=Path, nargs="?", metavar="DIR", help=f"write {FILE_NAME} there")
-    describing.add_argument("--preset", choices=sorted(PRESETS), required=True, help="what to start from")
+    describing.add_argument("--preset", choices=sorted(PRESETS), required=True, help="preset to start from")
     describing.add_argument("--force", action="store_true", help=f"replace a {FILE_NAME} that is there")
     return what
 

@@ -23,7 +23,7 @@ HORIZON = 1 + FUTURE_STEPS
 
 @dataclass(frozen=True)
 class Boxes(Detections):
-    """Detections with ids (N,) over time, 0 for what is not tracked; None where nobody tracks."""
+    """Detections with ids (N,) over time, 0 for untracked boxes; None without a tracker."""
 
     ids: NDArray[np.int64] | None = None
 

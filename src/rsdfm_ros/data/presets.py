@@ -24,7 +24,7 @@ VEHICLES: tuple[tuple[str, str], ...] = (
     ("car", "car"),
     ("vehicle*", BY_SIZE),
 )
-"""Names of nuScenes and blueprints of CARLA; a plain `vehicle` is told apart by its size."""
+"""Names of nuScenes and blueprints of CARLA; a plain `vehicle` is classified by its size."""
 
 _VALIDATION = "9 19 26 32 42 47 55 56 66 74 78 90 98 100 111 115 119 125"
 _VALIDATION += " 131 136 141 156 160 174 178 185 189 192 193 197"

@@ -57,7 +57,7 @@ def save_height_grid(path: str | Path, grid: HeightGrid) -> None:
 
 
 def scene_grid_path(root: Path, scene: str) -> Path:
-    """Where the elevation model of a scene lies in a data set; it is in the right-handed world of the tables."""
+    """Path of a scene's elevation model in a data set; the grid is in the right-handed world of the tables."""
     return root / "maps" / f"{scene}_dem.npz"
 
 

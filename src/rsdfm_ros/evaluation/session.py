@@ -116,7 +116,7 @@ class _Run:
         }
 
     def frame(self, k: int, truth: FrameTruth | None, watch: Watch | None) -> list[Future[None]]:
-        """All agents send; the jobs in which the egos receive and answer."""
+        """Send the messages of all agents; returns the jobs in which the egos receive and answer."""
         step = self._evaluation_frame()
         assert step is not None
         for name, (sent, false) in self._send().items():

@@ -27,7 +27,7 @@ def companions(
     """
     specs, notes = [], []
     if (options.record or options.rviz) and not out:
-        raise FleetDescriptionError("record and rviz need a folder for what they write: name one with `out`")
+        raise FleetDescriptionError("record and rviz need a folder for their files: name one with `out`")
     if options.record:
         bag = Path(out or "") / "bag"
         if rosbag2_installed():

@@ -27,7 +27,7 @@ def replay_fleet(
     plan, notes = checked_plan(replay)
     enabled = fleet.evaluator.enabled and plan.has_truth and replay.loops == 1
     if fleet.evaluator.enabled and not enabled:
-        notes.append("the answers are not judged" + ("" if plan.has_truth else ": there is no truth"))
+        notes.append("the answers are not scored" + ("" if plan.has_truth else ": there is no truth"))
     absolute = dataclasses.replace(
         replay,
         bag=str(Path(replay.bag).absolute()),

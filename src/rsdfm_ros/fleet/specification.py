@@ -149,7 +149,7 @@ def _beside(
 
 
 def _player(fleet: FleetDescription) -> dict[str, Any]:
-    """The parameters of whoever shows the UAVs their images: simulator or replay."""
+    """The parameters of the node that publishes the images: simulator or replay."""
     w = fleet.world
     return {
         "agents": list(fleet.agents),

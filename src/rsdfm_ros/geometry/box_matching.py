@@ -46,7 +46,7 @@ class AlignmentConfig:
 class PlacedBoxes:
     """A sighting prepared, and where it is put at the present estimate u (6,) of the whitened error.
 
-    seen (N, 2) as it was said · lengths (N,) · camera (3,) · L (6, 6) from whitened to real errors · placed (N, 2) with
+    seen (N, 2) as reported · lengths (N,) · camera (3,) · L (6, 6) from whitened to real errors · placed (N, 2) with
     the error removed · B (N, 2, 6): placed moves by B du.
     """
 
@@ -67,7 +67,7 @@ class PlacedBoxes:
         ground = np.concatenate([self.seen, np.zeros((len(self.seen), 1))], axis=1)
         rays = (ground - self.camera) @ rotation_vector(delta[3:]).T
         centre = self.camera + delta[:3]
-        down = np.minimum(rays[:, 2], -1e-3)  # a turn beyond the horizon: far away, but somewhere
+        down = np.minimum(rays[:, 2], -1e-3)  # a rotation beyond the horizon: far away, but finite
         ground[:, :2] = centre[:2] - rays[:, :2] * (centre[2] / down)[:, None]
         self.u, self.placed, self.B = u, ground[:, :2], ground_shift(ground, centre) @ self.L
 

@@ -55,7 +55,7 @@ class BoxTable:
 
 @dataclass(frozen=True)
 class Detections(BoxTable):
-    """Boxes that somebody found: the columns of :class:`BoxTable`, and scores (N,) in [0, 1]."""
+    """Detected boxes: the columns of :class:`BoxTable`, and scores (N,) in [0, 1]."""
 
     classes: NDArray[np.int64]
     scores: NDArray[np.float64]

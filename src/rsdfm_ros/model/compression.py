@@ -41,8 +41,8 @@ class Latents:
 @dataclass(frozen=True)
 class Simulated:
     """Maps as receivers decode them: decoded (V, C, H, W) · told (V, 1, H, W) bool: the visible cells that were sent ·
-    sent (V, 1, H, W) bool: cells whose high band travelled · score (V, 1, H, W) logits of q · high (V, C_h, H, W)
-    integers, of which those of the sent cells travelled.
+    sent (V, 1, H, W) bool: cells whose high band was sent · score (V, 1, H, W) logits of q · high (V, C_h, H, W)
+    integers, of which those of the sent cells are transmitted.
     """
 
     decoded: Tensor
@@ -154,7 +154,7 @@ class Compression(nn.Module):
     ) -> Simulated:
         """Encode and decode as in operation, differentiably.
 
-        bev (V, C, H, W), visible (V, 1, H, W) bool, count: cells sent of each map. low: whether the low band travels;
+        bev (V, C, H, W), visible (V, 1, H, W) bool, count: cells sent of each map. low: whether the low band is sent;
         without it only tiles with a sent cell do. coarseness: latents of the low and of the high band are rounded to
         multiples of so many steps (wire.budget.coarsened).
         """

@@ -190,4 +190,4 @@ def draw_cameras(seed: int, uavs: int, config: SimConfig) -> tuple[Camera, ...]:
 
 
 MAX_FRAMES = SimConfig().max_frames
-"""As far as the flights and the traffic of a simulated world are planned."""
+"""Most frames that the flights and the traffic of a simulated world are planned for."""

@@ -27,7 +27,7 @@ class Terrain:
     grid: HeightGrid
 
     def height(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Height (...) m of the ground at points (..., 2) of the plan; beyond the painted ground it goes on level."""
+        """Height (...) m of the ground at points (..., 2) of the plan; beyond the painted ground it is level."""
         return self.grid.elevation(xy)
 
     def heights_of(self, plan: NDArray[np.float32]) -> NDArray[np.float32]:

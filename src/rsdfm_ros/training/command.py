@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="start over in --out, whatever was trained there; its model stays until the new one is complete",
+        help="start over in --out, in place of any run there; its model stays until the new one is complete",
     )
     parser.add_argument(
         "--init", type=Path, metavar="MODEL", help="model folder to start from instead of random weights"

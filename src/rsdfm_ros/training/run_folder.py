@@ -1,4 +1,5 @@
-"""The folder of a training run (`--out`): the run the run whose checkpoints it holds, and the finished model in it."""
+"""The folder of a training run (`--out`): the run the run the run whose checkpoints it holds, and the finished model in
+it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def encode_frame(
 ) -> list[bytes]:
     """The packets of a frame; every one decodes alone. A frame without tiles gives no packet.
 
-    The low band travels if any of its latents is not zero. max_packet_bytes: defaults to MAX_PACKET_BYTES, or
+    The low band is sent if any of its latents is not zero. max_packet_bytes: defaults to MAX_PACKET_BYTES, or
     MAX_DENSE_PACKET_BYTES for a DenseFrame. fingerprint: uint64 of the sender's model. Raises: InvalidFrame,
     TilesUnsorted, CellsUnsorted, NonFinite if the frame is malformed; TileOutOfBounds, OverLimit if every receiver
     would refuse it; PacketTooSmall if a single tile does not fit.

@@ -52,7 +52,7 @@ class Header:
     """The counts that fix every size in the packet.
 
     low, high: channels of the bands (COMPRESSED), 0 and those of the features (DENSE). cells: sent cells (COMPRESSED),
-    visible cells (DENSE). has_low: whether low latents travel.
+    visible cells (DENSE). has_low: whether low latents are present.
     """
 
     kind: Kind
@@ -72,7 +72,7 @@ class Header:
 
     @property
     def scales(self) -> int:
-        """Scales in the body: one per channel of every band that travels."""
+        """Scales in the body: one per channel of every band that is present."""
         return 0 if self.kind is Kind.DENSE else self.high + self.low * self.has_low
 
     @property

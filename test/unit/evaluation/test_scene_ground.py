@@ -18,7 +18,7 @@ from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, transform
 
 WORLD_XY = np.array([500.0, -300.0])
-"""Where the vehicles are in the world of the tables."""
+"""Places of the vehicles in the world of the tables."""
 BASE_M = 120.0
 FRAMES = 7
 

@@ -60,7 +60,7 @@ def test_a_rate_means_no_lockstep(bag: Path) -> None:
 
 def test_without_truth_or_with_loops_nothing_is_judged(bag: Path, tmp_path: Path) -> None:
     fleet, notes = replay_fleet(described(), ReplayDescription(bag=str(bag), loops=2))
-    assert not fleet.evaluator.enabled and notes == ["the answers are not judged"]
+    assert not fleet.evaluator.enabled and notes == ["the answers are not scored"]
     with open_bag(bag) as opened, BagWriter(tmp_path / "blind") as writer:
         for message in opened.messages([t for t in opened.topics if t != "/ground_truth"]):
             writer.write(message.topic, message.type_name, message.log_ns, message.raw)

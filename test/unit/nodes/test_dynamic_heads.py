@@ -14,6 +14,7 @@ pytest.importorskip("rclpy")
 from rsdfm_ros.msg import AgentStatus, FusedBev, ObjectArray, ProcessingTime
 from sensor_msgs.msg import Image
 
+from rsdfm_ros.agent.tasks import TaskInput
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.uav import settings
@@ -148,9 +149,9 @@ def test_a_longer_gap_than_is_set_starts_the_history_anew(
     answers = Answers(flight, model, DetectionHeadNode, ObjectArray, "detections")
     lengths, work = [], answers.node.work
 
-    def counted(prefix: str, maps: Any, *rest: Any) -> None:
-        lengths.append(len(maps))
-        work(prefix, maps, *rest)
+    def counted(given: TaskInput, *rest: Any) -> None:
+        lengths.append(len(given.maps))
+        work(given, *rest)
 
     monkeypatch.setattr(answers.node, "work", counted)
     for frame in range(4):

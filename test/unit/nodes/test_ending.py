@@ -38,7 +38,7 @@ CASES = (
     ("shutdown", INT, 0, "/uav1/stuck_node: the shutdown of ROS"),
     ("exit", INT, 0, "stuck_node: the end of Python"),
     ("exit", "refused", 2, "stuck_node: the end of Python"),
-    ("save", INT, 1, "/uav1/stuck_node: writing what must not be lost"),
+    ("save", INT, 1, "/uav1/stuck_node: saving its data"),
 )
 
 

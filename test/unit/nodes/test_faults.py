@@ -150,12 +150,13 @@ def test_in_overload_answers_are_whole_and_the_newest_wins(world: RosWorld, mode
     world.up(*uav.nodes)
     answered: dict[str, list[int]] = {head.task: [] for head in uav.heads}
     for head in uav.heads:
-        head.work = lambda prefix, maps, fused, model, task=head.task: answered[task].append(fused.frame)  # type: ignore
+        head.work = lambda given, fused, model, task=head.task: answered[task].append(fused.frame)  # type: ignore
+    nothing, region = None, uav.heads[0]._model.region  # no head looks into the map
     begun, go = threading.Event(), threading.Event()
     uav.worker.submit("block", lambda: (begun.set(), go.wait(60)))
     assert begun.wait(60)
     for frame in range(5):
-        uav._take(Fused(stamp_of(frame), frame, None, None, ("uav1",), (0.0,), time.monotonic()))
+        uav._take(Fused(stamp_of(frame), frame, nothing, None, ("uav1",), (0.0,), region, time.monotonic()))
     go.set()
     assert uav.worker.wait_idle(10)
     assert list(answered.values()) == [[4], [4], [4]]
@@ -195,7 +196,7 @@ def test_a_jump_of_the_clock_back_clears_every_buffer(world: RosWorld, model: Pa
     world.until(
         lambda: all(n.health.counts["clock_jumps"] == 1 for n in uav.nodes), "all nodes notice the jump"
     )
-    assert uav.collaboration._newest_ns is None and not uav.collaboration._inbox.peers
+    assert uav.collaboration.receiver.newest_ns is None and not uav.collaboration.receiver.inbox.peers
     assert all(len(head._history._items) == 0 for head in uav.heads)
     fly(4)
     fly(5)

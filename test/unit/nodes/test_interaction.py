@@ -89,11 +89,11 @@ def test_boxes_are_sent_as_the_parameter_says(flight: Flight, model: Path) -> No
     sending, world = Sending(flight, model), flight.world
     assert sending.boxes(0) is not None, "the pose is uncertain"
     assert sending.boxes(1, exact=True) is None, "the pose is exact and nobody is late"
-    sending.node.peers_late = lambda: True
+    sending.node.on_peers_late(True)
     assert sending.boxes(2, exact=True) is not None, "peers are late, and we to them"
     assert world.set(sending.node, send_boxes="never") == [""]
     assert sending.boxes(3) is None
-    sending.node.peers_late = lambda: False
+    sending.node.on_peers_late(False)
     assert world.set(sending.node, send_boxes="always") == [""]
     assert sending.boxes(4, exact=True) is not None
     (reason,) = world.set(sending.node, send_boxes="sometimes")
@@ -171,7 +171,7 @@ def test_poses_are_corrected_by_common_boxes_unless_that_is_off(flight: Flight, 
     hearing, seen = Hearing(flight, model, "uav2"), flight.world.diagnostics()
     both = {"uav1": {"boxes": grid_of_boxes()}, "uav2": {"boxes": grid_of_boxes(0.6)}}
     corrected = hearing.fuse(0, **both)
-    peer = hearing.node._peer_topics.peer("uav2")
+    peer = hearing.node.receiver.peer("uav2")
     assert peer.common == 9 and 0.03 < peer.moved_m < 0.6 and peer.turned_deg is not None
     assert hearing.node.health.counts["poses_corrected"] == 2, "the own pose and the peer's"
     told = hearing.told(seen, "peer uav2", OK, "moved_m")
@@ -197,7 +197,7 @@ def test_a_peer_that_contradicts_is_left_out_and_named_unless_that_is_off(
     assert list(hearing.fuse(1, uav2={}).contributors) == ["uav1", "uav2"]
     assert flight.world.set(hearing.node, doubt_peers=True, map_consistency=-1.0) == ["", ""]
     assert list(hearing.fuse(2, uav2={}).contributors) == ["uav1", "uav2"], "the model believes everybody"
-    assert hearing.node._peer_topics.peer("uav2").left_out == ""
+    assert hearing.node.receiver.peer("uav2").left_out == ""
 
 
 def test_what_moves_in_an_older_map_is_carried_on_unless_that_is_off(flight: Flight, model: Path) -> None:
@@ -208,12 +208,14 @@ def test_what_moves_in_an_older_map_is_carried_on_unless_that_is_off(flight: Fli
         hearing = Hearing(
             there, model, "uav2", peer_wait_s=0.05, max_age_s=5.0, correct_poses=False, move_peers=moved
         )
+        late: list[bool] = []
+        hearing.node.late_listeners.append(late.append)
         there.send(0, "uav2", boxes=grid_of_boxes(velocity=8.0))
-        world.until(lambda h=hearing: h.node._inbox.peers == ["uav2"], "the older image is here")
-        world.until(lambda h=hearing: h.node._inbox.complete("uav2", stamp_of(0)), "all of it")
+        world.until(lambda h=hearing: h.node.receiver.inbox.peers == ["uav2"], "the older image is here")
+        world.until(lambda h=hearing: h.node.receiver.inbox.complete("uav2", stamp_of(0)), "all of it")
         message = hearing.fuse(1)
         assert list(message.contributors) == ["uav1", "uav2"] and message.ages_s[1] == pytest.approx(0.5)
-        assert hearing.node.peers_late
+        assert late == [True]
         fused[moved] = bytes(message.data)
         world.close()
     assert fused[True] != fused[False]
@@ -236,7 +238,7 @@ def test_malformed_boxes_are_refused_counted_and_the_picture_is_still_used(
         flight.features("uav2").publish(message)
     hearing.world.until(lambda: hearing.node.health.rejects["checksum_mismatch"] == 1, "it is refused")
     assert list(hearing.fuse(0).contributors) == ["uav1", "uav2"]
-    assert hearing.node._peer_topics.peer("uav2").moved_m is None
+    assert hearing.node.receiver.peer("uav2").moved_m is None
 
 
 # --- composed ---------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ OUTPUTS = [
     (DetectionHeadNode, "markers", MarkerArray, detection_head_node, "box_markers"),
     (SegmentationHeadNode, "instance_mask", Image, segmentation_head_node, "masks_to_message"),
     (SegmentationHeadNode, "occupancy", OccupancyGrid, segmentation_head_node, "grid_to_message"),
-    (SegmentationHeadNode, "debug/bev_image", Image, segmentation_head_node, "bev_picture"),
+    (SegmentationHeadNode, "debug/bev_image", Image, segmentation_head_node, "bev_image"),
     (TrajectoryHeadNode, "trajectories", TrajectoryArray, trajectory_head_node, "tracks_to_message"),
     (TrajectoryHeadNode, "paths", MarkerArray, trajectory_head_node, "path_markers"),
 ]
@@ -102,7 +102,13 @@ def until(condition: Callable[[], bool], what: str, *executors: SingleThreadedEx
 def fused(n: int) -> Fused:
     seen = torch.ones(WINDOW.shape, dtype=torch.bool)
     return Fused(
-        NS + n * 500_000_000, n, FusedMap(torch.zeros(1, *WINDOW.shape), seen), None, ("uav1",), (0.0,), 0.0
+        NS + n * 500_000_000,
+        n,
+        FusedMap(torch.zeros(1, *WINDOW.shape), seen),
+        None,
+        ("uav1",),
+        (0.0,),
+        WINDOW,
     )
 
 

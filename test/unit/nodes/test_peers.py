@@ -141,7 +141,7 @@ def test_a_peer_that_sends_garbage_is_quarantined_counted_reported_and_comes_bac
     )
     seen, world = flight.world.diagnostics(), flight.world
     maps = flight.keep(FusedBev, "/uav1/bev/fused", qos.fused())
-    bad, good = node._peer_topics.peer("uav2"), node._peer_topics.peer("uav3")
+    bad, good = node.receiver.peer("uav2"), node.receiver.peer("uav3")
     for _ in range(4):
         flight.features("uav2").publish(garbage("uav2"))
     world.until(lambda: bad.quarantines == 1, "it is quarantined")
@@ -149,7 +149,7 @@ def test_a_peer_that_sends_garbage_is_quarantined_counted_reported_and_comes_bac
     flight.send(0, "uav2")
     flight.send(0, "uav3")
     world.until(lambda: bad.ignored and good.packets, "its packets are thrown away, good or not")
-    assert node._inbox.peers == ["uav3"]
+    assert node.receiver.inbox.peers == ["uav3"]
     levels = {"peer uav2": ERROR, "peer uav3": OK, "refused": WARN}
 
     def reported() -> bool:
@@ -163,7 +163,7 @@ def test_a_peer_that_sends_garbage_is_quarantined_counted_reported_and_comes_bac
     assert "quarantined for another" in told.message and facts(told)["rejected"] == "4"
     bad.quarantined_until_s = node.health.clock()  # a minute passes
     flight.send(1, "uav2")
-    world.until(lambda: "uav2" in node._inbox.peers, "it is heard again")
+    world.until(lambda: "uav2" in node.receiver.inbox.peers, "it is heard again")
     world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
     flight.send(1, "uav1")
     world.until(lambda: maps, "the fused map comes")
@@ -203,9 +203,9 @@ def test_a_flood_of_names_does_not_push_out_a_peer_that_is_heard(flight: Flight,
 
 def test_what_is_no_message_at_all_is_refused(flight: Flight, model: Path) -> None:
     node = hearing(flight, model, "uav1", "uav2")
-    peer = node._peer_topics.peer("uav2")
+    peer = node.receiver.peer("uav2")
     for raw in (b"", b"\x00\x01\x00\x00", bytes(200), b"\xff" * 300, bytes(90_000)):
-        node._on_packet(raw, peer, False)
+        node._on_packet(raw, peer)
     assert node.health.counts["packets_rejected"] == 5 and sum(node.health.rejects.values()) == 5
     assert node.health.rejects["over_limit"] == 1 and node.health.counts["errors"] == 0
 
@@ -214,17 +214,17 @@ def test_what_a_lost_packet_took_away_is_fused_from_the_picture_before_as_older(
     flight: Flight, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = hearing(flight, model, "uav1", "uav2", correct_poses=False, move_peers=False)
-    world, decode = flight.world, node._decode
+    world, decode = flight.world, node._decoder.decode
     world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
     decoded: list[tuple[str, Any]] = []
 
-    def spied(frame: Any, *rest: Any) -> Any:
-        bev = decode(frame, *rest)
-        decoded.append((frame.first.agent, bev))
-        return bev
+    def spied(model: Any, frame: Any, before: Any) -> Any:
+        found = decode(model, frame, before)
+        decoded.append((frame.first.agent, found.bev))
+        return found
 
-    monkeypatch.setattr(node, "_decode", spied)
-    peer, recalled = node._peer_topics.peer("uav2"), []
+    monkeypatch.setattr(node._decoder, "decode", spied)
+    peer, recalled = node.receiver.peer("uav2"), []
     for frame, lost in ((0, False), (1, True), (2, False)):
         packets = flight.packets(frame, "uav2", max_packet_bytes=300)
         assert len(packets) > 2
@@ -250,12 +250,12 @@ def test_a_peer_that_leaves_is_forgotten_at_once_and_heard_again_when_it_is_back
     world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
     world.until(lambda: node._fused.get_subscription_count(), "the map is listened to")
     flight.send(0, "uav2")
-    world.until(lambda: node._inbox.peers == ["uav2"], "its packets are here")
+    world.until(lambda: node.receiver.inbox.peers == ["uav2"], "its packets are here")
     flight.node.destroy_publisher(flight._publishers.pop("/uav2/bev/features"))
     world.until(lambda: node.peers_matched == [], "it is gone")
-    peer = node._peer_topics.peer("uav2")
+    peer = node.receiver.peer("uav2")
     for message in flight.packets(0, "uav2"):  # a packet that is handled after the news
-        node._on_packet(serialize_message(message), peer, False)
+        node._on_packet(serialize_message(message), peer)
     assert not peer.alive
     flight.send(1, "uav1")
     world.until(lambda: maps, "nobody is waited for")

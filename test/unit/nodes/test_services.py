@@ -212,7 +212,7 @@ def test_liveliness_lifespan_and_deadline_of_features_are_those_of_the_settings(
         assert info.deadline.nanoseconds == 5_000_000_000
     assert sent.qos_profile.lifespan.nanoseconds == 4_000_000_000
     world.until(
-        lambda: world.manager.count_publishers(topic) and hears._peer_topics._peers["uav1"].matched,
+        lambda: world.manager.count_publishers(topic) and hears.receiver.peer("uav1").matched,
         "they match",
     )
 

@@ -74,7 +74,7 @@ def test_its_messages_are_what_the_head_answers(
     torch.manual_seed(0)
     shape = perception.window.shape
     fused_map = FusedMap(torch.rand(perception.config.channels, *shape), torch.ones(shape, dtype=torch.bool))
-    node.answer(Fused(NS, 3, fused_map, None, ("uav1",), (0.0,), 0.0))
+    node.answer(Fused(NS, 3, fused_map, None, ("uav1",), (0.0,), perception.region))
     answer = perception.answer("layout", [fused_map])
     assert set(sent) == {"layout/road", "layout/building"}
     grid = sent["layout/road"]

@@ -1,6 +1,7 @@
 """The worker never queues stale work and survives errors; histories follow time."""
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,8 @@ def test_a_closed_worker_ignores_jobs() -> None:
 
 
 def fused(stamp_ns: int) -> Fused:
-    return Fused(stamp_ns, 0, None, None, ("uav1",), (0.0,), 0.0)
+    nothing: Any = None  # only the stamp matters here
+    return Fused(stamp_ns, 0, nothing, None, ("uav1",), (0.0,), nothing)
 
 
 def test_a_history_is_the_newest_maps_and_starts_anew_after_a_gap_or_a_step_back() -> None:

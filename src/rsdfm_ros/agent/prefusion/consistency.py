@@ -20,7 +20,7 @@ from rsdfm_ros.model.maps import AgentBev
 POOL = 2
 """Side in cells of the blocks that are compared."""
 COMMON_BLOCKS = 100
-"""Number of blocks with content in both maps, below which the consistency is not judged."""
+"""Number of blocks with content in both maps, below which the consistency is undefined."""
 SHIFTED_BLOCKS = 12
 """Number of blocks with content in both maps at a shift, below which that shift is not used."""
 NEAR_BLOCKS = 1.5
@@ -86,7 +86,7 @@ class MapSignature:
 
 def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
     """The peers whose maps are consistent with the ego's own by `at_least` (MapSignature.consistency), or show other
-    places; the others are false, or misplaced beyond use. All peers at -1."""
+    places; the others are false or badly misplaced. All peers at -1."""
     if at_least <= -1.0:
         return list(peers)
     mine = MapSignature.of(own.bev)

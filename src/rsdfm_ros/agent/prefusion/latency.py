@@ -1,4 +1,4 @@
-"""Latency compensation: older maps are brought to the ego's time by the boxes that travelled with them."""
+"""Latency compensation: older maps are shifted to the ego's time by the boxes that were sent with them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Pose alignment: maps are moved to the most probable poses, given the objects that agents have in common.
 
-The objects are the boxes that travel beside the features (wire/boxes.py).
+The objects are the boxes sent beside the features (wire/boxes.py).
 """
 
 from __future__ import annotations

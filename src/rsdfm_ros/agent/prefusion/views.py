@@ -1,4 +1,4 @@
-"""Maps of agents with what is known of how they were made."""
+"""Maps of agents with the pose and boxes that they were made with."""
 
 from __future__ import annotations
 

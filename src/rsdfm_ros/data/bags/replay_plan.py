@@ -94,7 +94,7 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
     if has_truth:
         outputs[topic_map.ground_truth] = Output("/ground_truth", TRUTH, GROUND_TRUTH)
     else:
-        notes.append("no ground truth: there is nothing to judge the answers by")
+        notes.append("no ground truth: the answers cannot be scored")
     return ReplayPlan(outputs, infos, parameters, frames, has_truth, notes)
 
 

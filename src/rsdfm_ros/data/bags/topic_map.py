@@ -143,7 +143,7 @@ class UavTopics:
 class TopicMap:
     """A whole map. uavs: names, or empty for all that the bag has images of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
-    "" for any · ground_height_m: of the ground plane, where no topic tells it · inputs: further
+    "" for any · ground_height_m: of the ground plane, without a topic for it · inputs: further
     parameters of encoder_node about images and poses (InputConfig), e.g. pose_tolerance_s, images_rectified,
     pose_origin."""
 

@@ -166,7 +166,7 @@ def _difference(name: str, theirs: dict[str, Any], ours: Typestore) -> str | Non
         if current not in theirs:
             continue  # only referred to: taken from ours
         if current not in ours.fielddefs:
-            return f"we do not know {current}"
+            return f"{current} is not known here"
         there = [(n.lower(), _plain(d)) for n, d in theirs[current][1]]
         here = [(n.lower(), _plain(d)) for n, d in ours.fielddefs[current][1]]
         if there != here:

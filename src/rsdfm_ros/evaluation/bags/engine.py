@@ -37,7 +37,7 @@ from rsdfm_ros.model.perception import FusedMap, Perception
 from rsdfm_ros.wire.errors import WireError
 
 JUDGED = ("detection", "segmentation", "trajectory")
-"""Tasks whose answers are judged."""
+"""Tasks whose answers are scored."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Sent:
 class Engine:
     """Call `step` with the instants of `sensors` in order. rejects: packets left out, by reason.
 
-    Raises: RsdfmError if the model lacks a task that is judged.
+    Raises: RsdfmError if the model lacks a task that is scored.
     """
 
     def __init__(
@@ -59,7 +59,9 @@ class Engine:
     ) -> None:
         lacking = [task for task in JUDGED if task not in perception.config.heads]
         if lacking:
-            raise RsdfmError(f"the model has no {' and no '.join(lacking)} head, which a bag is judged by")
+            raise RsdfmError(
+                f"the model has no {' and no '.join(lacking)} head, which the evaluation of a bag needs"
+            )
         perception = perception.on_ground(GroundPlane(offset=options.ground_height_m))
         self.perception, self.sensors, self.options = perception, sensors, options
         self.rejects: Counter[str] = Counter()

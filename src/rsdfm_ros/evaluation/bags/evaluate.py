@@ -164,10 +164,10 @@ class BagEvaluation:
             missing.append("no ground truth: there is no accuracy, only agreement, rates and bytes")
         elif not judged:
             missing.append(
-                "no instant could be judged: that needs truth of its own stamp and of the two seconds after it"
+                "no instant could be scored: that needs truth of its own stamp and of the two seconds after it"
             )
         elif self.unjudged:
-            missing.append(f"{counted(self.unjudged, 'instant')} without truth of that stamp, not judged")
+            missing.append(f"{counted(self.unjudged, 'instant')} without truth of that stamp, not scored")
         missing += [f"{n}: no usable image" for n, u in self.uavs.items() if not u.stamps_ns]
         missing += [
             f"{n}: no status was recorded, so no latency is known"

@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mapping",
         action="store_true",
-        help="judge the mapping instead: heights of pixels and places of objects' pixels against recorded depth "
+        help="evaluate the mapping instead: heights of pixels and places of objects' pixels against recorded depth "
         "(--data simulated with --depth, or scenes rendered now), with the true height and with --fixed-height",
     )
     parser.add_argument(
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=50.0,
         metavar="M",
-        help="with --mapping: the camera height that is believed for comparison (default %(default)s)",
+        help="with --mapping: the assumed camera height for comparison (default %(default)s)",
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """The collaboration methods that are compared. A method is one entry in METHODS.
 
-All share encoder, mapping and heads, and but for the pooled ones the fusion; only what travels differs. Start at
-`base.Method` (what a method sends and how it answers); `frame_cache` and `evaluation_frame` hold what the UAVs of a
+All share encoder, mapping and heads, and but for the pooled ones the fusion; only the transmitted data differs. Start
+at `base.Method` (what a method sends and how it answers); `frame_cache` and `evaluation_frame` hold what the UAVs of a
 scene see, `radio` what reaches them.
 """
 

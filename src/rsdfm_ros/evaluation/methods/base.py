@@ -52,7 +52,7 @@ class Method(ABC):
 
 
 class FeatureMethod(Method):
-    """Features are exchanged and fused; subclasses say how they travel, and with `fusion` how they are fused."""
+    """Features are exchanged and fused; subclasses encode and decode them, and choose their `fusion`."""
 
     def start(self) -> None:
         self._fusion = self.fusion()

@@ -95,9 +95,9 @@ class RsdfmPlain(FeatureMethod):
 
 
 class Rsdfm(RsdfmPlain):
-    """As :class:`RsdfmPlain`, and poses are corrected and delays made up for by boxes, which travel beside the features
-    while a pose is uncertain or messages are late; peers that contradict what the ego sees are left out; what was lost
-    is concealed by what came before."""
+    """As :class:`RsdfmPlain`, with pose alignment and latency compensation by boxes, which are sent beside the features
+    while a pose is uncertain or messages are late; with the consistency check, which leaves out peers that contradict
+    the ego's map; and with loss concealment from earlier frames."""
 
     send_boxes = "auto"
 

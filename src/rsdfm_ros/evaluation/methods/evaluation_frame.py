@@ -79,7 +79,7 @@ class EvaluationFrame:
     def under(self, disturbance: Disturbance) -> EvaluationFrame:
         """The same frame with its computations, in a case of other delays; ValueError for other poses."""
         if disturbance.believed_poses != self._believed_poses:
-            raise ValueError("a step holds for one set of believed poses")
+            raise ValueError("an EvaluationFrame holds for one set of noisy poses")
         other = copy.copy(self)
         other.late = disturbance.age_s > 0
         return other
@@ -132,7 +132,7 @@ class EvaluationFrame:
         return self._own[agent].solo.maps()
 
     def side_boxes(self, agent: int) -> SideBoxes:
-        """The agent's own detections as peers are told of them."""
+        """The agent's own detections as they are sent to peers."""
         boxes = self.own(agent).boxes
         assert boxes is not None
         return side_boxes(boxes)

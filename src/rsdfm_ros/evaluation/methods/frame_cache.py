@@ -16,7 +16,7 @@ from rsdfm_ros.model.perception import Perception
 class FrameCache:
     """The evaluation frames of one scene, one after another.
 
-    A frame is encoded once for all cases with the same believed poses and thresholds; earlier frames (of staggered
+    A frame is encoded once for all cases with the same noisy poses and thresholds; earlier frames (of staggered
     peers) and false ones (of attackers) likewise.
     """
 

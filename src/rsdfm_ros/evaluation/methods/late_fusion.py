@@ -91,8 +91,8 @@ def corrected_boxes(boxes: Boxes, before: NDArray[np.float64], after: NDArray[np
 
 
 def predicted_positions(boxes: Boxes, own: FramePrediction) -> NDArray[np.float64]:
-    """Positions (N, 5, 2) of the boxes at the present and at the futures: as the ego's own track of an object says
-    where it has one, else at constant velocity."""
+    """Positions (N, 5, 2) of the boxes at the present and at the futures: from the ego's own track of an object where
+    it has one, else at constant velocity."""
     assert own.tracks is not None
     ways = np.arange(HORIZON)[None, :, None] * FRAME_PERIOD_S * boxes.velocities[:, None]
     known = own.tracks.positions
@@ -102,7 +102,7 @@ def predicted_positions(boxes: Boxes, own: FramePrediction) -> NDArray[np.float6
 
 
 def late_prediction(own: FramePrediction, parts: Sequence[Boxes], threshold: float) -> FramePrediction:
-    """The answer that the boxes of all agents make, the ego's own among them, all moved to the present.
+    """The answer from the boxes of all agents, the ego's own among them, all moved to the present.
 
     Merged boxes above the threshold are the instances, drawn at the present and at the futures: a segmentation of the
     ego alone would not contain the objects that only its peers see.

@@ -31,7 +31,7 @@ class FixedHeight(Perception):
 
     @classmethod
     def of(cls, perception: Perception, camera_height_m: float) -> FixedHeight:
-        """The same weights with that belief."""
+        """The same weights with that assumption."""
         other = cls.__new__(cls)
         other.__dict__.update(perception.__dict__)
         other.camera_height_m = camera_height_m
@@ -70,7 +70,7 @@ class MappingScore:
         shown = known & (height <= max(perception.config.heights_m))
         on_map = mass > LEAST_MASS
         picked = shown & on_map
-        # Over a ground that is believed to lie elsewhere, heights are still those above it.
+        # Heights are those above the assumed ground, even where it is wrong.
         estimate = ground.height(places) if perception.config.lift == "absolute" else heights
         self.height_m.append(np.abs(estimate - height.clip(0.0))[picked])
         vehicle = shown & (height > LEAST_HEIGHT_M) & in_boxes(points, objects)
@@ -143,7 +143,7 @@ def true_points(view: CameraView, size: tuple[int, ...]) -> tuple[Array, NDArray
     """True points of a grid of `size` = (h, w) over the image, from the recorded pixels nearest to it: points (h, w, 3)
     in the map frame, and a mask of the known ones. Raises: RsdfmError for an image without depth."""
     if view.depth is None:
-        raise RsdfmError("mapping is judged by depth, which these images lack: simulate with --depth")
+        raise RsdfmError("the mapping is scored with depth, which these images lack: simulate with --depth")
     v, u, rays = _nearest(view, size)
     depth = view.depth[np.ix_(v, u)].astype(np.float64)
     return view.T_map_camera[:3, 3] + depth[..., None] * rays, depth > 0

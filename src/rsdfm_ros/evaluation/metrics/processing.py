@@ -24,7 +24,7 @@ class ProcessingTimes:
         self._nodes: dict[str, set[str]] = {}
 
     def add(self, agent: str, node: str, stamp_ns: int, stages_ms: Mapping[str, float]) -> None:
-        """Book what a node took for an image; stages for comparison are left out."""
+        """Add the times of a node for an image; stages for comparison are left out."""
         images = self._times_ms.setdefault(agent, OrderedDict())
         images.setdefault(stamp_ns, {})[node] = sum(
             ms for name, ms in stages_ms.items() if not name.endswith(COMPARISON)

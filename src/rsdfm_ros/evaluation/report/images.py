@@ -130,8 +130,8 @@ def answer_map(
         paint(image, shown & true, FOUND)
     draw = ImageDraw.Draw(image)
     if answer.boxes is not None:
-        shown = answer.boxes.select(answer.boxes.scores >= BOX_SCORE)
-        for corners in bev_corners(shown.centres, shown.sizes, shown.yaws):
+        confident = answer.boxes.select(answer.boxes.scores >= BOX_SCORE)
+        for corners in bev_corners(confident.centres, confident.sizes, confident.yaws):
             draw.polygon(canvas.polygon(corners), outline=INK)
     for track in answer.tracks:
         if np.linalg.norm(track[-1] - track[0]) > 1.0:

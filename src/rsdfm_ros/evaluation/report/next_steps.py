@@ -24,11 +24,11 @@ def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) 
         steps.append(("make a page of it, with a video", f"{program()} report {here}"))
     if frames:
         first = "" if find_spec("rerun") else f"{_setup_view()} && "
-        steps.append(("look at cameras, maps and boxes over time", f"{first}{program()} view {here}"))
+        steps.append(("view cameras, maps and boxes over time", f"{first}{program()} view {here}"))
     if bag.is_dir():
         steps.append(
             (
-                "compute the recorded flight anew and judge it",
+                "compute the recorded flight anew and score it",
                 f"{program()} bag evaluate {path_word(place / bag.name)}",
             )
         )

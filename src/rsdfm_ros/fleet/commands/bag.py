@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _map_argument(info)
     info.add_argument("--json", action="store_true", help="print it as JSON")
     info.set_defaults(run_bag=_info)
-    evaluate = commands.add_parser("evaluate", help="compute a recorded flight anew and judge it")
+    evaluate = commands.add_parser("evaluate", help="compute a recorded flight anew and score it")
     evaluate.add_argument("bag", type=Path, help="folder of the bag, or one of its files")
     _map_argument(evaluate)
     evaluate.add_argument(
@@ -62,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--plain",
         action="store_true",
-        help="fuse maps as they come: no boxes beside features, nothing moved to the present, poses as they are, "
-        "every peer believed",
+        help="fuse maps without preparation: no boxes beside features, no latency compensation, no pose alignment, "
+        "no consistency check",
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write protocol and results there")
     evaluate.set_defaults(run_bag=_evaluate)

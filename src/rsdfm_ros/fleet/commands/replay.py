@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--duration", type=float, default=0.0, metavar="S", help="play so much (default: all)"
     )
     parser.add_argument(
-        "--loop", type=int, default=1, metavar="N", help="play it N times (then nothing is judged)"
+        "--loop", type=int, default=1, metavar="N", help="play it N times (then nothing is scored)"
     )
     parser.add_argument("--model", help="model folder instead of the one that the description names")
     parser.add_argument(

@@ -45,7 +45,7 @@ def run_with_output(
 
 
 def print_result(flown: FleetResult, out: Path, *, as_json: bool) -> int:
-    """Print what a mission has come to; out: the folder with its results. The exit status."""
+    """Print the outcome of a mission; out: the folder with its results. The exit status."""
     if flown.result is not None and as_json:
         print(json.dumps(flown.result))
     elif flown.result is not None:
@@ -63,7 +63,7 @@ def print_status(line: dict[str, Any]) -> None:
 
 
 def print_ended(flown: FleetResult, out: Path) -> None:
-    """Print what a mission has come to; out: the folder with its results."""
+    """Print the outcome of a mission; out: the folder with its results."""
     assert flown.result is not None
     console = Console()
     frames = counted(flown.result["protocol"]["frames_answered"], "frame")

@@ -1,4 +1,4 @@
-"""How a fleet description is built from YAML: the builder of its dataclasses, and values of node parameters."""
+"""Fleet descriptions from YAML: the builder of their dataclasses, and values of node parameters."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ BUILDER = Builder(FleetDescriptionError, "the description")
 
 
 def checked(field: dataclasses.Field[Any], kind: Any, value: Any, where: str) -> Any:
-    """The value of a field given on its own, `where` being what it was given with. Raises: FleetDescriptionError."""
+    """The value of a single field; `where`: the option that it was given with. Raises: FleetDescriptionError."""
     return BUILDER.typed(kind, value, where, field)
 
 
 def require(good: bool, where: str, allowed: str, value: Any) -> None:
-    """Raise FleetDescriptionError with what is allowed unless `good`."""
+    """Raise FleetDescriptionError with the allowed values unless `good`."""
     BUILDER.require(good, where, allowed, value)
 
 

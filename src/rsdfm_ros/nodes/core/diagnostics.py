@@ -26,7 +26,7 @@ LOSS_WARN = 0.2
 """Share of lost packets of a peer from which a warning is due."""
 RATE_TICKS = 5
 LEFT_OUT = {
-    "misplaced": "nobody can say where its map lies",
+    "misplaced": "its pose is too uncertain",
     "contradicts": "its map is not of the place that we see",
 }
 
@@ -200,7 +200,7 @@ def peer_status(peer: Peer, now_s: float, stale_s: float) -> Status:
     }
     if peer.quarantined(now_s):
         left_s = peer.quarantined_until_s - now_s
-        return Status(ERROR, f"quarantined for another {left_s:.0f} s: sends only what is refused", values)
+        return Status(ERROR, f"quarantined for another {left_s:.0f} s: all its packets are refused", values)
     if peer.last_s is None or now_s - peer.last_s > stale_s:
         words = "connected, sends nothing" if peer.matched else "gone"
         if peer.last_s is not None:

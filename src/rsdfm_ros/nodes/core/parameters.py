@@ -93,7 +93,7 @@ def _started_with(node: Node, field: dataclasses.Field[Any]) -> Any:
 
 
 def _under_former_name(node: Node, field: dataclasses.Field[Any]) -> Any:
-    """What the node was started with for the former name of a setting, None if nothing; says so in the log."""
+    """Start value given under the former name of a setting, None without one; logs a warning."""
     old, new = field.metadata["renamed_from"], field.name
     value = _given(node, old)
     if value is None:

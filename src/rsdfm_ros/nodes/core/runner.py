@@ -86,11 +86,11 @@ def run_executable(
 def _end(
     nodes: Sequence[RsdfmNode[Any]], executor: SingleThreadedExecutor, status: int, unforeseen: str
 ) -> int:
-    """Save, then destroy everything; the exit status. unforeseen: an error that is told only after that."""
+    """Save, then destroy everything; the exit status. unforeseen: an error that is reported only after that."""
     names = [node.get_fully_qualified_name() for node in nodes]
     with TimeLimit(SAVE_S + LEAVE_S, status or 1) as limit:  # lost data is a failure
         for node, name in zip(nodes, names, strict=True):
-            limit.now(f"{name}: writing what must not be lost", unforeseen)
+            limit.now(f"{name}: saving its data", unforeseen)
             _guarded(node.save)
     if any(getattr(node, "failure", "") for node in nodes):
         status = 1

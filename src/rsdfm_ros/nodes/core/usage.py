@@ -131,7 +131,7 @@ def usage(executable: str) -> str:
         lines += ["subscribes to:", *map(_topic, subscribed), ""]
         lines += ["publishes:", *map(_topic, (*published, *COMMON)), ""]
     else:
-        lines += ["Its topics depend on what it is given.", ""]
+        lines += ["Its topics depend on its settings.", ""]
     groups: dict[str, tuple[list[str], list[Any]]] = {}
     for cls in node_classes(executable):
         kind = settings_of(cls)

@@ -37,7 +37,9 @@ class RecordSettings(NodeSettings):
     max_bytes: int = setting(
         0, "a further file is begun after so many bytes of messages; 0: one file", low=0, high=2**50
     )
-    flush_s: float = setting(1.0, "what is older survives a killed recorder, s", low=0.05, high=60.0)
+    flush_s: float = setting(
+        1.0, "older data is on disk even if the recorder is killed, s", low=0.05, high=60.0
+    )
     discovery_period_s: float = setting(0.2, "time between two looks for new topics, s", low=0.05, high=60.0)
     queue_bytes: int = setting(
         512_000_000,

@@ -25,7 +25,7 @@ class GazeboMissionSettings(NodeSettings):
 class GazeboFlightSettings(GazeboMissionSettings):
     """gazebo_flight_node: flies the UAVs of a Gazebo world and reports the poses of their cameras."""
 
-    fly: bool = setting(True, "command the planned flights; otherwise somebody else flies the UAVs")
+    fly: bool = setting(True, "command the planned flights; otherwise another program flies the UAVs")
     lead_s: float = setting(
         0.04, "time from the odometry to the effect of a command that answers it, s", low=0.0, high=1.0
     )

@@ -105,14 +105,14 @@ class Lockstep:
             connected = {agent: set(peers) for agent, peers in self._connected.items()}
         for agent, publishers in inputs.items():
             if any(p.get_subscription_count() == 0 for p in publishers):
-                missing.append(f"nobody takes the images of {agent}")
+                missing.append(f"no subscriber of the images of {agent}")
             elif self._answer != "status":
                 # Nodes in separate processes have no common status: look at the subscribers of the features.
                 topic = self._node.resolve_topic_name(f"{agent}/bev/features")
                 if self._node.count_subscribers(topic) < len(self._agents) + listeners:
-                    missing.append(f"not everybody hears {agent}")
+                    missing.append(f"not all UAVs receive from {agent}")
             elif deaf := set(inputs) - {agent} - connected[agent]:
-                missing.append(f"{agent} does not hear {', '.join(sorted(deaf))}")
+                missing.append(f"{agent} does not receive from {', '.join(sorted(deaf))}")
         return missing
 
     def _on_answer(self, agent: str, message: Any) -> None:
@@ -146,4 +146,4 @@ def wait_for_end(thread: threading.Thread, node: RsdfmNode[Any]) -> None:
     while thread.is_alive():
         thread.join(ENDING_S)
         if thread.is_alive():
-            node.get_logger().warning(f"the {thread.name} is still finishing what it does: waiting for it")
+            node.get_logger().warning(f"the {thread.name} is still finishing its work: waiting for it")

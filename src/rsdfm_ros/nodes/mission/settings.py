@@ -17,14 +17,14 @@ class PlayerSettings(NodeSettings):
     real_time_factor: float = shared.REAL_TIME_FACTOR()
     answer: str = setting(
         "status",
-        "topic of a UAV whose stamp says that a frame is answered",
+        "topic of a UAV whose stamp marks a frame as answered",
         choices=("status", "trajectories"),
     )
     first_answer_timeout_s: float = shared.FIRST_ANSWER_TIMEOUT_S()
     answer_timeout_s: float = shared.ANSWER_TIMEOUT_S()
-    ready_timeout_s: float = setting(60.0, "longest wait for the fleet to be there, s", low=0.1, high=600.0)
+    ready_timeout_s: float = setting(60.0, "longest wait for the fleet to connect, s", low=0.1, high=600.0)
     wait_for_truth_listener: bool = setting(
-        False, "the fleet is there only when somebody listens to the truth"
+        False, "the fleet counts as connected only with a subscriber of the truth"
     )
 
 

@@ -104,7 +104,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self._track.clear()
 
     def on_peers_late(self, late: bool) -> None:
-        """Whether features of peers come late, so that boxes are of use to all: whoever composes nodes says so."""
+        """Whether features of peers arrive late, so that boxes are useful to all; set when nodes are composed."""
         self.sender.peers_late = late
 
     def _take(self, matched: Matched) -> None:

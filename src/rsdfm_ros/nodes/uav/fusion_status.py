@@ -56,4 +56,4 @@ def fusion_status(health: Health, peers: Sequence[Peer]) -> Iterable[tuple[str, 
     elif recent:
         yield "interaction", Status(WARN, "peers were left out lately", values)
     elif values:
-        yield "interaction", Status(OK, "all peers are believed", values)
+        yield "interaction", Status(OK, "all peers are used", values)

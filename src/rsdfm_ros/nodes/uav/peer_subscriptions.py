@@ -106,7 +106,7 @@ class PeerSubscriptions:
         peer = None if taken else self._receiver.listen(name, topic)
         if peer is None:
             self._refused.add(topic)
-            node.reject("peer_name", f"{topic} names the UAV {name!r}, which is somebody else already")
+            node.reject("peer_name", f"{topic} names the UAV {name!r}, which another topic has already")
             return
         # Liveliness ends with the lease at the latest; a process that leaves properly is gone at once.
         events = SubscriptionEventCallbacks(

@@ -21,7 +21,7 @@ _DEADLINE = (
     "QoS deadline of feature packets: the sender promises and the receivers expect one at least that often, s; 0: no "
     "deadline; the same on every UAV"
 )
-_OWN = "negative: what the model was calibrated for"
+_OWN = "negative: the model's calibrated value"
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class EncoderSettings(FeatureTopicSettings, InputSettings, GroundSettings, Pipel
     max_packet_bytes: int = shared.PACKET_BYTES()
     send_boxes: str = setting(
         DEFAULTS.send_boxes,
-        "send own detections beside the features, within the budget, so that peers can correct poses and carry on what "
-        "moves; auto: while the pose is uncertain or, in uav_node, peers' features come late",
+        "send own detections beside the features, within the budget, so that peers can correct poses and compensate "
+        "latency; auto: while the pose is uncertain or, in uav_node, peers' features arrive late",
         choices=SEND_BOXES,
         dynamic=True,
     )
@@ -80,36 +80,36 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
     peer_wait_s: float = shared.PEER_WAIT_S(dynamic=True)
     move_peers: bool = setting(
         DEFAULTS.move_peers,
-        "carry what moves in older maps of peers, by their boxes, on to the present",
+        "latency compensation: shift moving objects in older maps of peers to the present, by their boxes",
         dynamic=True,
     )
     correct_poses: bool = setting(
         DEFAULTS.correct_poses,
-        "correct uncertain poses by the objects that UAVs have in common",
+        "pose alignment: correct uncertain poses by the objects that UAVs have in common",
         dynamic=True,
     )
     doubt_peers: bool = setting(
         DEFAULTS.doubt_peers,
-        "do not fuse peers whose maps do not resemble the UAV's own where both tell something",
+        "consistency check: do not fuse peers whose maps are inconsistent with the UAV's own",
         dynamic=True,
     )
     map_consistency: float = setting(
         DEFAULTS.map_consistency,
-        f"excess of the correlation over that elsewhere from which maps resemble each other; {_OWN}",
+        f"smallest excess of the correlation of two maps over that of shifted ones; {_OWN}",
         low=-1.0,
         high=1.0,
         renamed_from=FORMER_NAMES["map_consistency"],
         dynamic=True,
     )
-    max_peers: int = setting(DEFAULTS.max_peers, "peers listened to at most", low=0, high=64, dynamic=True)
+    max_peers: int = setting(DEFAULTS.max_peers, "largest number of peers", low=0, high=64, dynamic=True)
     peers: tuple[str, ...] = setting(
         (),
-        "feature topics or names of the peers to listen to; empty: all that the ROS graph shows",
+        "feature topics or names of the peers; empty: all in the ROS graph",
         dynamic=True,
     )
     quarantine_after: int = setting(
         DEFAULTS.quarantine_after,
-        "a peer with so many refused packets in a row is not listened to for a while; 0: never",
+        "a peer with so many refused packets in a row is ignored for a while; 0: never",
         low=0,
         high=10_000,
     )
@@ -120,7 +120,7 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
         high=3600.0,
     )
     discovery_period_s: float = setting(
-        0.5, "time between two looks at the graph for peers, s", low=0.05, high=60.0
+        0.5, "time between two searches for peers in the graph, s", low=0.05, high=60.0
     )
     publish_single: bool = shared.PUBLISH_SINGLE()
     publish_fused: bool = setting(True, "publish bev/fused for head nodes in other processes", dynamic=True)

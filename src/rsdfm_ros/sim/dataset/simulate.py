@@ -30,7 +30,7 @@ from rsdfm_ros.words import counted
 
 @dataclass(frozen=True)
 class Simulated:
-    """How far a simulation is: scenes rendered by it, scenes that were there before, frames written by it."""
+    """Progress of a simulation: scenes rendered by it, scenes that existed before, frames written by it."""
 
     rendered: int = 0
     already_there: int = 0

@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, make_world: WorldFactory | None = None) -> int:
     """Runs `rsdfm simulate`; worlds are those of the built-in simulator unless `make_world` makes others.
 
-    Raises RsdfmError for whatever the user can act on, and KeyboardInterrupt, with what was saved, after Ctrl-C.
+    Raises RsdfmError for errors that the user can act on, and KeyboardInterrupt, which names the saved scenes, after
+    Ctrl-C.
     """
     _require("--scenes", args.scenes, 1, 100_000)
     _require("--seed", args.seed, 0, SEED_LIMIT - args.scenes)
