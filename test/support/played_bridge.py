@@ -23,7 +23,7 @@ from std_msgs.msg import Float64
 
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages.poses import pose_matrix
-from rsdfm_ros.evaluation.frames import perfect_prediction, truth_of
+from rsdfm_ros.evaluation.frames import truth_of
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert.tasks import (
@@ -37,6 +37,7 @@ from rsdfm_ros.sim.config import SimConfig
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.gimbal import planned
 from support.own_domains import new_domain
+from support.perfect import perfect_prediction
 
 SEED, AGENTS = 9001, ("uav1", "uav2")
 TICK_NS, IMAGE_NS = 20_000_000, 500_000_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks, boxes_of_objects
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.heads.answers import TaskAnswer
@@ -75,10 +75,3 @@ def truth_of(objects: Sequence[Objects], window: Window, layout: LayoutMap | Non
         positions[here, step] = later.centres[there, :2]
     ids = np.stack([rasterise(o, window) for o in objects])
     return FrameTruth(window, ids, present, positions, tuple(objects), layout)
-
-
-def perfect_prediction(truth: FrameTruth) -> FramePrediction:
-    """The prediction that equals the truth (tracks only of objects that stay in the world)."""
-    stays = np.isfinite(truth.positions).all(axis=(1, 2))
-    tracks = Tracks(truth.objects.ids[stays], truth.positions[stays], np.ones(int(stays.sum())))
-    return FramePrediction(truth.window, truth.ids[0] > 0, truth.ids, boxes_of_objects(truth.objects), tracks)

@@ -293,9 +293,8 @@ class Perception(Exchange):
     def _outputs(self, head: Head, history: Sequence[FusedMap]) -> dict[str, Tensor]:
         if not history:
             raise RsdfmError("a task head needs at least one fused map")
-        length = self.config.history
-        kept = list(history)[-length:]
-        kept = [kept[0]] * (length - len(kept)) + kept
+        kept = list(history)[-self.config.history :]
+        kept = [kept[0]] * (self.config.history - len(kept)) + kept
         with torch.autocast(**self._autocast):
             out: dict[str, Tensor] = head(torch.stack([f.features for f in kept])[None])
         return out

@@ -9,10 +9,11 @@ import pytest
 
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.outputs import Tracks
-from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, perfect_prediction, truth_of
+from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, truth_of
 from rsdfm_ros.evaluation.metrics.accumulator import MetricAccumulator, frame_ap, frame_iou
 from rsdfm_ros.evaluation.metrics.trajectory import TrajectoryErrors, nearest_pairs
 from rsdfm_ros.geometry.lattice import square_window
+from support.perfect import perfect_prediction
 
 WINDOW = square_window(64.0, 0.5)
 AREA = square_window(50.0, 0.5)

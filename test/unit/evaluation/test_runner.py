@@ -19,7 +19,7 @@ from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.outputs import boxes_of_objects
 from rsdfm_ros.evaluation.calibrate import calibrate
 from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError, parse_disturbance
-from rsdfm_ros.evaluation.frames import perfect_prediction, truth_of
+from rsdfm_ros.evaluation.frames import truth_of
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.late_fusion import (
     corrected_boxes,
@@ -45,6 +45,7 @@ from support.painted import (
     run_settings,
     tiny_perception,
 )
+from support.perfect import perfect_prediction
 
 
 @pytest.fixture(scope="module")
