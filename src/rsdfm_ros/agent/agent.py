@@ -12,13 +12,12 @@ from rsdfm_ros.agent.decoding import FrameDecoder, expected_of
 from rsdfm_ros.agent.encoder import Encoder
 from rsdfm_ros.agent.envelope import Envelope
 from rsdfm_ros.agent.fusion import Fusion, fuse_instant
-from rsdfm_ros.agent.history import History
 from rsdfm_ros.agent.inbox import Inbox
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.prefusion.prepare import Prepared
 from rsdfm_ros.agent.receiver import Receiver
 from rsdfm_ros.agent.sender import Outgoing, Sender, Transmit
-from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, TaskAnswers, TaskInput, Tasks
+from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, FusedHistory, TaskAnswers, TaskInput, Tasks
 from rsdfm_ros.agent.tracking import Identities
 from rsdfm_ros.agent.types import Fused, OwnFeatures
 from rsdfm_ros.data.frame import CameraView
@@ -61,7 +60,7 @@ class Agent:
         self.fusion = Fusion(options.pre_fusion(model.thresholds))
         self.tasks = Tasks(Identities())
         self._decoder, self._on_error = decoder or FrameDecoder(), on_error
-        self._history: History[Fused] = History(length, round(options.max_gap_s * 1e9))
+        self._history = FusedHistory(length, round(options.max_gap_s * 1e9))
         self._frame = 0
         for peer in peers:
             self.receiver.listen(peer)

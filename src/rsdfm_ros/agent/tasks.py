@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.agent.history import History
 from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.agent.tracking import Identities, with_ids
 from rsdfm_ros.agent.types import Fused, Shared
@@ -24,6 +25,16 @@ if TYPE_CHECKING:  # torch takes a second to import, and nodes need it only once
 
 COLLABORATIVE, SINGLE = "collaborative", "single"
 """Variants of an answer: with peers, and without."""
+
+
+class FusedHistory(History[Fused]):
+    """The last fused maps of one region: maps of another region start it anew."""
+
+    def add(self, item: Fused) -> tuple[Fused, ...]:
+        """The history that ends with `item`."""
+        if self._items and self._items[-1].region != item.region:
+            self.clear()
+        return super().add(item)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE
 from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
 from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
@@ -29,8 +30,8 @@ from rsdfm_ros.evaluation.protocol import AREAS, HISTORY
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
 
-VARIANTS = ("collaborative", "single")
-METHOD_OF = {"collaborative": "rsdfm", "single": "single"}
+VARIANTS = (COLLABORATIVE, SINGLE)
+METHOD_OF = {COLLABORATIVE: "rsdfm", SINGLE: "single"}
 #: Largest time between the truth of a future and the predicted instant.
 FUTURE_TOLERANCE_NS = 50_000_000
 PERIOD_NS = round(FRAME_PERIOD_S * 1e9)
@@ -106,7 +107,7 @@ class Mission:
     def answered(self, stamp_ns: int) -> bool:
         """Whether every UAV has answered this instant with its peers."""
         answers = self.at(stamp_ns).answers
-        return all(self._complete(answers.get((agent, "collaborative"))) for agent in self.agents)
+        return all(self._complete(answers.get((agent, COLLABORATIVE))) for agent in self.agents)
 
     def live(self, stamp_ns: int) -> dict[tuple[str, str], dict[str, float | None]]:
         """IoU and AP of this instant by (UAV, variant), as far as answers and truth have arrived."""
@@ -167,8 +168,8 @@ class Mission:
     def results(self) -> list[dict[str, Any]]:
         """One entry per variant, in the form of `rsdfm evaluate`'s results."""
         rows: list[dict[str, Any]] = []
-        for variant in ("single", "collaborative"):
-            traffic = self._traffic if variant == "collaborative" else Traffic()
+        for variant in (SINGLE, COLLABORATIVE):
+            traffic = self._traffic if variant == COLLABORATIVE else Traffic()
             figures = {**figures_by_area(self._scores[variant]), **traffic.result(FRAME_PERIOD_S)}
             rows.append({"method": METHOD_OF[variant], **figures})
         return rows
@@ -183,9 +184,9 @@ class Mission:
         columns = {name: n for n, name in enumerate(instant.agents)}
         for (agent, variant), answer in sorted(instant.answers.items()):  # not in the order of arrival
             if not self._complete(answer):
-                self.missing_answers += variant == "collaborative"
+                self.missing_answers += variant == COLLABORATIVE
                 continue
-            used = instant.contributors.get(agent, (agent,)) if variant == "collaborative" else (agent,)
+            used = instant.contributors.get(agent, (agent,)) if variant == COLLABORATIVE else (agent,)
             seen = truth.visible_to([columns[u] for u in used if u in columns])
             prediction = self._prediction(answer)
             for accumulator in (*self._scores[variant].values(), self._by_agent[agent, variant]):
@@ -208,8 +209,8 @@ class Mission:
         return answer.mask is not None and (answer.future is not None or not self._wants_future)
 
     def _all_in(self, instant: Instant) -> bool:
-        singles = {agent for agent, variant in instant.answers if variant == "single"}
-        wanted = [(a, "collaborative") for a in self.agents] + [(a, "single") for a in singles]
+        singles = {agent for agent, variant in instant.answers if variant == SINGLE}
+        wanted = [(a, COLLABORATIVE) for a in self.agents] + [(a, SINGLE) for a in singles]
         return all(self._complete(instant.answers.get(key)) for key in wanted)
 
     def _futures(self, stamp_ns: int, known: Sequence[int]) -> list[int]:

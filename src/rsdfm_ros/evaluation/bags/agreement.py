@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE
 from rsdfm_ros.data.outputs import Boxes
-from rsdfm_ros.evaluation.bags.answers import COLLABORATIVE, SINGLE, UavAnswer
+from rsdfm_ros.evaluation.bags.answers import UavAnswer
 from rsdfm_ros.geometry.lattice import Window
 
 MATCH_M = 4.0

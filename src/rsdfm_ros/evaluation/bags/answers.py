@@ -9,18 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.agent.options import AgentOptions
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.model.heads.answers import TaskAnswer
 
-COLLABORATIVE, SINGLE = "collaborative", "single"
-
 
 @dataclass(frozen=True)
-class EngineOptions(AgentOptions):
-    """Options of every UAV, and: ground_height_m: of level ground, where the bag has no heights · recorded_features:
-    peers' packets come from the bag instead of being made from the images."""
+class EngineOptions:
+    """Options of an agent (agent/options.py) that matter where time is recorded, and: ground_height_m: of level ground,
+    where the bag has no heights · recorded_features: peers' packets come from the bag instead of being made from the
+    images."""
 
+    budget_bytes: int = DEFAULTS.budget_bytes
+    max_packet_bytes: int = DEFAULTS.max_packet_bytes
+    send_boxes: str = DEFAULTS.send_boxes
+    max_age_s: float = DEFAULTS.max_age_s
+    move_peers: bool = DEFAULTS.move_peers
+    correct_poses: bool = DEFAULTS.correct_poses
+    doubt_peers: bool = DEFAULTS.doubt_peers
+    map_consistency: float = DEFAULTS.map_consistency
+    max_gap_s: float = DEFAULTS.max_gap_s
+    id_memory_s: float = DEFAULTS.id_memory_s
     ground_height_m: float = 0.0
     recorded_features: bool = False
 

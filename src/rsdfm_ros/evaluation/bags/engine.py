@@ -20,7 +20,8 @@ from rsdfm_ros.agent.agent import Agent
 from rsdfm_ros.agent.decoding import SharedDecoder, expected_of
 from rsdfm_ros.agent.envelope import Envelope, envelope_of
 from rsdfm_ros.agent.inbox import Inbox, InboxLimits
-from rsdfm_ros.agent.tasks import TaskAnswers
+from rsdfm_ros.agent.options import AgentOptions
+from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, TaskAnswers
 from rsdfm_ros.agent.types import OwnFeatures
 from rsdfm_ros.data.bags.message_sizes import FRAME_ID, feature_message
 from rsdfm_ros.data.bags.sensors import InstantInputs, Packet, Sensors
@@ -30,7 +31,7 @@ from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.tasks import percent_of, published_boxes, published_tracks
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.bags.answers import COLLABORATIVE, SINGLE, EngineOptions, UavAnswer
+from rsdfm_ros.evaluation.bags.answers import EngineOptions, UavAnswer
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.model.perception import FusedMap, Perception
@@ -69,20 +70,21 @@ class Engine:
         self._pool, self._lock = pool, threading.Lock()
         # All UAVs receive the same packets, so that one inbox and one decoder serve them all.
         limits = InboxLimits(max_peers=len(sensors.uavs) + 1)
-        self._inbox = Inbox(expected_of(perception), limits, self._count_lost)
+        inbox = Inbox(expected_of(perception), limits, self._count_lost)
         self._decoder = SharedDecoder()
         self._agents = {
             name: Agent(
                 name,
                 perception,
-                options,
+                AgentOptions.of(options),
                 peers=[other for other in sensors.uavs if other != name],
-                inbox=self._inbox,
+                inbox=inbox,
                 decoder=self._decoder,
                 on_error=lambda peer, error: self._reject(error),
             )
             for name in sensors.uavs
         }
+        self._any = next(iter(self._agents.values()))
 
     def step(self, instant: InstantInputs) -> list[UavAnswer]:
         """The answers of all UAVs with usable images at an instant, in the order of their names."""
@@ -155,7 +157,7 @@ class Engine:
 
     def _put(self, envelope: Envelope, payload: bytes, stamp_ns: int) -> None:
         try:
-            self._inbox.put(envelope, payload, stamp_ns)
+            self._any.receive(envelope, payload, stamp_ns)
         except WireError as error:
             self._reject(error)
 

@@ -9,6 +9,7 @@ from rsdfm_ros.agent.tasks import COLLABORATIVE, TaskInput, Tasks
 from rsdfm_ros.agent.types import Shared
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.model.perception import FusedMap, Perception
+from rsdfm_ros.model.thresholds import DEFAULT_THRESHOLDS
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Thresholds:
     cell, and the score from which a box counts as an object (where a decision is needed; AP uses all
     scores)."""
 
-    segmentation: float = 0.5
-    detection: float = 0.3
+    segmentation: float = DEFAULT_THRESHOLDS["segmentation"]
+    detection: float = DEFAULT_THRESHOLDS["objects"]
 
     @classmethod
     def of(cls, perception: Perception) -> Thresholds:

@@ -17,7 +17,6 @@ from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.answers import Thresholds, answer
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.radio import Received, Sent
-from rsdfm_ros.evaluation.protocol import HISTORY
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.wire.boxes import SideBoxes
 from rsdfm_ros.wire.errors import WireError
@@ -72,7 +71,7 @@ class FeatureMethod(Method):
         own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego])
         peers = self.views(step, ego, inbox)
         fused = self._fusion.fuse(self.perception, own, peers, lambda: step.side_boxes(ego)).map
-        history = [*self._history.get(ego, []), fused][-HISTORY:]
+        history = [*self._history.get(ego, []), fused][-self.perception.config.history :]
         self._history[ego] = history
         return answer(self.perception, history, self.thresholds) if scored else None
 

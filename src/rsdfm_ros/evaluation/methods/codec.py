@@ -99,7 +99,7 @@ class Rsdfm(RsdfmPlain):
     while a pose is uncertain or messages are late; with the consistency check, which leaves out peers that contradict
     the ego's map; and with loss concealment from earlier frames."""
 
-    send_boxes = "auto"
+    send_boxes = DEFAULTS.send_boxes
 
     def fusion(self) -> Fusion:
         return Fusion(DEFAULTS.pre_fusion(self.perception.thresholds))
@@ -111,7 +111,7 @@ class Rsdfm(RsdfmPlain):
     def views(self, step: EvaluationFrame, ego: int, inbox: Sequence[Received]) -> list[View]:
         heard_by_ego = self._heard.setdefault(ego, {})
         here = {item.sent.sender for item in inbox}
-        views = [self._recalling(step, heard_by_ego, item) for item in inbox]
+        views = [self._view_of(step, heard_by_ego, item) for item in inbox]
         for sender, heard in heard_by_ego.items():
             age_s = heard.item.age_s + (step.index - heard.step) * FRAME_PERIOD_S
             if sender not in here and age_s <= DEFAULTS.max_age_s:
@@ -119,7 +119,7 @@ class Rsdfm(RsdfmPlain):
                 views.append(None if bev is None else self.view(step, heard.item, bev, age_s))
         return [view for view in views if view is not None]
 
-    def _recalling(self, step: EvaluationFrame, heard: dict[int, _Heard], item: Received) -> View | None:
+    def _view_of(self, step: EvaluationFrame, heard: dict[int, _Heard], item: Received) -> View | None:
         """A peer's map of this instant, its lost tiles from an earlier frame."""
         sent, before = item.sent, heard.get(item.sent.sender)
         if before is not None and step.index - before.step > round(DEFAULTS.max_age_s / FRAME_PERIOD_S):

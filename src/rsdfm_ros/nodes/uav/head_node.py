@@ -6,8 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, ClassVar
 
-from rsdfm_ros.agent.history import History
-from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, TaskInput, Tasks
+from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, FusedHistory, TaskInput, Tasks
 from rsdfm_ros.agent.tracking import Identities
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.data.messages.errors import MessageError
@@ -57,9 +56,8 @@ class HeadNode(PipelineNode[HeadSettings]):
         super().__init__(f"{self.task}_head_node", self.settings_type, model, worker, health, **options)
         self.fused_from_topic = fused_from_topic
         self.tasks = tasks or Tasks(Identities())
-        self._history: History[Fused] | None = None
+        self._history: FusedHistory | None = None
         self._tuned: tuple[HeadSettings, Any] | None = None
-        self._region: Any = None
         self._outputs: dict[str, Any] = {}
 
     # --- for subclasses -------------------------------------------------------------------------------------------
@@ -121,7 +119,7 @@ class HeadNode(PipelineNode[HeadSettings]):
             self._start_history()
 
     def _start_history(self) -> None:
-        self._history = History(self._model.config.history, round(self.settings.max_gap_s * 1e9))
+        self._history = FusedHistory(self._model.config.history, round(self.settings.max_gap_s * 1e9))
 
     def _on_fused(self, message: FusedBev) -> None:
         arrived, model = monotonic(), self._model
@@ -146,9 +144,6 @@ class HeadNode(PipelineNode[HeadSettings]):
             return
         start = monotonic()
         tuned = self._tune(model, fused.region)
-        if self._region != tuned.region:
-            self._region = tuned.region
-            history.clear()  # maps of another region cannot be used as history
         items = history.add(fused)
         self.work(TaskInput.of(COLLABORATIVE, items), fused, tuned)
         stages = {self.task: monotonic() - start}
