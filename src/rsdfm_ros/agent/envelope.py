@@ -41,10 +41,11 @@ class Envelope:
 
 
 class Refused(WireError):
-    """An envelope that contradicts itself, its topic or the packets before it."""
+    """An envelope that contradicts itself, its topic or the packets before it. blames: it is a fault of its publisher,
+    and may lead to quarantine."""
 
-    def __init__(self, reason: str, text: str) -> None:
-        self.reason = reason
+    def __init__(self, reason: str, text: str, *, blames: bool = True) -> None:
+        self.reason, self.blames = reason, blames
         super().__init__(text)
 
 

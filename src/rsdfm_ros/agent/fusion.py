@@ -137,14 +137,14 @@ def fuse_possible(
     for view in views if len(views) > 1 else ():
         try:
             result = attempt([*good, view])
-        except Exception as error:
-            culprits.append((view.name, error))
+        except Exception as found:
+            culprits.append((view.name, found))
         else:
             good.append(view)
     if result is None:
         result = attempt(())
-    for name, error in culprits:
-        on_error(name, _typed(name, error))
+    for name, cause in culprits:
+        on_error(name, _typed(name, cause))
     return result
 
 

@@ -13,7 +13,8 @@ pytest.importorskip("rclpy")
 from rclpy.serialization import serialize_message
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 
-from rsdfm_ros.agent.peers import FORGIVEN_AFTER_S, Peer
+from rsdfm_ros.agent.peers import Peer
+from rsdfm_ros.agent.publishers import FORGIVEN_AFTER_S
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.diagnostics import ERROR, OK, STALE, WARN, peer_status
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
@@ -161,7 +162,7 @@ def test_a_peer_that_sends_garbage_is_quarantined_counted_reported_and_comes_bac
     world.until(reported, "all of it is reported")
     told = seen["/uav1/collaboration_node: peer uav2"]
     assert "quarantined for another" in told.message and facts(told)["rejected"] == "4"
-    bad.quarantined_until_s = node.health.clock()  # a minute passes
+    bad.publishers.leading.quarantined_until_s = node.health.clock()  # a minute passes
     flight.send(1, "uav2")
     world.until(lambda: "uav2" in node.receiver.inbox.peers, "it is heard again")
     world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")

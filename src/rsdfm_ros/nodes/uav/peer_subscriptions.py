@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -32,6 +32,11 @@ def name_of(topic: str) -> str:
     return before.rpartition("/")[2][:64]
 
 
+def gid_of(info: Mapping[str, Any]) -> bytes:
+    """The global identifier of the publisher of a message; empty where the middleware does not tell it."""
+    return bytes((info.get("publisher_gid") or {}).get("data", b""))
+
+
 def select_topics(
     found: Sequence[str],
     listed: Sequence[str],
@@ -51,15 +56,15 @@ def select_topics(
 class PeerSubscriptions:
     """Subscriptions of an active node, which end with `close`.
 
-    own: subscribe to the UAV's own features, too · on_packet(raw, peer): a message came · on_change(): the state of a
-    peer changed; called under the lock of the receiver.
+    own: subscribe to the UAV's own features, too · on_packet(raw, peer, gid): a message of a publisher came ·
+    on_change(): the state of a peer changed; called under the lock of the receiver.
     """
 
     def __init__(
         self,
         node: PipelineNode[CollaborationSettings],
         receiver: Receiver,
-        on_packet: Callable[[bytes, Peer], None],
+        on_packet: Callable[[bytes, Peer, bytes], None],
         on_change: Callable[[], None],
         *,
         own: bool,
@@ -118,7 +123,7 @@ class PeerSubscriptions:
         self._subscriptions[topic] = node.create_subscription(
             FeaturePacket,
             topic,
-            lambda raw: self._on_packet(raw, peer),
+            lambda raw, info: self._on_packet(raw, peer, gid_of(info)),
             qos.features(s.features_reliability, s.liveliness_lease_s, deadline_s=s.deadline_s),
             event_callbacks=events,
             raw=True,
