@@ -107,6 +107,6 @@ class Publishers:
             self.leading = publisher
 
     def gone(self) -> None:
-        """Note that no publisher is left: the next one leads with its first valid packet."""
+        """Note that at most one publisher is left: the next one leads with its first valid packet."""
         for publisher in (self.leading, *self._others.values()):
             publisher.accepted_s = None

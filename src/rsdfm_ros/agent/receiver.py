@@ -95,6 +95,7 @@ class Receiver:
             peer.matched = peer.alive = publishers > 0
             if publishers == 0:
                 self.inbox.forget(peer.name)
+            if publishers <= 1:
                 peer.publishers.gone()
 
     def clear(self) -> None:
@@ -141,8 +142,10 @@ class Receiver:
         with self.lock:
             self.inbox.put(envelope, payload, self.newest_ns, gid)
             peer.accepted(now_s, gid)
-            if peer.matched:  # a packet may be handled after its sender was removed
+            if peer.matched:
                 peer.alive = True
+            else:  # a packet may be handled after its sender was removed
+                peer.publishers.gone()
             complete = gid == peer.gid and self.inbox.complete(peer.name, envelope.stamp_ns, gid)
             if complete and envelope.stamp_ns == self.newest_ns:
                 peer.late = False

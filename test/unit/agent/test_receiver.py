@@ -188,7 +188,9 @@ def test_the_publisher_with_valid_packets_leads_and_makes_way_when_it_is_silent_
     b.packet("uav2", 3 * SECOND, gid=b"restarted")
     assert peer.gid == b"restarted"
     b.receiver.matched(peer, 0)
-    b.packet("uav2", 4 * SECOND, gid=b"again")
+    b.packet("uav2", 4 * SECOND, gid=b"restarted")  # handled after the news
+    b.receiver.matched(peer, 1)
+    b.packet("uav2", 5 * SECOND, gid=b"again")
     assert peer.gid == b"again"
 
 
