@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from rsdfm_ros.agent.inbox import PeerFrame, features_of
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.wire.concealment import conceal_loss
-from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.limits import Expected
 
@@ -64,7 +63,7 @@ class FrameDecoder:
 @dataclass
 class _Once:
     lock: threading.Lock = field(default_factory=threading.Lock)
-    result: Decoded | WireError | None = None
+    result: Decoded | Exception | None = None
 
 
 class SharedDecoder(FrameDecoder):
@@ -86,8 +85,8 @@ class SharedDecoder(FrameDecoder):
             if once.result is None:
                 try:
                     once.result = super().decode(model, frame, before)
-                except WireError as error:
+                except Exception as error:  # of any kind: the other UAVs get it, too
                     once.result = error
-        if isinstance(once.result, WireError):
+        if isinstance(once.result, Exception):
             raise once.result
         return once.result

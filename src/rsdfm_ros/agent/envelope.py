@@ -16,6 +16,14 @@ from rsdfm_ros.wire.errors import WireError
 
 MAX_NAME = 64
 """Characters of a UAV's name that are repeated in messages."""
+MAX_POSE_SIGMA_M = 1000.0
+"""Largest standard deviation of a received position: a window of features is some 100 m wide, and a map that may lie a
+kilometre away is never fused (agent/prefusion/pose_alignment.py). Larger values only harm the arithmetic."""
+MAX_POSE_SIGMA_RAD = math.pi
+"""Largest standard deviation of a received rotation: half a turn, with which nothing is known of it."""
+COVARIANCE_TOLERANCE = 1e-6
+"""Asymmetry and negative eigenvalues of a covariance up to this share of its largest entry, at least of 1, come from
+rounding."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,11 @@ class Envelope:
 
 
 class Refused(WireError):
-    """An envelope that contradicts itself, its topic or the packets before it."""
+    """An envelope that contradicts itself, its topic or the packets before it. blames: it is a fault of its publisher,
+    and may lead to quarantine."""
 
-    def __init__(self, reason: str, text: str) -> None:
-        self.reason = reason
+    def __init__(self, reason: str, text: str, *, blames: bool = True) -> None:
+        self.reason, self.blames = reason, blames
         super().__init__(text)
 
 
@@ -65,15 +74,29 @@ def envelope_of(message: Any, *, topic_agent: str, frame_id: str) -> Envelope:
 
 
 def checked_pose(position: Sequence[float], xyzw: Sequence[float], covariance: Sequence[float]) -> None:
-    """Raise Refused unless a pose is finite, near-unit and its covariance symmetric with no negative variance."""
+    """Raise Refused unless a pose is finite and near-unit, and its covariance (36,) is one: finite, symmetric, positive
+    semi-definite, with standard deviations up to MAX_POSE_SIGMA_M and MAX_POSE_SIGMA_RAD."""
     if not all(map(math.isfinite, (*position, *xyzw))):
         raise Refused("pose_not_finite", f"pose {position} {xyzw}")
-    if abs(math.sqrt(sum(v * v for v in xyzw)) - 1.0) > 0.01:
+    if not abs(math.hypot(*xyzw) - 1.0) <= 0.01:
         raise Refused("pose_not_unit", f"orientation {xyzw} is no unit quaternion")
-    if max(abs(v) for v in position) > 1e6:
+    if not max(abs(v) for v in position) <= 1e6:
         raise Refused("pose_far", f"position {position} is beyond 1000 km")
     matrix = np.asarray(covariance, dtype=np.float64).reshape(6, 6)
     if not np.isfinite(matrix).all():
         raise Refused("covariance_not_finite", "covariance is not finite")
-    if (np.diag(matrix) < 0).any() or np.abs(matrix - matrix.T).max() > 1e-6 * max(1.0, np.abs(matrix).max()):
+    largest = float(np.abs(matrix).max())
+    slack = COVARIANCE_TOLERANCE * max(1.0, largest)
+    with np.errstate(over="ignore"):  # of differences of huge numbers
+        symmetric = bool(np.abs(matrix - matrix.T).max() <= slack)
+    if not (symmetric and (np.diag(matrix) >= 0).all()):
         raise Refused("covariance_invalid", "covariance is not symmetric with variances >= 0")
+    most = np.repeat([MAX_POSE_SIGMA_M**2, MAX_POSE_SIGMA_RAD**2], 3) * (1.0 + COVARIANCE_TOLERANCE)
+    if not (np.diag(matrix) <= most).all():
+        raise Refused(
+            "covariance_too_large",
+            f"variances {np.diag(matrix)} exceed those of {MAX_POSE_SIGMA_M:.0f} m and half a turn",
+        )
+    # No entry of a covariance exceeds the largest variance: others are refused before the eigenvalues are taken.
+    if not (largest <= most.max() and np.linalg.eigvalsh(matrix).min() >= -slack):
+        raise Refused("covariance_invalid", "covariance is not positive semi-definite")

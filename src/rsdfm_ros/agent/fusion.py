@@ -15,7 +15,20 @@ from rsdfm_ros.agent.types import Fused, OwnFeatures
 from rsdfm_ros.model.maps import FusedMap
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.boxes import SideBoxes
-from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.errors import NonFinite, WireError
+
+OnError = Callable[[str, WireError], None]
+"""Called with a peer and the error of its image, which is left out."""
+
+
+class FusionFailed(WireError):
+    """An image of a peer that decoding, preparation or fusion does not get through."""
+
+    reason = "fusion_failed"
+
+    def __init__(self, peer: str, error: Exception) -> None:
+        self.peer, self.error = peer, error
+        super().__init__(f"the map of {peer} cannot be fused: {type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True)
@@ -69,21 +82,23 @@ def peer_views(
     images: Sequence[PeerImage],
     stamp_ns: int,
     decoder: FrameDecoder,
-    on_error: Callable[[str, WireError], None],
+    on_error: OnError,
     on_concealed: Callable[[int], None] = lambda tiles: None,
 ) -> list[View]:
     """Maps of peers with pose, boxes and age, on the region and ground of `model`.
 
-    stamp_ns: of the own image, from which their ages count · on_error: called with peer and error for images that do
-    not decode, which are left out · on_concealed: called with the number of tiles of every image that are taken from
+    stamp_ns: of the own image, from which their ages count · on_error: called for images that do not decode to a finite
+    map · on_concealed: called with the number of tiles of every image that are taken from
     the image before.
     """
     views = []
     for image in images:
         try:
             decoded = decoder.decode(model, image.frame, image.before)
-        except WireError as error:
-            on_error(image.peer, error)
+            if not all(bool(t.isfinite().all()) for t in (decoded.bev.features, decoded.bev.sigma)):
+                raise NonFinite("features and position uncertainty of the decoded map")
+        except Exception as error:  # whatever a peer's bytes cause ends with its image
+            on_error(image.peer, _typed(image.peer, error))
             continue
         on_concealed(decoded.concealed_tiles)
         first = image.frame.first
@@ -92,6 +107,49 @@ def peer_views(
             View(decoded.bev, first.T_map_camera, first.covariance, image.frame.boxes, age_s, image.peer)
         )
     return views
+
+
+def fuse_possible(
+    fuse: Callable[[Sequence[View]], FusionResult], views: Sequence[View], on_error: OnError
+) -> FusionResult:
+    """The fused map of all peers that fusion gets through with; on_error: called for the others.
+
+    fuse: raises, or gives a map that is not finite, if it fails. If it fails with all, peers are added one by one,
+    and those that it fails with are left out: at most len(views) + 2 tries, the last one without any peer. Raises what
+    the try without peers raises; no peer is reported then.
+    """
+
+    def attempt(peers: Sequence[View]) -> FusionResult:
+        result = fuse(peers)
+        if peers and not bool(result.map.features.isfinite().all()):
+            raise NonFinite("the fused map")
+        return result
+
+    try:
+        return attempt(views)
+    except Exception as error:  # of any kind: peers must not stop the UAV's own answers
+        if not views:
+            raise
+        failed = error
+    result: FusionResult | None = None
+    good: list[View] = []
+    culprits: list[tuple[str, Exception]] = [(views[0].name, failed)] if len(views) == 1 else []
+    for view in views if len(views) > 1 else ():
+        try:
+            result = attempt([*good, view])
+        except Exception as found:
+            culprits.append((view.name, found))
+        else:
+            good.append(view)
+    if result is None:
+        result = attempt(())
+    for name, cause in culprits:
+        on_error(name, _typed(name, cause))
+    return result
+
+
+def _typed(peer: str, error: Exception) -> WireError:
+    return error if isinstance(error, WireError) else FusionFailed(peer, error)
 
 
 @dataclass(frozen=True)
@@ -112,13 +170,14 @@ def fuse_instant(
     images: Sequence[PeerImage],
     fusion: Fusion,
     decoder: FrameDecoder,
-    on_error: Callable[[str, WireError], None],
+    on_error: OnError,
     on_concealed: Callable[[int], None] = lambda tiles: None,
     *,
     with_single: bool = True,
     with_dominant: bool = False,
 ) -> Instant:
-    """The own map of the UAV `agent` with images of its peers, on the region and ground of the own map.
+    """The own map of the UAV `agent` with images of its peers, on the region and ground of the own map. Images of
+    peers with which that fails are left out, all of them if need be.
 
     with_single: also the map without peers · the rest: see peer_views and Fusion.fuse.
     """
@@ -128,7 +187,11 @@ def fuse_instant(
     views = peer_views(model, images, own.stamp_ns, decoder, on_error, on_concealed)
     decode_s = time.perf_counter() - start
     mine = View(own.bev, own.T_map_camera, own.covariance, name=agent)
-    result = fusion.fuse(model, mine, views, own.sent_boxes, own.solo.fused, with_dominant=with_dominant)
+
+    def fuse(peers: Sequence[View]) -> FusionResult:
+        return fusion.fuse(model, mine, peers, own.sent_boxes, own.solo.fused, with_dominant=with_dominant)
+
+    result = fuse_possible(fuse, views, on_error)
     ages_s = {v.name: v.age_s for v in result.prepared.peers}
     fused = Fused(
         stamp_ns=own.stamp_ns,

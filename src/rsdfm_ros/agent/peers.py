@@ -1,23 +1,18 @@
-"""State of each peer: liveliness, traffic, refusals, quarantine. Free of ROS.
-
-A peer that sends only refused packets is put in quarantine: after some in a row its packets are dropped for a while.
-One valid packet in between resets the count, so an attacker on the topic of an honest peer cannot silence it.
-"""
+"""State of each peer: liveliness, traffic, refusals, quarantine. Free of ROS."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
 
+from rsdfm_ros.agent.publishers import Gid, Publisher, Publishers
+
 RATE_SPAN_S = 5.0
-MAX_QUARANTINE_FACTOR = 10
-FORGIVEN_AFTER_S = 60.0
-"""After this time without a refusal the next quarantine is short again."""
 
 
 @dataclass
 class Peer:
-    """One peer. Times are of the steady clock."""
+    """One peer: everything that comes on its topic, of all publishers. Times are of the steady clock."""
 
     name: str
     topic: str
@@ -42,14 +37,22 @@ class Peer:
     common: int = 0
     """Number of its objects that others see too, used for the correction."""
     last_s: float | None = None
-    refused_in_a_row: int = 0
-    quarantined_until_s: float = 0.0
-    _sentence: int = 0
+    publishers: Publishers = field(default_factory=Publishers)
     _arrived: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=4096))
 
+    @property
+    def gid(self) -> Gid:
+        """The publisher whose frames are used."""
+        return self.publishers.leading.gid
+
+    @property
+    def quarantined_until_s(self) -> float:
+        """End of the quarantine of the leading publisher."""
+        return self.publishers.leading.quarantined_until_s
+
     def quarantined(self, now_s: float) -> bool:
-        """Whether its packets are thrown away now."""
-        return now_s < self.quarantined_until_s
+        """Whether the packets of the leading publisher are dropped now."""
+        return self.publishers.leading.quarantined(now_s)
 
     def arrived(self, size: int, now_s: float) -> None:
         """Count a packet of so many serialised bytes."""
@@ -58,27 +61,32 @@ class Peer:
         self.last_s = now_s
         self._arrived.append((now_s, size))
 
-    def accepted(self, now_s: float) -> None:
-        """It was good."""
-        self.refused_in_a_row = 0
-        if self._sentence and now_s - self.quarantined_until_s > FORGIVEN_AFTER_S:
-            self._sentence = 0
+    def accepted(self, now_s: float, gid: Gid = b"") -> None:
+        """Count a valid packet of a publisher."""
+        publisher = self.publishers.of(gid, now_s)
+        if publisher is not None:
+            self.publishers.accepted(publisher, now_s)
 
-    def refused(self, now_s: float, after: int, first_s: float) -> float | None:
-        """Count a refusal; returns the length of the quarantine that begins with it, s, if one does.
+    def refused(
+        self, now_s: float, after: int, first_s: float, gid: Gid = b"", *, in_fusion: bool = False
+    ) -> float | None:
+        """Count a refusal; returns the length of the quarantine of that publisher that begins with it, s, if one does.
 
-        after: refusals in a row that lead to quarantine, 0 for never · first_s: length of the first one.
+        after: refusals in a row that lead to quarantine, 0 for never · first_s: length of the first one · in_fusion: an
+        image was refused when it was decoded or fused, not a packet when it came.
         """
         self.rejected += 1
-        self.refused_in_a_row += 1
-        if not after or self.refused_in_a_row < after:
+        publisher = self.publishers.of(gid, now_s)
+        if publisher is None:
             return None
-        self.refused_in_a_row = 0
-        self.quarantines += 1
-        length_s = first_s * min(2**self._sentence, MAX_QUARANTINE_FACTOR)
-        self._sentence = min(self._sentence + 1, 8)
-        self.quarantined_until_s = now_s + length_s
-        return float(length_s)
+        count = Publisher.failed if in_fusion else Publisher.refused
+        length_s = count(publisher, now_s, after, first_s)
+        self.quarantines += length_s is not None
+        return length_s
+
+    def fused(self) -> None:
+        """Note that an image of the leading publisher came through fusion."""
+        self.publishers.leading.failed_in_a_row = 0
 
     def rates(self, now_s: float) -> tuple[float, float]:
         """Packets and bytes per second of the steady clock over the last seconds."""

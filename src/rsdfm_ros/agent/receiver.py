@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rsdfm_ros.agent.envelope import Envelope
+from rsdfm_ros.agent.envelope import Envelope, Refused
 from rsdfm_ros.agent.inbox import Inbox, InboxLimits, PeerFrame
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.peers import Peer
+from rsdfm_ros.agent.publishers import Gid
+from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.limits import Expected
 
 Count = Callable[[str, int], None]
@@ -93,6 +95,8 @@ class Receiver:
             peer.matched = peer.alive = publishers > 0
             if publishers == 0:
                 self.inbox.forget(peer.name)
+            if publishers <= 1:
+                peer.publishers.gone()
 
     def clear(self) -> None:
         """Forget everything that has a stamp."""
@@ -113,62 +117,88 @@ class Receiver:
     # --- packets --------------------------------------------------------------------------------------------------
 
     def receive(
-        self, peer: Peer, size_bytes: int, parse: Callable[[], tuple[Envelope, bytes | memoryview]]
+        self,
+        peer: Peer,
+        size_bytes: int,
+        parse: Callable[[], tuple[Envelope, bytes | memoryview]],
+        gid: Gid = b"",
     ) -> Receipt | None:
-        """Take a packet of a peer; None while the peer is ignored.
+        """Take a packet of a peer; None while its publisher is ignored.
 
-        size_bytes: of the serialised message · parse: envelope and payload, or WireError. Raises: WireError, after
-        which `refuse` is due.
+        size_bytes: of the serialised message · parse: envelope and payload, or WireError · gid: of the publisher, empty
+        if unknown. Raises: WireError, after which `refuse` is due.
         """
         now_s = self._clock()
         with self.lock:
             peer.arrived(size_bytes, now_s)
-            if peer.quarantined(now_s):
+            publisher = peer.publishers.of(gid, now_s)
+            if publisher is None:
+                raise Refused("too_many_publishers", f"too many publish on {peer.topic}", blames=False)
+            if publisher.quarantined(now_s):
                 peer.ignored += 1
                 self._count("packets_quarantined", 1)
                 return None
         envelope, payload = parse()
         with self.lock:
-            self.inbox.put(envelope, payload, self.newest_ns)
-            peer.accepted(now_s)
-            if peer.matched:  # a packet may be handled after its sender was removed
+            self.inbox.put(envelope, payload, self.newest_ns, gid)
+            peer.accepted(now_s, gid)
+            if peer.matched:
                 peer.alive = True
-            complete = self.inbox.complete(peer.name, envelope.stamp_ns)
+            else:  # a packet may be handled after its sender was removed
+                peer.publishers.gone()
+            complete = gid == peer.gid and self.inbox.complete(peer.name, envelope.stamp_ns, gid)
             if complete and envelope.stamp_ns == self.newest_ns:
                 peer.late = False
             return Receipt(envelope.stamp_ns, complete)
 
-    def refuse(self, peer: Peer) -> float | None:
-        """Note that a packet of a peer was refused; the length of the quarantine, s, if one begins with it."""
+    def refuse(
+        self, peer: Peer, gid: Gid | None = None, error: WireError | None = None, *, in_fusion: bool = False
+    ) -> float | None:
+        """Note that a packet of a peer was refused; the length of the quarantine, s, if one begins with it.
+
+        gid: of the publisher, None for the one whose frames are used · in_fusion: see Peer.refused.
+        """
         with self.lock:
-            options = self.options
-            length_s = peer.refused(self._clock(), options.quarantine_after, options.quarantine_s)
+            gid = peer.gid if gid is None else gid
+            if isinstance(error, Refused) and not error.blames:
+                peer.rejected += 1
+                return None
+            after, first_s = self.options.quarantine_after, self.options.quarantine_s
+            length_s = peer.refused(self._clock(), after, first_s, gid, in_fusion=in_fusion)
             if length_s is not None:
                 self._count("quarantines", 1)
-                self.inbox.forget(peer.name)
+                self.inbox.forget(peer.name, gid)
             return length_s
+
+    def fused(self, names: Iterable[str]) -> None:
+        """Note the peers whose images came through fusion."""
+        with self.lock:
+            for peer in (self._peers.get(name) for name in names):
+                if peer is not None:
+                    peer.fused()
 
     def missing(self, stamp_ns: int) -> list[Peer]:
         """Connected, punctual peers whose packets of an instant have not all arrived."""
         now_s = self._clock()
         with self.lock:
             expected = (p for p in self.peers if p.alive and not p.late and not p.quarantined(now_s))
-            return [peer for peer in expected if not self.inbox.complete(peer.name, stamp_ns)]
+            return [peer for peer in expected if not self.inbox.complete(peer.name, stamp_ns, peer.gid)]
 
     def images(self, stamp_ns: int) -> list[PeerImage]:
         """The newest usable image of every peer, not after `stamp_ns` and not older than `max_age_s`, by name."""
         max_age_s, found = self.options.max_age_s, []
         with self.lock:
             for peer in self.peers:
-                frame = self.inbox.newest(peer.name, stamp_ns, max_age_s)
+                frame = self.inbox.newest(peer.name, stamp_ns, max_age_s, peer.gid)
                 if frame is not None:
-                    found.append(PeerImage(peer.name, frame, self.inbox.before(frame, max_age_s)))
+                    found.append(PeerImage(peer.name, frame, self.inbox.before(frame, max_age_s, peer.gid)))
         return found
 
     def own_image(self, stamp_ns: int) -> PeerFrame | None:
         """The UAV's own image of a stamp, which came as packets."""
         with self.lock:
-            return self.inbox.newest(self.agent, stamp_ns, 0.0)
+            own = self._peers.get(self.agent)
+            return self.inbox.newest(self.agent, stamp_ns, 0.0, b"" if own is None else own.gid)
 
     def _new_inbox(self) -> Inbox:
         limits = InboxLimits(max_peers=self.options.max_peers + 1)  # and the UAV itself

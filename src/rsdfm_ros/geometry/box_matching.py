@@ -16,6 +16,11 @@ Array = NDArray[np.float64]
 Pairs = NDArray[np.int64]
 
 
+MOST_MOVED_M = 1e4
+"""Largest move of a box by one standard deviation of its pose that is told apart: beyond it the box may be anywhere.
+The bound keeps every matrix that is inverted well-conditioned, whatever pose and covariance an agent reports."""
+
+
 @dataclass(frozen=True)
 class AlignmentConfig:
     """Settings of box matching. Lengths in m.
@@ -69,7 +74,8 @@ class PlacedBoxes:
         centre = self.camera + delta[:3]
         down = np.minimum(rays[:, 2], -1e-3)  # a rotation beyond the horizon: far away, but finite
         ground[:, :2] = centre[:2] - rays[:, :2] * (centre[2] / down)[:, None]
-        self.u, self.placed, self.B = u, ground[:, :2], ground_shift(ground, centre) @ self.L
+        B = ground_shift(ground, centre) @ self.L
+        self.u, self.placed, self.B = u, ground[:, :2], B.clip(-MOST_MOVED_M, MOST_MOVED_M)
 
 
 def associate_all(agents: Sequence[PlacedBoxes], config: AlignmentConfig) -> dict[tuple[int, int], Pairs]:

@@ -23,12 +23,8 @@ def assemble(parts: Iterable[Part], *, low_channels: int = 0, high_channels: int
         raise InconsistentParts("a dense part among compressed ones")
     if not found:
         return _no_features(low_channels, high_channels)
-    first = found[0]
-    if not all(
-        np.array_equal(first.low_scale, f.low_scale) and np.array_equal(first.high_scale, f.high_scale)
-        for f in found
-    ):
-        raise InconsistentParts("parts with different scales")
+    for frame in found[1:]:
+        check_scales(found[0], frame)
     _check(every, found)
     return FeatureFrame.joined(found)
 
@@ -47,6 +43,15 @@ def assemble_dense(parts: Iterable[Part], *, channels: int = 0) -> DenseFrame:
         raise InconsistentParts("dense parts of different channel counts")
     _check(every, found)
     return DenseFrame.joined(found)
+
+
+def check_scales(first: FeatureFrame, frame: FeatureFrame) -> None:
+    """Raise InconsistentParts unless the scales of two parts are the same, as they are within an image."""
+    if not (
+        np.array_equal(first.low_scale, frame.low_scale)
+        and np.array_equal(first.high_scale, frame.high_scale)
+    ):
+        raise InconsistentParts("parts with different scales")
 
 
 def _check(parts: Sequence[Part], frames: Sequence[FeatureFrame] | Sequence[DenseFrame]) -> None:

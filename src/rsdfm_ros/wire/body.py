@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.lattice import TILE_CELLS
 from rsdfm_ros.wire import entropy
-from rsdfm_ros.wire.errors import CorruptBody, CountMismatch, NonFinite, TileOutOfBounds
+from rsdfm_ros.wire.errors import CorruptBody, CountMismatch, NonFinite, OverLimit, TileOutOfBounds
 from rsdfm_ros.wire.features import (
     CELLS_PER_TILE,
     LOW_SIDE,
@@ -62,7 +62,7 @@ def dense_body(frame: DenseFrame) -> bytes:
 def read_compressed(header: Header, body: bytes, words: memoryview, limits: Limits) -> FeaturePart:
     """The inverse of compressed_body; `body` has exactly ``header.content_bytes`` bytes.
 
-    Raises: TileOutOfBounds, TilesUnsorted, NonFinite, CountMismatch, CorruptBody.
+    Raises: TileOutOfBounds, TilesUnsorted, NonFinite, OverLimit, CountMismatch, CorruptBody.
     """
     m, n = header.tiles, header.cells
     tiles, visible = _read_tiles(header, body, limits)
@@ -75,6 +75,8 @@ def read_compressed(header: Header, body: bytes, words: memoryview, limits: Limi
     at += counts.astype("<u2").nbytes
     scale = np.frombuffer(body, "<f2", count=header.scales, offset=at).astype(np.float32)
     check_scale("scale", scale, header.scales)
+    if scale.max() > limits.max_scale:
+        raise OverLimit("scale", limits.max_scale, float(scale.max()))
     at += header.scales * HALF_BYTES
     gaps, low, high = entropy.decode(body[at:], words, header.bands)
     tile = np.repeat(np.arange(m), counts)

@@ -105,7 +105,7 @@ class OverLimit(WireError):
 
     reason = "over_limit"
 
-    def __init__(self, field: str, limit: int, actual: int) -> None:
+    def __init__(self, field: str, limit: float, actual: float) -> None:
         self.field, self.limit, self.actual = field, limit, actual
         super().__init__(f"{field} is {actual}, at most {limit} is accepted")
 

@@ -21,6 +21,8 @@ class Limits:
     max_channels 64: as many as the shipped model's features have before compression.
     max_decoded_bytes 4 MiB: largest decoded size of a packet; a full-size dense packet needs at most about 0.1 MiB, all
     cells of the largest window of the shipped model 1 MiB.
+    max_scale 32: largest quantisation scale. The shipped model sends up to 0.5, and four times that where it rounds
+    more coarsely: larger ones come from no trained model, and features made of them overflow in fusion.
     max_tile_key 8192: ±131 km around the map origin, farther than one flat map is meaningful.
     """
 
@@ -28,6 +30,7 @@ class Limits:
     max_tiles: int = 1024
     max_channels: int = 64
     max_decoded_bytes: int = 4 * 1024 * 1024
+    max_scale: float = 32.0
     max_tile_key: int = 8192
 
 

@@ -10,18 +10,17 @@ import torch
 
 from rsdfm_ros.agent.agent import Agent
 from rsdfm_ros.agent.decoding import FrameDecoder, SharedDecoder, expected_of
-from rsdfm_ros.agent.envelope import Envelope
 from rsdfm_ros.agent.inbox import Inbox, InboxLimits, features_of
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.tasks import COLLABORATIVE, TaskInput, Tasks
-from rsdfm_ros.agent.types import OwnFeatures, Shared
+from rsdfm_ros.agent.types import Shared
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.errors import WireError
+from support.agents import NAMES, exchange, fleet, observe
 from support.painted import PaintedScene, tiny_perception
 
-NAMES = ("uav1", "uav2", "uav3")
 PLAIN = AgentOptions(
     budget_bytes=3000, send_boxes="never", move_peers=False, correct_poses=False, doubt_peers=False
 )
@@ -30,50 +29,6 @@ PLAIN = AgentOptions(
 @pytest.fixture(scope="module")
 def perception() -> Perception:
     return tiny_perception().with_thresholds({"detection": 0.0, "objects": 0.0})
-
-
-def fleet(perception: Perception, options: AgentOptions) -> dict[str, Agent]:
-    return {n: Agent(n, perception, options, peers=[m for m in NAMES if m != n]) for n in NAMES}
-
-
-def observe(agents: dict[str, Agent], k: int) -> dict[str, OwnFeatures]:
-    frame = PaintedScene().load(k)
-    return {n: agents[n].observe(frame.views_of(n), frame.stamp_ns) for n in NAMES}
-
-
-def exchange(
-    agents: dict[str, Agent], own: dict[str, OwnFeatures], silent: tuple[str, ...] = ()
-) -> dict[str, int]:
-    """Every UAV's packets to all others; how many packets each of them sent."""
-    numbers = {}
-    for name in [n for n in own if n not in silent]:
-        mine, packets = own[name], []
-
-        def transmit(payload: bytes, index: int, count: int, mine=mine, packets=packets, name=name) -> int:  # type: ignore[no-untyped-def]
-            fingerprint = agents[name].model.fingerprint
-            packets.append(
-                (
-                    Envelope(
-                        name,
-                        mine.stamp_ns,
-                        mine.frame,
-                        index,
-                        count,
-                        fingerprint,
-                        mine.T_map_camera,
-                        mine.covariance,
-                    ),
-                    payload,
-                )
-            )
-            return len(payload)
-
-        agents[name].send(mine, transmit)
-        for other in NAMES:
-            for envelope, payload in packets if other != name else []:
-                agents[other].receive(envelope, payload, mine.stamp_ns)
-        numbers[name] = len(packets)
-    return numbers
 
 
 def test_the_fused_map_is_that_of_the_decoded_maps_of_all(perception: Perception) -> None:
@@ -153,7 +108,7 @@ def test_frames_are_decoded_once_for_all_on_one_ground(
     for name in NAMES:  # every packet once: all hear the same
         for image in sending[NAMES[0] if name != NAMES[0] else NAMES[1]].receiver.images(own[name].stamp_ns):
             if image.peer == name:
-                inbox._frames[name] = {own[name].stamp_ns: image.frame}
+                inbox._frames[name, b""] = {own[name].stamp_ns: image.frame}
     calls = []
     real = FrameDecoder.decode
     monkeypatch.setattr(FrameDecoder, "decode", lambda self, *a: (calls.append(1), real(self, *a))[1])

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.agent.envelope import Envelope, Refused, checked_pose
-from rsdfm_ros.agent.inbox import FRAMES_KEPT, Inbox, InboxLimits, features_of
+from rsdfm_ros.agent.inbox import FRAMES_AHEAD, FRAMES_KEPT, Inbox, InboxLimits, features_of
 from rsdfm_ros.wire.boxes import SideBoxes, encode_boxes
 from rsdfm_ros.wire.concealment import conceal_loss
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.packet import Expected, encode_frame
-from support.wire_frames import feature_frame, same
+from support.wire_frames import dense_frame, feature_frame, same
 
 FRAME = feature_frame(tiles=30, cells=300)
 PACKETS = encode_frame(FRAME, 1500, fingerprint=5)
@@ -230,3 +230,54 @@ def test_a_peer_whose_stamps_jump_far_back_has_started_anew() -> None:
         fill(box, 99 * S)
     fill(box, 10 * S)
     assert box.newest("uav2", 10 * S, 1.0) is not None and box.newest("uav2", 103 * S, 1.0) is None
+
+
+def test_frames_ahead_take_no_room_from_those_that_may_be_fused() -> None:
+    box = inbox()
+    fill(box, 10 * S, skip=(0,))
+    for k in range(FRAMES_AHEAD):
+        box.put(envelope(0, stamp_ns=(19 - k) * S), PACKETS[0], 10 * S)
+    for n, packet in enumerate(PACKETS):
+        box.put(envelope(n, stamp_ns=10 * S + S // 10), packet, 10 * S)
+        box.put(envelope(n, stamp_ns=9 * S), packet, 10 * S)
+    assert box.newest("uav2", 10 * S, 1.0).first.stamp_ns == 10 * S
+    assert box.newest("uav2", 10 * S, 1.0).indices == set(range(1, len(PACKETS)))
+    assert box.newest("uav2", 10 * S + S // 5, 1.0).complete, "the farthest one made room"
+    assert box.newest("uav2", 19 * S, 0.0) is None
+    with pytest.raises(Refused) as caught:
+        box.put(envelope(0, stamp_ns=20 * S), PACKETS[0], 10 * S)
+    assert caught.value.reason == "stamp_ahead" and not caught.value.blames
+
+
+def test_frames_of_publishers_are_apart() -> None:
+    box = inbox(max_peers=1)
+    box.put(envelope(0, stamp_ns=10 * S), PACKETS[0], 10 * S, b"forger")
+    for n, packet in enumerate(PACKETS):
+        box.put(envelope(n), packet, 10 * S, b"honest")
+    assert box.complete("uav2", 10 * S, b"honest") and not box.complete("uav2", 10 * S, b"forger")
+    assert box.peers == ["uav2"] and box.newest("uav2", 10 * S, 0.0) is None
+    box.forget("uav2", b"forger")
+    assert box.newest("uav2", 10 * S, 0.0, b"honest") is not None
+    box.forget("uav2")
+    assert box.peers == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (encode_frame(dense_frame(), fingerprint=5)[0], "dense_packet"),
+        (PACKETS[0], "inconsistent_parts"),
+        (encode_frame(feature_frame(9, tiles=1, cells=1), fingerprint=5)[0], "inconsistent_parts"),
+    ],
+)
+def test_what_does_not_go_with_the_packets_before_is_refused_when_it_comes(
+    payload: bytes, reason: str
+) -> None:
+    box = inbox()
+    fill(box, skip=(1,))
+    with pytest.raises(WireError) as caught:
+        box.put(envelope(1), payload, 10 * S)
+    assert caught.value.reason == reason
+    assert len(features_of(box.newest("uav2", 10 * S, 0.0), EXPECTED).tiles) > 0
+    box.put(envelope(1), PACKETS[1], 10 * S)
+    assert same(features_of(box.newest("uav2", 10 * S, 0.0), EXPECTED), FRAME)

@@ -17,7 +17,8 @@ from rsdfm_ros.wire.packet import Expected, encode_frame
 from support.wire_frames import feature_frame
 
 SECOND = 10**9
-PAYLOAD = encode_frame(feature_frame(), fingerprint=7)[0]
+PAYLOADS = encode_frame(feature_frame(tiles=30, cells=300), 1500, fingerprint=7)
+PAYLOAD = PAYLOADS[0]
 
 
 def envelope(agent: str, stamp_ns: int, index: int = 0, count: int = 1) -> Envelope:
@@ -45,17 +46,17 @@ class Bench:
         self.receiver.matched(peer, 1)
         return peer
 
-    def packet(self, name: str, stamp_ns: int, index: int = 0, count: int = 1) -> object:
+    def packet(self, name: str, stamp_ns: int, index: int = 0, count: int = 1, gid: bytes = b"") -> object:
         e = envelope(name, stamp_ns, index, count)
-        return self.receiver.receive(self.peers[name], len(PAYLOAD), lambda: (e, PAYLOAD))
+        return self.receiver.receive(self.peers[name], 10, lambda: (e, PAYLOADS[index]), gid)
 
-    def bad(self, name: str) -> float | None:
+    def bad(self, name: str, gid: bytes = b"") -> float | None:
         def parse() -> tuple[Envelope, bytes]:
             raise Refused("not_cdr", "nonsense")
 
         with pytest.raises(WireError):
-            self.receiver.receive(self.peers[name], 10, parse)
-        return self.receiver.refuse(self.peers[name])
+            self.receiver.receive(self.peers[name], 10, parse, gid)
+        return self.receiver.refuse(self.peers[name], gid)
 
 
 def test_an_image_is_missing_until_all_its_packets_are_here() -> None:
@@ -146,3 +147,74 @@ def test_receivers_may_share_an_inbox() -> None:
     for name in ("uav1", "uav2"):
         inbox.put(envelope(name, SECOND), PAYLOAD, None)
     assert [[i.peer for i in r.images(SECOND)] for r in receivers] == [["uav2"], ["uav1"]]
+
+
+HONEST, FORGER = b"honest", b"forger"
+
+
+def test_a_forger_on_the_topic_of_an_honest_peer_puts_only_itself_in_quarantine() -> None:
+    b = Bench(quarantine_after=8)
+    b.packet("uav2", SECOND, gid=HONEST)
+    assert [b.bad("uav2", FORGER) for _ in range(8)] == [None] * 7 + [30.0]
+    assert not b.peers["uav2"].quarantined(b.now_s)
+    assert b.packet("uav2", 2 * SECOND, gid=FORGER) is None and b.counts["packets_quarantined"] == 1
+    assert b.packet("uav2", 2 * SECOND, gid=HONEST).complete  # type: ignore[attr-defined]
+    assert b.peers["uav2"].quarantines == 1 and [i.peer for i in b.receiver.images(2 * SECOND)] == ["uav2"]
+
+
+def test_what_a_forger_claims_first_refuses_nothing_of_the_honest_publisher() -> None:
+    b = Bench(quarantine_after=2)
+    b.packet("uav2", SECOND, gid=HONEST)
+    for stamp in range(2, 10):
+        b.packet("uav2", stamp * SECOND, gid=FORGER)  # the same stamps and indices, and all that may be kept
+    for stamp in range(2, 10):
+        receipt = b.packet("uav2", stamp * SECOND, gid=HONEST)
+        assert receipt.complete  # type: ignore[attr-defined]
+    assert b.peers["uav2"].gid == HONEST and b.peers["uav2"].rejected == 0
+
+
+def test_the_publisher_with_valid_packets_leads_and_makes_way_when_it_is_silent_or_gone() -> None:
+    b = Bench(quarantine_after=2)
+    peer = b.peers["uav2"]
+    b.bad("uav2", FORGER)
+    assert peer.gid == FORGER, "it was the first to be heard"
+    b.packet("uav2", SECOND, gid=HONEST)
+    assert peer.gid == HONEST, "it was the first with a valid packet"
+    b.packet("uav2", SECOND, 0, 3, gid=FORGER)
+    assert peer.gid == HONEST and b.receiver.images(SECOND)[0].frame.complete
+    assert not b.packet("uav2", 2 * SECOND, gid=FORGER).complete  # type: ignore[attr-defined]
+    assert "uav2" in [p.name for p in b.receiver.missing(2 * SECOND)], "its packets are not the awaited ones"
+    b.now_s = 10.0
+    b.packet("uav2", 3 * SECOND, gid=b"restarted")
+    assert peer.gid == b"restarted"
+    b.receiver.matched(peer, 0)
+    b.packet("uav2", 4 * SECOND, gid=b"restarted")  # handled after the news
+    b.receiver.matched(peer, 1)
+    b.packet("uav2", 5 * SECOND, gid=b"again")
+    assert peer.gid == b"again"
+
+
+def test_records_of_publishers_are_bounded_and_those_without_valid_packets_make_room() -> None:
+    b = Bench()
+    b.packet("uav2", SECOND, gid=HONEST)
+    for n in range(50):
+        b.bad("uav2", b"f%d" % n)
+    for n in range(3):
+        b.packet("uav2", SECOND, gid=b"g%d" % n)
+    with pytest.raises(Refused) as caught:
+        b.packet("uav2", SECOND, gid=b"one more")
+    assert caught.value.reason == "too_many_publishers" and not caught.value.blames
+    assert b.receiver.refuse(b.peers["uav2"], b"one more", caught.value) is None
+    assert b.packet("uav2", 2 * SECOND, gid=HONEST) is not None
+
+
+def test_images_that_fail_in_fusion_lead_to_quarantine_in_spite_of_valid_packets() -> None:
+    b = Bench(quarantine_after=3)
+    error, lengths = Refused("x", "x"), []
+    for n in range(1, 6):
+        b.packet("uav2", n * SECOND, gid=HONEST)
+        if n == 2:
+            b.receiver.fused(["uav2", "uav9"])
+        lengths.append(b.receiver.refuse(b.peers["uav2"], None, error, in_fusion=True))
+    assert lengths == [None, None, None, 30.0, None]
+    assert b.peers["uav2"].quarantined(b.now_s) and b.receiver.images(5 * SECOND) == []

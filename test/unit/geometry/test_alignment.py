@@ -205,3 +205,20 @@ def test_a_chain_of_agents_is_aligned_through_the_one_in_between() -> None:
     before = rms(*(seen_with(common, T[n], believed[n]) for n in (1, 2)))
     after = rms(*(placed(common, T[n], believed[n], found[n]) for n in (1, 2)))
     assert before > 0.3 and after < 0.2 * before
+
+
+@pytest.mark.parametrize("sigma", [1e3, 1e10, 1e20, 1e150])
+@pytest.mark.parametrize("far", [0.0, 1e6])
+@pytest.mark.parametrize("height", [0.0, 50.0])
+def test_no_covariance_and_no_place_makes_the_arithmetic_fail(
+    sigma: float, far: float, height: float
+) -> None:
+    rng = np.random.default_rng(5)
+    xy, lost = scattered(rng), camera(1)
+    lost[:3, 3] = far, far, height
+    cov = np.zeros((6, 6))
+    cov[:2, :2] = sigma  # singular, too
+    for number in (1, len(xy)):
+        seen = [sighting(xy, camera(0), covariance(0.5, 0.5)), sighting(xy[:number], lost, cov)]
+        corrections = align([*seen, sighting(xy, camera(2), covariance(0.5, 0.5))])
+        assert all(np.isfinite(c.delta).all() for c in corrections)

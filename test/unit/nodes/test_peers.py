@@ -13,12 +13,21 @@ pytest.importorskip("rclpy")
 from rclpy.serialization import serialize_message
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 
-from rsdfm_ros.agent.peers import FORGIVEN_AFTER_S, Peer
+from rsdfm_ros.agent.peers import Peer
+from rsdfm_ros.agent.publishers import FORGIVEN_AFTER_S
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.diagnostics import ERROR, OK, STALE, WARN, peer_status
+from rsdfm_ros.nodes.uav import peer_subscriptions
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
-from rsdfm_ros.nodes.uav.peer_subscriptions import name_of, select_topics, topic_of
-from support.node_flight import Flight, lively_model
+from rsdfm_ros.nodes.uav.peer_subscriptions import (
+    HEARD,
+    PUBLISHED,
+    UNPUBLISHED,
+    name_of,
+    select_topics,
+    topic_of,
+)
+from support.node_flight import Flight, lively_model, stamp_of
 from support.ros_world import RosWorld, facts, level
 
 AFTER, FIRST_S = 3, 10.0
@@ -118,14 +127,17 @@ def flight(model: Path) -> Iterator[Flight]:
     world.close()
 
 
-def hearing(flight: Flight, model: Path, *agents: str, **parameters: Any) -> CollaborationNode:
+def hearing(
+    flight: Flight, model: Path, *agents: str, expected: list[str] | None = None, **parameters: Any
+) -> CollaborationNode:
     for agent in agents:
         flight.features(agent)
     values = {"model": str(model), "features_reliability": "reliable", "liveliness_lease_s": 60.0}
     values |= {"discovery_period_s": 0.05, "peer_wait_s": 0.05, **parameters}
     node = flight.world.up(flight.world.add(CollaborationNode(**flight.world.options(**values))))
-    expected = sorted(a for a in agents if a != "uav1")
-    flight.world.until(lambda: node.peers_matched == expected, f"{expected} are heard")
+    heard = sorted(a for a in agents if a != "uav1") if expected is None else expected
+    if heard:
+        flight.world.until(lambda: node.peers_matched == heard, f"{heard} are heard")
     return node
 
 
@@ -161,7 +173,7 @@ def test_a_peer_that_sends_garbage_is_quarantined_counted_reported_and_comes_bac
     world.until(reported, "all of it is reported")
     told = seen["/uav1/collaboration_node: peer uav2"]
     assert "quarantined for another" in told.message and facts(told)["rejected"] == "4"
-    bad.quarantined_until_s = node.health.clock()  # a minute passes
+    bad.publishers.leading.quarantined_until_s = node.health.clock()  # a minute passes
     flight.send(1, "uav2")
     world.until(lambda: "uav2" in node.receiver.inbox.peers, "it is heard again")
     world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
@@ -188,6 +200,80 @@ def test_nobody_takes_the_name_of_another(flight: Flight, model: Path) -> None:
         flight.publisher(FeaturePacket, topic, qos.features("reliable", 60.0))
     flight.world.until(lambda: node.health.rejects["peer_name"] == 2, "both are refused, once")
     assert [p.topic for p in node.peers] == ["/uav2/bev/features"]
+
+
+def test_the_topic_of_the_name_itself_is_preferred_and_one_topic_is_taken_of_each_name() -> None:
+    own, real, squat = "/uav1/bev/features", "/uav2/bev/features", "/a/uav2/bev/features"
+    other = {"/x/uav1/bev/features", "/bev/features", own}
+
+    def chosen(*found: str, rank: dict[str, int] | None = None, own: str = own) -> list[str]:
+        ranks = rank or {}
+        return select_topics(
+            [*found, *other], (), own=own, most=9, agent="uav1", rank=lambda t: ranks.get(t, PUBLISHED)
+        )
+
+    assert chosen(squat) == [squat]
+    assert chosen(squat, real) == [real] == chosen(squat, real, rank={squat: HEARD})
+    assert chosen(squat, real, rank={real: UNPUBLISHED}) == [squat], "nobody has the name"
+    inside = "/fleet/uav2/bev/features"
+    fleet = "/fleet/uav1/bev/features"
+    assert chosen(squat, inside, real, own=fleet)[-1] == inside, "fleets in a namespace prefer their own"
+
+
+def test_a_squatter_makes_way_when_the_real_uav_comes_and_what_was_refused_is_tried_again(
+    flight: Flight, model: Path
+) -> None:
+    world = flight.world
+    squat = flight.publisher(FeaturePacket, "/a/uav2/bev/features", qos.features("reliable", 60.0))
+    node = hearing(flight, model, "uav1")
+    topics = lambda: [p.topic for p in node.peers if p.matched]  # noqa: E731
+    world.until(lambda: topics() == ["/a/uav2/bev/features"], "the squatter has the name")
+    flight.features("uav2")
+    world.until(lambda: topics() == ["/uav2/bev/features"], "the real one has it")
+    world.until(lambda: node.health.rejects["peer_name"] == 1, "the squatter is refused")
+    flight.node.destroy_publisher(flight._publishers.pop("/uav2/bev/features"))
+    world.until(lambda: topics() == ["/a/uav2/bev/features"], "the name is free again")
+    flight.node.destroy_publisher(squat)
+    flight.features("uav2")
+    world.until(lambda: topics() == ["/uav2/bev/features"], "and taken again")
+
+
+def test_silent_squatters_make_room_for_those_that_wait(
+    flight: Flight, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_subscriptions, "UNHEARD_S", 0.5)
+    world = flight.world
+    for k in range(3):
+        flight.features(f"a{k}")
+    node = hearing(flight, model, "uav1", expected=["a0", "a1"], max_peers=2)
+    flight.features("uav5")
+
+    def heard() -> bool:
+        if node.receiver.peer("uav5") is not None:
+            flight.send(0, "uav5")
+        return "uav5" in node.receiver.inbox.peers
+
+    world.until(heard, "it gets its turn")
+    assert len(node.peers) == 2
+
+
+def test_a_forger_on_the_topic_of_an_honest_uav_silences_only_itself(flight: Flight, model: Path) -> None:
+    node = hearing(flight, model, "uav1", "uav2", quarantine_after=4, quarantine_s=60.0, max_age_s=9.0)
+    world, peer = flight.world, node.receiver.peer("uav2")
+    flight.send(0, "uav2")
+    world.until(lambda: "uav2" in node.receiver.inbox.peers, "the honest one is heard")
+    profile = qos.features("reliable", 60.0)
+    forger = flight.node.create_publisher(FeaturePacket, "/uav2/bev/features", profile)
+    world.until(forger.get_subscription_count, "the forger is heard")
+    for _ in range(9):
+        forger.publish(garbage("uav2"))
+    world.until(lambda: peer.ignored == 5, "the forger is in quarantine")
+    assert peer.quarantines == 1 and not peer.quarantined(node.health.clock())
+    before = peer.ignored
+    flight.send(1, "uav2")
+    newest = stamp_of(1)
+    world.until(lambda: node.receiver.inbox.complete("uav2", newest, peer.gid), "the honest one still is")
+    assert peer.ignored == before
 
 
 def test_a_flood_of_names_does_not_push_out_a_peer_that_is_heard(flight: Flight, model: Path) -> None:

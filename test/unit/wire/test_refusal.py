@@ -113,6 +113,7 @@ REFUSALS = {
     ),
     "scale not a number": (changed(PACKET, SCALES, "<e", float("nan")), errors.NonFinite),
     "scale infinite": (changed(PACKET, SCALES, "<e", float("inf")), errors.NonFinite),
+    "scale of no model": (changed(PACKET, SCALES, "<e", 65504.0), errors.OverLimit),
     "scale zero": (changed(PACKET, SCALES + 6, "<e", 0.0), errors.NonFinite),
     "scale negative": (changed(PACKET, SCALES + 14, "<e", -1.0), errors.NonFinite),
     "values in no range": (changed(PACKET, TABLES, "<2h", 5, 4), errors.CorruptBody),

@@ -45,9 +45,11 @@ def align_poses(
 
 
 def pose_too_uncertain(bev: AgentBev) -> bool:
-    """Whether the position uncertainty of the map is too large for fusion."""
+    """Whether the position uncertainty of the map is too large for fusion; also if any of it is not finite."""
     seen = bev.sigma[bev.visible]
-    return bool(len(seen)) and float(seen.mean()) > MAX_POSITION_SIGMA_M
+    if not bool(bev.sigma.isfinite().all()):
+        return True
+    return bool(len(seen)) and not float(seen.mean()) <= MAX_POSITION_SIGMA_M
 
 
 MAX_POSITION_SIGMA_M = 4.0

@@ -176,7 +176,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
 
     # --- packets --------------------------------------------------------------------------------------------------
 
-    def _on_packet(self, raw: bytes, peer: Peer) -> None:
+    def _on_packet(self, raw: bytes, peer: Peer, gid: bytes = b"") -> None:
         receiver, wait, own = self.receiver, self._wait, peer.name == self.agent
         if receiver is None or wait is None:
             return
@@ -184,10 +184,10 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self.health.count("bytes_received", 0 if own else len(raw))
         try:
             receipt = receiver.receive(
-                peer, len(raw), lambda: packet_of(raw, peer.name, self.settings.frame_id)
+                peer, len(raw), lambda: packet_of(raw, peer.name, self.settings.frame_id), gid
             )
         except WireError as error:
-            self._refuse(error, peer)
+            self._refuse(error, peer, gid)
             return
         if receipt is None:
             return
@@ -198,18 +198,18 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             if self.worker.submit("own", lambda: self._decode_own(stamp_ns, arrived_s)):
                 self.health.count("own_dropped")
 
-    def _refuse(self, error: WireError, peer: Peer) -> None:
+    def _refuse(self, error: WireError, peer: Peer, gid: bytes | None, *, in_fusion: bool = False) -> None:
         self.health.count("packets_rejected")
         self.reject(error.reason, str(error))
         receiver, wait = self.receiver, self._wait
         if peer.name == self.agent or receiver is None or wait is None:
             return
-        length_s = receiver.refuse(peer)
+        length_s = receiver.refuse(peer, gid, error, in_fusion=in_fusion)
         if length_s is not None:
             wait.check()
             self.get_logger().warning(
-                f"{peer.name} is quarantined for {length_s:.0f} s after {self.settings.quarantine_after} refused "
-                f"packets in a row, the last one because: {error}"
+                f"a publisher of {peer.name} is quarantined for {length_s:.0f} s after "
+                f"{self.settings.quarantine_after} refusals in a row, the last one because: {error}"
             )
 
     def _decode_own(self, stamp_ns: int, arrived_s: float) -> None:
@@ -258,7 +258,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             receiver.images(own.stamp_ns),
             fusion,
             self._decoder,
-            self._on_undecodable,
+            self._on_failed,
             lambda tiles: self.health.count("tiles_recalled", tiles),
             with_single=self.settings.publish_single,
             with_dominant=has_subscribers(self._contributors),
@@ -266,6 +266,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._say_late(instant.peers_late)
         with receiver.lock:
             note_fusion(instant.prepared, self.agent, receiver.peers, self.health)
+        receiver.fused([*(v.name for v in instant.prepared.peers), *instant.prepared.left_out])
         fused = instant.fused
         self.health.fused(dict(zip(fused.contributors[1:], fused.ages_s[1:], strict=True)))
         self._publish(fused, model.at(own.region))
@@ -273,10 +274,10 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         for listener in self.listeners:
             listener(fused)
 
-    def _on_undecodable(self, name: str, error: WireError) -> None:
+    def _on_failed(self, name: str, error: WireError) -> None:
         peer = self.receiver.peer(name) if self.receiver is not None else None
         if peer is not None:
-            self._refuse(error, peer)
+            self._refuse(error, peer, None, in_fusion=True)
 
     def _publish(self, fused: Fused, model: Any) -> None:
         s = self.settings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -17,6 +18,11 @@ from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 
 FEATURES = "bev/features"
 TYPE = "rsdfm_ros/msg/FeaturePacket"
+HEARD, MATCHED, PUBLISHED, UNHEARD, UNPUBLISHED = range(5)
+"""Ranks of topics by usefulness: valid packets come; connected; not listened to, but published; connected for long
+without a valid packet; without publishers. Newcomers push out only peers that are silent or gone."""
+UNHEARD_S = 30.0
+"""A connected peer without a valid packet for so long makes room for others, if there are more than max_peers."""
 
 
 def topic_of(peer: str) -> str:
@@ -32,34 +38,54 @@ def name_of(topic: str) -> str:
     return before.rpartition("/")[2][:64]
 
 
+def gid_of(info: Mapping[str, Any]) -> bytes:
+    """The global identifier of the publisher of a message; empty where the middleware does not tell it."""
+    return bytes((info.get("publisher_gid") or {}).get("data", b""))
+
+
 def select_topics(
     found: Sequence[str],
     listed: Sequence[str],
     *,
     own: str,
     most: int,
+    agent: str = "",
     rank: Callable[[str], int] = lambda t: 0,
 ) -> list[str]:
     """Topics of peers to listen to: the listed ones, else those found in the graph; at most so many.
 
-    own: topic of this UAV, which does not count as a peer. rank: lower ones first; then by name.
+    own: topic of this UAV, which does not count as a peer · agent: name of this UAV, which no peer may have · rank:
+    lower ones first; then by name. Of several topics of one name one is taken: one with publishers (see UNPUBLISHED)
+    before one without, then the one beside the own topic (`/<name>/bev/features` for `/uav1/bev/features`), then
+    `/<name>/bev/features`.
     """
-    topics = {topic_of(peer) for peer in listed} if listed else set(found)
-    return sorted(topics - {own}, key=lambda topic: (rank(topic), topic))[:most]
+    topics = ({topic_of(peer) for peer in listed} if listed else set(found)) - {own}
+    ranks = {topic: rank(topic) for topic in topics}
+    beside = own.removesuffix(f"{name_of(own)}/{FEATURES}")
+
+    def claim(topic: str) -> tuple[bool, bool, bool, int, str]:
+        elsewhere = topic != f"{beside}{name_of(topic)}/{FEATURES}"
+        return ranks[topic] >= UNPUBLISHED, elsewhere, topic != topic_of(name_of(topic)), ranks[topic], topic
+
+    of_name: dict[str, str] = {}
+    for topic in sorted(topics, key=claim):
+        of_name.setdefault(name_of(topic), topic)
+    chosen = [topic for name, topic in of_name.items() if name not in ("", agent)]
+    return sorted(chosen, key=lambda topic: (ranks[topic], topic))[:most]
 
 
 class PeerSubscriptions:
     """Subscriptions of an active node, which end with `close`.
 
-    own: subscribe to the UAV's own features, too · on_packet(raw, peer): a message came · on_change(): the state of a
-    peer changed; called under the lock of the receiver.
+    own: subscribe to the UAV's own features, too · on_packet(raw, peer, gid): a message of a publisher came ·
+    on_change(): the state of a peer changed; called under the lock of the receiver.
     """
 
     def __init__(
         self,
         node: PipelineNode[CollaborationSettings],
         receiver: Receiver,
-        on_packet: Callable[[bytes, Peer], None],
+        on_packet: Callable[[bytes, Peer, bytes], None],
         on_change: Callable[[], None],
         *,
         own: bool,
@@ -68,6 +94,7 @@ class PeerSubscriptions:
         self._on_packet, self._on_change = on_packet, on_change
         self._own_topic = node.resolve_topic_name(FEATURES)
         self._subscriptions: dict[str, Any] = {}
+        self._since_s: dict[str, float] = {}
         self._refused: set[str] = set()
         self._timer = node.create_timer(node.settings.discovery_period_s, self.refresh_peers, clock=STEADY)
         if own:
@@ -81,12 +108,23 @@ class PeerSubscriptions:
             for topic, types in self._node.get_topic_names_and_types()
             if TYPE in types and topic.endswith(f"/{FEATURES}")
         ]
-        topics = select_topics(found, s.peers, own=self._own_topic, most=s.max_peers, rank=self._rank)
+        topics = select_topics(
+            found,
+            s.peers,
+            own=self._own_topic,
+            most=s.max_peers,
+            agent=self._node.agent,
+            rank=self._rank,
+        )
         for topic in [t for t in self._subscriptions if t != self._own_topic and t not in topics]:
             self._stop(topic)
         for topic in topics:
-            if topic not in self._subscriptions and topic not in self._refused:
+            if topic not in self._subscriptions:
                 self._listen(topic, name_of(topic))
+        wanted = {topic_of(peer) for peer in s.peers} if s.peers else set(found)
+        owners = {"": "no UAV", self._node.agent: "this UAV"} | {name_of(topic): topic for topic in topics}
+        others = (t for t in wanted - {self._own_topic, *topics} if name_of(t) in owners)
+        self._refuse({topic: owners[name_of(topic)] for topic in others})
 
     def close(self) -> None:
         """End all subscriptions."""
@@ -94,19 +132,28 @@ class PeerSubscriptions:
         for topic in list(self._subscriptions):
             self._stop(topic)
 
+    def _refuse(self, taken: Mapping[str, str]) -> None:
+        """Report topics of names that others have, once each; they are tried again when the name is free."""
+        for topic in sorted(taken.keys() - self._refused):
+            owner = taken[topic]
+            text = f"{topic} names the UAV {name_of(topic)!r}, which is the name of {owner}"
+            self._node.reject("peer_name", text)
+        self._refused = set(taken)
+
     def _rank(self, topic: str) -> int:
-        """Connected peers come first: newcomers do not push them out, but peers that are gone make room."""
-        if any(p.topic == topic and p.matched for p in self._receiver.peers):
-            return 0
-        return 1 if self._node.count_publishers(topic) else 2
+        peer = next((p for p in self._receiver.peers if p.topic == topic), None)
+        if peer is None or not peer.matched:
+            return PUBLISHED if self._node.count_publishers(topic) else UNPUBLISHED
+        publisher, now_s = peer.publishers.leading, monotonic()
+        if publisher.leads(now_s):
+            return HEARD
+        last_s = max(self._since_s.get(topic, now_s), publisher.accepted_s or 0.0)
+        return MATCHED if now_s - last_s < UNHEARD_S else UNHEARD
 
     def _listen(self, topic: str, name: str) -> None:
         node, s = self._node, self._node.settings
-        taken = name == node.agent and topic != self._own_topic
-        peer = None if taken else self._receiver.listen(name, topic)
+        peer = self._receiver.listen(name, topic)
         if peer is None:
-            self._refused.add(topic)
-            node.reject("peer_name", f"{topic} names the UAV {name!r}, which another topic has already")
             return
         # Liveliness ends with the lease at the latest; a process that leaves properly is gone at once.
         events = SubscriptionEventCallbacks(
@@ -118,15 +165,17 @@ class PeerSubscriptions:
         self._subscriptions[topic] = node.create_subscription(
             FeaturePacket,
             topic,
-            lambda raw: self._on_packet(raw, peer),
+            lambda raw, info: self._on_packet(raw, peer, gid_of(info)),
             qos.features(s.features_reliability, s.liveliness_lease_s, deadline_s=s.deadline_s),
             event_callbacks=events,
             raw=True,
         )
+        self._since_s[topic] = monotonic()
         node.get_logger().info(f"listening to {topic}")
 
     def _stop(self, topic: str) -> None:
         self._node.destroy_subscription(self._subscriptions.pop(topic))
+        del self._since_s[topic]
         with self._receiver.lock:
             for peer in [*self._receiver.peers, self._receiver.peer(self._node.agent)]:
                 if peer is not None and peer.topic == topic:
