@@ -25,6 +25,10 @@ class ModelStoreError(RsdfmError):
     """A model folder that is missing, damaged or different from its manifest."""
 
 
+class ManifestError(ModelStoreError):
+    """A manifest with entries that cannot be used."""
+
+
 def write_manifest(folder: str | Path, manifest: dict[str, Any]) -> None:
     """Replace a folder's manifest in one step."""
     write_atomically(Path(folder) / MANIFEST, yaml.safe_dump(manifest, sort_keys=False, width=100))
@@ -47,7 +51,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         if key not in manifest:
             raise ModelStoreError(f"{path}: entry `{key}` is missing")
     for entry, expected, value in _faults(manifest):
-        raise ModelStoreError(
+        raise ManifestError(
             f"{path}: {entry}: expected {expected}, got {repr(value)[:_SHOWN]}; take the manifest that `rsdfm train` "
             "wrote"
         )
