@@ -23,6 +23,10 @@ T = TypeVar("T")
 WORDS: Mapping[type, str] = types.MappingProxyType(
     {bool: "true or false", int: "an integer", float: "a finite number", str: "a text"}
 )
+MAX_NUMBER_CHARACTERS = 100
+"""Longer texts are no numbers."""
+_MAX_INTEGER = 2**63 - 1
+"""As in messages and parameters of ROS."""
 _SHOWN = 200
 """So many characters of a refused value are told."""
 
@@ -201,6 +205,8 @@ class Builder:
         self.require(good, where, self.words[kind], value)
         if kind is float:
             self.require(math.isfinite(value), where, self.words[kind], value)
+        if kind is int:
+            self.require(abs(value) <= _MAX_INTEGER, where, f"{self.words[kind]} of at most 64 bits", value)
         return value
 
     def text(self, value: Any, where: str) -> str:
@@ -258,7 +264,7 @@ def _read_number(kind: type, value: Any) -> Any:
     """A number that came as a text, or as a whole float where an integer is expected; anything else as it is."""
     if kind not in (int, float) or isinstance(value, bool):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= MAX_NUMBER_CHARACTERS:
         try:
             value = float(value) if kind is float else int(value)
         except ValueError:

@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rsdfm_ros.msg import ObjectArray, TrajectoryArray
 
 from rsdfm_ros.data.messages import stamps
+from rsdfm_ros.evaluation.mission_waiting import LATE_FRAMES
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.mission import FleetResult, run_fleet
@@ -27,6 +28,7 @@ from rsdfm_ros.nodes.core import qos
 from support.places import TINY
 
 WAIT_S = 200.0
+FRAMES = 40
 
 
 def small_fleet(domain: int, frames: int = 60, when_lost: str = "end", **uav: Any) -> FleetDescription:
@@ -142,7 +144,7 @@ def test_a_killed_uav_of_single_nodes_leaves_the_other_working_and_that_ends_on_
 
 @pytest.mark.parametrize("when_lost", ["continue", "respawn"])
 def test_a_mission_survives_the_loss_of_a_uav(tmp_path: Path, domain: int, when_lost: str) -> None:
-    fleet = small_fleet(domain, frames=8, when_lost=when_lost)
+    fleet = small_fleet(domain, frames=FRAMES, when_lost=when_lost)
     notes: list[str] = []
     results: list[FleetResult] = []
     lines: list[dict] = []
@@ -164,6 +166,12 @@ def test_a_mission_survives_the_loss_of_a_uav(tmp_path: Path, domain: int, when_
     until(over, "the mission is over")
     assert results and results[0].result is not None
     assert len(notes) == 1 and notes[0].startswith("uav2 ended with status -9: ")
+    assert sum("frames_processed" in line["agents"]["uav1"] for line in lines) > FRAMES - LATE_FRAMES
+    if when_lost == "continue":
+        assert "frames_processed" not in lines[-1]["agents"]["uav2"]
+        assert (
+            results[0].result["protocol"]["frames_answered"] < len(results[0].result["frames"]) == len(lines)
+        )
     assert len(seen - {killed}) == (1 if when_lost == "respawn" else 0), "it was started again, or not"
 
 

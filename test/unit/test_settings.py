@@ -126,3 +126,9 @@ def test_a_former_name_works_with_a_warning_and_not_beside_the_new_one() -> None
         assert STRICT.build(Plan, {"velocity": 5.0}).speed_mps == 5.0
     with pytest.raises(WrongPlan, match="and both are given: leave velocity out"):
         STRICT.build(Plan, {"velocity": 5.0, "speed_mps": 5.0})
+
+
+@pytest.mark.parametrize("count", [2**63, -(2**63), 10**90, "9" * 100, "9" * 101, "9" * 5000])
+def test_integers_have_at_most_64_bits(count: Any) -> None:
+    with pytest.raises(WrongPlan, match="count: expected an integer"):
+        LENIENT.build(Plan, {"count": count})

@@ -18,6 +18,7 @@ import yaml
 
 from rsdfm_ros.data.errors import DatasetError
 from rsdfm_ros.data.frame import CLASSES
+from rsdfm_ros.yaml_file import YamlError, parse_yaml
 
 FILE_NAME = "rsdfm_dataset.yaml"
 """Name of the description beside the folders of tables."""
@@ -149,9 +150,9 @@ def parse(
     Raises :class:`DescriptionError` with every problem.
     """
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DescriptionError(path, f"is no YAML ({str(error).splitlines()[0]})") from None
+        values = parse_yaml(text)
+    except YamlError as error:
+        raise DescriptionError(path, f"is no YAML ({error})") from None
     if not isinstance(values, dict):
         raise DescriptionError(path, "expected `key: value` lines", "see docs/datasets.md")
     values = dict(values)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from rsdfm_ros.data.description import BOXES, BY_SIZE, CAMERAS, FILE_NAME, IGNORE, Description, parse
 from rsdfm_ros.data.errors import DatasetError
+from rsdfm_ros.yaml_file import YamlError, read_text
 
 VEHICLES: tuple[tuple[str, str], ...] = (
     *((f"*{word}*", IGNORE) for word in ("bicycle", "motorcycle", "crossbike", "omafiets", "century")),
@@ -88,8 +89,8 @@ def locate(path: Path | str) -> tuple[Path, Description | None, str | None]:
     if not file.is_file():
         return folder, None, wanted
     try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(file)
+    except (OSError, YamlError) as error:
         raise DatasetError(file, f"cannot be read ({error})") from None
     description, data, split = parse(text, file, PRESETS)
     if file == path:

@@ -106,8 +106,12 @@ class Mission:
 
     def answered(self, stamp_ns: int) -> bool:
         """Whether every UAV has answered this instant with its peers."""
+        return self.answered_by(stamp_ns) == set(self.agents)
+
+    def answered_by(self, stamp_ns: int) -> set[str]:
+        """The UAVs that have answered this instant with their peers."""
         answers = self.at(stamp_ns).answers
-        return all(self._complete(answers.get((agent, COLLABORATIVE))) for agent in self.agents)
+        return {agent for agent in self.agents if self._complete(answers.get((agent, COLLABORATIVE)))}
 
     def live(self, stamp_ns: int) -> dict[tuple[str, str], dict[str, float | None]]:
         """IoU and AP of this instant by (UAV, variant), as far as answers and truth have arrived."""

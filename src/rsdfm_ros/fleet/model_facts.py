@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsdfm_ros.errors import reason
 from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.fleet.paths import model_path
 from rsdfm_ros.model.config import ModelConfigError, load_model_config, model_config_from_dict
-from rsdfm_ros.model.manifest import ModelStoreError, read_manifest
+from rsdfm_ros.model.manifest import ManifestError, ModelStoreError, read_manifest
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,10 @@ def model_facts(model: str) -> ModelFacts:
         try:
             values = read_manifest(model)
             config = model_config_from_dict(values["config"])
-            percent = round(100 * float((values.get("thresholds") or {}).get("segmentation", 0.5)))
+            percent = round(100 * values.get("thresholds", {}).get("segmentation", 0.5))
+        except (ManifestError, ModelConfigError) as error:
+            raise FleetDescriptionError(f"model {model!r}: its manifest.yaml is damaged: {error}") from error
         except ModelStoreError as error:
             raise FleetDescriptionError(str(error)) from error
-        except (ModelConfigError, AttributeError, TypeError, ValueError) as error:
-            raise FleetDescriptionError(
-                f"model {model!r}: its manifest.yaml is damaged: {reason(error)}"
-            ) from error
     window = config.output_window
     return ModelFacts(window.bounds, window.cell_size, percent)

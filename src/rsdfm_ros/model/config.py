@@ -10,16 +10,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 from rsdfm_ros.settings import Builder
 from rsdfm_ros.shipped import shipped
+from rsdfm_ros.wire.limits import Limits
+from rsdfm_ros.yaml_file import YamlError, read_yaml
 
 
 class ModelConfigError(RsdfmError):
     """A model configuration that cannot be used."""
+
+
+_WIRE = Limits()
+_MAX_BINS = 256
+_MAX_HEADS = 32
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "image_height": (32, 4096),
+    "image_width": (32, 4096),
+    "max_depth_m": (1, 100_000),
+    "cell_size_m": (0.01, 100),
+    "subcells": (1, 8),
+    "channels": (1, 1024),
+    "encoder_widths": (1, 1024),
+    "low_channels": (1, 256),
+    "high_channels": (1, 256),
+    "fill_radius": (0, 32),
+    "neck_widths": (1, 1024),
+    "history": (1, 64),
+    "horizon": (1, 64),
+}
+"""A model within these limits can be built in a few seconds and GB; every element of a list counts."""
+
+
+def _numbers(value: float | tuple[float, ...]) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 @dataclass(frozen=True)
@@ -55,17 +80,35 @@ class ModelConfig:
     heads: tuple[str, ...] = ("detection", "segmentation", "trajectory")
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = [
+            f"{name} must be {low} to {high}, got {value:g}"
+            for name, (low, high) in _LIMITS.items()
+            for value in _numbers(getattr(self, name))
+            if not low <= value <= high
+        ]
+        if len(self.encoder_widths) != 4 or len(self.neck_widths) != 3:
+            problems.append("encoder_widths must be four numbers and neck_widths three")
+        if len(self.bins) > _MAX_BINS or len(self.heads) > _MAX_HEADS:
+            problems.append(f"expected at most {_MAX_BINS} height (or depth) bins and {_MAX_HEADS} heads")
         if self.image_height % 32 or self.image_width % 32:
             problems.append("image_height and image_width must be multiples of 32")
         if self.lift not in ("relative", "absolute"):
             problems.append(f"lift must be `relative` or `absolute`, not {self.lift!r}")
         if len(self.bins) < 2 or list(self.bins) != sorted(set(self.bins)) or self.bins[0] < 0:
             problems.append("the height (or depth) bins must be at least two, ascending and not negative")
-        if self.channels % self.subcells**2:
+        if self.subcells and self.channels % self.subcells**2:
             problems.append("channels must be a multiple of subcells²")
         if min(self.window_tiles[2:]) < 1:
             problems.append("window_tiles must span at least one tile")
+        tiles, far = self.window_tiles, _WIRE.max_tile_key
+        if tiles[2] * tiles[3] > _WIRE.max_tiles:
+            problems.append(
+                f"window_tiles must span at most {_WIRE.max_tiles} tiles, got {tiles[2]} x {tiles[3]}"
+            )
+        if min(tiles) < -far or max(tiles[0] + tiles[2], tiles[1] + tiles[3]) > far:
+            problems.append(
+                f"window_tiles must lie within ±{far} tiles of the map's origin, got {list(tiles)}"
+            )
         if not 1 <= self.quantisation_levels <= 127:
             problems.append("quantisation_levels must lie in 1 to 127")
         if problems:
@@ -126,8 +169,8 @@ def model_config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
 def load_model_config(path: str | Path) -> ModelConfig:
     """Read a model configuration from a YAML file."""
     try:
-        values = yaml.safe_load(shipped(path).read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        values = read_yaml(shipped(path))
+    except (OSError, YamlError) as error:
         raise ModelConfigError(f"cannot read the model configuration {path}: {reason(error)}") from error
     if not isinstance(values, dict):
         raise ModelConfigError(f"{path} must be a mapping of model settings")

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from rsdfm_ros.model.config import model_config_from_dict
+from rsdfm_ros.model.config import ModelConfigError, model_config_from_dict
 from rsdfm_ros.model.manifest import (
     FORMAT,
+    MANIFEST,
     WEIGHTS,
     ModelStoreError,
     read_manifest,
@@ -20,6 +21,7 @@ from rsdfm_ros.model.manifest import (
     write_manifest,
 )
 from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.weights import check_size, read_weights
 from rsdfm_ros.outputs import replacing
 
 __all__ = [
@@ -98,32 +100,45 @@ def load_model(folder: str | Path) -> tuple[RSDFM, dict[str, Any], int]:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ModelStoreError(f"{folder} has a manifest but no {WEIGHTS}")
+    check_size(path)
     actual = sha256_of(path)
     if actual != manifest["weights_sha256"]:
         raise ModelStoreError(
             f"{path} hashes to {actual[:16]}…, its manifest says {str(manifest['weights_sha256'])[:16]}…: "
             "the file is damaged or belongs to another manifest; fetch or train the model again"
         )
-    config = model_config_from_dict(manifest["config"])
+    state = read_weights(path)
+    try:
+        config = model_config_from_dict(manifest["config"])
+    except ModelConfigError as error:
+        raise ModelConfigError(f"{folder / MANIFEST}: {error}") from error
     model = RSDFM(config)
-    load_state(model, load_file(path), path)
+    load_state(model, state, path)
     return model.eval(), manifest, wire_fingerprint(model)
 
 
 def load_state(model: RSDFM, state: dict[str, Tensor], source: str | Path) -> None:
-    """Copy tensors into a model; ModelStoreError names what is missing, unknown or of another shape."""
+    """Copy tensors into a model; ModelStoreError names what is missing, unknown or of another shape or type."""
     expected = model.state_dict()
     problems = [f"missing {k}" for k in expected if k not in state]
     problems += [f"unknown {k}" for k in state if k not in expected]
     problems += [
-        f"{k} is {tuple(state[k].shape)}, expected {tuple(v.shape)}"
+        f"{k} is {_words(state[k])}, expected {_words(v)}"
         for k, v in expected.items()
-        if k in state and state[k].shape != v.shape
+        if k in state and not _fits(state[k], v)
     ]
     if problems:
         shown = "; ".join(problems[:4]) + (f" and {len(problems) - 4} more" if len(problems) > 4 else "")
         raise ModelStoreError(f"{source} does not fit the model configuration: {shown}")
     model.load_state_dict(state)
+
+
+def _fits(given: Tensor, own: Tensor) -> bool:
+    return given.shape == own.shape and given.dtype == own.dtype
+
+
+def _words(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def warm_start(model: RSDFM, folder: str | Path) -> list[str]:
@@ -136,7 +151,7 @@ def warm_start(model: RSDFM, folder: str | Path) -> list[str]:
     if not path.is_file():
         raise ModelStoreError(f"{folder} has a manifest but no {WEIGHTS}")
     own = model.state_dict()
-    found = {k: v for k, v in load_file(path).items() if k in own and own[k].shape == v.shape}
+    found = {k: v for k, v in read_weights(path).items() if k in own and _fits(v, own[k])}
     if not found:
         raise ModelStoreError(f"no tensor of {path} fits the model configuration")
     model.load_state_dict(found, strict=False)

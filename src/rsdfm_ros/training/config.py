@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.settings import Builder
 from rsdfm_ros.shipped import shipped
+from rsdfm_ros.yaml_file import YamlError, read_yaml
 
 
 class TrainingConfigError(RsdfmError):
@@ -99,8 +99,8 @@ BUILDER = Builder(
 def load_training_config(path: str | Path) -> TrainingConfig:
     """The `training:` section of a YAML file; what it does not name keeps its default."""
     try:
-        values = (yaml.safe_load(shipped(path).read_text()) or {}).get("training") or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        values = (read_yaml(shipped(path)) or {}).get("training") or {}
+    except (OSError, YamlError, AttributeError) as error:
         raise TrainingConfigError(
             f"cannot read the training configuration {path}: {reason(error)}"
         ) from error

@@ -8,8 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig, load_model_config
 from rsdfm_ros.model.device import choose_device
@@ -19,6 +17,7 @@ from rsdfm_ros.model.store import read_manifest
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_folder
 from rsdfm_ros.training.config import TrainingConfig, load_training_config
+from rsdfm_ros.yaml_file import YamlError, read_yaml
 
 STAGES = ("trunk", "temporal", "codec")
 _MOST_MINUTES = 60.0 * 24 * 365
@@ -105,11 +104,11 @@ def _check_config(path: Path) -> None:
     """Raise RsdfmError unless the file is a mapping of model settings."""
     expected = "expected a file of model and training settings, such as config/model/nano.yaml"
     try:
-        values = yaml.safe_load(path.read_text())
+        values = read_yaml(path)
     except OSError as error:
         raise RsdfmError(f"--config {path} cannot be read ({error.strerror}): {expected}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RsdfmError(f"--config {path} is no YAML ({str(error).splitlines()[0]}): {expected}") from error
+    except YamlError as error:
+        raise RsdfmError(f"--config {path} is no YAML ({error}): {expected}") from error
     if not isinstance(values, dict):
         raise RsdfmError(f"--config {path} holds no settings: {expected}")
     if isinstance(values.get("model"), str) or len(set(values) & set(_FLEET)) >= 2:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import yaml
 import zstandard
 
 from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.yaml_file import YamlError, YamlLimits, read_yaml
 
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
-MAX_METADATA_BYTES = 1 << 24
 MAX_FILES = 10_000
+METADATA_LIMITS = YamlLimits(max_bytes=1 << 24, max_values=200_000)
+"""Each file has about 15 values, each topic about 10 and its QoS profiles."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,11 @@ def _named(place: Path, damage: list[str]) -> list[str] | None:
         damage.append("metadata.yaml: is missing; the files in the folder are read as they are")
         return None
     try:
-        if file.stat().st_size > MAX_METADATA_BYTES:
-            raise ValueError(f"it has {file.stat().st_size} bytes")
-        content: Any = yaml.safe_load(file.read_text())
+        content = read_yaml(file, METADATA_LIMITS)
         names = content["rosbag2_bagfile_information"]["relative_file_paths"]
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
             raise ValueError("relative_file_paths is no list of names")
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, YamlError, ValueError, KeyError, TypeError) as error:
         damage.append(
             f"metadata.yaml: cannot be used ({_short(error)}); the files in the folder are read as they are"
         )

@@ -6,24 +6,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdfm_ros.data.bags.errors import TopicMapError
 from rsdfm_ros.data.bags.topic_map import BUILDER, TopicMap
 from rsdfm_ros.errors import reason
 from rsdfm_ros.shipped import shipped
-
-MAX_MAP_BYTES = 1 << 20
+from rsdfm_ros.yaml_file import YamlError, read_yaml
 
 
 def load_map(path: str | Path) -> TopicMap:
     """Read a topic map. Raises: TopicMapError."""
     try:
-        text = shipped(path).read_text()
-        if len(text) > MAX_MAP_BYTES:
-            raise TopicMapError(f"{path}: {len(text)} characters are no topic map")
-        values = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        values = read_yaml(shipped(path))
+    except (OSError, YamlError) as error:
         raise TopicMapError(f"cannot read the topic map {path}: {reason(error)}") from error
     try:
         return map_from_dict(values)

@@ -23,8 +23,10 @@ from rosbags.rosbag2.storage_sqlite3 import Sqlite3Writer
 from rosbags.typesys.store import Typestore
 
 from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.files import METADATA_LIMITS
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.outputs import is_vacant, write_atomically
+from rsdfm_ros.yaml_file import read_yaml
 
 STORAGES = ("mcap", "sqlite3")
 METADATA = "metadata.yaml"
@@ -149,7 +151,7 @@ class BagWriter:
         assert self._writer is not None
         self._writer.close()
         part = self._writer.path
-        content = yaml.safe_load((part / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+        content = read_yaml(part / "metadata.yaml", METADATA_LIMITS)["rosbag2_bagfile_information"]
         for name in content["relative_file_paths"]:
             (part / name).replace(self.folder / name)
         (part / "metadata.yaml").unlink()

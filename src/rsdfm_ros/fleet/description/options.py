@@ -14,12 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from rsdfm_ros.fleet.description.fields import FleetDescriptionError, checked
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
 from rsdfm_ros.settings import allowed
+from rsdfm_ros.yaml_file import YamlError, parse_yaml
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -105,8 +104,8 @@ def setting_value(name: str, text: str) -> Any:
     if kind is str:
         return text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return parse_yaml(text)
+    except YamlError as error:
         raise FleetDescriptionError(f"{name}: {text!r} is no YAML value") from error
 
 

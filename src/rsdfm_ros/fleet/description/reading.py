@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdfm_ros.errors import reason
 from rsdfm_ros.fleet.description.fields import BUILDER, FleetDescriptionError
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.shipped import shipped
+from rsdfm_ros.yaml_file import YamlError, parse_yaml, read_yaml
 
 
 def load_fleet(
@@ -25,8 +24,8 @@ def load_fleet(
     Raises: FleetDescriptionError.
     """
     try:
-        values = yaml.safe_load(shipped(path).read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        values = read_yaml(shipped(path))
+    except (OSError, YamlError) as error:
         raise FleetDescriptionError(f"cannot read the fleet description {path}: {reason(error)}") from error
     if not isinstance(values, dict):
         raise FleetDescriptionError(f"{path}: expected a mapping with name, uavs, model, world, …")
@@ -56,8 +55,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals or not re.fullmatch(r"[\w.]+", name.strip()):
         raise FleetDescriptionError(f"expected name=value such as world.frames=10, got {text!r}")
     try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return name.strip(), parse_yaml(value)
+    except YamlError as error:
         raise FleetDescriptionError(f"{name}: {value!r} is no YAML value") from error
 
 

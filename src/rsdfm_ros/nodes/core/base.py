@@ -69,7 +69,7 @@ class RsdfmNode(ReportingNode[S]):
         """Save data that must not be lost; called at the end of a process, before anything is destroyed."""
 
     def _on_jump(self, jump: TimeJump) -> None:
-        self.get_logger().warning("the clock jumped back: all buffers cleared")
+        self.warn_seldom("clock jump", "the clock jumped back: all buffers cleared")
         self.health.count("clock_jumps")
         try:
             self.health.clear_times()

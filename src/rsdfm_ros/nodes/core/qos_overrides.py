@@ -53,6 +53,14 @@ def overridden(node: Node, profile: QoSProfile, topic: str, entity: str) -> QoSP
     return result
 
 
+def forget(node: Node, profile: QoSProfile, topic: str, entity: str) -> None:
+    """Undeclare the parameters of a topic that is not used any more, except those that differ from `profile`."""
+    for policy in (*_POLICIES, "lifespan"):
+        name = f"{PREFIX}{topic}.{entity}.{policy}"
+        if node.has_parameter(name) and node.get_parameter(name).value == _word(getattr(profile, policy)):
+            node.undeclare_parameter(name)
+
+
 def check(name: str, value: Any) -> None:
     """SettingError unless the value is one that the overriding parameter of this name may have."""
     policy = name.rpartition(".")[2]

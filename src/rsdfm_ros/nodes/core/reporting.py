@@ -25,7 +25,7 @@ RCLError: type[RuntimeError] = rclpy_implementation.RCLError
 nearest public base, RuntimeError, would hide errors of our own: this is the only place that reaches into rclpy.impl."""
 
 SILENCE_S = 5.0
-"""Shortest time between log entries of one kind of refusal or error, on the node's clock; all are counted."""
+"""Shortest time between log entries of one kind of refusal, error or event, on the node's clock; all are counted."""
 
 
 class ReportingNode(LiveSettings[S]):
@@ -61,8 +61,12 @@ class ReportingNode(LiveSettings[S]):
     def reject(self, reason: str, text: str) -> None:
         """Count refused input, and log it at most every few seconds."""
         self.health.reject(reason)
-        if self._may_say(reason):
-            self.get_logger().warning(f"refused ({reason}): {text}")
+        self.warn_seldom(reason, f"refused ({reason}): {text}")
+
+    def warn_seldom(self, kind: str, text: str) -> None:
+        """Log a warning, those of one kind at most every few seconds."""
+        if self._may_say(kind):
+            self.get_logger().warning(text)
 
     def on_job_error(self, slot: str, error: Exception) -> None:
         """Handle an error in the worker: refuse bad input, report errors of the node."""

@@ -93,11 +93,16 @@ def result_of(
     history: list[dict[str, Any]],
     processing: ProcessingTimes,
     domain: int,
+    incomplete: int,
 ) -> dict[str, Any]:
-    """Content of result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame."""
+    """Content of result.json: the protocol, results as `rsdfm evaluate` writes them, per UAV and per frame.
+
+    incomplete: lines of the history that lack the answer of some UAV.
+    """
     agents: dict[str, Any] = {}
     for agent in settings.agents:
-        last = next((line["agents"][agent] for line in reversed(history) if agent in line["agents"]), {})
+        told = (line["agents"].get(agent, {}) for line in reversed(history))
+        last = next((facts for facts in told if "frames_processed" in facts), {})
         agents[agent] = {
             "collaborative": mission.agent_result(agent, "collaborative"),
             "single": mission.agent_result(agent, "single"),
@@ -109,7 +114,8 @@ def result_of(
             "packets_lost": last.get("packets_lost", 0),
             "packets_rejected": last.get("packets_rejected", 0),
             "peers_fused_min": min(
-                (len(line["agents"][agent].get("peers", [])) for line in history), default=0
+                (len(line["agents"][agent]["peers"]) for line in history if "peers" in line["agents"][agent]),
+                default=0,
             ),
         }
     return {
@@ -118,7 +124,7 @@ def result_of(
             "ros_domain": domain,
             "agents": list(settings.agents),
             "frames": settings.frames,
-            "frames_answered": len(history),
+            "frames_answered": len(history) - incomplete,
             "answers_missing": mission.missing_answers,
             "foreground_percent": settings.foreground_percent,
             "cell_size_m": settings.cell_size_m,

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.heads.answers import plug_ins
+from rsdfm_ros.yaml_file import YamlError, read_yaml
 
 Source = tuple[str, int]
 """A model folder (models/nano), or ``random:<model configuration>[:<seed>]`` for untrained weights, which tests use;
@@ -61,9 +60,9 @@ def plug_ins_of(source: str) -> tuple[str, ...]:
     random = source.startswith("random:")
     path = source.removeprefix("random:").partition(":")[0] if random else f"{source}/manifest.yaml"
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = read_yaml(path)
         return plug_ins(map(str, values.get("model" if random else "config", values).get("heads", ())))
-    except (OSError, yaml.YAMLError, AttributeError, TypeError):
+    except (OSError, YamlError, AttributeError, TypeError):
         return ()
 
 

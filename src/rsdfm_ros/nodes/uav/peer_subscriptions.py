@@ -7,12 +7,14 @@ from time import monotonic
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.qos import QoSProfile
 
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.receiver import Receiver
 from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.entities import STEADY
+from rsdfm_ros.nodes.core.qos_overrides import forget
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 
@@ -118,6 +120,7 @@ class PeerSubscriptions:
         )
         for topic in [t for t in self._subscriptions if t != self._own_topic and t not in topics]:
             self._stop(topic)
+            forget(self._node, self._profile(), topic, "subscription")
         for topic in topics:
             if topic not in self._subscriptions:
                 self._listen(topic, name_of(topic))
@@ -151,7 +154,7 @@ class PeerSubscriptions:
         return MATCHED if now_s - last_s < UNHEARD_S else UNHEARD
 
     def _listen(self, topic: str, name: str) -> None:
-        node, s = self._node, self._node.settings
+        node = self._node
         peer = self._receiver.listen(name, topic)
         if peer is None:
             return
@@ -166,12 +169,16 @@ class PeerSubscriptions:
             FeaturePacket,
             topic,
             lambda raw, info: self._on_packet(raw, peer, gid_of(info)),
-            qos.features(s.features_reliability, s.liveliness_lease_s, deadline_s=s.deadline_s),
+            self._profile(),
             event_callbacks=events,
             raw=True,
         )
         self._since_s[topic] = monotonic()
         node.get_logger().info(f"listening to {topic}")
+
+    def _profile(self) -> QoSProfile:
+        s = self._node.settings
+        return qos.features(s.features_reliability, s.liveliness_lease_s, deadline_s=s.deadline_s)
 
     def _stop(self, topic: str) -> None:
         self._node.destroy_subscription(self._subscriptions.pop(topic))
@@ -185,7 +192,7 @@ class PeerSubscriptions:
     def _on_liveliness(self, peer: Peer, alive: int) -> None:
         with self._receiver.lock:
             if peer.alive and not alive:
-                self._node.get_logger().warning(f"{peer.name} is gone")
+                self._node.warn_seldom("peer gone", f"{peer.name} is gone")
             peer.alive = alive > 0
             self._on_change()
 
