@@ -150,6 +150,11 @@ class Hearing:
         self.flight.send(frame, "uav1", **of.get("uav1", {}))
         return self.world.until(lambda: self.at(frame), f"frame {frame} is fused")
 
+    def complete(self, agent: str, frame: int) -> bool:
+        """Whether all packets of a peer's image have come."""
+        peer = self.node.receiver.peer(agent)
+        return self.node.receiver.inbox.complete(agent, stamp_of(frame), peer.gid)
+
     def at(self, frame: int) -> FusedBev | None:
         return next((m for m in self.maps if stamps.stamp_ns(m.header.stamp) == stamp_of(frame)), None)
 
@@ -212,7 +217,7 @@ def test_what_moves_in_an_older_map_is_carried_on_unless_that_is_off(flight: Fli
         hearing.node.late_listeners.append(late.append)
         there.send(0, "uav2", boxes=grid_of_boxes(velocity=8.0))
         world.until(lambda h=hearing: h.node.receiver.inbox.peers == ["uav2"], "the older image is here")
-        world.until(lambda h=hearing: h.node.receiver.inbox.complete("uav2", stamp_of(0)), "all of it")
+        world.until(lambda h=hearing: h.complete("uav2", 0), "all of it")
         message = hearing.fuse(1)
         assert list(message.contributors) == ["uav1", "uav2"] and message.ages_s[1] == pytest.approx(0.5)
         assert late == [True]

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 from rclpy.serialization import serialize_message
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 
+from rsdfm_ros.agent.fusion import Fusion
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.publishers import FORGIVEN_AFTER_S
 from rsdfm_ros.nodes.core import qos
@@ -274,6 +276,46 @@ def test_a_forger_on_the_topic_of_an_honest_uav_silences_only_itself(flight: Fli
     newest = stamp_of(1)
     world.until(lambda: node.receiver.inbox.complete("uav2", newest, peer.gid), "the honest one still is")
     assert peer.ignored == before
+
+
+def test_a_peer_that_breaks_fusion_costs_no_own_map_and_is_quarantined(
+    flight: Flight, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = hearing(flight, model, "uav1", "uav2", "uav3", quarantine_after=2, doubt_peers=False)
+    world, maps = flight.world, flight.keep(FusedBev, "/uav1/bev/fused", qos.fused())
+    world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
+    world.until(lambda: node._fused.get_subscription_count(), "the map is listened to")
+    merge = Fusion.merge
+
+    def failing(self: Fusion, model: Any, ready: Any, with_dominant: bool) -> Any:
+        if any(peer.name == "uav2" for peer in ready.peers):
+            raise np.linalg.LinAlgError("Singular matrix")
+        return merge(self, model, ready, with_dominant)
+
+    monkeypatch.setattr(Fusion, "merge", failing)
+    for frame in range(2):
+        for agent in ("uav2", "uav3"):
+            flight.send(frame, agent)
+            peer = node.receiver.peer(agent)
+            world.until(
+                lambda p=peer, f=frame: node.receiver.inbox.complete(p.name, stamp_of(f), p.gid), "it is here"
+            )
+        flight.send(frame, "uav1")
+        world.until(lambda f=frame: len(maps) == f + 1, "the fused map comes")
+        assert list(maps[-1].contributors) == ["uav1", "uav3"]
+    assert node.health.rejects["fusion_failed"] == 2 and node.health.counts["errors"] == 0
+    assert node.receiver.peer("uav2").quarantined(node.health.clock())
+    assert not node.receiver.peer("uav3").quarantined(node.health.clock())
+
+
+def test_a_peer_with_a_covariance_that_no_pose_has_is_quarantined(flight: Flight, model: Path) -> None:
+    node = hearing(flight, model, "uav1", "uav2", quarantine_after=2)
+    for frame in range(2):
+        for message in flight.packets(frame, "uav2", max_packet_bytes=16_384):
+            message.covariance[[0, 1, 6, 7]] = 1e20
+            flight.features("uav2").publish(message)
+    flight.world.until(lambda: node.receiver.peer("uav2").quarantines == 1, "it is quarantined")
+    assert node.health.rejects["covariance_too_large"] >= 2
 
 
 def test_a_flood_of_names_does_not_push_out_a_peer_that_is_heard(flight: Flight, model: Path) -> None:
