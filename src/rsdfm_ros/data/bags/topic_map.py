@@ -19,7 +19,7 @@ from rsdfm_ros.settings import Builder, setting
 UAV = "{uav}"
 MAX_RECORDED_UAVS = 64
 MAX_RECORDED_CAMERAS = 16
-"""Cameras of a UAV in a bag: a recording may hold more of them than a UAV of a fleet reads (input_config.MAX_CAMERAS)."""
+"""Cameras of a UAV in a bag: a recording may hold more of them than a UAV reads (MAX_CAMERAS of input_config)."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF = "tf"

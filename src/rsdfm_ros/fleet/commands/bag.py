@@ -141,7 +141,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         task = bar.add_task("instants", total=None)
 
         def on_instant(instant: Any, sensors: Any) -> None:
-            if instant.shots:
+            if instant.images:
                 stamps.append(instant.stamp_ns)
                 images = max(sensors.expected.values())
                 bar.update(task, completed=len(stamps), total=max(images, len(stamps)))

@@ -236,7 +236,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             if instant.truth is not None and reported and self.mission.answered(stamp_ns):
                 self._waiting.remove(stamp_ns)
                 self._report(stamp_ns)
-        # What waits to be reported is not scored yet: that forgets it, and the status may come last.
+        # Instants that wait to be reported are not scored yet: scoring forgets them, and the status may come last.
         self._keep(self.mission.advance(before_ns=min(self._waiting, default=None)))
 
     def _report(self, stamp_ns: int) -> None:
