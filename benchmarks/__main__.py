@@ -23,6 +23,7 @@ from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.mapping import lift, lift_cells
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.outputs import write_json
+from rsdfm_ros.shipped import SHIPPED_MODEL
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
 
 CELLS = 1500
@@ -93,7 +94,7 @@ def lift_ratios(perception: Perception) -> dict[str, float]:
 def main() -> None:
     """Run everything, print a table, write JSON when asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/nano"))
+    parser.add_argument("--model", type=Path, default=Path(SHIPPED_MODEL))
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.protocol import BUDGET_BYTES, UAVS
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.outputs import FUTURE_STEPS
@@ -35,7 +36,7 @@ from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.mapping import rendered, variants
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
-from rsdfm_ros.evaluation.protocol import AREAS, HISTORY, TEST_SEEDS_FROM, scored_frames
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY, scored_frames
 from rsdfm_ros.evaluation.report.plots import LINES
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.evaluation.scores import MethodScore, merge_scores
@@ -44,12 +45,11 @@ from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.outputs import write_json
-from rsdfm_ros.sim.config import FlightConfig, SimConfig, WorldConfig
+from rsdfm_ros.shipped import SHIPPED_MODEL
+from rsdfm_ros.sim.config import TEST_SEEDS_FROM, FlightConfig, SimConfig, WorldConfig
 
 METHODS = ("single", "dense")
 MAPPING_STRIDE = 3
-BYTES = 18_000
-"""A budget that none of METHODS has use for."""
 FIGURES: tuple[tuple[str, str, str], ...] = (
     ("IoU, UAVs together", "iou_long", ".3f"),
     ("IoU alone", "iou_single", ".3f"),
@@ -158,7 +158,7 @@ def evaluate_point(
     rows: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(worker_count()) as pool:
         for name, perception in models.items():
-            settings = Settings(METHODS, egos, BYTES, Thresholds.of(perception), Disturbance(), AREAS)
+            settings = Settings(METHODS, egos, BUDGET_BYTES, Thresholds.of(perception), Disturbance(), AREAS)
             scores: dict[str, MethodScore] = {}
             mapping = MappingScore()
             for scene in scenes:
@@ -273,14 +273,14 @@ def draw(content: dict[str, Any], path: Path) -> None:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", type=Path, nargs="+", default=[Path("models/nano")])
+    parser.add_argument("--models", type=Path, nargs="+", default=[Path(SHIPPED_MODEL)])
     parser.add_argument("--json", type=Path, default=Path("out/bench/generalisation.json"))
     parser.add_argument("--plot", type=Path, help="draw there (.svg, .png, .pdf)")
     parser.add_argument("--axes", nargs="+", choices=list(AXES), default=list(AXES))
     parser.add_argument("--seed", type=int, default=TEST_SEEDS_FROM + 100, help="of the first scene")
     parser.add_argument("--scenes", type=int, default=2)
     parser.add_argument("--frames", type=int, default=10, help="per scene, all but six are scored")
-    parser.add_argument("--uavs", type=int, default=4)
+    parser.add_argument("--uavs", type=int, default=UAVS)
     parser.add_argument("--egos", type=int, default=2)
     parser.add_argument("--fixed-height", type=float, default=50.0)
     try:

@@ -20,6 +20,7 @@ from benchmarks.accuracy.section import Section, Store, read_json
 from benchmarks.accuracy.sections import SECTIONS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import write_atomically
+from rsdfm_ros.shipped import SHIPPED_MODEL
 
 PAGE = Path("docs/benchmarks.md")
 OUT = Path("out/bench/accuracy")
@@ -31,7 +32,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     names = [s.name for s in SECTIONS if not s.shows]
     parser.add_argument("--only", action="append", choices=names, metavar="SECTION", help=", ".join(names))
     parser.add_argument(
-        "--model", type=Path, default=Path("models/nano"), help="model folder (default %(default)s)"
+        "--model", type=Path, default=Path(SHIPPED_MODEL), help="model folder (default %(default)s)"
     )
     parser.add_argument(
         "--layout-model",

@@ -11,16 +11,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.protocol import UAVS
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
 from rsdfm_ros.evaluation.scenes import CACHE
 from rsdfm_ros.geometry.height_grid import HeightGrid
-from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.config import TEST_SEEDS_FROM, SimConfig
 from rsdfm_ros.sim.dataset.simulate import progress_bar, say_simulated, simulate_dataset
 from rsdfm_ros.sim.flight import Flight, make_flights
 
-UAVS = 4
 ALTITUDES_M = (30, 50, 80)
 
 

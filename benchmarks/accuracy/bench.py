@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.errors import BenchError
+from benchmarks.protocol import BUDGET_BYTES, UAVS
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.methods.answers import Thresholds
-from rsdfm_ros.evaluation.protocol import AREAS, HISTORY, TEST_SEEDS_FROM
+from rsdfm_ros.evaluation.protocol import AREAS, HISTORY
 from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.scenes import (
     CACHE,
@@ -27,10 +28,7 @@ from rsdfm_ros.evaluation.scores import results_of
 from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.model.perception import Perception
-
-UAVS = 4
-BUDGET_BYTES = 18_000
-"""Default budget of the methods with one; part of the protocol of docs/benchmarks.md."""
+from rsdfm_ros.sim.config import TEST_SEEDS_FROM
 
 Rows = dict[str, dict[str, Any]]
 """Figures by method."""

@@ -10,13 +10,13 @@ from typing import Any
 
 from benchmarks import generalisation
 from benchmarks.accuracy import drawing
-from benchmarks.accuracy.bench import UAVS, Bench
+from benchmarks.accuracy.bench import Bench
 from benchmarks.accuracy.errors import BenchError
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, Store
-from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM
+from benchmarks.protocol import UAVS
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.config import TEST_SEEDS_FROM, SimConfig
 
 POINTS: dict[str, tuple[str, ...]] = {
     "altitude": ("20", "45", "80", "100", "20–100"),

@@ -12,6 +12,7 @@ from benchmarks.accuracy import altitudes, drawing
 from benchmarks.accuracy.bench import Bench, Case
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Bar, Content, Section, Store
+from benchmarks.protocol import UAVS
 
 METHODS = ("single", "late", "rsdfm", "rsdfm-plain")
 ALIKE = METHODS[:-1]
@@ -79,7 +80,7 @@ def _altitudes(bench: Bench) -> dict[str, Any]:
     sizes = bench.sizes
     for altitude in altitudes.ALTITUDES_M:
         folder = bench.made(partial(altitudes.simulated_at, altitude, sizes.part_scenes, sizes.part_frames))
-        scenes = bench.open(folder, sizes.part_scenes, sizes.part_frames, altitudes.UAVS)
+        scenes = bench.open(folder, sizes.part_scenes, sizes.part_frames, UAVS)
         title = f"{altitude} m"
         out[str(altitude)] = bench.evaluate(scenes, {title: Case(ALIKE)}, title, bench.sizes.part_egos)[title]
     return out

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.bench import UAVS, Bench, Case
+from benchmarks.accuracy.bench import Bench, Case
 from benchmarks.accuracy.page import number, table
 from benchmarks.accuracy.section import Content, Section, Store
+from benchmarks.protocol import UAVS
 from rsdfm_ros.evaluation.mapping import rendered
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
 from rsdfm_ros.evaluation.scenes import DatasetScene, simulated_as

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rsdfm_ros.shipped import shipped
+from rsdfm_ros.shipped import SHIPPED_MODEL, shipped
 
 SUPPORTED_PYTHON = ((3, 10), (3, 13))
 MINIMUM_DISK_GB = 2.0
@@ -210,10 +210,13 @@ def check_viewer() -> Check:
 
 def check_weights() -> Check:
     """The shipped weights against the hash in their manifest."""
-    folder = shipped("models/nano")
+    folder = shipped(SHIPPED_MODEL)
     if not (folder / "manifest.yaml").is_file():
         return Check(
-            "weights", "missing", "no models/nano", "check out the repository again, or run `./rsdfm train`"
+            "weights",
+            "missing",
+            f"no {SHIPPED_MODEL}",
+            "check out the repository again, or run `./rsdfm train`",
         )
     try:
         from rsdfm_ros.errors import RsdfmError
@@ -221,12 +224,12 @@ def check_weights() -> Check:
 
         expected, actual = read_manifest(folder)["weights_sha256"], sha256_of(folder / WEIGHTS)
     except (RsdfmError, OSError, ImportError) as error:
-        return Check("weights", "missing", str(error), "git checkout -- models/nano")
+        return Check("weights", "missing", str(error), f"git checkout -- {SHIPPED_MODEL}")
     if actual != expected:
         return Check(
-            "weights", "missing", f"{folder} does not match its manifest", "git checkout -- models/nano"
+            "weights", "missing", f"{folder} does not match its manifest", f"git checkout -- {SHIPPED_MODEL}"
         )
-    return Check("weights", "ok", f"models/nano, sha256 {actual[:12]}… as its manifest says")
+    return Check("weights", "ok", f"{SHIPPED_MODEL}, sha256 {actual[:12]}… as its manifest says")
 
 
 def check_video() -> Check:

@@ -10,6 +10,8 @@ from functools import partial
 
 from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.settings import setting
+from rsdfm_ros.shipped import SHIPPED_MODEL
+from rsdfm_ros.sim.config import TEST_SEEDS_FROM
 
 # --- every UAV ---
 
@@ -18,7 +20,7 @@ AUTOSTART = partial(
 )
 MODEL = partial(
     setting,
-    "models/nano",
+    SHIPPED_MODEL,
     text="model folder, or random:<configuration>[:<seed>] for untrained weights",
 )
 THREADS = partial(setting, 1, text="threads of torch in a process", low=1, high=64)
@@ -50,7 +52,7 @@ PUBLISH_FUTURE = partial(setting, False, text="publish future_masks, the predict
 
 # --- the world ---
 
-SEED = partial(setting, 9000, text="seed of layout, traffic and flights", low=0, high=2**31 - 1)
+SEED = partial(setting, TEST_SEEDS_FROM, text="seed of layout, traffic and flights", low=0, high=2**31 - 1)
 FRAMES = partial(setting, 60, text="frames to fly, at 2 Hz of mission time", low=1, high=120)
 LOCKSTEP = partial(
     setting,

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 PACKAGE = "rsdfm_ros"
+SHIPPED_MODEL = "models/nano"
+"""Folder of the model that comes with the package."""
 
 
 def shares() -> list[Path]:

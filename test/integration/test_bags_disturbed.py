@@ -102,7 +102,7 @@ def offline(bag_folder: Path, model: Path, **options: Any) -> dict[tuple[str, in
         given = EngineOptions(budget_bytes=BUDGET, **options)
         engine = Engine(load_perception(str(model)), sensors, given, pool)
         for instant in sensors.instants():
-            for answer in engine.step(instant) if instant.shots else ():
+            for answer in engine.step(instant) if instant.images else ():
                 found[answer.uav, instant.stamp_ns] = answer
         assert not engine.rejects and not sensors.rejects
     return found

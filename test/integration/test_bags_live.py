@@ -107,7 +107,7 @@ def compare_answers(bag_folder: Path, model: Path) -> None:
         engine = Engine(perception, sensors, EngineOptions(budget_bytes=BUDGET), pool)
         compared = 0
         for instant in sensors.instants():
-            for answer in engine.step(instant) if instant.shots else ():
+            for answer in engine.step(instant) if instant.images else ():
                 for variant, prefix in (("collaborative", ""), ("single", "single/")):
                     here = f"/{answer.uav}/{prefix}"
                     mask = published[f"{here}instance_mask", instant.stamp_ns]

@@ -103,10 +103,11 @@ def test_every_process_ends_with_status_0(
     tmp_path: Path, domain: int, moment: str, number: signal.Signals, composed: bool
 ) -> None:
     fleet = small_fleet(domain, composed=composed)
+    pids: dict[str, int] = {}
     with Listener(fleet) as listener, Supervisor(tmp_path) as supervisor:
         for spec in node_specifications(fleet, tmp_path / "out"):
             supervisor.start(spec)
-        pids = {name: supervisor.pid(name) for name in supervisor.names()}
+            pids[spec.name] = supervisor.pid(spec.name)
         if moment == "importing":
             until(lambda: all(loaded(pid, "_multiarray_umath") for pid in pids.values()), "all import NumPy")
         else:
@@ -124,17 +125,18 @@ def test_a_killed_uav_of_single_nodes_leaves_the_other_working_and_that_ends_on_
 ) -> None:
     fleet = small_fleet(domain, composed=False)
     with Listener(fleet) as listener, Supervisor(tmp_path) as supervisor:
-        for spec in node_specifications(fleet, tmp_path / "out"):
+        specs = node_specifications(fleet, tmp_path / "out")
+        for spec in specs:
             supervisor.start(spec)
         listener.until(lambda: min(listener.newest.values()) > 0, "every UAV answers")
-        killed = [name for name in supervisor.names() if name.startswith("uav2.")]
+        killed = [spec.name for spec in specs if spec.name.startswith("uav2.")]
         assert len(killed) == 5
         for name in killed:
-            supervisor.kill(name)
+            os.killpg(supervisor.pid(name), signal.SIGKILL)
         before = dict(listener.newest)
         mine = [topic for topic in before if topic.startswith("/uav1/")]
         listener.until(lambda: all(listener.newest[t] > before[t] + 10**9 for t in mine), "uav1 flies on")
-        others = [name for name in supervisor.names() if name not in killed]
+        others = [spec.name for spec in specs if spec.name not in killed]
         assert all(supervisor.status(name) is None for name in others)
         supervisor.stop()
         assert {name: supervisor.status(name) for name in others} == dict.fromkeys(others, 0)

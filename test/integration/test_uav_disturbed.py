@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import os
+import signal
 from pathlib import Path
 
 from rsdfm_ros.msg import FeaturePacket
@@ -21,7 +23,7 @@ def test_a_killed_uav_leaves_the_fusion_and_comes_back(tmp_path: Path, domain: i
         world.fly(0)
         assert list(world.status["uav1"].peers) == ["uav2"]
 
-        supervisor.kill("uav2")
+        os.killpg(supervisor.pid("uav2"), signal.SIGKILL)
         frame = 1
         while list(world.status["uav1"].peers):
             world.fly(frame, ["uav1"])

@@ -1,5 +1,5 @@
 """Output folder and ROS domain under the real launch: claimed until its end, refused in one sentence where another run
-holds them. The same for `rsdfm fleet`: test/unit/test_fleet_folders.py."""
+holds them. The same for `rsdfm fleet`: test/unit/fleet/test_folders.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node in a process of its own whose end never comes, for test_nodes_ending.py: ending_child.py STUCK WORK.
+"""A node in a process of its own whose end never comes, for test/unit/nodes/test_ending.py: ending_child.py STUCK WORK.
 
 STUCK says what never returns: save, stop, destroy, gil (destroy, while it holds the interpreter lock), shutdown (of
 ROS), exit (of Python) or nothing. WORK says how the node's work ends before: signal, over, failure, refused or

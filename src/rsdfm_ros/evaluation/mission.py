@@ -234,11 +234,6 @@ class Mission:
         return truth
 
 
-def seconds(stamp_ns: int) -> float:
-    """A stamp in s."""
-    return stamp_ns / 1e9
-
-
 def window_of_bounds(bounds_m: tuple[float, ...], cell_size_m: float) -> Window:
     """The window with these bounds (x_min, y_min, x_max, y_max). RsdfmError unless it is made of whole cells."""
     cells = [b / cell_size_m for b in bounds_m]

@@ -27,9 +27,6 @@ AREAS: dict[str, Window] = {
 }
 """The areas that figures are given for, by name."""
 
-TEST_SEEDS_FROM = 9000
-VALIDATION_SEEDS_FROM = 8000
-
 
 @dataclass(frozen=True)
 class Protocol:

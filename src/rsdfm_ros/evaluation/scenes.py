@@ -19,7 +19,7 @@ from rsdfm_ros.evaluation.protocol import HISTORY, scored_frames
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.config import TEST_SEEDS_FROM, SimConfig
 from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.render import PARAMETERS_FILE, read_parameters
 from rsdfm_ros.sim.dataset.simulate import progress_bar, say_simulated, simulate_dataset
@@ -188,5 +188,5 @@ def refuse_training_data(manifest: dict[str, Any], seeds: Sequence[int | None]) 
         shown = ", ".join(map(str, leaked[:5])) + (" …" if len(leaked) > 5 else "")
         raise LeakageError(
             f"the model was trained on {len(leaked)} of these scenes (seeds {shown}): "
-            "evaluate on others, e.g. --seed 9000"
+            f"evaluate on others, e.g. --seed {TEST_SEEDS_FROM}"
         )

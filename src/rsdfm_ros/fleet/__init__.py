@@ -1,1 +1,6 @@
-"""Fleets: a fleet description becomes processes."""
+"""Fleets: a fleet description becomes processes, or actions of a launch file.
+
+Start with `mission.run_fleet`, which runs a described fleet from its first process to its result. `description` has
+the description and `specification` the processes that it means; `commands` are `rsdfm demo`, `fleet`, `replay`, `bag`
+and `gazebo`.
+"""

@@ -8,6 +8,7 @@ from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.fleet.paths import model_path
 from rsdfm_ros.model.config import ModelConfigError, load_model_config, model_config_from_dict
 from rsdfm_ros.model.manifest import ManifestError, ModelStoreError, read_manifest
+from rsdfm_ros.model.thresholds import DEFAULT_THRESHOLDS, thresholds_of
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,17 @@ class ModelFacts:
 
 def model_facts(model: str) -> ModelFacts:
     """Read from the model's manifest, without loading weights. Raises: FleetDescriptionError."""
-    percent, model = 50, model_path(model)
+    threshold, model = DEFAULT_THRESHOLDS["segmentation"], model_path(model)
     if model.startswith("random:"):
         config = load_model_config(model.split(":")[1])
     else:
         try:
             values = read_manifest(model)
             config = model_config_from_dict(values["config"])
-            percent = round(100 * values.get("thresholds", {}).get("segmentation", 0.5))
+            threshold = float(thresholds_of(values)["segmentation"])
         except (ManifestError, ModelConfigError) as error:
             raise FleetDescriptionError(f"model {model!r}: its manifest.yaml is damaged: {error}") from error
         except ModelStoreError as error:
             raise FleetDescriptionError(str(error)) from error
     window = config.output_window
-    return ModelFacts(window.bounds, window.cell_size, percent)
+    return ModelFacts(window.bounds, window.cell_size, round(100 * threshold))

@@ -106,22 +106,12 @@ class Supervisor:
         """Process id."""
         return self._running[name].process.pid
 
-    def kill(self, name: str) -> None:
-        """Kill a process at once, as a failure would."""
-        process = self._running[name].process
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait(10.0)
-
     def crashed(self, name: str) -> ProcessCrashed:
         """Error for a process that ended."""
         running = self._running[name]
         if running.reader is not None:
             running.reader.join(1.0)
         return ProcessCrashed(name, running.process.wait(), list(running.tail), running.log)
-
-    def names(self) -> list[str]:
-        """All processes, in the order of their start."""
-        return list(self._running)
 
     def stop(self, names: Sequence[str] | None = None) -> None:
         """End processes (all by default) with SIGINT, SIGTERM, then SIGKILL, until none is left, children included."""

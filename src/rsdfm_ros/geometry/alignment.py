@@ -35,13 +35,12 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Correction:
-    """The corrected pose of one agent: delta (6,) to be applied to it, its covariance (6, 6), how many of
-    its boxes found a partner, and the root mean square distance (m) of those to their partners."""
+    """The corrected pose of one agent: delta (6,) to be applied to it, its covariance (6, 6), and how many of its
+    boxes found a partner."""
 
     delta: Array
     covariance: Array
     matches: int = 0
-    residual_m: float = 0.0
 
     def pose(self, T_map_camera: Array) -> Array:
         """The corrected pose (4, 4)."""
@@ -132,13 +131,9 @@ def _correction(
     agents: Sequence[PlacedBoxes], a: int, pairs: dict[tuple[int, int], Pairs], remaining: Array
 ) -> Correction:
     seen: set[int] = set()
-    squares: list[Array] = []
     for (first, second), found in pairs.items():
         if a in (first, second):
             seen.update(found[:, 0 if a == first else 1].tolist())
-            apart = agents[first].placed[found[:, 0]] - agents[second].placed[found[:, 1]]
-            squares.append((apart**2).sum(-1))
-    residual = float(np.sqrt(np.concatenate(squares).mean())) if squares else 0.0
     L = agents[a].L
     part = slice(6 * a, 6 * a + 6)
-    return Correction(L @ agents[a].u, L @ remaining[part, part] @ L.T, len(seen), residual)
+    return Correction(L @ agents[a].u, L @ remaining[part, part] @ L.T, len(seen))

@@ -23,8 +23,12 @@ PAINTED_EXTENT_M = 125.0
 
 MAX_UAVS = 8
 """UAVs of a mission."""
+DEFAULT_UAVS, DEFAULT_FRAMES = 4, 40
+"""UAVs and frames of a simulated scene unless others are asked for."""
 SEED_LIMIT = 2**31
 """Seeds lie below it."""
+VALIDATION_SEEDS_FROM, TEST_SEEDS_FROM = 8000, 9000
+"""First seeds of the validation and of the test scenes; training uses lower ones."""
 
 Range = tuple[float, float]
 """Lowest and highest value; equal values fix it."""

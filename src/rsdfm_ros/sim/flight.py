@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from rsdfm_ros.sim.config import FlightConfig, Range
 
 MIN_ALTITUDE_M, MAX_ALTITUDE_M = 30.0, 80.0
-MIN_PITCH_RAD, MAX_PITCH_RAD = math.radians(35.0), math.radians(60.0)
 
 
 @dataclass(frozen=True)

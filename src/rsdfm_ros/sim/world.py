@@ -19,7 +19,7 @@ from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.camera.image import Images, Lens, between
 from rsdfm_ros.sim.camera.renderer import Raw, Renderer
 from rsdfm_ros.sim.camera.truth import silhouette_areas, visibility
-from rsdfm_ros.sim.config import MAX_UAVS, Camera, FlightConfig, SimConfig, draw_cameras
+from rsdfm_ros.sim.config import DEFAULT_UAVS, MAX_UAVS, Camera, FlightConfig, SimConfig, draw_cameras
 from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.layout_map import layout_map
@@ -45,7 +45,7 @@ class World:
     a context manager) to free the renderer.
     """
 
-    def __init__(self, seed: int, uavs: int = 4, config: SimConfig | None = None) -> None:
+    def __init__(self, seed: int, uavs: int = DEFAULT_UAVS, config: SimConfig | None = None) -> None:
         if not 1 <= uavs <= MAX_UAVS:
             raise ValueError(f"uavs must be between 1 and {MAX_UAVS}, not {uavs}")
         self.seed = seed

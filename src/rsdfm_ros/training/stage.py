@@ -107,7 +107,7 @@ def descend(total: torch.Tensor, module: nn.Module, optimiser: torch.optim.Optim
         )
     optimiser.zero_grad(set_to_none=True)
     total.backward()
-    # What an earlier stage left on frozen parameters is no gradient of this one.
+    # A gradient that an earlier stage left on frozen parameters is none of this one.
     trained = [p for p in module.parameters() if p.requires_grad and p.grad is not None]
     nn.utils.clip_grad_norm_(trained, 10.0)
     optimiser.step()

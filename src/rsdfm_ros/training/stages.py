@@ -39,7 +39,7 @@ def train_trunk(model: RSDFM, run: Run) -> dict[str, Any]:
 
     def step(batch: Batch, progress: float) -> dict[str, float]:
         rng = np.random.default_rng([config.seed, 6, stage.clock.step])  # the same on every rank
-        # What torch draws depends on the step alone too, so that a resumed run equals one in a single go.
+        # The random numbers of torch depend on the step alone too, so that a resumed run equals one in a single go.
         torch.manual_seed(
             int(np.random.default_rng([config.seed, 10, stage.clock.step, rank]).integers(1 << 62))
         )

@@ -260,9 +260,9 @@ class _Cameras:
 
     def _show(self, inputs: Inputs, matched: list[Matched]) -> None:
         for one in matched:
-            for shot in one.shots:
-                for view in inputs.views(replace(one, shots=(shot,))):
-                    name = self._config.cameras[shot.image.camera]
+            for posed in one.images:
+                for view in inputs.views(replace(one, images=(posed,))):
+                    name = self._config.cameras[posed.image.camera]
                     self._scene.camera(self._config.agent, one.stamp_ns, view, name)
 
 

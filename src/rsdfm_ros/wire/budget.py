@@ -80,11 +80,6 @@ class BudgetController:
         self._other_bytes: float | None = None
         self._tiles = self.config.first_tiles
 
-    @property
-    def tokens_bytes(self) -> float:
-        """Bytes that may be sent now; negative while an oversized frame is being compensated."""
-        return self._tokens
-
     def retarget(self, target_bytes_per_frame: int) -> None:
         """Change the target; the estimate of bytes per cell is kept. ValueError unless positive."""
         self.config = replace(self.config, target_bytes_per_frame=target_bytes_per_frame)
@@ -101,11 +96,6 @@ class BudgetController:
             low=target >= c.low_from_bytes,
             coarseness=c.small_coarseness if target < c.small_below_bytes else (1, 1),
         )
-
-    def cells(self, most: int | None = None) -> int:
-        """Number of high-band cells that this frame may carry, at least 0, at most `most`."""
-        affordable = self.plan().cells
-        return affordable if most is None else min(affordable, most)
 
     def sent(self, feature_bytes: int, cells: int, tiles: int, other_bytes: int = 0) -> None:
         """Account for a sent frame of so many cells and tiles: bytes of the serialised messages of its features, and of

@@ -17,7 +17,7 @@ pytest.importorskip("rclpy")
 from rsdfm_ros.data.messages.encodings import ENCODINGS
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.poses import POSE_TYPES, extrinsics
-from rsdfm_ros.nodes.core.parameters import checked
+from rsdfm_ros.nodes.core.parameters import check_value
 from rsdfm_ros.nodes.uav.camera_inputs import input_config
 from rsdfm_ros.nodes.uav.input_settings import InputSettings
 from rsdfm_ros.nodes.uav.settings import EncoderSettings
@@ -34,7 +34,9 @@ def config_of(file: Path) -> InputConfig:
     for name, value in given.items():
         kind = type(values[name])
         assert isinstance(value, list) == (kind is tuple) and isinstance(value, bool) == (kind is bool)
-    return input_config(checked(EncoderSettings, values, owner=file.name), "uav1")
+    for field in dataclasses.fields(EncoderSettings):
+        check_value(field, values[field.name], owner=file.name)
+    return input_config(EncoderSettings(**values), "uav1")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.pose_buffer import BELIEVED, PoseBuffer
+from rsdfm_ros.data.messages.pose_buffer import REPLACING_POSES, PoseBuffer
 from rsdfm_ros.data.messages.poses import (
     PoseSample,
     from_odometry,
@@ -146,9 +146,9 @@ def test_an_outlier_is_refused_and_the_next_good_pose_taken() -> None:
 def test_a_source_that_stays_elsewhere_is_believed_and_nothing_is_interpolated_across() -> None:
     b = buffer(max_speed_mps=20.0)
     b.add(ms(0), at_x(0.0))
-    for k in range(1, BELIEVED):
+    for k in range(1, REPLACING_POSES):
         assert reason(b.add, ms(50 * k), at_x(500.0 + k)) == "pose_jump"
-    assert b.add(ms(50 * BELIEVED), at_x(500.0 + BELIEVED)) is True
+    assert b.add(ms(50 * REPLACING_POSES), at_x(500.0 + REPLACING_POSES)) is True
     assert b.at(ms(50)).T[0, 3] == 501.0 and b.at(ms(75)).T[0, 3] == pytest.approx(501.5)
     assert reason(b.at, ms(20)) == "no_pose"
 

@@ -68,7 +68,7 @@ def test_a_camera_that_skips_a_frame_is_not_waited_for() -> None:
     assert b.image(0, camera=0) == []
     assert b.image(100, camera=0) == []
     got = b.image(100, camera=1)
-    assert stamps(got) == [0, 100] and [len(m.shots) for m in got] == [1, 2]
+    assert stamps(got) == [0, 100] and [len(m.images) for m in got] == [1, 2]
 
 
 def test_pictures_farther_apart_than_the_tolerance_are_not_mixed() -> None:
@@ -78,7 +78,7 @@ def test_pictures_farther_apart_than_the_tolerance_are_not_mixed() -> None:
         b.pose(t)
     b.image(0, camera=0, arrived_s=0.0)
     got = b.image(50, camera=1, arrived_s=0.05)
-    assert [len(m.shots) for m in got] == [1] and stamps(got) == [0]
+    assert [len(m.images) for m in got] == [1] and stamps(got) == [0]
     assert stamps(b.inputs.due(1.0)) == [50]
 
 
@@ -96,4 +96,4 @@ def test_a_broken_camera_does_not_take_the_other_with_it() -> None:
     c.pose(0)
     c.image(0, camera=1)
     (matched,) = c.image(0, camera=0)
-    assert len(matched.shots) == 1 and c.refused == {"no_camera_info": 1}
+    assert len(matched.images) == 1 and c.refused == {"no_camera_info": 1}

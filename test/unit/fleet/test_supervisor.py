@@ -32,7 +32,7 @@ def test_a_process_that_was_starting_at_ctrl_c_is_ended_too(
         with Supervisor(tmp_path) as supervisor:
             with pytest.raises(KeyboardInterrupt):
                 supervisor.start(spec)
-            assert supervisor.names() == ["sleeper"]
+            assert supervisor.pid("sleeper") == made[0].pid
         assert made[0].poll() is not None and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)

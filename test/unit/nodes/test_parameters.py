@@ -15,7 +15,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from rsdfm_ros.nodes.core.parameters import SettingError, declare
+from rsdfm_ros.nodes.core.parameters import SettingError, declare_leniently
 from rsdfm_ros.nodes.mission import bag_settings, gazebo_settings
 from rsdfm_ros.nodes.mission import settings as mission_settings
 from rsdfm_ros.nodes.uav import settings
@@ -43,6 +43,14 @@ def context():
     rclpy.init(context=made, domain_id=new_domain())
     yield made
     rclpy.shutdown(context=made)
+
+
+def declare(node: Node, kind: type) -> Any:
+    """The values that a node was started with; SettingError for the first bad one."""
+    found, problems = declare_leniently(node, kind)
+    for sentence in problems.values():
+        raise SettingError(sentence)
+    return found
 
 
 def declared(context: Context, **values: object) -> Example:

@@ -85,7 +85,7 @@ def test_only_the_newest_is_taken_in_batches_and_errors_are_refusals() -> None:
             world.manager.create_publisher(Float64, f"/uav1/{t}", qos.sensor("reliable"))
             for t in "abcdefghij"
         ]
-        clock = world.manager.create_publisher(Clock, "/clock", qos.clock())
+        clock = world.manager.create_publisher(Clock, "/clock", qos.outputs(depth=1))
         world.until(lambda: all(p.get_subscription_count() for p in publishers), "the node listens")
         for value in range(50):
             for publisher in publishers:

@@ -78,7 +78,7 @@ def test_a_node_with_use_sim_time_counts_its_clock_and_warns_again_only_in_simul
     try:
         options = world.options(use_sim_time=True)
         node = world.add(RsdfmNode("patient", NodeSettings, **options))
-        clock = world.manager.create_publisher(Clock, "/clock", qos.clock())
+        clock = world.manager.create_publisher(Clock, "/clock", qos.outputs(depth=1))
         world.until(lambda: clock.get_subscription_count(), "the node hears the clock")
         node.expect("image", "image")
 

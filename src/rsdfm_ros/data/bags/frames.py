@@ -169,11 +169,11 @@ def read_frames(
 
     for instant in sensors.instants():
         truths.update({stamp_ns(m.header.stamp): m for m in instant.truths})
-        if instant.shots:
+        if instant.images:
             views = []
             for uav in sensors.uavs:
-                shot = instant.shots.get(uav)
-                found = () if shot is None else sensors.input_of(uav).views(shot)
+                matched = instant.images.get(uav)
+                found = () if matched is None else sensors.input_of(uav).views(matched)
                 views += [CameraView(uav, v.image, v.K, v.T_map_camera, v.covariance) for v in found[:1]]
             if len(views) == len(sensors.uavs):
                 waiting.append((instant.stamp_ns, tuple(views)))

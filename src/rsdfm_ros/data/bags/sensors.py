@@ -55,12 +55,12 @@ class Packet:
 
 @dataclass
 class InstantInputs:
-    """Everything of one stamp. shots: by UAV · packets: recorded ones with this stamp or an older one · truths,
+    """Everything of one stamp. images: by UAV · packets: recorded ones with this stamp or an older one · truths,
     statuses: messages that were recorded since the instant before, whatever their stamps · heights: of the ground, m,
     by UAV with such a topic."""
 
     stamp_ns: int
-    shots: dict[str, Matched] = field(default_factory=dict)
+    images: dict[str, Matched] = field(default_factory=dict)
     packets: list[Packet] = field(default_factory=list)
     truths: list[Any] = field(default_factory=list)
     statuses: list[tuple[str, Any]] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Sensors:
         self._route(topic_map.ground_truth, (TRUTH,), lambda m, _: self._truths.append(m))
 
     def input_of(self, uav: str) -> Inputs:
-        """The inputs of a UAV from which a shot came."""
+        """The inputs of a UAV from which its images came."""
         return self._inputs[uav]
 
     def instants(self) -> Iterator[InstantInputs]:
@@ -239,7 +239,7 @@ class Sensors:
                     f"an image came more than {PATIENCE_S} s after others of its instant",
                 )
                 continue
-            self._pending.setdefault(one.stamp_ns, InstantInputs(one.stamp_ns)).shots[uav] = one
+            self._pending.setdefault(one.stamp_ns, InstantInputs(one.stamp_ns)).images[uav] = one
             self._arrived_ns.setdefault(one.stamp_ns, log_ns)
             self._newest[uav] = max(one.stamp_ns, self._newest.get(uav, -1))
 
@@ -262,10 +262,10 @@ class Sensors:
         due = [p for p in self._packets if p[0] <= instant.stamp_ns]
         self._packets = [p for p in self._packets if p[0] > instant.stamp_ns]
         instant.packets = [packet for _, packet in sorted(due, key=lambda p: p[0])]
-        for uav in self._heights.keys() & instant.shots.keys():
+        for uav in self._heights.keys() & instant.images.keys():
             height = self._heights[uav].nearest(instant.stamp_ns, MAX_AGE_S)
             if height is None:
-                del instant.shots[uav]
+                del instant.images[uav]
                 self.reject(
                     uav, "ground_unknown", f"no height of the ground within {MAX_AGE_S} s of an image"
                 )

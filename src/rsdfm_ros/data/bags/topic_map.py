@@ -18,6 +18,8 @@ from rsdfm_ros.settings import Builder, setting
 
 UAV = "{uav}"
 MAX_RECORDED_UAVS = 64
+MAX_RECORDED_CAMERAS = 16
+"""Cameras of a UAV in a bag: a recording may hold more of them than a UAV reads (MAX_CAMERAS of input_config)."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF = "tf"
@@ -120,7 +122,13 @@ class UavTopics:
 
     def check(self, where: str) -> None:
         """Raise TopicMapError for a value that is not allowed."""
-        require(1 <= len(self.cameras) <= 16, f"{where}cameras", "1 to 16 cameras", len(self.cameras))
+        cameras = len(self.cameras)
+        require(
+            1 <= cameras <= MAX_RECORDED_CAMERAS,
+            f"{where}cameras",
+            f"1 to {MAX_RECORDED_CAMERAS} cameras",
+            cameras,
+        )
         for name in self.cameras:
             require(bool(_NAME.fullmatch(name)), f"{where}cameras", "letters, digits and _ as names", name)
         if self.pose != TF:

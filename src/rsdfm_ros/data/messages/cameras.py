@@ -30,7 +30,7 @@ class Camera:
     """A calibrated camera for images of `size` (height, width).
 
     K (3, 3) of the images as they come · model and d: distortion, "" and () for none · K_rectified (3, 3): intrinsics
-    of rectified images by the calibration (P), None without usable ones · R_optical_picture (3, 3): rotation from the
+    of rectified images by the calibration (P), None without usable ones · R_optical_image (3, 3): rotation from the
     frame that the images are taken in to the camera's optical frame; identity but for images that were rectified for
     stereo.
     """

@@ -79,9 +79,9 @@ class Grouper:
     def _is_due(self, group: dict[int, CameraImage], now_s: float) -> bool:
         if now_s - min(p.arrived_s for p in group.values()) >= self._wait_s:
             return True
-        return all(c in group or self._hopeless(c, group, now_s) for c in self._cameras)
+        return all(c in group or self._cannot_complete(c, group, now_s) for c in self._cameras)
 
-    def _hopeless(self, camera: int, group: dict[int, CameraImage], now_s: float) -> bool:
+    def _cannot_complete(self, camera: int, group: dict[int, CameraImage], now_s: float) -> bool:
         newest = self._newest.get(camera)
         if newest is None:
             return self._first_s is not None and now_s - self._first_s > SILENT_S

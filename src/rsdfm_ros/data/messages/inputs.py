@@ -48,7 +48,7 @@ class Matched:
     """The images of one instant, at least one; stamp_ns rises from one to the next. arrived_s: of the first."""
 
     stamp_ns: int
-    shots: tuple[PosedImage, ...]
+    images: tuple[PosedImage, ...]
     arrived_s: float
 
 
@@ -137,18 +137,18 @@ class Inputs:
     def views(self, matched: Matched) -> tuple[CameraView, ...]:
         """The decoded, rectified views that are usable, in the order of the cameras; maybe none."""
         views = []
-        for shot in matched.shots:
+        for posed in matched.images:
             try:
-                views.append(self._view(shot))
+                views.append(self._view(posed))
             except MessageError as error:
                 self._reject(error.reason, str(error))
         return tuple(views)
 
-    def _view(self, shot: PosedImage) -> CameraView:
-        message, bits = shot.image.message, self.config.significant_bits
+    def _view(self, posed: PosedImage) -> CameraView:
+        message, bits = posed.image.message, self.config.significant_bits
         decode = image_from_message if hasattr(message, "encoding") else image_from_compressed
-        rectified = self._rectifiers[shot.image.camera](decode(message, bits), shot.info)
-        T, covariance = shot.pose.T, shot.pose.covariance
+        rectified = self._rectifiers[posed.image.camera](decode(message, bits), posed.info)
+        T, covariance = posed.pose.T, posed.pose.covariance
         assert covariance is not None
         if self.config.images_rectified:
             T = T @ transform(rectified.R_optical_image, (0.0, 0.0, 0.0))
@@ -196,27 +196,27 @@ class Inputs:
             return False
 
     def _matched(self, group: Group) -> Matched | None:
-        shots = []
+        images = []
         for image in group.images:
             try:
-                shots.append(self._posed(image))
+                images.append(self._posed(image))
             except MessageError as error:
                 self._reject(error.reason, str(error))
-        if not shots:
+        if not images:
             return None
-        stamp = shots[0].image.stamp_ns
+        stamp = images[0].image.stamp_ns
         if stamp <= self._newest_ns:
             self._reject("old_stamp", f"image of {stamp} ns after one of {self._newest_ns} ns")
             return None
         if len(self.config.cameras) > 1 and stamp <= self._newest_ns + self._together_ns:
             # Its group was returned without it: a second map of one instant would break the counting of frames.
-            name = self.config.cameras[shots[0].image.camera]
+            name = self.config.cameras[images[0].image.camera]
             self._reject(
                 "camera_late", f"{name} came after the other images of {self._newest_ns} ns were used"
             )
             return None
         self._newest_ns = stamp
-        return Matched(stamp, tuple(shots), group.arrived_s)
+        return Matched(stamp, tuple(images), group.arrived_s)
 
     def _posed(self, image: CameraImage) -> PosedImage:
         infos = self._infos[image.camera]

@@ -10,13 +10,13 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.poses import PoseSample
 from rsdfm_ros.geometry.uncertainty import interpolate
 
-#: Number of consistent poses in a row that are accepted against the ones before them.
-BELIEVED = 3
+#: Consistent poses in a row that replace the earlier ones, which they contradict.
+REPLACING_POSES = 3
 #: A correction of this length is no jump at any speed (a satellite fix that settles).
 JUMP_SLACK_M = 2.0
 #: A pose later than this after a newer one is not sorted in.
 LATE_NS = 1_000_000_000
-#: Doubted poses agree only if they follow each other this closely.
+#: Implausible poses agree only if they follow each other this closely.
 FOLLOW_NS = 5_000_000_000
 
 
@@ -25,8 +25,8 @@ class PoseBuffer:
 
     tolerance_ns: a single pose this close is taken as it is where there are no two to interpolate between ·
     max_gap_ns: neighbours farther apart are not interpolated · max_speed_mps: a pose that implies a higher speed is
-    refused, until BELIEVED of them in a row agree (then the old ones are forgotten: the source starts at a new place);
-    0 takes every pose · span_ns, keep: limits of the buffer.
+    refused, until REPLACING_POSES of them in a row agree (then the old ones are forgotten: the source starts at a new
+    place); 0 takes every pose · span_ns, keep: limits of the buffer.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class PoseBuffer:
         self._span_ns, self._keep = span_ns, keep
         self._stamps: list[int] = []
         self._samples: dict[int, PoseSample] = {}
-        self._doubted: list[tuple[int, PoseSample]] = []
+        self._implausible: list[tuple[int, PoseSample]] = []
         self._reset: int | None = None
 
     def clear(self) -> None:
         """Forget everything."""
-        self._stamps, self._samples, self._doubted, self._reset = [], {}, [], None
+        self._stamps, self._samples, self._implausible, self._reset = [], {}, [], None
 
     def add(self, stamp_ns: int, sample: PoseSample, reset: int = 0) -> bool:
         """Take a pose; returns whether everything before it was dropped. `reset`: a number that changes when the source
@@ -66,17 +66,17 @@ class PoseBuffer:
             raise MessageError("pose_repeated", f"a second pose of {stamp_ns} ns")
         fault = self._fault(stamp_ns, sample)
         if fault is None:
-            self._doubted = []
+            self._implausible = []
             self._insert(stamp_ns, sample)
             return False
-        if self._doubted and not self._follows(*self._doubted[-1], stamp_ns, sample):
-            self._doubted = []
-        self._doubted.append((stamp_ns, sample))
-        if len(self._doubted) < BELIEVED:
+        if self._implausible and not self._follows(*self._implausible[-1], stamp_ns, sample):
+            self._implausible = []
+        self._implausible.append((stamp_ns, sample))
+        if len(self._implausible) < REPLACING_POSES:
             raise fault
-        doubted = self._doubted
+        agreeing = self._implausible
         self._forget()
-        for entry in doubted:
+        for entry in agreeing:
             self._insert(*entry)
         return True
 
@@ -139,7 +139,7 @@ class PoseBuffer:
             del self._samples[self._stamps.pop(0)]
 
     def _forget(self) -> None:
-        self._stamps, self._samples, self._doubted = [], {}, []
+        self._stamps, self._samples, self._implausible = [], {}, []
 
 
 def _between(before: PoseSample, after: PoseSample, share: float) -> PoseSample:

@@ -25,7 +25,7 @@ _ALONG_EDGE, _ALONG_RAY = 33, 24
 
 @dataclass(frozen=True)
 class Rectified:
-    """image (H, W, 3) as a pinhole camera with K (3, 3) sees it · R_optical_picture (3, 3): as in Camera."""
+    """image (H, W, 3) as a pinhole camera with K (3, 3) sees it · R_optical_image (3, 3): as in Camera."""
 
     image: NDArray[np.uint8]
     K: Matrix

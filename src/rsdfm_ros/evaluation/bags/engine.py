@@ -88,7 +88,7 @@ class Engine:
 
     def step(self, instant: InstantInputs) -> list[UavAnswer]:
         """The answers of all UAVs with usable images at an instant, in the order of their names."""
-        names = sorted(instant.shots)
+        names = sorted(instant.images)
         views = dict(zip(names, self._pool.map(lambda n: self._views(n, instant), names), strict=True))
         names = [n for n in names if views[n]]
         encoded = list(self._pool.map(lambda n: self._encode(n, views[n], instant), names))
@@ -107,7 +107,7 @@ class Engine:
 
     def _views(self, name: str, instant: InstantInputs) -> tuple[CameraView, ...]:
         try:
-            return self.sensors.input_of(name).views(instant.shots[name])
+            return self.sensors.input_of(name).views(instant.images[name])
         except MessageError as error:
             self.sensors.reject(name, error.reason, str(error))
             return ()

@@ -74,7 +74,7 @@ class BagEvaluation:
         for uav, status in instant.statuses:
             if status.frames_processed:
                 self.uavs[uav].status = _status_of(status)
-        if not instant.shots:
+        if not instant.images:
             return
         answers = self.engine.step(instant)
         self.instants += bool(answers)

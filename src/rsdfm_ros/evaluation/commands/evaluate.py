@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.evaluation.commands.calibrate import run_calibration
 from rsdfm_ros.evaluation.commands.mapping import run_mapping
 from rsdfm_ros.evaluation.commands.request import (
-    FRAMES,
     SCENES,
     asked_protocol,
     asked_scenes,
@@ -22,7 +22,6 @@ from rsdfm_ros.evaluation.commands.results import write_results
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.methods.by_name import check_methods, parse_methods
-from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM
 from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.report.spread import spread_table
 from rsdfm_ros.evaluation.report.table import print_table
@@ -32,14 +31,15 @@ from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import settings_of
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.shipped import SHIPPED_MODEL
+from rsdfm_ros.sim.config import DEFAULT_FRAMES, DEFAULT_UAVS, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM
 from rsdfm_ros.sim.dataset import world_options
-from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `rsdfm evaluate`."""
     parser.add_argument(
-        "--model", type=Path, default=Path("models/nano"), help="model folder (default %(default)s)"
+        "--model", type=Path, default=Path(SHIPPED_MODEL), help="model folder (default %(default)s)"
     )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="dataset (default: simulated scenes, kept in out/data)"
@@ -49,9 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help=f"seed of the first scene (default {TEST_SEEDS_FROM})")
     parser.add_argument(
-        "--frames", type=int, help=f"frames per scene at 2 Hz (default {FRAMES}, or all of --data)"
+        "--frames", type=int, help=f"frames per scene at 2 Hz (default {DEFAULT_FRAMES}, or all of --data)"
     )
-    parser.add_argument("--uavs", type=int, default=4, help="UAVs that take part (default %(default)s)")
+    parser.add_argument(
+        "--uavs", type=int, default=DEFAULT_UAVS, help="UAVs that take part (default %(default)s)"
+    )
     parser.add_argument(
         "--egos", type=int, help="how many UAVs are scored, each with all as peers (default all)"
     )
@@ -63,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget-bytes",
         type=int,
-        default=DEFAULT_BUDGET_BYTES,
+        default=DEFAULTS.budget_bytes,
         help="serialised bytes per frame and UAV that rsdfm may send on average (default %(default)s)",
     )
     parser.add_argument(

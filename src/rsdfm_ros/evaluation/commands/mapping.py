@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.commands.request import FRAMES, asked_seeds
+from rsdfm_ros.evaluation.commands.request import asked_seeds
 from rsdfm_ros.evaluation.commands.results import write_results
 from rsdfm_ros.evaluation.mapping import (
     STRIDE,
@@ -25,6 +25,7 @@ from rsdfm_ros.evaluation.report.table import format_value
 from rsdfm_ros.evaluation.scenes import refuse_training_data
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.sim.config import DEFAULT_FRAMES
 from rsdfm_ros.sim.dataset import world_options
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
@@ -80,7 +81,7 @@ def _scenes(args: argparse.Namespace, perception: Perception) -> Iterator[Mappin
     if args.data is None:
         seeds, config = asked_seeds(args), world_options.parse(world_options.given(args))
         refuse_training_data(perception.manifest, seeds)
-        return (rendered_scene(seed, args.uavs, config, args.frames or FRAMES) for seed in seeds)
+        return (rendered_scene(seed, args.uavs, config, args.frames or DEFAULT_FRAMES) for seed in seeds)
     dataset = open_dataset(args.data)
     places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
     infos = [dataset.scenes[place] for place in places]

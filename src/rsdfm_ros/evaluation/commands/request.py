@@ -10,7 +10,7 @@ from rsdfm_ros.data.bags.topic_map import MAX_RECORDED_UAVS
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.evaluation.protocol import HISTORY, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.protocol import HISTORY, Protocol
 from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, simulated
 from rsdfm_ros.evaluation.settings import protocol_of
 from rsdfm_ros.model.device import choose_device
@@ -18,10 +18,17 @@ from rsdfm_ros.model.heads.lookup import import_plugins
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
 from rsdfm_ros.outputs import check_output_file
-from rsdfm_ros.sim.config import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
+from rsdfm_ros.sim.config import (
+    DEFAULT_FRAMES,
+    MAX_FRAMES,
+    MAX_UAVS,
+    SEED_LIMIT,
+    TEST_SEEDS_FROM,
+    VALIDATION_SEEDS_FROM,
+)
 from rsdfm_ros.sim.dataset import world_options
 
-SCENES, FRAMES = 8, 40
+SCENES = 8
 """Number of scenes simulated by default."""
 _MODES = ("sweep", "mapping", "calibrate")
 
@@ -77,7 +84,9 @@ def asked_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
         scenes = open_scenes(args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
         return scenes, str(args.data)
     seeds = asked_seeds(args)
-    folder = simulated(seeds.start, len(seeds), args.uavs, args.frames or FRAMES, world_options.given(args))
+    folder = simulated(
+        seeds.start, len(seeds), args.uavs, args.frames or DEFAULT_FRAMES, world_options.given(args)
+    )
     return open_scenes(folder, args.uavs, first=seeds.start, scenes=len(seeds)), "simulated"
 
 

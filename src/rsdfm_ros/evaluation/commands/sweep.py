@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rsdfm_ros.evaluation.commands.request import asked_protocol, asked_scenes, asked_seeds
 from rsdfm_ros.evaluation.methods.by_name import check_methods
-from rsdfm_ros.evaluation.protocol import TEST_SEEDS_FROM, Protocol
+from rsdfm_ros.evaluation.protocol import Protocol
 from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.report.sweep_plot import write_plot
 from rsdfm_ros.evaluation.scenes import (
@@ -31,7 +31,7 @@ from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
 from rsdfm_ros.provenance import provenance
-from rsdfm_ros.sim.config import MAX_UAVS
+from rsdfm_ros.sim.config import MAX_UAVS, TEST_SEEDS_FROM
 from rsdfm_ros.sim.dataset import world_options
 
 

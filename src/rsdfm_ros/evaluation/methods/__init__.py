@@ -41,9 +41,9 @@ METHODS: dict[str, Entry] = {
     "low-only": Entry(LowOnly, "the codec's low band alone"),
     "high-only": Entry(HighOnly, "the codec's high band alone, within the byte budget"),
     "rsdfm": Entry(
-        Rsdfm, "both bands within the byte budget, poses corrected and delays made up for where there are any"
+        Rsdfm, "both bands within the byte budget, poses aligned and latency compensated where needed"
     ),
-    "rsdfm-plain": Entry(RsdfmPlain, "as rsdfm, but maps are fused as they come"),
+    "rsdfm-plain": Entry(RsdfmPlain, "as rsdfm, but maps are fused without pre-fusion steps"),
     "rsdfm-ondemand": Entry(RsdfmOnDemand, "as rsdfm, cells that receivers are unsure of first"),
 }
 

@@ -28,7 +28,6 @@ TRUE: Colour = (120, 178, 255)
 FOUND: Colour = (52, 199, 160)
 MISSED: Colour = (232, 72, 85)
 FALSE: Colour = (250, 190, 60)
-UNSEEN: Colour = (11, 13, 17)
 AGENTS: tuple[Colour, ...] = (
     (255, 255, 255),
     (255, 170, 210),

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
@@ -18,9 +19,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.fleet.commands import bag_export, bag_record
 from rsdfm_ros.fleet.description.fleet import FleetDescription
-from rsdfm_ros.fleet.description.parts import UavDescription
 from rsdfm_ros.outputs import check_output_file
-from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 from rsdfm_ros.words import counted
 
 FILE_WIDTH = 150
@@ -50,12 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "lost (default %(default)s)",
     )
     evaluate.add_argument(
-        "--budget-bytes", type=int, default=DEFAULT_BUDGET_BYTES, help="as of a UAV (default %(default)s)"
+        "--budget-bytes", type=int, default=DEFAULTS.budget_bytes, help="as of a UAV (default %(default)s)"
     )
     evaluate.add_argument(
         "--max-age",
         type=float,
-        default=UavDescription.max_age_s,
+        default=DEFAULTS.max_age_s,
         metavar="S",
         help="oldest features fused, s (default %(default)s)",
     )
@@ -142,7 +141,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         task = bar.add_task("instants", total=None)
 
         def on_instant(instant: Any, sensors: Any) -> None:
-            if instant.shots:
+            if instant.images:
                 stamps.append(instant.stamp_ns)
                 images = max(sensors.expected.values())
                 bar.update(task, completed=len(stamps), total=max(images, len(stamps)))

@@ -17,10 +17,8 @@ from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import check_output_folder, output_folder
+from rsdfm_ros.sim.config import DEFAULT_FRAMES, DEFAULT_UAVS
 from rsdfm_ros.words import counted
-
-UAVS, FRAMES = 4, 40
-"""Of a simulated mission."""
 
 SERVES = {
     "data": ("scene", "frames", "storage"),
@@ -48,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scene", metavar="NAME", help="scene of --data (default: its first), or to be made of --bag"
     )
-    parser.add_argument("--uavs", type=int, help=f"UAVs of --seed (default: {UAVS})")
-    parser.add_argument("--frames", type=int, help=f"frames at 2 Hz (default: {FRAMES}, or all)")
+    parser.add_argument("--uavs", type=int, help=f"UAVs of --seed (default: {DEFAULT_UAVS})")
+    parser.add_argument("--frames", type=int, help=f"frames at 2 Hz (default: {DEFAULT_FRAMES}, or all)")
     parser.add_argument("--storage", choices=STORAGES, help=f"format of the bag (default: {STORAGES[0]})")
     parser.add_argument("--map", type=Path, metavar="YAML", help="topic map of --bag")
 
@@ -74,7 +72,7 @@ def _to_bag(args: argparse.Namespace) -> int:
         agents, total, frames = _of_data_set(args.data, args.scene, args.frames)
     else:
         agents, total, frames = _simulated(
-            args.seed, UAVS if args.uavs is None else args.uavs, args.frames or FRAMES
+            args.seed, DEFAULT_UAVS if args.uavs is None else args.uavs, args.frames or DEFAULT_FRAMES
         )
     console = Console(stderr=True)
     shown = track(

@@ -48,19 +48,9 @@ class SettingError(RsdfmError):
     """A parameter value that is not allowed."""
 
 
-def declare(node: Node, kind: type[S]) -> S:
-    """Declare every setting of `kind` on the node and return the values it was started with.
-
-    Raises: SettingError with a sentence that says what is allowed.
-    """
-    settings, problems = declare_leniently(node, kind)
-    for sentence in problems.values():
-        raise SettingError(sentence)
-    return settings
-
-
 def declare_leniently(node: Node, kind: type[S]) -> tuple[S, dict[str, str]]:
-    """As :func:`declare`, but a bad value is replaced by the default: the sentences by parameter come second."""
+    """Declare every setting of `kind` on the node; returns the values it was started with, and by parameter a sentence
+    on every bad value, which the default replaces."""
     values: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -124,13 +114,6 @@ def _declare_one(
     value = value if instead is None else instead
     value = list(value) if isinstance(value, tuple) else value
     node.declare_parameter(field.name, value, descriptor, ignore_override)
-
-
-def checked(kind: type[S], values: Mapping[str, Any], *, owner: str) -> S:
-    """`kind` built from values that obey its ranges and choices; SettingError names the first that does not."""
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        check_value(field, values[field.name], owner=owner)
-    return kind(**values)
 
 
 def check_value(field: dataclasses.Field[Any], value: Any, *, owner: str) -> None:

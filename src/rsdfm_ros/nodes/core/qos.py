@@ -53,11 +53,6 @@ def outputs(depth: int = 10) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE)
 
 
-def clock() -> QoSProfile:
-    """The simulation's /clock: what rclpy's time source subscribes with."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-
 def latched() -> QoSProfile:
     """Small facts that late joiners need too."""
     return QoSProfile(

@@ -238,7 +238,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             self.get_logger().warning(
                 f"no answer from {', '.join(lost)}: reporting without until it answers again"
             )
-        # What waits to be reported is not scored yet: that forgets it, and the status may come last.
+        # Instants that wait to be reported are not scored yet: scoring forgets them, and the status may come last.
         self._keep(self.mission.advance(before_ns=self._waiting.oldest_ns))
 
     def _report(self, stamp_ns: int) -> None:

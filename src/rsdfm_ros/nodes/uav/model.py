@@ -26,11 +26,6 @@ class SharedModel:
         self._loaded: Source | None = None
         self._users = 0
 
-    @property
-    def users(self) -> int:
-        """Nodes that use the model now."""
-        return self._users
-
     def acquire(self) -> Any:
         """The Perception; loads it on the first call. Raises an RsdfmError if it cannot be loaded."""
         with self._lock:

@@ -62,7 +62,7 @@ class Images:
         image = raw.image
         if self._weather.needs_depth:
             image = self._weather.apply(
-                self._shot(raw, lens), self._cars(k), self._glow(k), self._scene.walls
+                self._rendered(raw, lens), self._cars(k), self._glow(k), self._scene.walls
             )
         if self._draw.blur_s > 0:
             image = motion_blur(image, raw.depth, lens.K, lens.T_before_after, self._moved(raw, lens, k))
@@ -71,7 +71,7 @@ class Images:
             image = noise(image, strength, np.random.default_rng([self._seed, 24, round(1000 * t_s), agent]))
         return image
 
-    def _shot(self, raw: Raw, lens: Lens) -> RenderedImage:
+    def _rendered(self, raw: Raw, lens: Lens) -> RenderedImage:
         T = self._T_plan_map @ lens.T_map_camera
         h, w = raw.depth.shape
         f, cx, cy = (np.float32(v) for v in (lens.K[0, 0], lens.K[0, 2], lens.K[1, 2]))

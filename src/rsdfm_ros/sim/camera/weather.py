@@ -78,7 +78,7 @@ class Weather:
         return self.name in ("haze", "overcast", "night")
 
     def apply(
-        self, shot: RenderedImage, cars: Sequence[Car], glow: NDArray[np.int64], walls: NDArray[np.bool_]
+        self, rendered: RenderedImage, cars: Sequence[Car], glow: NDArray[np.int64], walls: NDArray[np.bool_]
     ) -> NDArray[np.uint8]:
         """The image in this weather.
 
@@ -86,58 +86,58 @@ class Weather:
         (G + 1,): which geoms are walls of buildings; the last entry is for pixels without a geom.
         """
         if self.name == "haze":
-            distance = np.where(shot.depth > 0, shot.depth, SKY_M)
+            distance = np.where(rendered.depth > 0, rendered.depth, SKY_M)
             clear = np.exp(-self._extinction * distance)[..., None].astype(np.float32)
-            return _image(shot.image * clear + self._airlight * (1 - clear))
+            return _image(rendered.image * clear + self._airlight * (1 - clear))
         if self.name == "overcast":
-            return self._overcast(shot, cars)
+            return self._overcast(rendered, cars)
         if self.name == "night":
-            return self._night(shot, cars, glow, walls)
-        return shot.image
+            return self._night(rendered, cars, glow, walls)
+        return rendered.image
 
-    def _overcast(self, shot: RenderedImage, cars: Sequence[Car]) -> NDArray[np.uint8]:
+    def _overcast(self, rendered: RenderedImage, cars: Sequence[Car]) -> NDArray[np.uint8]:
         """Soft darkness on the ground beside buildings and under vehicles, where the sky is hidden."""
         under = np.zeros((_CELLS, _CELLS), np.uint8)
         for c in cars:
             _fill(under, c.pose, 0.5 * c.size[0] + 0.3, 0.5 * c.size[1] + 0.3, 0.0, 255)
         soft = cv2.GaussianBlur(under, (0, 0), 1.2).astype(np.float32) * np.float32(0.5 / 255)
-        hidden = _sample(np.maximum(soft, self._static), shot.plan)
-        hidden *= (shot.height < 0.25) & (shot.depth > 0)
-        image: Float = shot.image * (1 - hidden)[..., None]
-        image[shot.depth == 0] = (196, 200, 205)
+        hidden = _sample(np.maximum(soft, self._static), rendered.plan)
+        hidden *= (rendered.height < 0.25) & (rendered.depth > 0)
+        image: Float = rendered.image * (1 - hidden)[..., None]
+        image[rendered.depth == 0] = (196, 200, 205)
         return _image(image)
 
     def _night(
-        self, shot: RenderedImage, cars: Sequence[Car], glow: NDArray[np.int64], walls: NDArray[np.bool_]
+        self, rendered: RenderedImage, cars: Sequence[Car], glow: NDArray[np.int64], walls: NDArray[np.bool_]
     ) -> NDArray[np.uint8]:
         beams = np.zeros((_CELLS, _CELLS), np.uint8)
         for c in cars:
             if c.lit:
                 _beam(beams, c)
         head = cv2.GaussianBlur(beams, (0, 0), 2.0).astype(np.float32) * np.float32(0.75 / 255)
-        low = np.clip(1.15 - shot.height / 8.0, 0.12, 1.0)
-        near = np.clip(1.2 - shot.height / 2.0, 0.0, 1.0)
-        lamps, heads = _sample(self._static, shot.plan) * low, _sample(head, shot.plan) * near
+        low = np.clip(1.15 - rendered.height / 8.0, 0.12, 1.0)
+        near = np.clip(1.2 - rendered.height / 2.0, 0.0, 1.0)
+        lamps, heads = _sample(self._static, rendered.plan) * low, _sample(head, rendered.plan) * near
         light = (
             self._dark
             + lamps[..., None] * self._lamp_colour
             + heads[..., None] * np.array([1.0, 0.97, 0.88], np.float32)
         )
-        image: Float = shot.image * light
-        self._windows(image, shot, walls[shot.geom])
-        image[shot.depth == 0] = (6, 8, 14)
+        image: Float = rendered.image * light
+        self._windows(image, rendered, walls[rendered.geom])
+        image[rendered.depth == 0] = (6, 8, 14)
         shine = np.zeros_like(image)
-        kind = glow[shot.geom]
+        kind = glow[rendered.geom]
         shine[kind == 1], shine[kind == 2] = (255, 245, 215), (255, 40, 25)
-        self._lamp_heads(shine, shot)
+        self._lamp_heads(shine, rendered)
         image += shine + 2.2 * cv2.GaussianBlur(shine, (0, 0), 2.2)
         return _image(image)
 
-    def _windows(self, image: Float, shot: RenderedImage, wall: NDArray[np.bool_]) -> None:
+    def _windows(self, image: Float, rendered: RenderedImage, wall: NDArray[np.bool_]) -> None:
         """Lights up some of the windows: dark bluish pixels of walls, by cells of 3 m."""
-        rgb = shot.image.astype(np.int32)
+        rgb = rendered.image.astype(np.int32)
         glass = wall & (rgb[..., 2] > rgb[..., 0] + 3) & (rgb.max(-1) < 120)
-        cell = np.floor(shot.plan[glass] / 3.0).astype(np.int64)
+        cell = np.floor(rendered.plan[glass] / 3.0).astype(np.int64)
         mixed = (cell @ np.array([73856093, 19349663, 83492791]) + self._hash) & 0xFFFFFFFF
         mixed = ((mixed ^ (mixed >> 15)) * 2246822519) & 0xFFFFFFFF
         lit = (mixed >> 8) % 1000 < 1000 * self._lit_windows
@@ -145,15 +145,15 @@ class Weather:
         colours[lit] = (225, 180, 105)
         image[glass] = colours
 
-    def _lamp_heads(self, shine: Float, shot: RenderedImage) -> None:
+    def _lamp_heads(self, shine: Float, rendered: RenderedImage) -> None:
         """The lamps themselves, where nothing hides them."""
-        p = (self._heads - shot.T_plan_camera[:3, 3]) @ shot.T_plan_camera[:3, :3]
+        p = (self._heads - rendered.T_plan_camera[:3, 3]) @ rendered.T_plan_camera[:3, :3]
         p = p[p[:, 2] > 5.0]
-        u = np.floor(shot.K[0, 0] * p[:, 0] / p[:, 2] + shot.K[0, 2]).astype(int)
-        v = np.floor(shot.K[1, 1] * p[:, 1] / p[:, 2] + shot.K[1, 2]).astype(int)
+        u = np.floor(rendered.K[0, 0] * p[:, 0] / p[:, 2] + rendered.K[0, 2]).astype(int)
+        v = np.floor(rendered.K[1, 1] * p[:, 1] / p[:, 2] + rendered.K[1, 2]).astype(int)
         inside = (u >= 0) & (v >= 0) & (u < shine.shape[1]) & (v < shine.shape[0])
         u, v, z = u[inside], v[inside], p[inside, 2]
-        behind = shot.depth[v, u]
+        behind = rendered.depth[v, u]
         seen = (behind == 0) | (behind > z - 1.0)
         shine[v[seen], u[seen]] = 200 * self._lamp_colour
 

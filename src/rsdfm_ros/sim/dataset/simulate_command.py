@@ -10,7 +10,15 @@ from pathlib import Path
 from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import check_output_folder
-from rsdfm_ros.sim.config import MAX_FRAMES, MAX_UAVS, SEED_LIMIT
+from rsdfm_ros.sim.config import (
+    DEFAULT_FRAMES,
+    DEFAULT_UAVS,
+    MAX_FRAMES,
+    MAX_UAVS,
+    SEED_LIMIT,
+    TEST_SEEDS_FROM,
+    VALIDATION_SEEDS_FROM,
+)
 from rsdfm_ros.sim.dataset import world_options
 from rsdfm_ros.sim.dataset.render import WorldFactory
 from rsdfm_ros.sim.dataset.simulate import available_cores, progress_bar, say_simulated, simulate_dataset
@@ -34,15 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=int,
         default=0,
-        help="scene n uses seed + n; train 0-7999, validation 8000-8999, test from 9000 (default %(default)s)",
+        help=f"scene n uses seed + n; train 0-{VALIDATION_SEEDS_FROM - 1}, validation "
+        f"{VALIDATION_SEEDS_FROM}-{TEST_SEEDS_FROM - 1}, test from {TEST_SEEDS_FROM} (default %(default)s)",
     )
     parser.add_argument(
-        "--uavs", type=int, default=4, help=f"UAVs per scene, 1 to {MAX_UAVS} (default %(default)s)"
+        "--uavs",
+        type=int,
+        default=DEFAULT_UAVS,
+        help=f"UAVs per scene, 1 to {MAX_UAVS} (default %(default)s)",
     )
     parser.add_argument(
         "--frames",
         type=int,
-        default=40,
+        default=DEFAULT_FRAMES,
         help=f"frames per scene at 2 Hz, 1 to {MAX_FRAMES} (default %(default)s)",
     )
     parser.add_argument(
