@@ -79,6 +79,8 @@ the domain.
 `rsdfm demo`, `fleet`, `replay` and launch files with `out:=` write one folder: result.json, status.jsonl, logs/, and
 what is recorded (frames/, bag/); `demo` adds report.html and bev.mp4. Descriptions, models, bags and options are
 checked before the first process starts.
+A line of status.jsonl waits for the answers of all UAVs. One that has not answered for 10 frames and 5 s is lost:
+lines and scores go on without it until it answers again.
 
 - A folder with a finished run is refused before anything in it is touched. `--force` (`force:=true`) replaces the run:
   the new one is written to `<out>/unfinished/` and takes its place when it is complete; after an error or Ctrl-C it
