@@ -1,5 +1,5 @@
 """Commands that start processes: demo, fleet, replay, bag, gazebo.
 
-Start with `running`, which the commands that fly a mission share. Each other module has `add_arguments` and `run` of one
-command; `bag_export` and `bag_record` are parts of `bag`.
+Start with `running`, which the commands that fly a mission share. Each other module has `add_arguments` and `run` of
+one command; `bag_export` and `bag_record` are parts of `bag`.
 """
