@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from rsdfm_ros.data.outputs import HORIZON, boxes_of_objects
-from rsdfm_ros.evaluation.frames import perfect_prediction, truth_of
+from rsdfm_ros.evaluation.frames import truth_of
 from rsdfm_ros.evaluation.mission import PERIOD_NS, Answer, Mission
 from rsdfm_ros.evaluation.mission_waiting import LATE_FRAMES, LATE_S, Waiting
 from rsdfm_ros.geometry.lattice import square_window
 from support.bag_data import frame
+from support.perfect import perfect_prediction
 
 WINDOW = square_window(16.0, 0.5)
 AGENTS = ("uav1", "uav2")
