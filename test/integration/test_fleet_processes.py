@@ -73,7 +73,9 @@ def test_a_crashed_process_is_reported_with_its_last_lines(tmp_path: Path, domai
     broken.mkdir()
     (broken / "manifest.yaml").write_text((model / "manifest.yaml").read_text())
     (broken / "weights.safetensors").write_bytes(b"not the weights")
-    with pytest.raises(RsdfmError, match=r"(?s)uav\d ended with status 2. Its last lines .*hashes to"):
+    with pytest.raises(
+        RsdfmError, match=r"(?s)uav\d ended with status 2. Its last lines .*expected a safetensors file"
+    ):
         run_fleet(small_fleet(broken, domain), out_dir=tmp_path / "out")
     assert left_behind(str(tmp_path)) == []
 
