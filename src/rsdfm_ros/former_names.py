@@ -11,7 +11,8 @@ from rsdfm_ros.settings import both_sentence, warn_renamed
 FORMER_NAMES: Mapping[str, str] = MappingProxyType(
     {"images_rectified": "pictures_rectified", "map_consistency": "resemblance"}
 )
-"""Parameter of a UAV's nodes → the name that it had in the last release, which still works, with a warning."""
+"""Parameter of a UAV's nodes, or threshold of a model → the name that it had in the last release, which still works; a
+parameter with a warning."""
 
 
 def with_new_names(values: Mapping[str, Any], where: str, error: type[Exception]) -> dict[str, Any]:

@@ -60,10 +60,13 @@ def node_module(node: str) -> ModuleType:
 
     for place in NODES:
         try:
-            return importlib.import_module(f"{place}.{node}")
+            module = importlib.import_module(f"{place}.{node}")
         except ModuleNotFoundError as error:
             if error.name != f"{place}.{node}":
                 raise
+        else:
+            if hasattr(module, "main"):  # the others are parts of nodes
+                return module
     raise RsdfmError(f"there is no node {node!r}")
 
 

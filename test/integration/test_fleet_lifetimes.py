@@ -18,7 +18,7 @@ from rclpy.node import Node
 from rsdfm_ros.msg import ObjectArray, TrajectoryArray
 
 from rsdfm_ros.data.messages import stamps
-from rsdfm_ros.evaluation.mission_waiting import LATE_FRAMES
+from rsdfm_ros.evaluation.pending_instants import LATE_FRAMES
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.fleet.mission import FleetResult, run_fleet

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rsdfm_ros.agent.envelope import Envelope, Refused
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.agent.publishers import Gid
 from rsdfm_ros.wire.assemble import check_scales
 from rsdfm_ros.wire.body import FeaturePart
@@ -65,10 +66,10 @@ class PeerFrame:
 
 @dataclass(frozen=True)
 class InboxLimits:
-    """max_peers 16 and max_packets 64 per frame bound the memory; max_ahead_s bounds stamps of a wrong clock; a peer
+    """max_peers and max_packets 64 per frame bound the memory; max_ahead_s bounds stamps of a wrong clock; a peer
     whose stamps jump back by more than max_back_s has restarted."""
 
-    max_peers: int = 16
+    max_peers: int = DEFAULTS.max_peers
     max_packets: int = 64
     max_ahead_s: float = 10.0
     max_back_s: float = 10.0

@@ -17,30 +17,7 @@ from rsdfm_ros.data.messages.poses import (
 )
 from rsdfm_ros.geometry.rotations import transform as rigid
 from support.input_messages import NS, odometry, pose, pose_with_covariance, px4
-
-RNG = np.random.default_rng(3)
-
-
-def random_pose(scale: float = 10.0) -> np.ndarray:
-    return rigid(
-        Rotation.random(random_state=int(RNG.integers(1 << 30))).as_matrix(), RNG.normal(0, scale, 3)
-    )
-
-
-def random_covariance() -> np.ndarray:
-    A = RNG.normal(0, 0.1, (6, 6))
-    return A @ A.T
-
-
-def wxyz(rotation: Rotation) -> np.ndarray:
-    """Scalar first, as PX4 stores it."""
-    return np.roll(rotation.as_quat(), 1)
-
-
-def reason(call, *args: object) -> str:  # type: ignore[no-untyped-def]
-    with pytest.raises(MessageError) as caught:
-        call(*args)
-    return caught.value.reason
+from support.random_poses import random_covariance, random_pose, reason, wxyz
 
 
 def test_px4_odometry_is_read_with_time_frames_and_resets() -> None:

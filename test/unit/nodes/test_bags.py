@@ -6,7 +6,6 @@ import errno
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -49,13 +48,6 @@ from support.bag_data import STEP_NS as FRAME
 from support.ros_world import RosWorld
 
 FRAMES = 3
-
-
-@pytest.fixture
-def world() -> Iterator[RosWorld]:
-    made = RosWorld()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

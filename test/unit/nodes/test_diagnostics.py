@@ -3,7 +3,6 @@ STALE."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +111,6 @@ def test_health_starts_a_fresh_account_and_knows_what_is_recent() -> None:
 
 
 # --- with a node ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def world() -> Iterator[RosWorld]:
-    made = RosWorld()
-    yield made
-    made.close()
 
 
 def statuses(node: Any) -> dict[str, Status]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,8 @@ from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.wire.boxes import carries_boxes
 from rsdfm_ros.wire.decode import decode_packet
 from support.dynamic_effects import shows, up
-from support.node_flight import Flight, lively_model, stamp_of
-from support.ros_world import RosWorld, facts, level
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-def flight(model: Path) -> Iterator[Flight]:
-    world = RosWorld()
-    yield Flight(world, model)
-    world.close()
-
+from support.node_flight import Flight, stamp_of
+from support.ros_world import facts, level
 
 # --- encoder ----------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +22,12 @@ from rsdfm_ros.nodes.uav.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.uav.trajectory_head_node import TrajectoryHeadNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
 from support.dynamic_effects import shown_in, shows, up
-from support.node_flight import Flight, lively_model, stamp_of
-from support.ros_world import RosWorld
+from support.node_flight import Flight, stamp_of
 
 ELSEWHERE = {"marker_lifetime_s"} | {
     *("send_boxes", "move_peers", "correct_poses", "doubt_peers", "map_consistency"),
 }
 """Shown in test_visuals.py and test_interaction.py."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-def flight(model: Path) -> Iterator[Flight]:
-    world = RosWorld()
-    yield Flight(world, model)
-    world.close()
 
 
 # --- heads ------------------------------------------------------------------------------------------------------------

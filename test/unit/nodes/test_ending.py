@@ -103,13 +103,6 @@ def test_a_node_has_left_before_a_fleet_loses_patience() -> None:
     assert ending.LEAVE_S + ending.LAST_WORDS_S < SIGTERM_S
 
 
-@pytest.fixture
-def world() -> Iterator[RosWorld]:
-    made = RosWorld()
-    yield made
-    made.close()
-
-
 @pytest.mark.parametrize(
     ("kind", "parameters", "files"),
     [

@@ -7,7 +7,6 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,8 @@ from rsdfm_ros.nodes.core.reporting import RCLError
 from rsdfm_ros.nodes.uav.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.uav.segmentation_head_node import SegmentationHeadNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
-from support.node_flight import Flight, lively_model, stamp_of
+from support.node_flight import Flight, stamp_of
 from support.ros_world import RosWorld, facts, level
-
-
-@pytest.fixture
-def world() -> Iterator[RosWorld]:
-    made = RosWorld()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny")
-
 
 # --- errors in callbacks ----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,8 @@ from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
 from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, carries_boxes, decode_boxes
-from support.node_flight import Flight, believed, camera, camera_image, lively_model, stamp_of
+from support.node_flight import Flight, believed, camera, camera_image, stamp_of
 from support.ros_world import RosWorld, facts, level
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-def flight(model: Path) -> Iterator[Flight]:
-    world = RosWorld()
-    yield Flight(world, model)
-    world.close()
-
 
 # --- sent -------------------------------------------------------------------------------------------------------------
 

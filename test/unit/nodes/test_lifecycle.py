@@ -34,7 +34,7 @@ from support.ros_world import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, MODEL, S
 PIPELINE = (EncoderNode, CollaborationNode, DetectionHeadNode, SegmentationHeadNode, TrajectoryHeadNode)
 KINDS = [*PIPELINE, SimNode, EvaluatorNode, GazeboFlightNode, GazeboTruthNode]
 STATES = ("unconfigured", "inactive", "active")
-FLY = SimNode._fly
+FLY = SimNode.play
 CYCLES = 10
 """A leak of one cycle shows after a few."""
 
@@ -42,7 +42,7 @@ CYCLES = 10
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[RosWorld]:
     # The world itself needs a renderer and seconds; here only the node around it counts.
-    monkeypatch.setattr(SimNode, "_fly", lambda self: None)
+    monkeypatch.setattr(SimNode, "play", lambda self, lockstep: None)
     made = RosWorld()
     yield made
     made.close()
@@ -140,7 +140,7 @@ def test_an_unforeseen_error_in_a_transition_leads_back_to_unconfigured_and_a_fr
     assert world.state(node) == after and entities(node) == fresh
     assert node.last_error == "Breaks: on purpose" and node.health.counts["errors"] >= 1
     monkeypatch.undo()
-    monkeypatch.setattr(SimNode, "_fly", lambda self: None)
+    monkeypatch.setattr(SimNode, "play", lambda self, lockstep: None)
     world.up(node)
     assert world.state(node) == "active" and node.last_error == ""
 
@@ -268,7 +268,7 @@ def test_a_simulation_that_is_stopped_while_it_renders_ends_before_anything_is_d
     world: RosWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = SlowWorld()
-    monkeypatch.setattr(SimNode, "_fly", FLY)
+    monkeypatch.setattr(SimNode, "play", FLY)
     monkeypatch.setattr("rsdfm_ros.sim.world.World", lambda *_: slow)
     monkeypatch.setattr(lockstep, "ENDING_S", 0.01)
     node = make(world, SimNode, uavs=1)
@@ -277,7 +277,7 @@ def test_a_simulation_that_is_stopped_while_it_renders_ends_before_anything_is_d
     waiting, alive = threading.Event(), []
 
     def warning(sentence: str) -> None:
-        alive.append((node.state, any(t.name == "flight" for t in threading.enumerate()), sentence))
+        alive.append((node.state, any(t.name == "simulation" for t in threading.enumerate()), sentence))
         if len(alive) == 3:
             waiting.set()
 
@@ -286,7 +286,7 @@ def test_a_simulation_that_is_stopped_while_it_renders_ends_before_anything_is_d
     stopping.start()
     assert waiting.wait(60.0) and stopping.is_alive() and not slow.closed.is_set()
     assert {(state, flying) for state, flying, _ in alive} == {("active", True)}
-    assert "the flight is still finishing" in alive[0][2]
+    assert "the simulation is still finishing" in alive[0][2]
     assert list(node.publishers), "nothing is destroyed while the thread is alive"
     slow.go_on.set()
     stopping.join(60.0)

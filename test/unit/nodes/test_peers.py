@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ from rsdfm_ros.nodes.uav.peer_subscriptions import (
     select_topics,
     topic_of,
 )
-from support.node_flight import Flight, lively_model, stamp_of
-from support.ros_world import RosWorld, facts, level
+from support.node_flight import Flight, stamp_of
+from support.ros_world import facts, level
 
 AFTER, FIRST_S = 3, 10.0
 
@@ -115,18 +114,6 @@ def test_listed_peers_replace_those_of_the_graph_and_the_living_come_first() -> 
 
 
 # --- with a node ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-def flight(model: Path) -> Iterator[Flight]:
-    world = RosWorld()
-    yield Flight(world, model)
-    world.close()
 
 
 def hearing(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,8 @@ from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.uav.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
-from support.node_flight import Flight, lively_model
+from support.node_flight import Flight
 from support.ros_world import ACTIVATE, CONFIGURE, DEACTIVATE, MODEL, RosWorld
-
-
-@pytest.fixture
-def world() -> Iterator[RosWorld]:
-    made = RosWorld()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 def encoder(world: RosWorld, **parameters: Any) -> EncoderNode:

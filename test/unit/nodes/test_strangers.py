@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,7 @@ pytest.importorskip("rclpy")
 from rsdfm_ros.nodes.core import qos, reporting
 from rsdfm_ros.nodes.core.qos_overrides import forget, overridden
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
-from support.node_flight import Flight, lively_model
-from support.ros_world import RosWorld
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lively_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-def flight(model: Path) -> Iterator[Flight]:
-    world = RosWorld()
-    yield Flight(world, model)
-    world.close()
+from support.node_flight import Flight
 
 
 def listener(flight: Flight, model: Path) -> CollaborationNode:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,6 @@ def model(tmp_path: Path) -> str:
     path = tmp_path / "with_layout.yaml"
     path.write_text(yaml.safe_dump(values))
     return f"random:{path}"
-
-
-@pytest.fixture
-def world() -> Iterator[RosWorld]:
-    made = RosWorld()
-    yield made
-    made.close()
 
 
 def test_a_uav_has_a_node_for_every_task_that_its_model_has_beside_the_three(

@@ -24,7 +24,7 @@ from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
-from rsdfm_ros.evaluation.mission_waiting import Waiting
+from rsdfm_ros.evaluation.pending_instants import PendingInstants
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.msg import (
     FleetStatus,
@@ -73,7 +73,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue = queue.SimpleQueue()
         self._intake = Intake(self.mission, self.window, self._advance, keep_images=s.record_frames)
-        self._waiting = Waiting(self.mission, wants_status=s.expect_status)
+        self._pending = PendingInstants(self.mission, wants_status=s.expect_status)
         self._history: list[dict[str, Any]] = []
         self._recorded_ns: dict[str, int] = {}  # newest stamp in the bag, by topic
         self._last: tuple[int, tuple[str, ...]] = (0, ())  # the newest instant that was answered, and by whom
@@ -153,7 +153,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
             self._queue.put(("", "", None, b"ended"))
         if self._last_truth_s is not None and not self.finished.is_set():
             late = monotonic() - self._last_truth_s > self.settings.end_timeout_s
-            if late or not (self._waiting or self._unrecorded()):
+            if late or not (self._pending or self._unrecorded()):
                 self._queue.put(("", "", None, b"finish"))
                 self._last_truth_s = None
 
@@ -212,7 +212,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _world_ended(self) -> None:
         """Handle the end of the truth's publisher: wait only for answers to images that a UAV received."""
-        self._waiting.end()
+        self._pending.end()
         self._last_truth_s = monotonic()
 
     def _on_truth(self, message: GroundTruth, ns: int) -> None:
@@ -222,7 +222,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         instant.truth = task_messages.truth_from_message(message)
         frames = self.settings.frames
         if frames == 0 or message.frame < frames:
-            self._waiting.add(ns)
+            self._pending.add(ns)
         elif message.frame >= frames + 3:
             self._last_truth_s = monotonic()
         self._advance(ns)
@@ -231,15 +231,15 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
 
     def _advance(self, ns: int) -> None:
         """Report an instant as soon as it is answered and known; score what can be scored."""
-        gone = self._waiting.gone
-        for stamp_ns in self._waiting.due(ns):
+        gone = self._pending.gone
+        for stamp_ns in self._pending.due(ns):
             self._report(stamp_ns)
-        if lost := sorted(self._waiting.gone - gone):
+        if lost := sorted(self._pending.gone - gone):
             self.get_logger().warning(
                 f"no answer from {', '.join(lost)}: reporting without until it answers again"
             )
         # Instants that wait to be reported are not scored yet: scoring forgets them, and the status may come last.
-        self._keep(self.mission.advance(before_ns=self._waiting.oldest_ns))
+        self._keep(self.mission.advance(before_ns=self._pending.oldest_ns))
 
     def _report(self, stamp_ns: int) -> None:
         instant = self.mission.at(stamp_ns)
@@ -269,7 +269,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                     self._folder.void(self._void)
             elif self._folder is not None:
                 told = (self.mission, self.settings, self._history, self._intake.processing)
-                result = result_of(*told, self.context.get_domain_id(), self._waiting.incomplete)
+                result = result_of(*told, self.context.get_domain_id(), self._pending.incomplete)
                 self._folder.result(with_about(result, self._about, self._intake.fingerprint))
         except OSError as error:
             self._cannot_write(error)

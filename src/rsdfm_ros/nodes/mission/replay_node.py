@@ -8,7 +8,6 @@ machine's speed, and the bag is played as fast as they come. Otherwise recorded 
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
@@ -35,27 +34,25 @@ from rsdfm_ros.data.bags.types import has_header
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.bag_settings import ReplaySettings
-from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged, wait_for_end
+from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged
+from rsdfm_ros.nodes.mission.world_node import WorldNode
 from rsdfm_ros.words import counted
 
 CLOCK_PERIOD_S = 0.05
 
 
-class ReplayNode(RsdfmNode[ReplaySettings]):
-    """Plays in a thread of its own; `finished` tells when the bag is over."""
+class ReplayNode(WorldNode[ReplaySettings]):
+    """A recorded bag as the world of a fleet."""
+
+    play_name = "replay"
 
     def __init__(self, **options: Any) -> None:
         super().__init__("replay_node", ReplaySettings, **options)
-        self.finished = threading.Event()
-        self.failure = ""
         self._bag: Bag | None = None
         self._plan: ReplayPlan | None = None
-        self._lockstep: Lockstep | None = None
-        self._thread: threading.Thread | None = None
         self._clock_ns = -1
 
     def configure(self) -> None:
@@ -83,19 +80,6 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
         self._infos = {topic: self.create_publisher(CameraInfo, topic, sensor) for topic in plan.infos}
         self._lockstep = Lockstep(self, plan.uavs, s.answer)
 
-    def activate(self) -> None:
-        assert self._lockstep is not None
-        self._lockstep.start()
-        self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
-        self._thread.start()
-
-    def deactivate(self) -> None:
-        if self._lockstep is not None:
-            self._lockstep.stop()
-        if self._thread is not None:
-            wait_for_end(self._thread, self)
-            self._thread = None
-
     def cleanup(self) -> None:
         if self._bag is not None:
             self._bag.close()
@@ -103,18 +87,9 @@ class ReplayNode(RsdfmNode[ReplaySettings]):
 
     # --- playing --------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            self._play()
-        except Exception as error:
-            self.failure = f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"the replay failed: {self.failure}")
-        finally:
-            self.finished.set()
-
-    def _play(self) -> None:
-        s, plan, lockstep = self.settings, self._plan, self._lockstep
-        assert plan is not None and lockstep is not None
+    def play(self, lockstep: Lockstep) -> None:
+        s, plan = self.settings, self._plan
+        assert plan is not None
         inputs: dict[str, list[Any]] = {uav: [] for uav in plan.uavs}
         for topic, output in plan.outputs.items():
             if output.uav:

@@ -22,10 +22,10 @@ from rsdfm_ros.msg import GroundTruth
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert.tasks import truth_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.runner import run_to_end
-from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged, wait_for_end
+from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.settings import SimSettings
+from rsdfm_ros.nodes.mission.world_node import WorldNode
 from rsdfm_ros.sim.config import MAX_UAVS
 from rsdfm_ros.words import counted
 
@@ -34,16 +34,14 @@ START_NS = 10_000_000_000
 CLOCK_PERIOD_S = 0.05
 
 
-class SimNode(RsdfmNode[SimSettings]):
-    """Flies in a thread of its own; `finished` tells when the mission is over."""
+class SimNode(WorldNode[SimSettings]):
+    """The built-in simulator as the world of a fleet."""
+
+    play_name = "simulation"
 
     def __init__(self, **options: Any) -> None:
         super().__init__("sim_node", SimSettings, **options)
         self.agents: tuple[str, ...] = ()
-        self.finished = threading.Event()
-        self.failure = ""
-        self._lockstep: Lockstep | None = None
-        self._thread: threading.Thread | None = None
         self._clock_ns = 0
 
     def check(self, settings: SimSettings) -> None:
@@ -68,38 +66,13 @@ class SimNode(RsdfmNode[SimSettings]):
         }
         self._lockstep = Lockstep(self, self.agents, self.settings.answer)
 
-    def activate(self) -> None:
-        assert self._lockstep is not None
-        self.failure = ""
-        self.finished.clear()
-        self._lockstep.start()
-        self._thread = threading.Thread(target=self._run, name="flight", daemon=True)
-        self._thread.start()
-
-    def deactivate(self) -> None:
-        if self._lockstep is not None:
-            self._lockstep.stop()
-        if self._thread is not None:
-            wait_for_end(self._thread, self)
-            self._thread = None
-
     # --- the flight -----------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            self._fly()
-        except Exception as error:
-            self.failure = f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"the simulation failed: {self.failure}")
-        finally:
-            self.finished.set()
-
-    def _fly(self) -> None:
+    def play(self, lockstep: Lockstep) -> None:
         # Imported here: the renderer binds to the thread that uses it, and costs a second.
         from rsdfm_ros.sim.world import World
 
-        s, lockstep = self.settings, self._lockstep
-        assert lockstep is not None
+        s = self.settings
         with World(s.seed, len(self.agents)) as world:
             frame = world.frame(0)
             self._tick(START_NS - 1_000_000)

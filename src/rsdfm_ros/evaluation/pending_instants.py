@@ -23,7 +23,7 @@ class _Entry:
     since_s: float
 
 
-class Waiting:
+class PendingInstants:
     """Instants whose truth is known and that were not reported yet.
 
     wants_status: UAVs also publish their status · clock: steady time, s.

@@ -9,7 +9,7 @@ import pytest
 from rsdfm_ros.data.outputs import HORIZON, boxes_of_objects
 from rsdfm_ros.evaluation.frames import truth_of
 from rsdfm_ros.evaluation.mission import PERIOD_NS, Answer, Mission
-from rsdfm_ros.evaluation.mission_waiting import LATE_FRAMES, LATE_S, Waiting
+from rsdfm_ros.evaluation.pending_instants import LATE_FRAMES, LATE_S, PendingInstants
 from rsdfm_ros.geometry.lattice import square_window
 from support.bag_data import frame
 from support.perfect import perfect_prediction
@@ -24,7 +24,7 @@ class Flight:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.mission = Mission(AGENTS, WINDOW, 50, wants_future=False)
-        self.waiting = Waiting(self.mission, wants_status=True, clock=lambda: self.now_s)
+        self.waiting = PendingInstants(self.mission, wants_status=True, clock=lambda: self.now_s)
         self.reported: list[int] = []
         self.most = 0
 
