@@ -16,6 +16,8 @@ _PAINTS = (
 )  # fmt: skip
 _PAINT_ODDS = np.array([4, 2, 3, 2.5, 2, 2, 1, 0.8, 1, 0.8, 0.7, 0.7])
 GLASS = (0.07, 0.09, 0.12)
+WINDSCREEN = (0.33, 0.42, 0.50)
+"""Slanted glass shows the sky."""
 TYRE = (0.05, 0.05, 0.05)
 HEADLIGHT, REAR_LIGHT = (0.97, 0.97, 0.9), (0.75, 0.05, 0.05)
 
@@ -78,38 +80,42 @@ def parts(v: VehicleSpec) -> list[Part]:
         waist, back = 0.58 * height, -x * (0.96 if v.shape < 0.4 else 0.72)
         box(-x, x, y, floor, waist, v.paint)
         box(back, 0.38 * x, 0.90 * y, waist, 0.95 * height, GLASS)
-        box(back + 0.09 * x, 0.16 * x, 0.84 * y, 0.93 * height, height, v.paint)
-        _lights(out, x, y, 0.42 * height, 0.55 * height)
+        box(0.20 * x, 0.385 * x, 0.905 * y, waist, 0.955 * height, WINDSCREEN)
+        box(back + 0.09 * x, 0.20 * x, 0.84 * y, 0.93 * height, height, v.paint)
+        _lights(out, x, y, 0.42 * height, waist, 0.3)
     elif v.kind == 1:
         waist = 0.5 * height
         box(-x, x, y, floor, waist, v.paint)
         box(-x, 0.42 * x, 0.96 * y, waist, height, v.paint)
-        box(0.42 * x, 0.74 * x, 0.92 * y, waist, 0.93 * height, GLASS)
+        box(0.42 * x, 0.74 * x, 0.92 * y, waist, 0.93 * height, WINDSCREEN)
         box(0.15 * x, 0.42 * x, 0.975 * y, 0.56 * height, 0.85 * height, GLASS)
         if v.shape < 0.5:
             box(-0.85 * x, 0.05 * x, 0.975 * y, 0.56 * height, 0.85 * height, GLASS)
-        _lights(out, x, y, 0.38 * height, 0.5 * height)
+        _lights(out, x, y, 0.38 * height, waist, 0.3)
     elif v.kind == 2:
         cab = x - 2.1
         box(-x, cab - 0.25, y, 0.9, height, v.second)
         box(-x + 0.05, x - 0.1, 0.7 * y, floor, 0.9, TYRE)
         box(cab, x, 0.96 * y, floor, 0.5 * height, v.paint)
         box(cab, x - 0.25, 0.92 * y, 0.5 * height, 0.72 * height, GLASS)
-        box(cab, x - 0.4, 0.92 * y, 0.72 * height, 0.82 * height, v.paint)
-        _lights(out, x, 0.96 * y, 0.3 * height, 0.36 * height)
+        box(x - 0.75, x - 0.24, 0.925 * y, 0.5 * height, 0.725 * height, WINDSCREEN)
+        box(cab, x - 0.7, 0.92 * y, 0.72 * height, 0.82 * height, v.paint)
+        _lights(out, x, 0.96 * y, 0.3 * height, 0.36 * height, 0.05)
     else:
         box(-x, x, y, floor, 0.45 * height, v.paint)
         box(-x + 0.04, x - 0.02, 0.985 * y, 0.45 * height, 0.78 * height, GLASS)
-        box(-x, x - 0.1, y, 0.78 * height, 0.95 * height, v.paint)
+        box(x - 0.6, x - 0.015, 0.99 * y, 0.45 * height, 0.80 * height, WINDSCREEN)
+        box(-x, x - 0.5, y, 0.78 * height, 0.95 * height, v.paint)
         box(-0.6 * x, -0.1 * x, 0.6 * y, 0.95 * height, height, v.second)
         box(0.2 * x, 0.5 * x, 0.6 * y, 0.95 * height, height, v.second)
-        _lights(out, x, y, 0.3 * height, 0.36 * height)
+        _lights(out, x, y, 0.3 * height, 0.36 * height, 0.05)
     return out
 
 
-def _lights(out: list[Part], x: float, y: float, z0: float, z1: float) -> None:
-    """Rear lights red and head lights white, a millimetre proud of the body."""
+def _lights(out: list[Part], x: float, y: float, z0: float, z1: float, depth: float) -> None:
+    """Rear lights red and head lights white, millimetres proud of the body, so deep that they show from above where
+    the body ends at z1."""
     for side in (-1.0, 1.0):
         low, high = sorted((side * 0.62 * y, side * 0.96 * y))
-        out.append(Part((-x - 0.002, low, z0), (-x + 0.05, high, z1), REAR_LIGHT))
-        out.append(Part((x - 0.05, low, z0), (x + 0.002, high, z1), HEADLIGHT))
+        out.append(Part((-x - 0.002, low, z0), (-x + depth, high, z1 + 0.004), REAR_LIGHT))
+        out.append(Part((x - depth, low, z0), (x + 0.002, high, z1 + 0.004), HEADLIGHT))
