@@ -33,10 +33,15 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "subcells": (1, 8),
     "channels": (1, 1024),
     "encoder_widths": (1, 1024),
+    "pyramid_channels": (1, 1024),
+    "pyramid_convolutions": (1, 8),
     "low_channels": (1, 256),
     "high_channels": (1, 256),
     "fill_radius": (0, 32),
     "neck_widths": (1, 1024),
+    "memory_channels": (1, 256),
+    "task_channels": (1, 1024),
+    "fine_channels": (1, 256),
     "history": (1, 64),
     "horizon": (1, 64),
 }
@@ -69,13 +74,25 @@ class ModelConfig:
     channels: int = 64
     encoder_widths: tuple[int, ...] = (32, 48, 96, 112)
     """Channels at strides 2, 4, 8, 16."""
+    pyramid_channels: int = 64
+    """Channels of the feature pyramid at stride 4."""
+    pyramid_convolutions: int = 3
+    """Convolutions on the pyramid's finest level."""
     low_channels: int = 16
     high_channels: int = 16
     quantisation_levels: int = 15
     """Latents are integers in ±levels."""
     fill_radius: int = 2
-    neck_widths: tuple[int, int, int] = (64, 96, 112)
+    neck_widths: tuple[int, int, int] = (24, 48, 64)
+    """Channels of the neck on cells of 1, 2 and 4 times the size."""
+    memory_channels: int = 16
+    """Channels that are kept of a fused map for the instants after it."""
+    task_channels: int = 40
+    """Channels that the heads read per feature cell."""
+    fine_channels: int = 16
+    """Channels that the heads read per output cell."""
     history: int = 3
+    """Fused maps that an answer is made of, the present one included."""
     horizon: int = 4
     heads: tuple[str, ...] = ("detection", "segmentation", "trajectory")
 
@@ -144,7 +161,17 @@ class ModelConfig:
 
 
 #: Settings that act on fused features only, and the window.
-_OWN_AFFAIRS = ("name", "window_tiles", "neck_widths", "history", "horizon", "heads")
+_OWN_AFFAIRS = (
+    "name",
+    "window_tiles",
+    "neck_widths",
+    "memory_channels",
+    "task_channels",
+    "fine_channels",
+    "history",
+    "horizon",
+    "heads",
+)
 
 
 def _digest(values: dict[str, Any]) -> bytes:

@@ -22,19 +22,24 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         c2, c4, c8, c16 = config.encoder_widths
+        p = config.pyramid_channels
         self.feature_channels = config.channels // config.subcells**2
         self.bins = len(config.bins)
         self.stem = nn.Sequential(conv_bn(3, c2, stride=2), conv_bn(c2, c4, stride=2))
         self.level4 = ResidualBlock(c4, c4)
         self.level8 = nn.Sequential(ResidualBlock(c4, c8, stride=2), ResidualBlock(c8, c8))
         self.level16 = nn.Sequential(ResidualBlock(c8, c16, stride=2), ResidualBlock(c16, c16, dilation=2))
-        self.lateral4 = nn.Conv2d(c4, 64, 1)
-        self.lateral8 = nn.Conv2d(c8, 64, 1)
-        self.lateral16 = nn.Conv2d(c16, 64, 1)
-        self.smooth = conv_bn(64, 64)
-        self.sharpen = ResidualBlock(64, 64, gentle=True)
-        self.features = nn.Conv2d(64, 4 * self.feature_channels, 1)
-        self.logits = nn.Conv2d(64, 4 * (self.bins + 1), 1)
+        self.lateral4 = nn.Conv2d(c4, p, 1)
+        self.lateral8 = nn.Conv2d(c8, p, 1)
+        self.lateral16 = nn.Conv2d(c16, p, 1)
+        self.smooth = conv_bn(p, p)
+        blocks, single = divmod(config.pyramid_convolutions - 1, 2)
+        self.sharpen = nn.Sequential(
+            *(ResidualBlock(p, p, gentle=True) for _ in range(blocks)),
+            *(conv_bn(p, p) for _ in range(single)),
+        )
+        self.features = nn.Conv2d(p, 4 * self.feature_channels, 1)
+        self.logits = nn.Conv2d(p, 4 * (self.bins + 1), 1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (V, 3, H, W), normalised → features (V, c, H/2, W/2) and logits (V, D + 1, H/2, W/2)."""

@@ -28,10 +28,11 @@ class AgentBev:
 
 @dataclass(frozen=True)
 class FusedMap:
-    """Input of the task heads: features (C, H, W), visible (H, W) bool: seen by any agent, and
+    """Own and peers' features as one map: features (C, H, W), visible (H, W) bool: seen by any agent, and
 
     contributors: number of agents fused, ego included · shares (A,): mean weight of every agent over the seen cells ·
-    dominant (H, W) uint8, only on request: 0 unseen, 1 the ego weighs most there, 1 + k the k-th peer does.
+    dominant (H, W) uint8, only on request: 0 unseen, 1 the ego weighs most there, 1 + k the k-th peer does · computed:
+    results of the neck for this map, kept by Perception, so that all tasks share them.
     """
 
     features: Tensor
@@ -39,6 +40,7 @@ class FusedMap:
     contributors: int = 1
     shares: tuple[float, ...] = field(default=(1.0,))
     dominant: Tensor | None = None
+    computed: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def to_tiles(x: Tensor, side: int = TILE_CELLS) -> Tensor:

@@ -17,25 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.camera import scaled_intrinsics
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import normalise_images
-from rsdfm_ros.model.exchange import Exchange
-from rsdfm_ros.model.heads.detection import DetectionHead
-from rsdfm_ros.model.heads.registry import Head, TaskAnswer, plug_ins
-from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
-from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
 from rsdfm_ros.model.maps import AgentBev, FusedMap, as_int8
-from rsdfm_ros.model.region import (
-    crop_detections,
-    crop_instances,
-    crop_prediction,
-    pad_instances,
-    window_around,
-)
+from rsdfm_ros.model.readout import Readout
+from rsdfm_ros.model.region import window_around
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, wire_fingerprint
 from rsdfm_ros.shipped import shipped
@@ -43,7 +32,7 @@ from rsdfm_ros.shipped import shipped
 __all__ = ["AgentBev", "FusedMap", "Perception"]
 
 
-class Perception(Exchange):
+class Perception(Readout):
     """A loaded model and how to run it."""
 
     @classmethod
@@ -106,7 +95,7 @@ class Perception(Exchange):
         images, scaled = self._resized(image, K)
         pose, ground = np.asarray(T_map_camera, np.float64), self._ground(ground_height_m)
         with torch.autocast(**self._autocast):
-            maps, visible, _ = self.model.map_views(
+            maps, visible, *_ = self.model.map_views(
                 images,
                 torch.from_numpy(scaled[None]).to(self.device),
                 torch.from_numpy(pose[None].copy()).to(self.device),
@@ -165,7 +154,7 @@ class Perception(Exchange):
         *,
         with_dominant: bool = False,
     ) -> FusedMap:
-        """Interaction and neck: the ego's map with any number of peers' maps and their ages in seconds.
+        """Interaction: the ego's map with any number of peers' maps and their ages in seconds.
 
         with_dominant: also give the agent with the largest weight in every cell, for views.
         """
@@ -181,76 +170,17 @@ class Perception(Exchange):
             ages = ages.view(-1, 1, 1, 1) + torch.stack(lags)[:, None]
         with torch.autocast(**self._autocast):
             fused, seen, weights = self.model.fuse(maps, visible, ages, sigma)
-            features = self.model.neck(fused, seen)
         mean = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum().clamp_min(1)
         # Only an agent that sees a cell can dominate it: the ego takes part everywhere, with zeros in unseen cells.
         dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen[0, 0] if with_dominant else None
         fused_map = FusedMap(
-            features[0].float(),
+            fused[0].float(),
             seen[0, 0],
             len(agents),
             tuple(float(v) for v in mean),
             None if dominant is None else dominant.to(torch.uint8),
         )
         return fused_map if self.region == self.window else self._only_region(fused_map)
-
-    @torch.inference_mode()
-    def detect(self, history: Sequence[FusedMap]) -> Detections:
-        """3D boxes in the map frame from a history of fused maps, newest last.
-
-        The network knows heights above the ground; the ground's own height at the middle of a box is added to its z.
-        """
-        head = self._head("detection")
-        assert isinstance(head, DetectionHead)
-        threshold, window = self.thresholds["detection"], self.window
-        found = head.decode(self._outputs(head, history), threshold=threshold, window=window)
-        on_ground = found.centres.copy()
-        on_ground[:, 2] += self.ground.elevation(on_ground[:, :2])
-        found = replace(found, centres=on_ground)
-        return found if self.region == window else crop_detections(found, self.region)
-
-    @torch.inference_mode()
-    def segment(self, history: Sequence[FusedMap]) -> InstanceMap:
-        """Instances on the output window, which is the region."""
-        head = self._head("segmentation")
-        assert isinstance(head, SegmentationHead)
-        threshold, window = self.thresholds["segmentation"], self.window.refined(2)
-        whole = head.decode(self._outputs(head, history), threshold=threshold, window=window)
-        return whole if self.region == self.window else crop_instances(whole, window, self.output_window)
-
-    @torch.inference_mode()
-    def predict(self, history: Sequence[FusedMap], present: InstanceMap | None = None) -> Prediction:
-        """Instances now and at the coming steps; `present` saves segmenting the newest map again."""
-        head = self._head("trajectory")
-        assert isinstance(head, TrajectoryHead)
-        now = present if present is not None else self.segment(history)
-        threshold, window, part = (
-            self.thresholds["trajectory"],
-            self.window.refined(2),
-            self.region != self.window,
-        )
-        if part:
-            now = pad_instances(now, window, self.output_window)
-        whole = head.decode(self._outputs(head, history), now, threshold=threshold, window=window)
-        return crop_prediction(whole, window, self.output_window) if part else whole
-
-    @property
-    def plug_ins(self) -> tuple[str, ...]:
-        """The tasks of this model beside detection, segmentation and trajectories."""
-        return plug_ins(self.config.heads)
-
-    @torch.inference_mode()
-    def answer(self, name: str, history: Sequence[FusedMap]) -> TaskAnswer:
-        """The answer of a plug-in head to a history of fused maps, newest last, for the region."""
-        head = self._head(name)
-        visible = history[-1].visible.cpu().numpy() if history else np.zeros(self.window.shape, np.bool_)
-        return head.answer(self._outputs(head, history), visible, self.window, self.region)
-
-    @torch.inference_mode()
-    def objectness(self, history: Sequence[FusedMap]) -> Tensor:
-        """Objectness of each cell (H, W) in [0, 1]: the detector's confidence in an object of any class."""
-        heat = self._outputs(self._head("detection"), history)["heat"]
-        return torch.sigmoid(heat.float())[0].amax(dim=0)
 
     def quantise_fused(self, fused: FusedMap) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """Features of the region as int8 (C, H, W) with one scale (C,) per channel, for FusedBev messages."""
@@ -283,18 +213,5 @@ class Perception(Exchange):
         here = torch.zeros(self.window.shape, dtype=torch.bool, device=self.device)
         here[self.window.crop(self.region)] = True
         dominant = None if fused.dominant is None else fused.dominant * here
-        return replace(fused, features=fused.features * here, visible=fused.visible & here, dominant=dominant)
-
-    def _head(self, name: str) -> Head:
-        if name not in self.model.heads:
-            raise RsdfmError(f"this model has no {name} head; it has {', '.join(self.model.heads)}")
-        return self.model.head(name)
-
-    def _outputs(self, head: Head, history: Sequence[FusedMap]) -> dict[str, Tensor]:
-        if not history:
-            raise RsdfmError("a task head needs at least one fused map")
-        kept = list(history)[-self.config.history :]
-        kept = [kept[0]] * (self.config.history - len(kept)) + kept
-        with torch.autocast(**self._autocast):
-            out: dict[str, Tensor] = head(torch.stack([f.features for f in kept])[None])
-        return out
+        features, visible = fused.features * here, fused.visible & here
+        return replace(fused, features=features, visible=visible, dominant=dominant, computed={})

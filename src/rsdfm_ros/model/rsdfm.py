@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +21,16 @@ from rsdfm_ros.model.neck import Neck
 
 #: A cell counts as seen when this much probability mass fell in or next to it.
 VISIBLE_MASS = 0.05
+
+
+class ViewMaps(NamedTuple):
+    """Maps of V views: maps (V, C, H, W) float32, zero where unseen · visible (V, 1, H, W) bool · logits
+    (V, D + 1, h/2, w/2) of the bins of the lift · features (V, c, h/2, w/2) that were lifted."""
+
+    maps: Tensor
+    visible: Tensor
+    logits: Tensor
+    features: Tensor
 
 
 class RSDFM(nn.Module):
@@ -52,11 +64,10 @@ class RSDFM(nn.Module):
         *,
         ground: Ground = GroundPlane(),
         window: Window | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> ViewMaps:
         """Stages 1 and 2: views → BEV maps on the lattice.
 
-        images (V, 3, h, w) normalised · K (V, 3, 3) float64 for that size · T_map_camera (V, 4, 4) float64 →
-        maps (V, C, H, W) float32, zero where unseen · visible (V, 1, H, W) bool · logits (V, D + 1, h/2, w/2).
+        images (V, 3, h, w) normalised · K (V, 3, 3) float64 for that size · T_map_camera (V, 4, 4) float64.
         """
         cfg = self.config
         fine = (window or cfg.window).refined(cfg.subcells)
@@ -73,7 +84,7 @@ class RSDFM(nn.Module):
         maps = F.conv2d(mean_with_neighbours(lifted).permute(0, 3, 1, 2), kernel, stride=cfg.subcells)
         for layer in rest:
             maps = layer(maps)
-        return maps.float() * visible, visible, logits
+        return ViewMaps(maps.float() * visible, visible, logits, features)
 
     def fuse(
         self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor

@@ -20,10 +20,11 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.device import autocast_arguments, choose_device
 from rsdfm_ros.model.heads.lookup import head_class
 from rsdfm_ros.model.heads.registry import Head
+from rsdfm_ros.model.neck import Neck
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model
 from rsdfm_ros.training.config import TrainingConfig
-from rsdfm_ros.training.features import HeadSamples
+from rsdfm_ros.training.features import HeadSamples, task_features
 from rsdfm_ros.training.loop import prefetch
 from rsdfm_ros.training.objective import UncertaintyWeights
 from rsdfm_ros.training.stage import Run, Stage, descend, features_shown, loss_figures, run_logged
@@ -33,14 +34,17 @@ from rsdfm_ros.training.trainer import Job, Trained, data_facts, finish, window_
 class HeadObjective(nn.Module):
     """The losses of one head, weighted by their learned uncertainty."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, neck: Neck) -> None:
         super().__init__()
         self.head = head
+        self._neck = (neck,)  # frozen, and no part of what is trained
         self.weights = UncertaintyWeights(head.loss_names)
 
     def forward(self, history: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total loss and its parts."""
-        parts = self.head.losses(self.head(history), targets)
+        """Total loss and its parts. history: see `task_features`."""
+        with torch.no_grad():
+            features = task_features(self._neck[0], history)
+        parts = self.head.losses(self.head(features), targets)
         return self.weights(parts), {k: v.detach() for k, v in parts.items()}
 
 
@@ -95,7 +99,7 @@ def train_head(model: RSDFM, name: str, job: Job) -> tuple[Head, dict[str, Any]]
     narrow = narrow.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     head, share = narrow.head(name), window_share(config, model.config)
     run = Run(job.out, job.dataset, config, job.limits, device, share)
-    objective = HeadObjective(head).to(device)
+    objective = HeadObjective(head, narrow.neck).to(device)
     stage = Stage.open(f"head_{name}", objective, run, steps=config.head_steps, per_step=config.head_batch)
     if stage.finished:
         return head, stage.facts()

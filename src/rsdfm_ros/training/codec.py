@@ -62,7 +62,7 @@ class CodecObjective(nn.Module):
         latents rounded to multiples of `coarseness` steps."""
         model = self.model
         with torch.no_grad():
-            maps, visible, _ = model.map_views(normalise_images(batch.images), batch.K, batch.T_map_camera)
+            maps, visible, *_ = model.map_views(normalise_images(batch.images), batch.K, batch.T_map_camera)
         peers = peer_places(batch.counts)
         sample_of = [b for b, count in enumerate(batch.counts) for _ in range(count)]
         near = F.max_pool2d(batch.foreground, 3, 1, 1)
@@ -94,8 +94,10 @@ class CodecObjective(nn.Module):
         fused, reference, anybody = torch.cat(sent), torch.cat(whole), torch.cat(seen)
         parts["distillation"] = relative_error(fused, reference, anybody * weight)
         with torch.no_grad():
-            target = model.neck(reference, anybody)
-        parts["features"] = relative_error(model.neck(fused, torch.cat(heard)), target, anybody * weight)
+            target = model.neck(reference, anybody).cells
+        parts["features"] = relative_error(
+            model.neck(fused, torch.cat(heard)).cells, target, anybody * weight
+        )
         counted = [
             name for name in parts if name != "rate" or coarseness != (1, 1)
         ]  # large budgets need no bit loss

@@ -16,6 +16,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.store import read_manifest
 from rsdfm_ros.training import add_head
+from rsdfm_ros.training.distil import load_teacher, start_from_teacher
 from rsdfm_ros.training.request import STAGES, check_options, settings_of
 from rsdfm_ros.training.run_folder import identity, run_folder
 from rsdfm_ros.training.stage import Limits
@@ -53,9 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init", type=Path, metavar="MODEL", help="model folder to start from instead of random weights"
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="MODEL",
+        help="model with a larger encoder: it starts as a part of that one and learns to give the same features, in the "
+        "distil stage",
+    )
+    parser.add_argument(
         "--minutes",
         type=float,
-        help="time limit of each part: trunk (or --head), features, temporal, codec; the schedules adapt to it",
+        help="time limit of each part: distil, trunk (or --head), features, temporal, codec; the schedules adapt to it",
     )
     parser.add_argument(
         "--head",
@@ -109,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         init=None if args.init is None else read_manifest(args.init)["weights_sha256"],
         head=args.head,
         stages=args.stages or STAGES,
+        teacher=None if args.teacher is None else read_manifest(args.teacher)["weights_sha256"],
     )
     limits = Limits(args.minutes, args.temporal_minutes, args.codec_minutes)
     job = Job(args.out, dataset, planned, config, limits, args.device, args.init)
@@ -134,9 +143,12 @@ def _train(args: argparse.Namespace, job: Job, model_config: ModelConfig, what: 
     model, fresh = starting_model(model_config, job.config, args.init)
     if args.init is not None:
         print(f"starting from {args.init}; new tensors: {', '.join(fresh) or 'none'}")
+    teacher = None if args.teacher is None else load_teacher(args.teacher, model)
+    if teacher is not None and args.init is None:
+        start_from_teacher(model, teacher)
     first = rank_of_process() == 0
     with run_folder(args.out, what, force=args.force) if first else contextlib.nullcontext():
-        trained = train(job, model, model_config, args.stages or STAGES)
+        trained = train(job, model, model_config, args.stages or STAGES, teacher)
         if trained is not None:
             _say(trained)
 

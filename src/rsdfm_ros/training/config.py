@@ -25,8 +25,10 @@ class TrainingConfig:
     batch_frames: int = 2
     steps: int = 6000
     """Optimiser steps of the trunk stage; a `--minutes` limit shortens the schedule in proportion."""
+    distil_steps: int = 0
+    """Optimiser steps of the stage before, with a `--teacher`: the encoder learns to give the teacher's features."""
     temporal_steps: int = 1500
-    """Optimiser steps of the stage that trains the temporal heads on the frozen trunk."""
+    """Optimiser steps of the stage that trains neck and heads on histories of fused maps, on the frozen rest."""
     temporal_batch: int = 4
     temporal_scenes: int = 0
     """Number of scenes that the stage uses, spread over all of them; 0 means all."""
@@ -68,7 +70,7 @@ class TrainingConfig:
         if (
             min(self.batch_frames, self.steps, self.temporal_batch) < 1
             or min(self.head_samples, self.head_steps, self.head_batch) < 1
-            or min(self.temporal_steps, self.codec_steps) < 0
+            or min(self.distil_steps, self.temporal_steps, self.codec_steps) < 0
         ):
             raise TrainingConfigError("batch sizes and steps must be positive")
         if not (self.learning_rate > 0 and self.codec_rate > 0 and 0 <= self.warmup < 1):

@@ -1,4 +1,4 @@
-"""Task features of the frozen trunk, as a head reads them: several agents' views fused for one ego."""
+"""Fused maps of a frozen model: several agents' views fused for one ego."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.heads.registry import Head, Truth
+from rsdfm_ros.model.neck import Neck, TaskFeatures
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint
 from rsdfm_ros.training.augment import WorldMotion, moved_layout, random_motion
@@ -26,16 +27,17 @@ from rsdfm_ros.training.samples import agent_count, resize_view, seen_by
 
 
 @torch.inference_mode()
-def task_features(
+def fused_map(
     model: RSDFM, device: torch.device, frame: WorldFrame, motion: WorldMotion, cells: int
 ) -> NDArray[np.float16]:
-    """Features (C, H, W) that the heads read when the first agent of a frame fuses all of its agents, in a moved world.
+    """Fused map and its visibility (C + 1, H, W) when the first agent of a frame fuses all of its agents, in a moved
+    world.
 
     cells: high-band cells that each peer sends. Zeros where no agent has an image.
     """
     config = model.config
     if not frame.views:
-        return np.zeros((config.channels, *config.window.shape), np.float16)
+        return np.zeros((config.channels + 1, *config.window.shape), np.float16)
     images, intrinsics, poses = [], [], []
     for view in frame.views:
         image, K = resize_view(view, (config.image_height, config.image_width))
@@ -43,7 +45,7 @@ def task_features(
         intrinsics.append(motion.intrinsics(K, image.shape[1]))
         poses.append(motion.camera(view.T_map_camera))
     with torch.autocast(**autocast_arguments(device)):
-        maps, visible, _ = model.map_views(
+        maps, visible, *_ = model.map_views(
             normalise_images(torch.from_numpy(np.stack(images)).to(device)),
             torch.from_numpy(np.stack(intrinsics)).to(device),
             torch.from_numpy(np.stack(poses)).to(device),
@@ -54,15 +56,31 @@ def task_features(
             maps = torch.cat([maps[:own], hat.to(maps.dtype)])
         calm = torch.zeros(len(frame.views), 1, *maps.shape[2:], device=device)
         fused, seen, _ = model.fuse(maps, visible, torch.zeros(len(frame.views), device=device), calm)
-        features = model.neck(fused, seen)
-    return features[0].clamp(-6e4, 6e4).to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+    both = torch.cat([fused[0].float(), seen[0].float()])
+    return both.clamp(-6e4, 6e4).to(torch.float16).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def task_features(neck: Neck, history: Tensor) -> TaskFeatures:
+    """Features that heads read from histories (B, T, C + 1, H, W) of fused maps with their visibility, oldest first.
+
+    T from 1 to the model's history; instants of which nothing is visible count as missing.
+    """
+    maps, visible = history[:, :, :-1], history[:, :, -1:] > 0.5
+    past = neck.no_past(maps[:, -1])
+    start = past.shape[1]
+    for t in reversed(range(maps.shape[1] - 1)):
+        memory = neck.memory(maps[:, t], visible[:, t])
+        start -= memory.shape[1]
+        there = visible[:, t].flatten(1).any(dim=1)[:, None, None, None]
+        past = torch.cat([past[:, :start], memory * there, past[:, start + memory.shape[1] :]], dim=1)
+    return neck(maps[:, -1], visible[:, -1], past)  # type: ignore[no-any-return]
 
 
 class HeadSamples:
-    """Training samples of one head: features of the frozen trunk, computed once and kept on disk, with their truth.
+    """Training samples of one head: fused maps of the frozen trunk, computed once and kept on disk, with their truth.
 
     Sample n is a pure function of the seed and n: a scene, an instant, an ego with some peers, and a world turned,
-    mirrored and shifted at random. Heads that look back get the last `history` maps, others the present one.
+    mirrored and shifted at random. Heads that read features of a history get the last maps, others the present one.
 
     model: of the window trained on · share: its share of the whole window.
     """
@@ -78,7 +96,7 @@ class HeadSamples:
     ) -> None:
         self.dataset, self.model, self.head, self.config, self.share = dataset, model, head, config, share
         self.length = model.history if head.temporal else 1
-        self.shape = (config.head_samples, self.length, model.channels, *model.window.shape)
+        self.shape = (config.head_samples, self.length, model.channels + 1, *model.window.shape)
         self._path = folder / "head_features.f16"
         self._layout = lru_cache(maxsize=64)(lambda scene: dataset.layout(scene))
         scenes = dataset.scenes[: config.head_scenes or None]
@@ -92,7 +110,7 @@ class HeadSamples:
         info = self.dataset.scenes[scene]
         agents = rng.permutation(len(info.agents))[: agent_count(rng, c, len(info.agents))]
         motion = random_motion(rng, c.translate_m)
-        cells = round(float(np.exp(rng.uniform(np.log(c.cells_min), np.log(c.cells_max)))) * self.share)
+        cells = round(c.draw_cells(rng) * self.share)
         return scene, int(rng.integers(info.frames)), [int(a) for a in agents], motion, cells
 
     def truth(self, n: int) -> Truth:
@@ -127,10 +145,10 @@ class HeadSamples:
         scene, k, agents, motion, cells = self.draw(n)
         instants = [max(0, k - t) for t in reversed(range(self.length))]
         frames = [self.dataset.load(scene, t, agents=agents) for t in instants]
-        return np.stack([task_features(model, device, frame, motion, cells) for frame in frames])
+        return np.stack([fused_map(model, device, frame, motion, cells) for frame in frames])
 
     def batch(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The index-th batch: history (B, T, C, H, W) and targets of the head."""
+        """The index-th batch: history (B, T, C + 1, H, W) and targets of the head."""
         chosen = self.rows(index % self.batches)
         targets = [self.head.targets(self.truth(n)) for n in chosen]
         stacked = {k: torch.from_numpy(np.stack([t[k] for t in targets])) for k in targets[0]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from rsdfm_ros.geometry.ground import position_sigma
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE, normalise_images
-from rsdfm_ros.model.heads.registry import plug_ins
+from rsdfm_ros.model.neck import TaskFeatures
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.training.samples import Sample
 
@@ -136,19 +136,35 @@ class UncertaintyWeights(nn.Module):
         return total
 
 
-TRUNK_LOSSES = (
-    "detection.heat",
-    "detection.box",
-    "segmentation.mask",
-    "segmentation.iou",
-    "segmentation.offset",
-)
+def loss_names(model: RSDFM, heads: Sequence[str], *, temporal: bool) -> list[str]:
+    """Names `head.loss` of the losses of these heads; without `temporal` those that single instants can teach."""
+    return [
+        f"{name}.{loss}"
+        for name in heads
+        for loss in model.head(name).loss_names
+        if temporal or loss not in model.head(name).temporal_losses
+    ]
 
 
-def trunk_losses(model: RSDFM, heads: Sequence[str]) -> list[str]:
-    """Names of the losses of these heads that are trained with the trunk."""
-    ours = [name for name in TRUNK_LOSSES if name.partition(".")[0] in heads]
-    return ours + [f"{name}.{loss}" for name in plug_ins(heads) for loss in model.head(name).loss_names]
+def instant_heads(model: RSDFM) -> list[str]:
+    """Names of the heads that have losses which single instants can teach."""
+    return [n for n in model.config.heads if loss_names(model, [n], temporal=False)]
+
+
+def task_losses(
+    model: RSDFM,
+    heads: Sequence[str],
+    features: TaskFeatures,
+    targets: dict[str, dict[str, Tensor]],
+    wanted: Container[str],
+) -> dict[str, Tensor]:
+    """The losses of these heads by name, as far as they are `wanted`."""
+    found: dict[str, Tensor] = {}
+    for name in heads:
+        head = model.head(name)
+        losses = head.losses(head(features), targets[name])
+        found |= {f"{name}.{k}": v for k, v in losses.items() if f"{name}.{k}" in wanted}
+    return found
 
 
 #: Fixed weights of the auxiliary losses: they must not outweigh the tasks.
@@ -158,15 +174,18 @@ AUXILIARY = {"height": 0.4, "reconstruction": 0.3, "distillation": 0.3, "score":
 class TrunkObjective(nn.Module):
     """All losses of the trunk stage for a batch."""
 
-    def __init__(self, model: RSDFM, heads: Sequence[str], task_losses: Sequence[str]) -> None:
+    def __init__(self, model: RSDFM, heads: Sequence[str]) -> None:
         super().__init__()
         self.model, self.heads = model, list(heads)
-        self.weights = UncertaintyWeights(task_losses)
+        self.names = loss_names(model, heads, temporal=False)
+        self.weights = UncertaintyWeights(self.names)
 
     def forward(self, batch: Batch, cells: int, tile_drop: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss and its parts; `cells` high-band cells per map go to the peers, 0 sends maps uncompressed."""
         model = self.model
-        maps, visible, logits = model.map_views(normalise_images(batch.images), batch.K, batch.T_map_camera)
+        maps, visible, logits, _ = model.map_views(
+            normalise_images(batch.images), batch.K, batch.T_map_camera
+        )
         known = batch.height_target.sum(dim=1)
         cross_entropy = -(batch.height_target * F.log_softmax(logits.float(), dim=1)).sum(dim=1)
         parts = {"height": (cross_entropy * known).sum() / known.sum().clamp_min(1.0)}
@@ -194,11 +213,7 @@ class TrunkObjective(nn.Module):
         if distillation:
             parts["distillation"] = torch.stack(distillation).mean()
         features = model.neck(torch.cat(fused), torch.cat(seen))
-        tasks: dict[str, Tensor] = {}
-        for name in self.heads:
-            head = model.head(name)
-            losses = head.losses(head(features[:, None]), batch.heads[name])
-            tasks |= {f"{name}.{k}": v for k, v in losses.items()}
+        tasks = task_losses(model, self.heads, features, batch.heads, self.names)
         total = self.weights(tasks)
         for name, value in parts.items():
             total = total + AUXILIARY[name] * value

@@ -19,7 +19,7 @@ from rsdfm_ros.outputs import check_output_folder
 from rsdfm_ros.training.config import TrainingConfig, load_training_config
 from rsdfm_ros.yaml_file import YamlError, read_yaml
 
-STAGES = ("trunk", "temporal", "codec")
+STAGES = ("distil", "trunk", "temporal", "codec")
 _MOST_MINUTES = 60.0 * 24 * 365
 _FLEET = ("uavs", "world", "uav", "evaluator", "network")
 
@@ -41,7 +41,7 @@ def check_options(args: argparse.Namespace) -> None:
         raise RsdfmError(
             "--freeze-trunk belongs to --head NAME, the task that is added to the model of --init"
         )
-    elif args.init is None and set(stages) != set(STAGES):
+    elif args.init is None and args.teacher is None and not set(STAGES) - {"distil"} <= set(stages):
         raise RsdfmError("--stages leaves weights as they are: --init MODEL says which")
     for stage, minutes in (("temporal", args.temporal_minutes), ("codec", args.codec_minutes)):
         if minutes is not None and (args.head or stage not in stages):
@@ -54,8 +54,13 @@ def check_options(args: argparse.Namespace) -> None:
     import_plugins(args.plugin)
     if args.head:
         head_class(args.head)
-    if args.init is not None:
-        read_manifest(args.init)
+    for folder in (args.init, args.teacher):
+        if folder is not None:
+            read_manifest(folder)
+    if args.teacher is not None and (args.head or "distil" not in stages):
+        raise RsdfmError("--teacher is for the distil stage, which is not part of this run: leave it out")
+    if args.teacher is None and args.stages and "distil" in stages:
+        raise RsdfmError("--stages distil: the encoder learns from another model: add --teacher MODEL")
 
 
 def _check_head(args: argparse.Namespace) -> None:
@@ -94,6 +99,7 @@ def settings_of(args: argparse.Namespace) -> tuple[ModelConfig, TrainingConfig, 
     steps: dict[str, Any] = {
         "steps": args.steps,
         "head_steps": args.steps,
+        "distil_steps": min(planned.distil_steps, args.steps),
         "temporal_steps": min(planned.temporal_steps, args.steps),
         "codec_steps": min(planned.codec_steps, args.steps),
     }

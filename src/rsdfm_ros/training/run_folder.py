@@ -34,7 +34,7 @@ _OWNED = (
     ".*.tmp*",
     ".model.*",
 )
-_FREE = ("steps", "temporal_steps", "codec_steps", "head_steps")
+_FREE = ("steps", "distil_steps", "temporal_steps", "codec_steps", "head_steps")
 """Settings that may change when a run is continued, because they set its length."""
 
 
@@ -46,10 +46,11 @@ def identity(
     init: str | None,
     head: str | None,
     stages: Sequence[str],
+    teacher: str | None = None,
 ) -> dict[str, Any]:
     """Everything that determines the weights of a run beside its length, by name.
 
-    init: SHA-256 of the weights that it starts from.
+    init, teacher: SHA-256 of the weights that it starts from and that it learns from.
     """
     facts = [(s.name, s.seed, s.frames, list(s.agents), s.depth) for s in scenes]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
@@ -60,6 +61,7 @@ def identity(
                 "--head": head,
                 "--stages": None if head else [*stages],
                 "--init": None if init is None else f"a model {init[:12]}",
+                "--teacher": None if teacher is None else f"a model {teacher[:12]}",
                 "--data": f"{len(scenes)} scenes with {sum(s.frames for s in scenes)} frames ({digest})",
                 **({} if head else {f"model.{k}": v for k, v in model.items()}),
                 **settings,

@@ -1,4 +1,4 @@
-"""The stages of a training run: the trunk, the temporal modules on the frozen rest, the compression alone."""
+"""The stages of a training run: the encoder after a teacher, the trunk, neck and heads on the rest, the compression."""
 
 from __future__ import annotations
 
@@ -13,18 +13,55 @@ from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import state_fingerprint
 from rsdfm_ros.training.codec import CodecObjective, draw_habit
+from rsdfm_ros.training.distil import DistilObjective
 from rsdfm_ros.training.loop import prefetch
-from rsdfm_ros.training.objective import Batch, TrunkObjective, collate, trunk_losses
+from rsdfm_ros.training.objective import Batch, TrunkObjective, collate, instant_heads
 from rsdfm_ros.training.samples import TrunkSampler
 from rsdfm_ros.training.stage import Run, Stage, descend, features_shown, loss_figures, run_logged
 from rsdfm_ros.training.temporal import TemporalObjective, TemporalSamples
 
 
+def distil_encoder(model: RSDFM, teacher: RSDFM, run: Run) -> dict[str, Any]:
+    """The encoder, which learns to give the features of the teacher's."""
+    config, device = run.config, run.device
+    objective = DistilObjective(model, teacher.to(device)).to(device)
+    stage = Stage.open(
+        "distil",
+        objective,
+        run,
+        steps=config.distil_steps,
+        per_step=config.batch_frames,
+        origin=f"{state_fingerprint(teacher):016x}",
+    )
+    if stage.finished:
+        return stage.facts()
+    agents = (*[0.0] * (len(config.agents_weights) - 1), 1.0)  # all views of every instant
+    calm = dataclasses.replace(
+        config, agents_weights=agents, pose_noise_share=0.0, delay_share=0.0, seed=config.seed + 2
+    )
+    sampler = TrunkSampler(run.dataset, model.config, calm)
+
+    def make(index: int) -> Batch:
+        first = index * config.batch_frames
+        return collate([sampler[first + n] for n in range(config.batch_frames)], model, [])
+
+    def step(batch: Batch, progress: float) -> dict[str, float]:
+        with torch.autocast(**autocast_arguments(device)):
+            total, parts = objective(batch.to(device))
+        descend(total, objective, stage.optimiser)
+        return loss_figures(total, parts)
+
+    objective.train()
+    batches = prefetch(make, stage.clock.step)
+    run_logged(stage, step, batches, run)
+    return stage.facts()
+
+
 def train_trunk(model: RSDFM, run: Run) -> dict[str, Any]:
-    """The trunk with every head that needs no history."""
+    """The trunk with the heads, on single instants."""
     config, device, rank, world = run.config, run.device, run.rank, run.world
-    heads = [n for n in model.config.heads if not model.head(n).temporal]
-    objective = TrunkObjective(model, heads, trunk_losses(model, heads)).to(device)
+    heads = instant_heads(model)
+    objective = TrunkObjective(model, heads).to(device)
     stage = Stage.open("trunk", objective, run, steps=config.steps, per_step=config.batch_frames * world)
     if stage.finished:
         return stage.facts()
@@ -59,7 +96,7 @@ def train_trunk(model: RSDFM, run: Run) -> dict[str, Any]:
 
 
 def train_temporal(model: RSDFM, run: Run) -> dict[str, Any]:
-    """Train the modules that need a history, on the frozen rest."""
+    """Train neck and heads on histories of fused maps, on the frozen rest."""
     config, device = run.config, run.device
     model.eval()
     origin = f"{state_fingerprint(model):016x}"
@@ -69,7 +106,7 @@ def train_temporal(model: RSDFM, run: Run) -> dict[str, Any]:
     )
     if stage.finished:
         return stage.facts()
-    samples = TemporalSamples(run.out, run.dataset, model, config)
+    samples = TemporalSamples(run.out, run.dataset, model, config, run.share)
     with features_shown() as shown:
         samples.fill(device, config.temporal_steps, shown, run.limits.seconds("features"))
 

@@ -1,4 +1,4 @@
-"""The temporal stage: heads that need a history learn on the frozen trunk's task features, computed once."""
+"""The temporal stage: neck and heads learn on histories of the frozen rest's fused maps, computed once."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from torch import Tensor, nn
 from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.model.rsdfm import RSDFM
-from rsdfm_ros.model.store import trunk_fingerprint
+from rsdfm_ros.model.store import wire_fingerprint
 from rsdfm_ros.training.augment import WorldMotion, random_motion
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.feature_file import FeatureFile
-from rsdfm_ros.training.features import task_features
-from rsdfm_ros.training.objective import UncertaintyWeights
+from rsdfm_ros.training.features import fused_map, task_features
+from rsdfm_ros.training.objective import UncertaintyWeights, loss_names, task_losses
 from rsdfm_ros.training.samples import seen_by
-
-#: High-band cells that peers send while the features are computed.
-_CELLS = 800
 
 
 class TemporalSamples:
-    """Histories of task features, computed once and kept on disk, with the truth of the present and the coming frames.
+    """Histories of fused maps, computed once and kept on disk, with the truth of the present and the coming frames.
 
     Every scene is seen in a randomly turned world, in two variants: all agents fused, and one agent alone. A row of
-    the file is one frame of one scene in one variant.
+    the file is one frame of one scene in one variant: the fused map and its visibility. share: the window trained on,
+    as a share of the model's whole window.
     """
 
     variants = 2
 
-    def __init__(self, folder: Path, dataset: Dataset, model: RSDFM, config: TrainingConfig) -> None:
-        self.dataset, self.model, self.config = dataset, model, config
+    def __init__(
+        self, folder: Path, dataset: Dataset, model: RSDFM, config: TrainingConfig, share: float = 1.0
+    ) -> None:
+        self.dataset, self.model, self.config, self.share = dataset, model, config, share
         usable = [n for n, scene in enumerate(dataset.scenes) if scene.frames]
         count = min(config.temporal_scenes or len(usable), len(usable))
         self.places = [usable[int(n)] for n in np.linspace(0, len(usable) - 1, count).round()]
         self.scenes = [dataset.scenes[place] for place in self.places]
         self.starts = np.cumsum([0, *(s.frames for s in self.scenes)])
-        shape = (self.variants * int(self.starts[-1]), model.config.channels, *model.config.window.shape)
+        shape = (self.variants * int(self.starts[-1]), model.config.channels + 1, *model.config.window.shape)
         scenes = ",".join(map(str, self.places))
-        key = f"{trunk_fingerprint(model):016x} {config.seed} {scenes}"
+        key = f"{wire_fingerprint(model):016x} {config.seed} {scenes}"
         self._file = FeatureFile(folder / "features.f16", shape, key)
 
     def motion(self, variant: int, scene: int) -> WorldMotion:
@@ -69,9 +69,9 @@ class TemporalSamples:
         return drawn
 
     def rows(self, variant: int, scene: int, k: int) -> list[int]:
-        """The rows of the history of an instant, newest last; the first frame stands in for those before it."""
+        """The rows of the history of an instant, newest last; instants before the first frame are left out."""
         start = variant * int(self.starts[-1]) + int(self.starts[scene])
-        return [start + max(0, k - t) for t in reversed(range(self.model.config.history))]
+        return [start + k - t for t in reversed(range(self.model.config.history)) if t <= k]
 
     def fill(
         self,
@@ -89,20 +89,24 @@ class TemporalSamples:
         scene = int(np.searchsorted(self.starts, frame, side="right")) - 1
         k = frame - int(self.starts[scene])
         loaded = self.dataset.load(self.places[scene], k, agents=self.agents(variant, scene))
-        return task_features(self.model, device, loaded, self.motion(variant, scene), _CELLS)
+        cells = self.config.draw_cells(np.random.default_rng([self.config.seed, 11, row]))
+        return fused_map(self.model, device, loaded, self.motion(variant, scene), round(cells * self.share))
 
     def batch(self, index: int) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
-        """The index-th batch: history (B, T, C, H, W) and targets by head."""
+        """The index-th batch: history (B, T, C + 1, H, W), zeros where it begins later, and targets by head."""
         histories, targets = [], []
         model_config = self.model.config
         for variant, scene, k in self.draws(index % self.batches):
             motion = self.motion(variant, scene)
-            histories.append(np.stack([self._file.array[row] for row in self.rows(variant, scene, k)]))
+            history = np.zeros((model_config.history, *self._file.array.shape[1:]), np.float16)
+            rows = self.rows(variant, scene, k)
+            history[-len(rows) :] = self._file.array[rows]
+            histories.append(history)
             last = min(self.scenes[scene].frames, k + model_config.horizon + 1)
             objects = [self.dataset.objects(self.places[scene], t) for t in range(k, last)]
             seen = seen_by(objects[0], self.agents(variant, scene))
             truth = Truth(tuple(motion.objects(o) for o in objects), seen)
-            targets.append({n: self.model.head(n).targets(truth) for n in temporal_heads(self.model)})
+            targets.append({n: self.model.head(n).targets(truth) for n in model_config.heads})
         stacked = {
             n: {k: torch.from_numpy(np.stack([t[n][k] for t in targets])) for k in targets[0][n]}
             for n in targets[0]
@@ -110,56 +114,26 @@ class TemporalSamples:
         return torch.from_numpy(np.stack(histories)), stacked
 
 
-def temporal_heads(model: RSDFM) -> list[str]:
-    """Names of the heads with modules that are trained on sequences."""
-    return [n for n in model.config.heads if model.head(n).temporal or model.head(n).temporal_modules]
-
-
 class TemporalObjective(nn.Module):
-    """Losses of the temporal heads on a frozen trunk; only their temporal parts have gradients and running means."""
+    """Losses of all heads for histories of fused maps; only neck and heads have gradients and running means."""
 
     def __init__(self, model: RSDFM) -> None:
         super().__init__()
-        self.names = temporal_heads(model)
-        self.heads = nn.ModuleDict({n: model.head(n) for n in self.names})
+        self.neck, self.heads = model.neck, model.heads
+        self._model = (model,)  # not registered: the rest of it stays as it is
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        for part in self.trained_parts():
+        for part in (self.neck, self.heads):
             for parameter in part.parameters():
                 parameter.requires_grad_(True)
-        self.weights = UncertaintyWeights(
-            [
-                "detection.velocity",
-                *(f"segmentation.{k}" for k in ("mask", "iou", "offset")),
-                *(f"trajectory.{k}" for k in ("mask", "iou", "flow", "shift")),
-            ]
-        )
-
-    def trained_parts(self) -> list[nn.Module]:
-        """The modules that this stage trains."""
-        parts: list[nn.Module] = []
-        for name in self.names:
-            head = self.heads[name]
-            if head.temporal:
-                parts.append(head)
-            else:
-                parts += [getattr(head, m) for m in head.temporal_modules]  # type: ignore[union-attr]
-        return parts
-
-    def train(self, mode: bool = True) -> TemporalObjective:
-        super().train(False)
-        for part in self.trained_parts():
-            part.train(mode)
-        return self
+        self.names = loss_names(model, model.config.heads, temporal=True)
+        self.weights = UncertaintyWeights(self.names)
 
     def forward(
         self, history: Tensor, targets: dict[str, dict[str, Tensor]]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total loss and its parts."""
-        parts: dict[str, Tensor] = {}
-        for name in self.names:
-            head = self.heads[name]
-            losses = head.losses(head(history), targets[name])  # type: ignore[operator]
-            wanted = losses if head.temporal else {k: losses[k] for k in head.temporal_losses}  # type: ignore[union-attr]
-            parts |= {f"{name}.{k}": v for k, v in wanted.items()}
+        """Total loss and its parts. history (B, T, C + 1, H, W): fused maps with their visibility, oldest first."""
+        (model,) = self._model
+        features = task_features(self.neck, history)
+        parts = task_losses(model, model.config.heads, features, targets, self.names)
         return self.weights(parts), {k: v.detach() for k, v in parts.items()}

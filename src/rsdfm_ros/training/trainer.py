@@ -22,8 +22,7 @@ from rsdfm_ros.model.store import read_manifest, warm_start
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.run_folder import publish
 from rsdfm_ros.training.stage import Limits, Run
-from rsdfm_ros.training.stages import train_temporal, train_trunk, tune_codec
-from rsdfm_ros.training.temporal import temporal_heads
+from rsdfm_ros.training.stages import distil_encoder, train_temporal, train_trunk, tune_codec
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,13 @@ def starting_model(model: ModelConfig, config: TrainingConfig, init: Path | None
     return trained, [] if init is None else list(warm_start(trained, init))
 
 
-def train(job: Job, model: RSDFM, final: ModelConfig, stages: Sequence[str]) -> Trained | None:
-    """Train a model in `stages` and publish it with the configuration `final`; None in all processes but the first."""
+def train(
+    job: Job, model: RSDFM, final: ModelConfig, stages: Sequence[str], teacher: RSDFM | None = None
+) -> Trained | None:
+    """Train a model in `stages` and publish it with the configuration `final`; None in all processes but the first.
+
+    teacher: of the distil stage, which is left out without.
+    """
     config = job.config
     device = choose_device(job.device, int(os.environ.get("LOCAL_RANK", "0")))
     rank, world = _join(device)
@@ -78,12 +82,15 @@ def train(job: Job, model: RSDFM, final: ModelConfig, stages: Sequence[str]) -> 
     times: dict[str, Any] = {}
     steps: dict[str, int] = {}
     try:
+        if "distil" in stages and teacher is not None and config.distil_steps and not rank:
+            times["distil"] = distil_encoder(model, teacher, run)
+            steps["distil"] = job.planned.distil_steps
         if "trunk" in stages:
             times["trunk"] = train_trunk(model, run)
             steps["trunk"] = job.planned.steps
         if rank:
             return None
-        if "temporal" in stages and config.temporal_steps and temporal_heads(model):
+        if "temporal" in stages and config.temporal_steps and model.heads:
             times["temporal"] = train_temporal(model, run)
             steps["temporal"] = job.planned.temporal_steps
         if "codec" in stages and config.codec_steps:

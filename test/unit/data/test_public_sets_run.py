@@ -28,7 +28,7 @@ from rsdfm_ros.model.store import save_model
 from rsdfm_ros.training import command as train_command
 from rsdfm_ros.training.box_heights import box_heights
 from rsdfm_ros.training.config import TrainingConfig, load_training_config
-from rsdfm_ros.training.objective import TRUNK_LOSSES, TrunkObjective, collate
+from rsdfm_ros.training.objective import TrunkObjective, collate
 from rsdfm_ros.training.samples import TrunkSampler, pixel_heights
 from support import public_sets as sets
 from support.training_data import FlatWorld
@@ -161,7 +161,7 @@ def test_a_step_down_the_gradient_learns_heights_without_depth(uav3d: Path, conf
     heads = ["detection", "segmentation"]
     batch = collate([sampler[0]], model, heads)
     assert int((batch.height_target.sum(dim=1) > 0).sum()) > 0
-    objective = TrunkObjective(model, heads, TRUNK_LOSSES)
+    objective = TrunkObjective(model, heads)
     optimiser = torch.optim.SGD(objective.parameters(), 1e-3)
     losses = []
     for _ in range(3):

@@ -157,7 +157,7 @@ def test_the_embedding_of_finer_cells_is_the_convolution_of_their_channels() -> 
     K = torch.from_numpy(intrinsics_from_fov(64, 64, 1.3))[None].expand(2, 3, 3)
     T = torch.from_numpy(np.stack([oblique_camera(40.0), oblique_camera(60.0)]))
     with torch.no_grad():
-        maps, visible, logits = model.map_views(images, K, T)
+        maps, visible, logits, _ = model.map_views(images, K, T)
         features, _ = model.encoder(images)
         fine = config.window.refined(config.subcells)
         cells = lift_cells(config, (64, 64), ENCODER_STRIDE, K, T, GroundPlane(), fine)

@@ -12,7 +12,7 @@ from rsdfm_ros.model.config import ModelConfig, load_model_config
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.training.config import load_training_config
-from rsdfm_ros.training.objective import TrunkObjective, collate, trunk_losses
+from rsdfm_ros.training.objective import TrunkObjective, collate
 from rsdfm_ros.training.samples import TrunkSampler
 from support.training_data import FlatWorld
 
@@ -58,7 +58,7 @@ def test_one_step_of_descent_goes_down(small: ModelConfig, path: Path) -> None:
     config = dataclasses.replace(load_training_config(path), agents_weights=(0.0, 1.0), translate_m=0.0)
     sampler = TrunkSampler(FlatWorld(), small, config)  # type: ignore[arg-type]
     heads = ["detection", "segmentation"]
-    objective = TrunkObjective(model, heads, trunk_losses(model, heads))
+    objective = TrunkObjective(model, heads)
     batch = collate([sampler[0]], model, heads)
     before, _ = objective(batch, 100, 0.0)
     before.backward()

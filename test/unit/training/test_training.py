@@ -29,7 +29,6 @@ from rsdfm_ros.training.codec import CodecObjective
 from rsdfm_ros.training.config import TrainingConfig, TrainingConfigError, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, learning_rate, prefetch
 from rsdfm_ros.training.objective import (
-    TRUNK_LOSSES,
     TrunkObjective,
     collate,
     height_distribution,
@@ -151,16 +150,11 @@ def test_every_parameter_of_the_trunk_gets_a_gradient(config_path: Path) -> None
     config = TrainingConfig(agents_weights=(0.0, 0.0, 1.0), translate_m=0.0)
     sampler = TrunkSampler(FlatWorld(), model.config, config)  # type: ignore[arg-type]
     heads = ["detection", "segmentation"]
-    objective = TrunkObjective(model, heads, TRUNK_LOSSES)
+    objective = TrunkObjective(model, heads)
     total, parts = objective(collate([sampler[0], sampler[1]], model, heads), 100, 0.0)
     total.backward()
-    assert set(parts) >= {"height", "reconstruction", "distillation", "score", *TRUNK_LOSSES}
-    temporal = (
-        "heads.trajectory",
-        "heads.detection.motion",
-        "heads.detection.velocity",
-        "heads.segmentation.revise",
-    )
+    assert set(parts) >= {"height", "reconstruction", "distillation", "score", *objective.names}
+    temporal = ("heads.trajectory", "heads.detection.velocity", "neck.keep")
     missing = [
         n
         for n, p in model.named_parameters()
@@ -176,7 +170,7 @@ def test_the_trunk_loss_falls(config_path: Path) -> None:
     config = TrainingConfig(translate_m=0.0, pose_noise_share=0.0)
     sampler = TrunkSampler(FlatWorld(), model.config, config)  # type: ignore[arg-type]
     heads = ["detection", "segmentation"]
-    objective = TrunkObjective(model, heads, TRUNK_LOSSES)
+    objective = TrunkObjective(model, heads)
     batch = collate([sampler[0], sampler[1]], model, heads)
     optimiser = torch.optim.AdamW(objective.parameters(), 3e-3)
     history = []
@@ -193,19 +187,19 @@ def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:
     model = RSDFM(load_model_config(config_path))
     objective = TemporalObjective(model).train()
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
-    assert trained and all(
-        n.startswith(
-            (
-                "heads.trajectory",
-                "heads.detection.motion",
-                "heads.detection.velocity",
-                "heads.segmentation.revise",
-            )
-        )
-        for n in trained
+    assert trained and all(n.startswith(("neck.", "heads.")) for n in trained)
+    assert objective.neck.training and not model.encoder.training and not model.interaction.training
+    history = torch.rand(2, model.config.history, model.config.channels + 1, *model.config.window.shape)
+    history[1, 0] = 0.0  # a history that begins later
+    truth = Truth(
+        tuple(FlatWorld().objects(0, k) for k in range(3)), np.ones(len(FlatWorld().objects(0, 0)), bool)
     )
-    assert not model.heads["detection"].shared.training and model.heads["trajectory"].training  # type: ignore[union-attr]
-    assert isinstance(objective, torch.nn.Module)
+    targets = {n: model.head(n).targets(truth) for n in model.config.heads}
+    batch = {n: {k: torch.from_numpy(np.stack([v, v])) for k, v in t.items()} for n, t in targets.items()}
+    total, parts = objective(history, batch)
+    total.backward()
+    assert set(parts) >= {"detection.velocity", "segmentation.mask", "trajectory.flow", "trajectory.shift"}
+    assert all(p.grad is not None for n, p in model.named_parameters() if n in trained)
 
 
 @pytest.mark.parametrize("habit", [(True, (1, 1)), (False, (3, 4))], ids=["whole", "sparse"])

@@ -11,7 +11,6 @@ from rsdfm_ros.agent.sender import packets_of
 from rsdfm_ros.evaluation.methods.base import FeatureMethod, decode_parts, send_features
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.radio import Received, Sent
-from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
 from rsdfm_ros.wire.packet import assemble_dense
 
@@ -41,9 +40,7 @@ class _Pooling(Fusion):
         visible = torch.stack([a.visible for a in agents])[:, None]
         pooled = self.pool(torch.stack([a.features for a in agents]), visible)
         seen = visible.any(dim=0, keepdim=True)
-        with torch.autocast(**autocast_arguments(model.device)):
-            features = model.model.neck(pooled * seen, seen)
-        return FusedMap(features[0].float(), seen[0, 0], len(agents))
+        return FusedMap((pooled * seen)[0].float(), seen[0, 0], len(agents))
 
     def pool(self, maps: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
         """maps (A, C, H, W), visible (A, 1, H, W) bool → (1, C, H, W)."""

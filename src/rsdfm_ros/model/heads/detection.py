@@ -16,8 +16,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import wrap_angle
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import centre_focal, masked_smooth_l1
-from rsdfm_ros.model.heads.registry import Head, Truth, register_head
-from rsdfm_ros.model.layers import conv_bn
+from rsdfm_ros.model.heads.registry import Head, TaskFeatures, Truth, register_head
 
 #: Boxes are learned at cells up to this far from an object's centre.
 _REGRESSION_RADIUS_M = 1.5
@@ -27,59 +26,28 @@ BOX = 10
 _HEAT_SIGMA_M = 0.9
 
 
-class MotionBranch(nn.Module):
-    """Branch for motion between the maps of a history, at half resolution: (B, T, C, H, W) → (B, width, H/2, W/2).
-
-    Keep `width` a multiple of 16: the bfloat16 weight gradient of a dilated convolution of 40 channels comes out as
-    NaN from oneDNN (PyTorch 2.13).
-    """
-
-    def __init__(self, channels: int, history: int, width: int) -> None:
-        super().__init__()
-        self.reduce = conv_bn(channels, width // 2, kernel=1)
-        self.mix = nn.Sequential(
-            conv_bn(history * (width // 2), width),
-            conv_bn(width, width, dilation=2),
-            conv_bn(width, width, dilation=4),
-            conv_bn(width, width),
-        )
-
-    def forward(self, history: Tensor) -> Tensor:
-        b = history.shape[0]
-        half = F.avg_pool2d(self.reduce(history.flatten(0, 1)), 2)
-        out: Tensor = self.mix(half.reshape(b, -1, *half.shape[2:]))
-        return out
-
-
 @register_head("detection")
 class DetectionHead(Head):
-    """Heatmap (K) and a box of BOX values at every cell from the present map; vx vy from the history.
+    """Heatmap (K), a box of BOX values and a velocity vx vy at every cell.
 
     Box: Δx Δy z log l log w log h, sin and cos of the yaw, sin and cos of twice the yaw. The doubled angle gives the
     axis, which a vehicle's outline shows well; the single one only selects which of its two ends is the front, because
     a regression that cannot separate them averages them.
     """
 
-    temporal_modules = ("motion", "velocity")
+    loss_names = ("heat", "box", "velocity")
     temporal_losses = ("velocity",)
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        c = config.channels
-        self.shared = conv_bn(c, 64)
-        self.heat = nn.Conv2d(64, len(CLASSES), 1)
-        self.box = nn.Conv2d(64, BOX, 1)
-        self.motion = MotionBranch(c, config.history, 48)
-        self.velocity = nn.Conv2d(48, 2, 1)
+        self.heat = nn.Conv2d(config.task_channels, len(CLASSES), 1)
+        self.box = nn.Conv2d(config.task_channels, BOX, 1)
+        self.velocity = nn.Conv2d(config.task_channels, 2, 1)
         nn.init.constant_(self.heat.bias, -4.0)  # type: ignore[arg-type]  # rare foreground: start near p = 0.02
 
-    def forward(self, history: Tensor) -> dict[str, Tensor]:
-        x = self.shared(history[:, -1])
-        out = {"heat": self.heat(x), "box": self.box(x)}
-        if history.shape[1] == self.config.history:
-            velocity = self.velocity(self.motion(history))
-            out["velocity"] = F.interpolate(velocity, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return out
+    def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
+        x = features.cells
+        return {"heat": self.heat(x), "box": self.box(x), "velocity": self.velocity(x)}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
         window = self.config.window
@@ -116,15 +84,12 @@ class DetectionHead(Head):
         return {"heat": heat, "box": box, "velocity": velocity, "mask": mask, "weight": weight}
 
     def losses(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
-        out = {
+        velocity = masked_smooth_l1(outputs["velocity"], targets["velocity"], targets["mask"], beta=0.5)
+        return {
             "heat": centre_focal(outputs["heat"], targets["heat"], targets["weight"]),
             "box": masked_smooth_l1(outputs["box"], targets["box"], targets["mask"]),
+            "velocity": velocity,
         }
-        if "velocity" in outputs:
-            out["velocity"] = masked_smooth_l1(
-                outputs["velocity"], targets["velocity"], targets["mask"], beta=0.5
-            )
-        return out
 
     def decode(
         self,
@@ -145,12 +110,10 @@ class DetectionHead(Head):
         scores = torch.where(peak & (best > threshold), best, torch.zeros_like(best)).flatten()
         top = scores.topk(min(limit, scores.numel()))
         index = top.indices[top.values > 0].cpu().numpy()
-        box = outputs["box"][0].float().flatten(1)[:, index].cpu().numpy().astype(np.float64)
-        velocities = np.zeros((len(index), 2))
-        if "velocity" in outputs:
-            velocities = (
-                outputs["velocity"][0].float().flatten(1)[:, index].T.cpu().numpy().astype(np.float64)
-            )
+        box, velocity = (
+            outputs[name][0].flatten(1)[:, index].float().cpu().numpy().astype(np.float64)
+            for name in ("box", "velocity")
+        )
         xy = window.centres().reshape(-1, 2)[index] + box[:2].T
         return Detections(
             classes=classes.flatten()[index].cpu().numpy().astype(np.int64),
@@ -158,7 +121,7 @@ class DetectionHead(Head):
             centres=np.concatenate([xy, box[2:3].T], axis=1),
             sizes=np.exp(np.clip(box[3:6].T, -3.0, 4.0)),
             yaws=yaw_of(box[6:8], box[8:10]),
-            velocities=velocities,
+            velocities=velocity.T,
         )
 
 

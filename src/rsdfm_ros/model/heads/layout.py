@@ -17,7 +17,7 @@ from rsdfm_ros.data.layout_map import LAYOUT_CLASSES, LayoutError
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import soft_iou
-from rsdfm_ros.model.heads.registry import Figures, Head, TaskAnswer, Truth, register_head
+from rsdfm_ros.model.heads.registry import Figures, Head, TaskAnswer, TaskFeatures, Truth, register_head
 from rsdfm_ros.model.layers import conv_bn
 
 #: Probability from which a cell counts as of a class.
@@ -50,7 +50,8 @@ class LayoutAnswer(TaskAnswer):
 
 @register_head("layout")
 class LayoutHead(Head):
-    """A logit for every class on the output lattice, from the newest map; wide context, because roads are long."""
+    """A logit for every class on the output lattice, from the newest fused map itself: what the neck makes of it is for
+    vehicles. Wide context, because roads are long."""
 
     needs = ("layout",)
     loss_names = ("cells", "iou")
@@ -61,13 +62,14 @@ class LayoutHead(Head):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.shared = nn.Sequential(
-            conv_bn(config.channels, 48), conv_bn(48, 48, dilation=2), conv_bn(48, 48, dilation=4)
+            conv_bn(config.channels + 1, 48), conv_bn(48, 48, dilation=2), conv_bn(48, 48, dilation=4)
         )
         self.expand = nn.Sequential(nn.Conv2d(48, 4 * 16, 1, bias=False), nn.BatchNorm2d(64))
         self.out = nn.Sequential(conv_bn(16, 16), nn.Conv2d(16, len(LAYOUT_CLASSES), 1))
 
-    def forward(self, history: Tensor) -> dict[str, Tensor]:
-        x = torch.relu(F.pixel_shuffle(self.expand(self.shared(history[:, -1])), 2))
+    def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
+        fused = torch.cat([features.fused, features.visible.to(features.fused.dtype)], dim=1)
+        x = torch.relu(F.pixel_shuffle(self.expand(self.shared(fused)), 2))
         return {"logit": self.out(x)}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:

@@ -1,9 +1,9 @@
 """The base class of the task heads, and the decorator that registers one under its name.
 
-A head reads the shared task features and nothing else, so that a task can be added, or trained on a frozen trunk,
-without touching the other tasks or the packets between UAVs. Detection, segmentation and trajectories have functions
-and nodes of their own; every other head is a plug-in, which answers through `answer`; nodes and the evaluation run it
-without code of their own for it (docs/tutorials/add_your_own_task.md).
+A head reads the shared task features (model/neck.py) and nothing else, so that a task can be added, or trained on a
+frozen trunk, without touching the other tasks or the packets between UAVs. Detection, segmentation and trajectories
+have functions and nodes of their own; every other head is a plug-in, which answers through `answer`; nodes and the
+evaluation run it without code of their own for it (docs/tutorials/add_your_own_task.md).
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.answers import BUILT_IN, Figures, TaskAnswer, Truth, plug_ins
+from rsdfm_ros.model.neck import TaskFeatures
 
 __all__ = [
     "BUILT_IN",
     "Figures",
     "Head",
     "TaskAnswer",
+    "TaskFeatures",
     "Truth",
     "plug_ins",
     "register_head",
@@ -38,13 +40,12 @@ class Head(nn.Module):
 
     name: ClassVar[str]
     temporal: ClassVar[bool] = False
-    """Whether the whole head needs more than the present map, and is therefore trained on sequences only."""
-    temporal_modules: ClassVar[tuple[str, ...]] = ()
-    """Modules of a head that are trained on sequences, when the rest is not."""
-    temporal_losses: ClassVar[tuple[str, ...]] = ()
-    """Losses that belong to these modules."""
+    """Whether a plug-in reads features of a history; without, it is trained on single instants."""
     loss_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the losses that `losses` returns (of a plug-in)."""
+    """Names of the losses that `losses` returns."""
+    temporal_losses: ClassVar[tuple[str, ...]] = ()
+    """Those of them that need features of a history: they are left out while the trunk is trained on single instants.
+    """
     needs: ClassVar[tuple[str, ...]] = ()
     """Parts of the truth that are needed beside objects: "layout"."""
     messages: ClassVar[Mapping[str, str]] = {}
@@ -54,8 +55,8 @@ class Head(nn.Module):
         super().__init__()
         self.config = config
 
-    def forward(self, history: Tensor) -> dict[str, Tensor]:
-        """history (B, T, C, H, W), newest last → raw outputs by name. T may be 1 while the trunk is trained."""
+    def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
+        """Raw outputs by name, (B, …) each."""
         raise NotImplementedError
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:

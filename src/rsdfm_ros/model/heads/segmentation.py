@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
@@ -18,9 +17,7 @@ from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
-from rsdfm_ros.model.heads.registry import Head, Truth, register_head
-from rsdfm_ros.model.heads.temporal import Revision
-from rsdfm_ros.model.layers import ResidualBlock, conv_bn
+from rsdfm_ros.model.heads.registry import Head, TaskFeatures, Truth, register_head
 
 #: Offsets are learned in units of this many metres.
 OFFSET_SCALE_M = 5.0
@@ -70,27 +67,18 @@ def centre_offsets(
 
 @register_head("segmentation")
 class SegmentationHead(Head):
-    """Foreground logit and centripetal offset on the output lattice (two cells per feature cell), read off the newest
-    map and revised by the history."""
+    """Foreground logit and centripetal offset on the output lattice (two cells per feature cell)."""
 
-    temporal_modules = ("revise",)
-    temporal_losses = ("mask", "iou", "offset")
+    loss_names = ("mask", "iou", "offset")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.revise = Revision(config.channels, config.history, 32, 3)
-        self.expand = nn.Sequential(nn.Conv2d(config.channels, 4 * 32, 1, bias=False), nn.BatchNorm2d(128))
-        self.refine = nn.Sequential(conv_bn(32, 32), ResidualBlock(32, 32))
-        self.out = nn.Conv2d(32, 3, 1)
+        self.out = nn.Conv2d(config.fine_channels, 3, 1)
         with torch.no_grad():
             self.out.bias[0] = -3.0  # type: ignore[index]  # rare foreground
 
-    def forward(self, history: Tensor) -> dict[str, Tensor]:
-        x = torch.relu(F.pixel_shuffle(self.expand(history[:, -1]), 2))
-        fine = self.refine(x)
-        x = self.out(fine)
-        if history.shape[1] == self.config.history:
-            x = x + self.revise(history, fine)
+    def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
+        x = self.out(features.fine)
         return {"logit": x[:, :1], "offset": x[:, 1:]}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:

@@ -21,12 +21,9 @@ from torch import Tensor, nn
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.heads.detection import MotionBranch
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
-from rsdfm_ros.model.heads.registry import Head, Truth, register_head
+from rsdfm_ros.model.heads.registry import Head, TaskFeatures, Truth, register_head
 from rsdfm_ros.model.heads.segmentation import OFFSET_SCALE_M, InstanceMap, centre_offsets, foreground_weight
-from rsdfm_ros.model.heads.temporal import HistoryBranch
-from rsdfm_ros.model.layers import ResidualBlock, conv_bn
 
 
 @dataclass(frozen=True)
@@ -45,27 +42,21 @@ class Prediction:
 
 @register_head("trajectory")
 class TrajectoryHead(Head):
-    """Per coming step a foreground logit, a backward flow and a forward shift, on the output lattice."""
+    """Per coming step a foreground logit on the output lattice, and a backward flow and a forward shift on the feature
+    lattice, in OFFSET_SCALE_M: both change little or linearly over an object, so that whole cells suffice."""
 
-    temporal = True
+    loss_names = ("mask", "iou", "flow", "shift")
+    temporal_losses = loss_names
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.motion = MotionBranch(config.channels, config.history, 64)
-        self.present = nn.Conv2d(config.channels, 64, 1)
-        self.past = HistoryBranch(config.channels, config.history, 48)
-        self.merge = nn.Sequential(conv_bn(64 + 48, 64), ResidualBlock(64, 64))
-        self.expand = nn.Sequential(nn.Conv2d(64, 4 * 32, 1, bias=False), nn.BatchNorm2d(128))
-        self.refine = ResidualBlock(32, 32)
-        self.out = nn.Conv2d(32, 5 * config.horizon, 3, 1, 1)
+        self.mask = nn.Conv2d(config.fine_channels, config.horizon, 1)
+        self.motion = nn.Conv2d(config.task_channels, 4 * config.horizon, 1)
+        nn.init.constant_(self.mask.bias, -3.0)  # type: ignore[arg-type]  # rare foreground
 
-    def forward(self, history: Tensor) -> dict[str, Tensor]:
-        motion = F.interpolate(self.motion(history), scale_factor=2.0, mode="bilinear", align_corners=False)
-        now = torch.relu(motion + self.present(history[:, -1]))
-        x = self.merge(torch.cat([now, self.past(history)], dim=1))
-        x = self.out(self.refine(torch.relu(F.pixel_shuffle(self.expand(x), 2))))
-        n = self.config.horizon
-        return {"logit": x[:, :n], "flow": x[:, n : 3 * n], "shift": x[:, 3 * n :]}
+    def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
+        motion, n = self.motion(features.cells), 2 * self.config.horizon
+        return {"logit": self.mask(features.fine), "flow": motion[:, :n], "shift": motion[:, n:]}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
         window = self.config.output_window
@@ -103,7 +94,7 @@ class TrajectoryHead(Head):
 
         def motion_loss(name: str) -> Tensor:
             where = targets[f"{name}_mask"].flatten(0, 1)[:, None]
-            return masked_smooth_l1(_steps(outputs[name]), _steps(targets[name]), where)
+            return masked_smooth_l1(_steps(_on_output_lattice(outputs[name])), _steps(targets[name]), where)
 
         return {
             "mask": hard_cross_entropy(logit, mask, weight),
@@ -125,14 +116,21 @@ class TrajectoryHead(Head):
         window: where on the lattice the outputs lie; None for the model's own.
         """
         probability = torch.sigmoid(outputs["logit"][0].float()).cpu().numpy()
-        flow = (outputs["flow"][0].float() * OFFSET_SCALE_M).cpu().numpy()
-        shift = (outputs["shift"][0].float() * OFFSET_SCALE_M).cpu().numpy()
+        flow, shift = (
+            (_on_output_lattice(outputs[name][:1])[0] * OFFSET_SCALE_M).cpu().numpy()
+            for name in ("flow", "shift")
+        )
         here = window or self.config.output_window
         forward = mean_shift(present, shift)
         positions = follow_flow(present, probability, flow, forward, here, threshold=threshold)
         ids = move_instances(present, positions, here)
         ids[1:] *= likely(ids[1:], probability, len(present.centres), threshold)
         return Prediction(ids, np.arange(1, len(present.centres) + 1), positions, present.scores)
+
+
+def _on_output_lattice(motion: Tensor) -> Tensor:
+    """(B, K, H, W) → (B, K, 2H, 2W) float32; linear functions of the place stay what they are."""
+    return F.interpolate(motion.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _steps(flow: Tensor) -> Tensor:
