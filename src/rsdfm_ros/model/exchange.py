@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surfa
 from rsdfm_ros.geometry.lattice import TILE_CELLS
 from rsdfm_ros.model.compression import LOW_BLOCK, cell_priority, top_cells
 from rsdfm_ros.model.device import autocast_arguments
+from rsdfm_ros.model.engines import make_runtime
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint
@@ -33,6 +35,8 @@ class Exchange:
         fingerprint: int,
         manifest: dict[str, Any] | None = None,
         device: str | torch.device = "cpu",
+        engine: str = "torch",
+        folder: Path | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.model: RSDFM = model.eval().to(self.device)
@@ -47,6 +51,7 @@ class Exchange:
         self.thresholds = thresholds_of(self.manifest)
         self._tiles = self.window.tiles()
         self._autocast = autocast_arguments(self.device)
+        self.runtime = make_runtime(self.model, self.device, engine, folder)
 
     @torch.inference_mode()
     def compress(

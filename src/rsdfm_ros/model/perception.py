@@ -21,7 +21,6 @@ from rsdfm_ros.geometry.camera import scaled_intrinsics
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.maps import AgentBev, FusedMap, as_int8
 from rsdfm_ros.model.readout import Readout
 from rsdfm_ros.model.region import window_around
@@ -36,10 +35,14 @@ class Perception(Readout):
     """A loaded model and how to run it."""
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Perception:
-        """The model of a folder made by `rsdfm train`; refuses weights that differ from the manifest."""
-        model, manifest, fingerprint = load_model(shipped(folder))
-        return cls(model, fingerprint, manifest, device)
+    def load(cls, folder: str | Path, device: str | torch.device = "cpu", engine: str = "auto") -> Perception:
+        """The model of a folder made by `rsdfm train`; refuses weights that differ from the manifest.
+
+        engine: see engines.ENGINES.
+        """
+        folder = shipped(folder)
+        model, manifest, fingerprint = load_model(folder)
+        return cls(model, fingerprint, manifest, device, engine, folder)
 
     @classmethod
     def random(cls, config: ModelConfig, seed: int = 0) -> Perception:
@@ -94,9 +97,11 @@ class Perception(Readout):
         """
         images, scaled = self._resized(image, K)
         pose, ground = np.asarray(T_map_camera, np.float64), self._ground(ground_height_m)
+        features, logits = self.runtime.encode(images)
         with torch.autocast(**self._autocast):
-            maps, visible, *_ = self.model.map_views(
-                images,
+            maps, visible = self.model.lift_views(
+                features,
+                logits,
                 torch.from_numpy(scaled[None]).to(self.device),
                 torch.from_numpy(pose[None].copy()).to(self.device),
                 ground=ground,
@@ -110,8 +115,7 @@ class Perception(Readout):
         """Probability (h, w, D + 1) of every bin of the lift, and of "nothing", at every pixel of the encoder's output,
         which is ENCODER_STRIDE times smaller than the model's input."""
         images, _ = self._resized(image, np.eye(3))
-        with torch.autocast(**self._autocast):
-            _, logits = self.model.encoder(images)
+        _, logits = self.runtime.encode(images)
         return np.asarray(torch.softmax(logits[0].float(), dim=0).permute(1, 2, 0).cpu().numpy())
 
     def _resized(
@@ -124,7 +128,7 @@ class Perception(Readout):
         scaled = scaled_intrinsics(K, (image.shape[0], image.shape[1]), size)
         if image.shape[:2] != size:
             image = np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA), np.uint8)
-        return normalise_images(torch.from_numpy(image[None]).to(self.device)), scaled
+        return torch.from_numpy(np.ascontiguousarray(image)[None]), scaled
 
     @torch.inference_mode()
     def combine(self, views: Sequence[AgentBev]) -> AgentBev:

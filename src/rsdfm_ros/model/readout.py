@@ -101,23 +101,20 @@ class Readout(Exchange):
         for older in before:  # only their memories are used again
             older.computed.pop("features", None)
         fused, visible = newest.features[None], newest.visible[None, None]
-        with torch.autocast(**self._autocast):
-            memories = [self._memory(m) for m in before]
-            missing = [torch.zeros_like(self._memory(newest))] * (length - len(memories))
-            past = torch.cat([*missing, *memories], dim=1) if length else self.model.neck.no_past(fused)
-            features: TaskFeatures = self.model.neck(fused, visible, past)
+        memories = [self._memory(m) for m in before]
+        missing = [torch.zeros_like(self._memory(newest))] * (length - len(memories))
+        past = torch.cat([*missing, *memories], dim=1) if length else self.model.neck.no_past(fused)
+        runtime = self.runtime
+        features = TaskFeatures(runtime.cells(fused, visible, past), fused, visible, runtime.fine)
         newest.computed["features"] = (before, features)
         return features
 
     def _memory(self, fused: FusedMap) -> Tensor:
         """What the neck keeps of a map, (1, memory_channels, H, W); computed once."""
         if "memory" not in fused.computed:
-            memory = self.model.neck.memory(fused.features[None], fused.visible[None, None])
+            memory = self.runtime.memory(fused.features[None], fused.visible[None, None])
             fused.computed["memory"] = memory
         return fused.computed["memory"]  # type: ignore[no-any-return]
 
     def _outputs(self, head: Head, history: Sequence[FusedMap]) -> dict[str, Tensor]:
-        features = self.task_features(history)
-        with torch.autocast(**self._autocast):
-            out: dict[str, Tensor] = head(features)
-        return out
+        return self.runtime.head(head, self.task_features(history))

@@ -69,10 +69,24 @@ class RSDFM(nn.Module):
 
         images (V, 3, h, w) normalised · K (V, 3, 3) float64 for that size · T_map_camera (V, 4, 4) float64.
         """
+        features, logits = self.encoder(images)
+        maps, visible = self.lift_views(features, logits, K, T_map_camera, ground=ground, window=window)
+        return ViewMaps(maps, visible, logits, features)
+
+    def lift_views(
+        self,
+        features: Tensor,
+        logits: Tensor,
+        K: Tensor,
+        T_map_camera: Tensor,
+        *,
+        ground: Ground = GroundPlane(),
+        window: Window | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Stage 2: the encoder's outputs → maps and visible, as in ViewMaps."""
         cfg = self.config
         fine = (window or cfg.window).refined(cfg.subcells)
-        features, logits = self.encoder(images)
-        size = (int(images.shape[2]), int(images.shape[3]))
+        size = (ENCODER_STRIDE * int(features.shape[2]), ENCODER_STRIDE * int(features.shape[3]))
         cells = lift_cells(cfg, size, ENCODER_STRIDE, K, T_map_camera, ground, fine)
         alpha = torch.softmax(logits.float(), dim=1)[:, :-1].flatten(2).transpose(1, 2)  # (V, N, D)
         lifted = lift(features.permute(0, 2, 3, 1).flatten(1, 2), alpha, cells, fine)
@@ -84,7 +98,7 @@ class RSDFM(nn.Module):
         maps = F.conv2d(mean_with_neighbours(lifted).permute(0, 3, 1, 2), kernel, stride=cfg.subcells)
         for layer in rest:
             maps = layer(maps)
-        return ViewMaps(maps.float() * visible, visible, logits, features)
+        return maps.float() * visible, visible
 
     def fuse(
         self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor

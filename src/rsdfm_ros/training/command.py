@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         type=Path,
         metavar="MODEL",
-        help="model with a larger encoder: it starts as a part of that one and learns to give the same features, in the "
-        "distil stage",
+        help="model with a larger encoder: it starts as a part of that one, and learns in the stage distil to "
+        "give the same features",
     )
     parser.add_argument(
         "--minutes",

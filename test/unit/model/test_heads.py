@@ -130,7 +130,7 @@ def test_an_empty_scene_decodes_to_nothing() -> None:
 
 
 def on_feature_lattice(motion: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Motion (1, 2n, 2h, 2w) of the cells of mask (1, n, 2h, 2w) on cells of twice the side, and beyond them that of the
+    """Motion (1, 2n, 2h, 2w) of the cells of mask (1, n, 2h, 2w) on cells of twice the side, beyond them of the
     nearest one."""
     weight = mask.repeat_interleave(2, dim=1)
     total = F.avg_pool2d(weight, 2)

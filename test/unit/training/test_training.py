@@ -184,7 +184,7 @@ def test_the_trunk_loss_falls(config_path: Path) -> None:
 
 
 def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:
-    model = RSDFM(load_model_config(config_path))
+    model = RSDFM(load_model_config(config_path)).eval()
     objective = TemporalObjective(model).train()
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
     assert trained and all(n.startswith(("neck.", "heads.")) for n in trained)

@@ -1,0 +1,41 @@
+"""Engines that run a network: PyTorch, or OpenVINO where that is installed and the device is a CPU.
+
+PyTorch is the reference and does all training; OpenVINO gives the same answers within a tolerance that the tests state.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.runtime import Runtime
+
+ENGINES = ("auto", "torch", "openvino")
+
+
+def make_runtime(
+    model: RSDFM, device: torch.device, engine: str = "torch", folder: Path | None = None
+) -> Runtime:
+    """The runtime of an engine. `auto`: OpenVINO where it is installed and the device is a CPU.
+
+    folder: of the model, beside which OpenVINO's form of it is kept. Raises: RsdfmError.
+    """
+    if engine not in ENGINES:
+        raise RsdfmError(f"unknown engine {engine!r}: expected {', '.join(ENGINES)}")
+    if engine == "torch" or (engine == "auto" and device.type != "cpu"):
+        return Runtime(model, device)
+    if device.type != "cpu":
+        raise RsdfmError(f"engine openvino runs on the CPU, not on {device}: take auto or torch")
+    try:
+        from rsdfm_ros.model.openvino_runtime import OpenVinoRuntime
+    except ImportError as error:
+        if engine == "auto":
+            return Runtime(model, device)
+        raise RsdfmError(
+            "engine openvino needs the package openvino, which is not installed: `pip install openvino`, or take auto "
+            "or torch"
+        ) from error
+    return OpenVinoRuntime(model, device, folder)

@@ -1,0 +1,147 @@
+"""The network's parts by OpenVINO on the CPU. Importing this module needs openvino."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import torch
+from torch import Tensor, nn
+
+from rsdfm_ros.model.device import has_bfloat16
+from rsdfm_ros.model.encoder import Encoder, normalise_images
+from rsdfm_ros.model.neck import Neck
+from rsdfm_ros.model.rsdfm import RSDFM
+from rsdfm_ros.model.runtime import Runtime
+from rsdfm_ros.model.store import state_fingerprint
+from rsdfm_ros.outputs import write_atomically
+
+CACHE = ".openvino"
+"""Folder with the converted parts: in the model's folder, or in the user's cache where that cannot be written."""
+_FORM = 1
+"""Part of the names of the converted parts; counts up when they are converted in another way."""
+
+
+class _Encode(nn.Module):
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = self.encoder(normalise_images(images))
+        return features, logits
+
+
+class _Call(nn.Module):
+    def __init__(self, neck: Neck, call: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.neck, self.call = neck, call
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.call(*inputs)
+
+
+class OpenVinoRuntime(Runtime):
+    """Encoder and neck by OpenVINO, in bfloat16 where the CPU multiplies it natively; heads by PyTorch."""
+
+    engine = "openvino"
+
+    def __init__(self, model: RSDFM, device: torch.device, folder: Path | None = None) -> None:
+        super().__init__(model, device)
+        config = model.config
+        h, w = config.window.shape
+        fused, visible = torch.zeros(1, config.channels, h, w), torch.zeros(1, 1, h, w)
+        past, cells = model.neck.no_past(fused), torch.zeros(1, config.task_channels, h, w)
+        images = torch.zeros(1, config.image_height, config.image_width, 3, dtype=torch.uint8)
+        parts: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
+            "encode": (_Encode(model.encoder), (images,)),
+            "memory": (_Call(model.neck, model.neck.memory), (fused, visible)),
+            "cells": (_Call(model.neck, model.neck.cells), (fused, visible, past)),
+            "fine": (_Call(model.neck, model.neck.fine), (cells,)),
+        }
+        precision = "bf16" if has_bfloat16(device) else "f32"
+        settings = {
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": precision,
+        }
+        core, name = openvino.Core(), f"{_FORM}-{state_fingerprint(model):016x}-{openvino.get_version()}"
+        known = _Converted(core, folder, name.replace(os.sep, "_"))
+        self._parts = {
+            part: _Compiled(core.compile_model(known.part(part, *form), "CPU", settings))
+            for part, form in parts.items()
+        }
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = self._parts["encode"](images)
+        return features, logits
+
+    def memory(self, fused: Tensor, visible: Tensor) -> Tensor:
+        return self._parts["memory"](fused, visible.float())[0]
+
+    def cells(self, fused: Tensor, visible: Tensor, past: Tensor) -> Tensor:
+        return self._parts["cells"](fused, visible.float(), past)[0]
+
+    def fine(self, cells: Tensor) -> Tensor:
+        return self._parts["fine"](cells)[0]
+
+
+class _Compiled:
+    """A compiled part; every thread has a request of its own."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled, self._local = compiled, threading.local()
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        request = getattr(self._local, "request", None)
+        if request is None:
+            request = self._local.request = self._compiled.create_infer_request()
+        given = [np.ascontiguousarray(x.numpy()) for x in inputs]
+        found = request.infer(given, share_inputs=True)
+        return [torch.from_numpy(np.array(found[output])) for output in self._compiled.outputs]
+
+
+class _Converted:
+    """Parts of a model in OpenVINO's form, kept on disk if a folder can be written."""
+
+    def __init__(self, core: openvino.Core, folder: Path | None, name: str) -> None:
+        self._core, self._name = core, name
+        own = None if folder is None else folder / CACHE
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsdfm_ros" / "openvino"
+        self._folders = [] if own is None else [own, cache]
+
+    def part(self, part: str, module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+        """The part as kept, or converted now and kept."""
+        name = f"{self._name}-{part}"
+        for folder in self._folders:
+            with contextlib.suppress(OSError, RuntimeError):
+                if (folder / f"{name}.xml").is_file():
+                    return self._core.read_model(folder / f"{name}.xml")
+        with torch.no_grad():
+            converted = openvino.convert_model(module, example_input=example)
+        converted.reshape({n: list(x.shape) for n, x in enumerate(example)})
+        for folder in self._folders:
+            with contextlib.suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+                _keep(converted, folder, name)
+                break
+        return converted
+
+
+def _keep(converted: Any, folder: Path, name: str) -> None:
+    """Write a part, the weights first, so that a reader never finds a part without them."""
+    beside = folder / f".{name}.{os.getpid()}.xml"
+    weights = beside.with_suffix(".bin")
+    try:
+        openvino.save_model(converted, beside, compress_to_fp16=False)
+        weights.replace(folder / f"{name}.bin")
+        write_atomically(folder / f"{name}.xml", beside.read_bytes())
+    finally:
+        beside.unlink(missing_ok=True)
+        weights.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""The network's parts as one agent runs them, by PyTorch: the reference, and the base of other engines."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rsdfm_ros.model.device import autocast_arguments
+from rsdfm_ros.model.encoder import normalise_images
+from rsdfm_ros.model.heads.registry import Head
+from rsdfm_ros.model.neck import TaskFeatures
+from rsdfm_ros.model.rsdfm import RSDFM
+
+
+class Runtime:
+    """The parts of a model by PyTorch; batch 1."""
+
+    engine = "torch"
+
+    def __init__(self, model: RSDFM, device: torch.device) -> None:
+        self.model, self.device = model, device
+        self.autocast = autocast_arguments(device)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (1, h, w, 3) uint8 RGB → features (1, c, h/2, w/2) and logits (1, D + 1, h/2, w/2)."""
+        with torch.autocast(**self.autocast):
+            features, logits = self.model.encoder(normalise_images(images.to(self.device)))
+        return features, logits
+
+    def memory(self, fused: Tensor, visible: Tensor) -> Tensor:
+        """As Neck.memory."""
+        with torch.autocast(**self.autocast):
+            return self.model.neck.memory(fused, visible)
+
+    def cells(self, fused: Tensor, visible: Tensor, past: Tensor) -> Tensor:
+        """As Neck.cells."""
+        with torch.autocast(**self.autocast):
+            return self.model.neck.cells(fused, visible, past)
+
+    def fine(self, cells: Tensor) -> Tensor:
+        """As Neck.fine."""
+        with torch.autocast(**self.autocast):
+            return self.model.neck.fine(cells)
+
+    def head(self, head: Head, features: TaskFeatures) -> dict[str, Tensor]:
+        """The raw outputs of a head."""
+        with torch.autocast(**self.autocast):
+            outputs: dict[str, Tensor] = head(features)
+        return outputs
