@@ -20,7 +20,7 @@ from rsdfm_ros.nodes.uav.model import plug_ins_of
 from rsdfm_ros.training.config import load_training_config
 
 LIMIT_S = 5.0
-"""Reading takes about a second at most; the machine may be busy."""
+"""Of CPU time, which does not depend on how busy the machine is; reading takes about a second at most."""
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
@@ -75,10 +75,10 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("reader", READERS)
 def test_a_useless_file_is_refused_in_one_sentence_that_names_it(reader: str, kind: str, file: Path) -> None:
     file.write_bytes(USELESS[kind])
-    begin = time.monotonic()
+    begin = time.thread_time()
     with pytest.raises(RsdfmError) as refusal:
         READERS[reader](file)
-    assert time.monotonic() - begin < LIMIT_S
+    assert time.thread_time() - begin < LIMIT_S
     sentence = str(refusal.value)
     assert len(sentence.splitlines()) == 1 and len(sentence) < 1000
     assert file.name in sentence or "setting" in sentence
@@ -88,9 +88,9 @@ def test_a_useless_file_is_refused_in_one_sentence_that_names_it(reader: str, ki
 def test_a_bag_is_read_without_useless_metadata(kind: str, tmp_path: Path) -> None:
     (tmp_path / "metadata.yaml").write_bytes(USELESS[kind])
     (tmp_path / "flight_0.mcap").write_bytes(b"")
-    begin = time.monotonic()
+    begin = time.thread_time()
     found = find_files(tmp_path)
-    assert time.monotonic() - begin < LIMIT_S
+    assert time.thread_time() - begin < LIMIT_S
     assert [path.name for path in found.paths] == ["flight_0.mcap"]
     assert "metadata.yaml: cannot be used" in found.damage[0] and len(found.damage[0]) < 1000
 
