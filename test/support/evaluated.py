@@ -47,7 +47,11 @@ def save_tiny_model(folder: Path, seeds: Sequence[int]) -> Path:
         encoder_widths=(8, 8, 8, 8),
         low_channels=4,
         high_channels=4,
+        pyramid_channels=8,
         neck_widths=(4, 4, 4),
+        memory_channels=4,
+        task_channels=8,
+        fine_channels=4,
     )
     about = {"training": {"data": {"seeds": list(seeds)}}}
     return save_model(folder, Perception.random(config).model, about)

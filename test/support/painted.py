@@ -80,7 +80,11 @@ def tiny_perception() -> Perception:
         low_channels=4,
         high_channels=4,
         quantisation_levels=127,  # latents that differ, also where they are rounded to coarser steps
+        pyramid_channels=8,
         neck_widths=(8, 8, 8),
+        memory_channels=4,
+        task_channels=8,
+        fine_channels=4,
     )
     perception = Perception.random(config, seed=9)  # small untrained nets may be dead to age: this one is not
     return perception.with_thresholds(

@@ -17,7 +17,11 @@ CONFIG = ModelConfig(
     low_channels=4,
     high_channels=4,
     encoder_widths=(8, 8, 8, 8),
+    pyramid_channels=8,
     neck_widths=(8, 8, 8),
+    memory_channels=4,
+    task_channels=8,
+    fine_channels=4,
 )
 
 

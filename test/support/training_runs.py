@@ -17,7 +17,11 @@ SETTINGS = {
         "low_channels": 4,
         "high_channels": 4,
         "encoder_widths": [8, 8, 16, 16],
-        "neck_widths": [16, 16, 16],
+        "pyramid_channels": 16,
+        "neck_widths": [8, 16, 16],
+        "memory_channels": 4,
+        "task_channels": 16,
+        "fine_channels": 8,
     },
     "training": {
         "steps": 6,

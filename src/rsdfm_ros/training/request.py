@@ -35,6 +35,8 @@ def check_options(args: argparse.Namespace) -> None:
     require_range("--threads", args.threads, 1, 1024)
     require_range("--seed", args.seed, 0, 2**31 - 1)
     stages = args.stages or STAGES
+    if args.teacher is None and args.stages and "distil" in stages:
+        raise RsdfmError("--stages distil: the encoder learns from another model: add --teacher MODEL")
     if args.head:
         _check_head(args)
     elif args.freeze_trunk:
@@ -59,8 +61,6 @@ def check_options(args: argparse.Namespace) -> None:
             read_manifest(folder)
     if args.teacher is not None and (args.head or "distil" not in stages):
         raise RsdfmError("--teacher is for the distil stage, which is not part of this run: leave it out")
-    if args.teacher is None and args.stages and "distil" in stages:
-        raise RsdfmError("--stages distil: the encoder learns from another model: add --teacher MODEL")
 
 
 def _check_head(args: argparse.Namespace) -> None:
