@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig, model_config_from_dict
@@ -108,8 +109,6 @@ def test_a_teacher_of_other_features_is_refused(tmp_path: Path) -> None:
 def test_a_run_with_a_teacher_begins_with_the_distil_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import yaml
-
     monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
     path = tmp_path / "tiny.yaml"
     settings = {**SETTINGS, "training": {**SETTINGS["training"], "distil_steps": 3}}
