@@ -34,7 +34,7 @@ class Protocol:
     scored.
 
     world: settings of the simulated scenes that are not the default (rsdfm_ros.sim.record), {} for the standard world.
-    styles, weathers, terrains: of every scene, "" where they are not noted.
+    styles, weathers, terrains: of every scene, "" where they are not noted. engine: what ran the network.
     """
 
     model: str
@@ -56,6 +56,7 @@ class Protocol:
     styles: tuple[str, ...] = ()
     weathers: tuple[str, ...] = ()
     terrains: tuple[str, ...] = ()
+    engine: str = "torch"
 
     @property
     def areas(self) -> dict[str, Window]:

@@ -71,4 +71,5 @@ def protocol_of(
         styles=tuple(info.style for info in infos),
         weathers=tuple(info.weather for info in infos),
         terrains=tuple(info.terrain for info in infos),
+        engine=perception.runtime.engine,
     )

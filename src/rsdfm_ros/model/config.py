@@ -22,6 +22,8 @@ class ModelConfigError(RsdfmError):
     """A model configuration that cannot be used."""
 
 
+ENGINES = ("auto", "torch", "openvino")
+"""What runs a network (engines.py)."""
 _WIRE = Limits()
 _MAX_BINS = 256
 _MAX_HEADS = 32

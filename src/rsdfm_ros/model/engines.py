@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.runtime import Runtime
-
-ENGINES = ("auto", "torch", "openvino")
 
 
 def make_runtime(

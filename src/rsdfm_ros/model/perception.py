@@ -35,10 +35,10 @@ class Perception(Readout):
     """A loaded model and how to run it."""
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu", engine: str = "auto") -> Perception:
+    def load(cls, folder: str | Path, device: str | torch.device = "cpu", engine: str = "torch") -> Perception:
         """The model of a folder made by `rsdfm train`; refuses weights that differ from the manifest.
 
-        engine: see engines.ENGINES.
+        engine: one of config.ENGINES.
         """
         folder = shipped(folder)
         model, manifest, fingerprint = load_model(folder)

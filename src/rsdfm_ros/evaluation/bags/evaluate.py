@@ -223,14 +223,17 @@ def evaluate_bag(
         return evaluation.result()
 
 
-def load_perception(source: str, device: str = "cpu") -> Perception:
-    """A model folder, or ``random:<model configuration>[:<seed>]`` for untrained weights. Raises: RsdfmError."""
+def load_perception(source: str, device: str = "cpu", engine: str = "auto") -> Perception:
+    """A model folder, or ``random:<model configuration>[:<seed>]`` for untrained weights, which torch runs.
+
+    Raises: RsdfmError.
+    """
     if source.startswith("random:"):
         path, _, seed = source.removeprefix("random:").partition(":")
         return Perception.random(load_model_config(path), seed=int(seed or 0))
     if not shipped(source).is_dir():
         raise RsdfmError(f"no model at {source!r}: give a folder with manifest.yaml and weights.safetensors")
-    return Perception.load(source, device)
+    return Perception.load(source, device, engine)
 
 
 def _status_of(status: Any) -> dict[str, Any]:

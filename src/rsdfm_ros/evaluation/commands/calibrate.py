@@ -21,7 +21,7 @@ from rsdfm_ros.model.perception import Perception
 
 def run_calibration(args: argparse.Namespace) -> int:
     """Choose the thresholds, print them and write them where --json says."""
-    perception = Perception.load(args.model, choose_device(args.device))
+    perception = Perception.load(args.model, choose_device(args.device), args.engine)
     check_methods(perception, METHODS, Disturbance())
     if args.data is None:
         refuse_training_data(perception.manifest, asked_seeds(args))

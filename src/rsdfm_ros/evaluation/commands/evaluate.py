@@ -29,6 +29,7 @@ from rsdfm_ros.evaluation.scenes import CACHE, check_staggered, missing_truth, r
 from rsdfm_ros.evaluation.scores import results_of
 from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import settings_of
+from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.shipped import SHIPPED_MODEL
@@ -116,6 +117,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
     parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="torch",
+        help="what runs the network: torch, the reference; openvino, faster on CPUs; or auto (default %(default)s)",
+    )
+    parser.add_argument(
         "--calibrate",
         action="store_true",
         help=f"choose the thresholds instead, on validation scenes (default seed {VALIDATION_SEEDS_FROM})",
@@ -154,7 +161,7 @@ def _what_stays(args: argparse.Namespace) -> str:
 
 
 def _evaluate(args: argparse.Namespace, methods: tuple[str, ...], disturbance: Disturbance) -> int:
-    perception = Perception.load(args.model, choose_device(args.device))
+    perception = Perception.load(args.model, choose_device(args.device), args.engine)
     check_methods(perception, methods, disturbance)
     if args.data is None:
         refuse_training_data(perception.manifest, asked_seeds(args))

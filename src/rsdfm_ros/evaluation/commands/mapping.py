@@ -39,7 +39,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 def run_mapping(args: argparse.Namespace) -> int:
     """Runs `rsdfm evaluate --mapping`."""
-    perception = Perception.load(args.model, choose_device(args.device))
+    perception = Perception.load(args.model, choose_device(args.device), args.engine)
     scenes = _scenes(args, perception)
     with frame_bar() as bar:
         task = bar.add_task("frames", total=None)

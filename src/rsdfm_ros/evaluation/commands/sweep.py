@@ -39,7 +39,7 @@ def run_sweeps(args: argparse.Namespace, methods: tuple[str, ...]) -> int:
     """Every point that is still missing, then tables and the plot."""
     axes = parse_sweeps(args.sweep, args.disturb, args.budget_bytes, args.uavs)
     methods = tuple(dict.fromkeys(("single", *methods)))  # gains are differences to it
-    perception = Perception.load(args.model, choose_device(args.device))
+    perception = Perception.load(args.model, choose_device(args.device), args.engine)
 
     def evaluate_case(case: Case, title: str) -> tuple[Protocol, list[dict[str, Any]]]:
         here = argparse.Namespace(**vars(args))

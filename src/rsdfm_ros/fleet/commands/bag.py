@@ -19,6 +19,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.fleet.commands import bag_export, bag_record
 from rsdfm_ros.fleet.description.fleet import FleetDescription
+from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.outputs import check_output_file
 from rsdfm_ros.words import counted
 
@@ -41,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default=FleetDescription.model, help="model folder (default %(default)s)"
     )
     evaluate.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
+    evaluate.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what runs the network; auto is what the nodes take: openvino where it is installed (default %(default)s)",
+    )
     evaluate.add_argument(
         "--features",
         choices=("computed", "recorded"),
@@ -136,7 +143,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     )
     start_s = time.monotonic()
     stamps: list[int] = []
-    perception = load_perception(args.model, choose_device(args.device))
+    perception = load_perception(args.model, choose_device(args.device), args.engine)
     with open_bag(args.bag) as bag, frame_bar() as bar:
         task = bar.add_task("instants", total=None)
 
