@@ -35,7 +35,9 @@ class Perception(Readout):
     """A loaded model and how to run it."""
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu", engine: str = "torch") -> Perception:
+    def load(
+        cls, folder: str | Path, device: str | torch.device = "cpu", engine: str = "torch"
+    ) -> Perception:
         """The model of a folder made by `rsdfm train`; refuses weights that differ from the manifest.
 
         engine: one of config.ENGINES.

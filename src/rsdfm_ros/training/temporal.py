@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsdfm_ros.data.nuscenes import Dataset
+from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import wire_fingerprint
-from rsdfm_ros.training.augment import WorldMotion, random_motion
+from rsdfm_ros.training.augment import WorldMotion, moved_layout, random_motion
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.feature_file import FeatureFile
 from rsdfm_ros.training.features import fused_map, task_features
@@ -37,6 +38,8 @@ class TemporalSamples:
         self, folder: Path, dataset: Dataset, model: RSDFM, config: TrainingConfig, share: float = 1.0
     ) -> None:
         self.dataset, self.model, self.config, self.share = dataset, model, config, share
+        self.wants_layout = "layout" in needs_of(model.config.heads)
+        self.layouts = lru_cache(maxsize=64)(lambda scene: dataset.layout(scene))
         usable = [n for n, scene in enumerate(dataset.scenes) if scene.frames]
         count = min(config.temporal_scenes or len(usable), len(usable))
         self.places = [usable[int(n)] for n in np.linspace(0, len(usable) - 1, count).round()]
@@ -105,7 +108,8 @@ class TemporalSamples:
             last = min(self.scenes[scene].frames, k + model_config.horizon + 1)
             objects = [self.dataset.objects(self.places[scene], t) for t in range(k, last)]
             seen = seen_by(objects[0], self.agents(variant, scene))
-            truth = Truth(tuple(motion.objects(o) for o in objects), seen)
+            layout = self.layouts(self.places[scene]) if self.wants_layout else None
+            truth = Truth(tuple(motion.objects(o) for o in objects), seen, moved_layout(layout, motion))
             targets.append({n: self.model.head(n).targets(truth) for n in model_config.heads})
         stacked = {
             n: {k: torch.from_numpy(np.stack([t[n][k] for t in targets])) for k in targets[0][n]}

@@ -18,6 +18,7 @@ from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.heads.layout import LayoutAnswer
 from rsdfm_ros.model.heads.registry import Truth
+from rsdfm_ros.model.neck import TaskFeatures
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, save_model
@@ -158,8 +159,10 @@ def test_the_loss_of_the_layout_falls_and_the_answer_nears_the_truth(config_path
     assert targets["cells"].shape == (1, 2, *config.output_window.shape)
     # Features that tell what is where: the head must only unfold them.
     shown = torch.nn.functional.pixel_unshuffle(targets["cells"].float(), 2)
-    features = torch.zeros(1, 1, config.channels, *window.shape)
-    features[:, 0, :8] = shown
+    fused = torch.zeros(1, config.channels, *window.shape)
+    fused[:, :8] = shown
+    seen = torch.ones(1, 1, *window.shape, dtype=torch.bool)
+    features = TaskFeatures(fused, fused, seen, lambda cells: cells)
     optimiser = torch.optim.AdamW(head.parameters(), 1e-2)
     losses = []
     for _ in range(40):

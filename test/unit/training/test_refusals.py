@@ -146,7 +146,7 @@ def test_minutes_bound_features_and_every_stage(place: Path, monkeypatch: pytest
         return timed
 
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    monkeypatch.setattr(temporal, "task_features", minute(features.task_features))
+    monkeypatch.setattr(temporal, "fused_map", minute(features.fused_map))
     monkeypatch.setattr(stages, "descend", minute(stages.descend))
     assert train("--minutes 3", place) == 0
     taken = load_model("out/model")[1]["training"]["stages"]
@@ -235,7 +235,7 @@ sys.exit(cli.main(sys.argv[1:]))
         (
             FROZEN,
             "features",
-            "task_features",
+            "fused_map",
             r"of \d+ features are saved in out/head_features.f16; the same command",
         ),
         ("", "stages", "descend", r"step \d+ of stage trunk is saved in out/trunk.pt; the same command"),
