@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.perception import AgentBev, Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import ModelStoreError, load_model, read_manifest, save_model, write_manifest
@@ -42,7 +41,7 @@ def test_what_travels_decodes_to_what_training_simulates(
     frame = perception.compress(bevs[0], 200).validate()
     received = assemble([decode_packet(p) for p in encode_frame(frame)])
     decoded = perception.decompress(received, view(0)[1])
-    with torch.no_grad(), torch.autocast(**autocast_arguments(perception.device)):
+    with torch.no_grad():
         simulated = perception.model.compression.simulate(
             bevs[0].features[None].clone(), bevs[0].visible[None, None].clone(), 200
         )
