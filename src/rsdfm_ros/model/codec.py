@@ -17,16 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsdfm_ros.model.compression import LOW_BLOCK, SMALLEST_STEP, Compression
-
-
-def rows_of(features: Tensor) -> Tensor:
-    """Features (C, H, W) as rows (H·W, C); not copied if the channels of a cell are neighbours in memory."""
-    return features.permute(1, 2, 0).reshape(-1, features.shape[0])
-
-
-def map_of(rows: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Rows (H·W, C) as features (C, H, W); the same memory."""
-    return rows.view(*shape, -1).permute(2, 0, 1)
+from rsdfm_ros.model.rows import map_of, projection, rows_of
 
 
 @dataclass(frozen=True)
@@ -50,8 +41,8 @@ def encode(codec: Compression, features: Tensor, visible: Tensor, *, low: bool =
     rows = rows_of(features).index_select(0, cells)
     coarse, low_step = _low_band(codec, rows, cells, visible.shape, low)
     # The high band is of the difference from what the low band tells, which is its bias at least.
-    told = F.linear((coarse * low_step[:, None, None]).permute(1, 2, 0), *_projection(codec.low_decode))
-    weight, bias = _projection(codec.high_encode)
+    told = F.linear((coarse * low_step[:, None, None]).permute(1, 2, 0), *projection(codec.low_decode))
+    weight, bias = projection(codec.high_encode)
     known = weight @ told.flatten(0, 1).T - bias[:, None]
     high = weight @ rows.T - known.index_select(1, _block_of(cells, visible.shape))
     high_step = _step(high, codec.levels)
@@ -75,9 +66,9 @@ def decode(
     indices into the H·W cells of the map; zero where not visible (H, W) bool."""
     cells = visible.flatten().nonzero()[:, 0]
     spread = torch.from_numpy(_filled(codec, high, sent, cells.cpu().numpy(), visible.shape)).to(low.device)
-    blocks = F.linear(low.permute(1, 2, 0), *_projection(codec.low_decode)).flatten(0, 1)
+    blocks = F.linear(low.permute(1, 2, 0), *projection(codec.low_decode)).flatten(0, 1)
     told = blocks.index_select(0, _block_of(cells, visible.shape))
-    told.addmm_(spread, _projection(codec.high_decode)[0].T)
+    told.addmm_(spread, projection(codec.high_decode)[0].T)
     rows = told.new_zeros(visible.numel(), told.shape[1])
     return map_of(rows.index_copy_(0, cells, told), (visible.shape[0], visible.shape[1]))
 
@@ -87,7 +78,7 @@ def _low_band(
 ) -> tuple[Tensor, Tensor]:
     """Integers (C_l, H/8, W/8) and steps (C_l,) of the low band."""
     h, w = shape[0] // LOW_BLOCK, shape[1] // LOW_BLOCK
-    weight, bias = _projection(codec.low_encode)
+    weight, bias = projection(codec.low_encode)
     if not present:
         return rows.new_zeros(len(weight), h, w), rows.new_ones(len(weight))
     # The projection is linear: its few channels are averaged instead of the features.
@@ -102,7 +93,7 @@ def _score(codec: Compression, rows: Tensor, cells: Tensor, shape: torch.Size) -
     """See `score`. The 3 × 3 convolution to one channel is nine products per cell, which its neighbours add up."""
     first, second = codec.score[0], codec.score[2]
     assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d) and second.bias is not None
-    weight, bias = _projection(first)
+    weight, bias = projection(first)
     taps = second.weight[0].flatten(1).T  # (9, channels)
     hidden = (weight[:, :-1] @ rows.T).add_((bias + weight[:, -1])[:, None]).relu_()
     h, w = shape
@@ -156,9 +147,3 @@ def _step(values: Tensor, levels: int) -> Tensor:
     """Steps (C,) of latents (C, n); see compression.quantise."""
     most = values.abs().amax(dim=1) if values.shape[1] else values.new_zeros(len(values))
     return (most / levels).clamp_min(SMALLEST_STEP)
-
-
-def _projection(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Matrix and bias of a 1 × 1 convolution."""
-    bias = layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
-    return layer.weight[:, :, 0, 0], bias

@@ -171,27 +171,10 @@ class Perception(Exchange):
         """
         if len(peers) != len(ages_s):
             raise RsdfmError(f"expected an age for each of {len(peers)} peers, got {len(ages_s)}")
-        agents = [ego, *peers]
-        maps = torch.stack([a.features for a in agents])
-        visible = torch.stack([a.visible for a in agents])[:, None]
-        sigma = torch.stack([a.sigma for a in agents])[:, None]
-        ages = torch.tensor([0.0, *ages_s], device=self.device)
-        if any(a.lag_s is not None for a in agents):
-            lags = [torch.zeros_like(a.sigma) if a.lag_s is None else a.lag_s for a in agents]
-            ages = ages.view(-1, 1, 1, 1) + torch.stack(lags)[:, None]
+        mixed = self.model.interaction.fuse([ego, *peers], [0.0, *ages_s], with_dominant=with_dominant)
         with torch.autocast(**self._autocast):
-            fused, seen, weights = self.model.fuse(maps, visible, ages, sigma)
-            features = self.model.neck(fused, seen)
-        mean = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum().clamp_min(1)
-        # Only an agent that sees a cell can dominate it: the ego takes part everywhere, with zeros in unseen cells.
-        dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen[0, 0] if with_dominant else None
-        fused_map = FusedMap(
-            features[0].float(),
-            seen[0, 0],
-            len(agents),
-            tuple(float(v) for v in mean),
-            None if dominant is None else dominant.to(torch.uint8),
-        )
+            features = self.model.neck(mixed.features[None], mixed.visible[None, None])
+        fused_map = replace(mixed, features=features[0].float())
         return fused_map if self.region == self.window else self._only_region(fused_map)
 
     @torch.inference_mode()

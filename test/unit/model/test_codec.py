@@ -9,6 +9,7 @@ import torch
 from rsdfm_ros.model import codec
 from rsdfm_ros.model.compression import LOW_BLOCK, Compression, quantise, top_cells
 from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.rows import rows_of
 
 CONFIG = ModelConfig("test", channels=16, low_channels=4, high_channels=8, window_tiles=(0, 0, 3, 2))
 SHAPE = (48, 32)
@@ -90,7 +91,7 @@ def test_any_layout_in_memory_is_compressed(compression: Compression) -> None:
     one, other = (codec.encode(compression, f, visible) for f in (near, apart))
     torch.testing.assert_close(one.high, other.high, atol=ATOL, rtol=0)
     assert torch.equal(codec.score(compression, apart, visible), other.score)
-    assert codec.rows_of(near).data_ptr() == near.data_ptr(), "the layout of maps in operation is not copied"
+    assert rows_of(near).data_ptr() == near.data_ptr(), "the layout of maps in operation is not copied"
 
 
 def test_channels_without_content_have_the_smallest_step(compression: Compression) -> None:
