@@ -109,27 +109,29 @@ def ground_shift(points: ArrayLike, centre: ArrayLike, normals: ArrayLike = (0.0
     meets the ground, whose normal (..., 3) there is n, by δX = s − r (n·s)/(n·r) with s = δC + δθ×r, so δX_xy =
     J (δC, δθ).
     """
-    rows = _shift_rows(points, centre, normals)
-    return np.stack([np.moveaxis(row, 0, -1) for row in rows], axis=-2)
+    return np.moveaxis(_shift_rows(points, centre, normals), (0, 1), (-2, -1))
 
 
-def _shift_rows(points: ArrayLike, centre: ArrayLike, normals: ArrayLike) -> tuple[Array, Array]:
-    """The two rows (6, ...) of the Jacobian of ground_shift.
+def _shift_rows(points: ArrayLike, centre: ArrayLike, normals: ArrayLike) -> Array:
+    """The Jacobian of ground_shift as (2, 6, ...).
 
     With v = e_i − r_i n / (n·r), row i is v·s = v·δC + (r × v)·δθ. Every component is an array of its own, which NumPy
     works through several times faster than through arrays of small matrices.
     """
-    x, y, z = np.moveaxis(np.asarray(points, np.float64) - np.asarray(centre, np.float64), -1, 0)
-    nx, ny, nz = np.moveaxis(np.asarray(normals, np.float64), -1, 0)
+    r = np.asarray(points, np.float64) - np.asarray(centre, np.float64)
+    n = np.asarray(normals, np.float64)
+    x, y, z = r[..., 0], r[..., 1], r[..., 2]
+    nx, ny, nz = n[..., 0], n[..., 1], n[..., 2]
     # A ray cannot be parallel to or leave the slope that it sees: limit it to the least descent.
     towards = np.minimum(x * nx + y * ny + z * nz, -1e-6)
-    rows = []
-    for i, along in enumerate((x, y)):
+    J = np.empty((2, 6, *towards.shape))
+    for i, (row, along) in enumerate(zip(J, (x, y), strict=True)):
         slope = along / towards
-        v = (float(i == 0) - slope * nx, float(i == 1) - slope * ny, -slope * nz)
-        turned = (y * v[2] - z * v[1], z * v[0] - x * v[2], x * v[1] - y * v[0])
-        rows.append(np.stack([*v, *turned]))
-    return rows[0], rows[1]
+        row[0], row[1], row[2] = float(i == 0) - slope * nx, float(i == 1) - slope * ny, -slope * nz
+        row[3] = y * row[2] - z * row[1]
+        row[4] = z * row[0] - x * row[2]
+        row[5] = x * row[1] - y * row[0]
+    return J
 
 
 def position_sigma(
