@@ -31,8 +31,8 @@ class AlignmentConfig:
     min_matches, min_share: two agents are matched only with so many common objects, and if of the boxes around which
     the other agent has boxes too (within near_m) at least that share is common: chance finds a third, and truth nearly
     all · partners: agents that each is matched with beside the first one, so that the time is proportional to the
-    number of agents · hypotheses: pairs of boxes that are tried as the first one · refined: the best of them that are followed up ·
-    rounds: of matching and solving.
+    number of agents · hypotheses: pairs of boxes that are tried as the first one · refined: the best of them that are
+    followed up · rounds: of matching and solving.
     """
 
     box_sigma_m: float = 0.35

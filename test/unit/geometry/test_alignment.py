@@ -233,7 +233,7 @@ def test_many_agents_are_matched_with_the_first_and_their_neighbours_only() -> N
     config = AlignmentConfig()
     few = [boxes(rng.uniform(-50, 50, (9, 2))) for _ in range(4)]
     assert len(candidates(few, config)) == 6
-    rowed = [boxes(rng.uniform(-5, 5, (9, 2)) + [40.0 * n, 0.0]) for n in range(12)]
+    rowed = [boxes(rng.uniform(-5, 5, (9, 2)) + np.array([40.0 * n, 0.0])) for n in range(12)]
     pairs = candidates([*rowed, boxes(np.zeros((0, 2)))], config)
     assert {(0, n) for n in range(13)} - set(pairs) == {(0, 0)}
     assert {(n, n + 1) for n in range(11)} <= set(pairs)

@@ -102,7 +102,7 @@ def _neighbours(
 def _nearest(place: Array, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The cell (n,) nearest to places (n, 2), and whether there is one."""
     near = np.rint(np.nan_to_num(place, nan=-4.0)).clip(-4, max(shape) + 4).astype(np.int64)
-    there = ((near >= 0) & (near < shape)).all(axis=1)
+    there = np.asarray(((near >= 0) & (near < shape)).all(axis=1))
     return np.where(there, near[:, 0] * shape[1] + near[:, 1], 0), there
 
 
