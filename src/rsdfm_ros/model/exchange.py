@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surface
-from rsdfm_ros.geometry.lattice import TILE_CELLS
+from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 from rsdfm_ros.model import codec
 from rsdfm_ros.model.compression import LOW_BLOCK, cell_priority, top_cells
 from rsdfm_ros.model.device import autocast_arguments
@@ -42,12 +42,17 @@ class Exchange:
         self.trunk_fingerprint = trunk_fingerprint(model)
         self.manifest = manifest or {}
         self.config = model.config
-        self.window = self.region = model.config.window
+        self.window = model.config.window
         self.ground: Ground = GroundPlane()
         self.output_window = model.config.output_window
         self.thresholds = thresholds_of(self.manifest)
         self._tiles = self.window.tiles()
         self._autocast = autocast_arguments(self.device)
+
+    @property
+    def region(self) -> Window:
+        """The region of interest: all of the window."""
+        return self.window
 
     @torch.inference_mode()
     def compress(
@@ -121,7 +126,7 @@ class Exchange:
         stale: NDArray[np.bool_] | None = None,
         stale_s: float = 0.0,
     ) -> AgentBev:
-        """The map that a received frame stands for; tiles outside the region are left out.
+        """The map that a received frame stands for; tiles outside the window are left out.
 
         stale (M,), stale_s: tiles that are older than the rest, and their additional age (wire/concealment.py).
         """
@@ -179,7 +184,7 @@ class Exchange:
         covariance: NDArray[np.float64] | None = None,
         ground_height_m: float | None = None,
     ) -> AgentBev:
-        """The map of a received dense frame; tiles outside the region are left out."""
+        """The map of a received dense frame; tiles outside the window are left out."""
         features = np.zeros((*self.window.shape, self.config.channels), np.float32)
         visible = np.zeros(self.window.shape, bool)
         i, j, inside = self._places(frame.tiles)
@@ -213,6 +218,6 @@ class Exchange:
         """Tile rows and columns in the window of the tiles that lie inside, and which do."""
         i = tiles[:, 0].astype(np.int64) - self.window.i0 // TILE_CELLS
         j = tiles[:, 1].astype(np.int64) - self.window.j0 // TILE_CELLS
-        corner = np.array([self.region.i0, self.region.j0], np.int64)
-        inside = self.region.contains(tiles.astype(np.int64) * TILE_CELLS - corner)
+        corner = np.array([self.window.i0, self.window.j0], np.int64)
+        inside = self.window.contains(tiles.astype(np.int64) * TILE_CELLS - corner)
         return i[inside], j[inside], inside
