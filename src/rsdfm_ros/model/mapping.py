@@ -25,6 +25,13 @@ from rsdfm_ros.model.terrain import terrain_depths
 
 _HORIZON_MARGIN = 0.02
 
+IMAGE_STEP = 32
+"""Sides of the encoder's images are multiples of this."""
+IMAGE_MARGIN = 32
+"""Pixels around the part of an image that shows a region: what the encoder sees around it, mostly."""
+_SAMPLE_STRIDE = 8
+"""Distance in pixels of the rays by which that part is found."""
+
 
 def lift_cells(
     config: ModelConfig,
@@ -62,6 +69,33 @@ def lift_cells(
         inside = (i >= 0).logical_and_(i < window.ni).logical_and_(j >= 0).logical_and_(j < window.nj)
         cells[..., k] = torch.where(inside, i.mul_(window.nj).add_(j), nowhere)
     return cells
+
+
+def image_part(
+    config: ModelConfig,
+    size: tuple[int, int],
+    K: Tensor,
+    T_map_camera: Tensor,
+    ground: Ground,
+    window: Window,
+) -> tuple[slice, slice] | None:
+    """Rows and columns of an image that show `window`, with a margin around; None if none do.
+
+    K (3, 3) for images of `size` (h, w) and T_map_camera (4, 4), both float64. Both sides are multiples of IMAGE_STEP,
+    as the encoder needs them.
+    """
+    cells = lift_cells(config, size, _SAMPLE_STRIDE, K[None], T_map_camera[None], ground, window)[0]
+    shown = (cells < window.ni * window.nj).any(dim=1)
+    shown = shown.view(size[0] // _SAMPLE_STRIDE, size[1] // _SAMPLE_STRIDE)
+    if not bool(shown.any()):
+        return None
+    spans = []
+    for length, dim in zip(size, (1, 0), strict=True):
+        there = shown.any(dim=dim).nonzero()[:, 0] * _SAMPLE_STRIDE
+        first = max(0, int(there[0]) - IMAGE_MARGIN) // IMAGE_STEP * IMAGE_STEP
+        last = min(length, -(-(int(there[-1]) + _SAMPLE_STRIDE + IMAGE_MARGIN) // IMAGE_STEP) * IMAGE_STEP)
+        spans.append(slice(first, last))
+    return spans[0], spans[1]
 
 
 def _bin_depths(config: ModelConfig, rays: Tensor, T_map_camera: Tensor, ground: Ground) -> Iterator[Tensor]:

@@ -26,6 +26,8 @@ CACHE = ".openvino"
 """Folder with the converted parts: in the model's folder, or in the user's cache where that cannot be written."""
 _FORM = 1
 """Part of the names of the converted parts; counts up when they are converted in another way."""
+_KEPT_SHAPES = 3
+"""A part is kept compiled for so many shapes: that of the model's window, and those of the last regions."""
 
 
 class _Encode(nn.Module):
@@ -74,11 +76,14 @@ class OpenVinoRuntime(Runtime):
         core, name = openvino.Core(), f"{_FORM}-{state_fingerprint(model):016x}-{openvino.get_version()}"
         known = _Converted(core, folder, name.replace(os.sep, "_"))
         self._parts = {
-            part: _Compiled(core.compile_model(known.part(part, *form), "CPU", settings))
-            for part, form in parts.items()
+            part: _Part(core, known.part(part, *form), settings, form[1]) for part, form in parts.items()
         }
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if images.shape[1:3] != (self.model.config.image_height, self.model.config.image_width):
+            return super().encode(
+                images
+            )  # the part of an image that shows a region: of another size every time
         features, logits = self._parts["encode"](images)
         return features, logits
 
@@ -92,19 +97,37 @@ class OpenVinoRuntime(Runtime):
         return self._parts["fine"](cells)[0]
 
 
-class _Compiled:
-    """A compiled part; every thread has a request of its own."""
+class _Part:
+    """A part, compiled for the last shapes of its inputs; every thread has requests of its own."""
 
-    def __init__(self, compiled: Any) -> None:
-        self._compiled, self._local = compiled, threading.local()
+    def __init__(
+        self, core: openvino.Core, converted: Any, settings: dict[str, Any], example: tuple[Tensor, ...]
+    ) -> None:
+        self._core, self._converted, self._settings = core, converted, settings
+        self._lock, self._local = threading.Lock(), threading.local()
+        self._compiled: dict[tuple[torch.Size, ...], Any] = {}
+        self._for(tuple(x.shape for x in example))
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        request = getattr(self._local, "request", None)
-        if request is None:
-            request = self._local.request = self._compiled.create_infer_request()
+        shapes = tuple(x.shape for x in inputs)
+        compiled = self._compiled.get(shapes) or self._for(shapes)
+        known, request = getattr(self._local, "request", (None, None))
+        if known is not compiled:
+            request = compiled.create_infer_request()
+            self._local.request = (compiled, request)
         given = [np.ascontiguousarray(x.numpy()) for x in inputs]
-        found = request.infer(given, share_inputs=True)
-        return [torch.from_numpy(np.array(found[output])) for output in self._compiled.outputs]
+        found = request.infer(given, share_inputs=True)  # type: ignore[union-attr]
+        return [torch.from_numpy(np.array(found[output])) for output in compiled.outputs]
+
+    def _for(self, shapes: tuple[torch.Size, ...]) -> Any:
+        """The part compiled for these shapes: those of the model's window, or of the region of interest."""
+        with self._lock:
+            if shapes not in self._compiled:
+                if len(self._compiled) >= _KEPT_SHAPES:
+                    del self._compiled[list(self._compiled)[-1]]
+                self._converted.reshape({n: list(shape) for n, shape in enumerate(shapes)})
+                self._compiled[shapes] = self._core.compile_model(self._converted, "CPU", self._settings)
+            return self._compiled[shapes]
 
 
 class _Converted:
@@ -125,7 +148,6 @@ class _Converted:
                     return self._core.read_model(folder / f"{name}.xml")
         with torch.no_grad():
             converted = openvino.convert_model(module, example_input=example)
-        converted.reshape({n: list(x.shape) for n, x in enumerate(example)})
         for folder in self._folders:
             with contextlib.suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)

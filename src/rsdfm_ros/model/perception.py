@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,9 +20,10 @@ from rsdfm_ros.geometry.camera import scaled_intrinsics
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.mapping import image_part
 from rsdfm_ros.model.maps import AgentBev, FusedMap, as_int8
 from rsdfm_ros.model.readout import Readout
-from rsdfm_ros.model.region import window_around
+from rsdfm_ros.model.region import check_region
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, wire_fingerprint
 from rsdfm_ros.shipped import shipped
@@ -58,15 +58,14 @@ class Perception(Readout):
     def at(self, region: Window) -> Perception:
         """The same weights on another part of the lattice; nothing is copied.
 
-        region: whole tiles, at most as large as the model's window, which comes to lie around it (`window`). Received
-        tiles outside the region are not fused, and there are no answers outside: `output_window` is the region.
-        Raises: RegionError.
+        region: whole tiles, at most as large as the model's window. Only the region is mapped, sent, fused and
+        answered; the time behind the encoder is proportional to its area. Raises: RegionError.
         """
-        if region == self.region:
+        if region == self.window:
             return self
+        check_region(self.config, region)
         other = copy.copy(self)
-        other.window, other.region = window_around(self.config, region), region
-        other.output_window, other._tiles = region.refined(2), other.window.tiles()
+        other.window, other.output_window, other._tiles = region, region.refined(2), region.tiles()
         return other
 
     def on_ground(self, ground: Ground) -> Perception:
@@ -99,17 +98,23 @@ class Perception(Readout):
         """
         images, scaled = self._resized(image, K)
         pose, ground = np.asarray(T_map_camera, np.float64), self._ground(ground_height_m)
+        intrinsics = torch.from_numpy(scaled.copy()).to(self.device)
+        camera = torch.from_numpy(pose.copy()).to(self.device)
+        sigma = self._sigma(pose, covariance, ground)
+        if self.window != self.config.window:
+            size = (self.config.image_height, self.config.image_width)
+            part = image_part(self.config, size, intrinsics, camera, ground, self.window)
+            if part is None:
+                nowhere = torch.zeros(*self.window.shape, self.config.channels, device=self.device)
+                nothing = torch.zeros(self.window.shape, dtype=torch.bool, device=self.device)
+                return AgentBev(nowhere.permute(2, 0, 1), nothing, sigma)
+            images = images[:, part[0], part[1]]
+            intrinsics[:2, 2] -= torch.tensor([part[1].start, part[0].start], device=self.device)
         features, logits = self.runtime.encode(images)
         with torch.autocast(**self._autocast):
             maps, visible = self.model.lift_views(
-                features,
-                logits,
-                torch.from_numpy(scaled[None]).to(self.device),
-                torch.from_numpy(pose[None].copy()).to(self.device),
-                ground=ground,
-                window=self.window,
+                features, logits, intrinsics[None], camera[None], ground=ground, window=self.window
             )
-        sigma = self._sigma(pose, covariance, ground)
         return AgentBev(maps[0].float(), visible[0, 0], sigma)
 
     @torch.inference_mode()
@@ -166,31 +171,11 @@ class Perception(Readout):
         """
         if len(peers) != len(ages_s):
             raise RsdfmError(f"expected an age for each of {len(peers)} peers, got {len(ages_s)}")
-        agents = [ego, *peers]
-        maps = torch.stack([a.features for a in agents])
-        visible = torch.stack([a.visible for a in agents])[:, None]
-        sigma = torch.stack([a.sigma for a in agents])[:, None]
-        ages = torch.tensor([0.0, *ages_s], device=self.device)
-        if any(a.lag_s is not None for a in agents):
-            lags = [torch.zeros_like(a.sigma) if a.lag_s is None else a.lag_s for a in agents]
-            ages = ages.view(-1, 1, 1, 1) + torch.stack(lags)[:, None]
-        with torch.autocast(**self._autocast):
-            fused, seen, weights = self.model.fuse(maps, visible, ages, sigma)
-        mean = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum().clamp_min(1)
-        # Only an agent that sees a cell can dominate it: the ego takes part everywhere, with zeros in unseen cells.
-        dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen[0, 0] if with_dominant else None
-        fused_map = FusedMap(
-            fused[0].float(),
-            seen[0, 0],
-            len(agents),
-            tuple(float(v) for v in mean),
-            None if dominant is None else dominant.to(torch.uint8),
-        )
-        return fused_map if self.region == self.window else self._only_region(fused_map)
+        return self.model.interaction.fuse([ego, *peers], [0.0, *ages_s], with_dominant=with_dominant)
 
     def quantise_fused(self, fused: FusedMap) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """Features of the region as int8 (C, H, W) with one scale (C,) per channel, for FusedBev messages."""
-        x = fused.features[(slice(None), *self.window.crop(self.region))]
+        x = fused.features
         scale = (x.abs().amax(dim=(1, 2)) / 127.0).clamp_min(1e-8)
         return as_int8(x / scale[:, None, None]), scale.cpu().numpy()
 
@@ -202,22 +187,12 @@ class Perception(Readout):
         contributors: int = 1,
     ) -> FusedMap:
         """The fused map of a FusedBev message, whose arrays cover the region."""
-        expected = (self.config.channels, *self.region.shape)
+        expected = (self.config.channels, *self.window.shape)
         if values.shape != expected or scale.shape != expected[:1] or visible.shape != expected[1:]:
             raise RsdfmError(f"expected a fused map of shape {expected}, got {values.shape}")
-        here = self.window.crop(self.region)
-        x = np.zeros((self.config.channels, *self.window.shape), np.float32)
-        seen = np.zeros(self.window.shape, np.bool_)
-        x[(slice(None), *here)] = values.astype(np.float32) * scale[:, None, None].astype(np.float32)
-        seen[here] = visible
+        x = values.astype(np.float32) * scale[:, None, None].astype(np.float32)
         return FusedMap(
-            torch.from_numpy(x).to(self.device), torch.from_numpy(seen).to(self.device), contributors
+            torch.from_numpy(x).to(self.device),
+            torch.from_numpy(np.array(visible, np.bool_)).to(self.device),
+            contributors,
         )
-
-    def _only_region(self, fused: FusedMap) -> FusedMap:
-        """The map with nothing outside the region."""
-        here = torch.zeros(self.window.shape, dtype=torch.bool, device=self.device)
-        here[self.window.crop(self.region)] = True
-        dominant = None if fused.dominant is None else fused.dominant * here
-        features, visible = fused.features * here, fused.visible & here
-        return replace(fused, features=features, visible=visible, dominant=dominant, computed={})

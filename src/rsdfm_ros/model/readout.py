@@ -19,7 +19,7 @@ from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
 from rsdfm_ros.model.maps import FusedMap
 from rsdfm_ros.model.neck import TaskFeatures
-from rsdfm_ros.model.region import crop_detections, crop_instances, crop_prediction, pad_instances
+from rsdfm_ros.model.region import crop_detections
 
 
 class Readout(Exchange):
@@ -38,16 +38,15 @@ class Readout(Exchange):
         on_ground = found.centres.copy()
         on_ground[:, 2] += self.ground.elevation(on_ground[:, :2])
         found = replace(found, centres=on_ground)
-        return found if self.region == window else crop_detections(found, self.region)
+        return crop_detections(found, window)
 
     @torch.inference_mode()
     def segment(self, history: Sequence[FusedMap]) -> InstanceMap:
-        """Instances on the output window, which is the region."""
+        """Instances on the output window."""
         head = self._head("segmentation")
         assert isinstance(head, SegmentationHead)
-        threshold, window = self.thresholds["segmentation"], self.window.refined(2)
-        whole = head.decode(self._outputs(head, history), threshold=threshold, window=window)
-        return whole if self.region == self.window else crop_instances(whole, window, self.output_window)
+        threshold = self.thresholds["segmentation"]
+        return head.decode(self._outputs(head, history), threshold=threshold, window=self.output_window)
 
     @torch.inference_mode()
     def predict(self, history: Sequence[FusedMap], present: InstanceMap | None = None) -> Prediction:
@@ -55,15 +54,8 @@ class Readout(Exchange):
         head = self._head("trajectory")
         assert isinstance(head, TrajectoryHead)
         now = present if present is not None else self.segment(history)
-        threshold, window, part = (
-            self.thresholds["trajectory"],
-            self.window.refined(2),
-            self.region != self.window,
-        )
-        if part:
-            now = pad_instances(now, window, self.output_window)
-        whole = head.decode(self._outputs(head, history), now, threshold=threshold, window=window)
-        return crop_prediction(whole, window, self.output_window) if part else whole
+        threshold = self.thresholds["trajectory"]
+        return head.decode(self._outputs(head, history), now, threshold=threshold, window=self.output_window)
 
     @property
     def plug_ins(self) -> tuple[str, ...]:
@@ -75,7 +67,7 @@ class Readout(Exchange):
         """The answer of a plug-in head to a history of fused maps, newest last, for the region."""
         head = self._head(name)
         visible = history[-1].visible.cpu().numpy() if history else np.zeros(self.window.shape, np.bool_)
-        return head.answer(self._outputs(head, history), visible, self.window, self.region)
+        return head.answer(self._outputs(head, history), visible, self.window, self.window)
 
     @torch.inference_mode()
     def objectness(self, history: Sequence[FusedMap]) -> Tensor:

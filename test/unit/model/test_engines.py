@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model import openvino_runtime
 from rsdfm_ros.model.engines import make_runtime
 from rsdfm_ros.model.perception import Perception
@@ -90,6 +91,17 @@ def test_agents_of_both_engines_fuse_each_others_features(both: tuple[Perception
     fused = ours.fuse(mine, [ours.decompress(frame, T)], [0.0])
     assert fused.contributors == 2 and bool(fused.features.isfinite().all())
     assert error(theirs.perceive(image, K, T).features, mine.features) < 0.1
+
+
+def test_regions_of_interest_agree(both: tuple[Perception, Perception]) -> None:
+    region = Window(0, 0, 32, 16, 1.0)
+    image, T = view(1)
+    answers = []
+    for perception in (p.at(region) for p in both):
+        fused = perception.fuse(perception.perceive(image, K, T), [], [])
+        answers.append(perception.segment([fused]).probability)
+    assert answers[0].shape == (64, 32)
+    np.testing.assert_allclose(answers[1], answers[0], atol=0.02)
 
 
 def test_an_answer_is_kept_while_the_next_image_is_computed(both: tuple[Perception, Perception]) -> None:

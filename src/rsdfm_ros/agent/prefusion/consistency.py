@@ -46,14 +46,14 @@ class MapSignature:
     @classmethod
     def of(cls, bev: AgentBev) -> MapSignature:
         """The signature of a map; cells that were not sent are equal everywhere and do not count."""
-        features = F.avg_pool2d(bev.features[None], POOL)[0]
+        features = _pooled(bev.features)
         seen = F.avg_pool2d(bev.visible[None].float(), POOL)[0] > 0.99
         places = seen.flatten().nonzero()[:, 0]
         if len(places) == 0:
             usual = features.new_zeros(len(features))
         else:
             sample = places[:: max(1, len(places) // _SAMPLES)]
-            usual = features.flatten(1)[:, sample].median(dim=1).values
+            usual = features.flatten(1)[:, sample].contiguous().median(dim=1).values
         difference = (features - usual[:, None, None]) * seen
         energy = difference.square().sum(dim=0)
         told = energy > _NOISE * usual.square().sum() + 1e-12
@@ -82,6 +82,15 @@ class MapSignature:
         here = correlation[distance <= NEAR_BLOCKS].max()
         elsewhere = correlation[(distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])].max()
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
+
+
+def _pooled(features: Tensor) -> Tensor:
+    """Means (C, H / POOL, W / POOL) of blocks; torch's pooling is slow where the channels of a cell are neighbours."""
+    out = torch.zeros_like(features[:, ::POOL, ::POOL])
+    for i in range(POOL):
+        for j in range(POOL):
+            out += features[:, i::POOL, j::POOL]
+    return out / POOL**2
 
 
 def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
