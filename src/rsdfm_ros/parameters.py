@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from rsdfm_ros.agent.options import DEFAULTS
+from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.settings import setting
 from rsdfm_ros.shipped import SHIPPED_MODEL
 from rsdfm_ros.sim.config import TEST_SEEDS_FROM
@@ -23,7 +24,13 @@ MODEL = partial(
     SHIPPED_MODEL,
     text="model folder, or random:<configuration>[:<seed>] for untrained weights",
 )
-THREADS = partial(setting, 1, text="threads of torch in a process", low=1, high=64)
+ENGINE = partial(
+    setting,
+    "auto",
+    text="what runs the network; auto: openvino where it is installed, else torch",
+    choices=ENGINES,
+)
+THREADS = partial(setting, 1, text="threads of the network in a process", low=1, high=64)
 BUDGET_BYTES = partial(
     setting, DEFAULTS.budget_bytes, text="mean serialised bytes per image", low=1000, high=10_000_000
 )

@@ -115,6 +115,7 @@ def _uav_parameters(fleet: FleetDescription, index: int) -> dict[str, Any]:
         "autostart": u.autostart,
         "agent": fleet.agents[index],
         "model": model_path(fleet.model),
+        "engine": u.engine,
         "threads": u.threads,
         "budget_bytes": u.budget_bytes,
         "max_packet_bytes": u.max_packet_bytes,

@@ -84,6 +84,7 @@ class UavDescription:
 
     composed: bool = setting(True, "one process per UAV (uav_node); otherwise one process per node")
     autostart: bool = shared.AUTOSTART()
+    engine: str = shared.ENGINE()
     threads: int = shared.THREADS()
     budget_bytes: int = shared.BUDGET_BYTES()
     max_packet_bytes: int = shared.PACKET_BYTES()

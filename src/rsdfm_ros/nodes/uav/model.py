@@ -5,15 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.heads.answers import plug_ins
 from rsdfm_ros.yaml_file import YamlError, read_yaml
 
-Source = tuple[str, int]
-"""A model folder (models/nano), or ``random:<model configuration>[:<seed>]`` for untrained weights, which tests use;
-and the threads of torch."""
+
+class Source(NamedTuple):
+    """model: a folder (models/nano), or ``random:<model configuration>[:<seed>]`` for untrained weights, which tests
+    use and torch runs · threads: of the network · engine: one of model.config.ENGINES."""
+
+    model: str
+    threads: int
+    engine: str = "auto"
 
 
 class SharedModel:
@@ -31,12 +36,13 @@ class SharedModel:
         with self._lock:
             wanted = self._source()
             if self._model is None:
-                self._model = _load(*wanted)
+                self._model = _load(wanted.model, wanted.threads, wanted.engine)
                 self._loaded = wanted
             elif wanted != self._loaded:
+                used = self._loaded.model if self._loaded else ""
                 raise RsdfmError(
-                    f"the other nodes of this process still use the model {self._loaded[0] if self._loaded else ''!r}: "
-                    f"deactivate all of them before {wanted[0]!r} is loaded"
+                    f"the other nodes of this process still use the model {used!r}: "
+                    f"deactivate all of them before {wanted.model!r} is loaded"
                 )
             self._users += 1
             return self._model
@@ -80,7 +86,7 @@ def check_region(bounds_m: Sequence[float], model: Any | None) -> None:
         region_of(model.config, bounds_m)
 
 
-def _load(source: str, threads: int) -> Any:
+def _load(source: str, threads: int, engine: str) -> Any:
     # Imported here: torch takes a second, and a node without a model never needs it.
     import torch
 
@@ -97,4 +103,4 @@ def _load(source: str, threads: int) -> Any:
         return Perception.random(load_model_config(path), seed=int(seed or 0))
     if not Path(source).is_dir():
         raise RsdfmError(f"no model at {source!r}: give a folder with manifest.yaml and weights.safetensors")
-    return Perception.load(source)
+    return Perception.load(source, engine=engine)

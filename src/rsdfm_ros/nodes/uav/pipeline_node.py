@@ -10,7 +10,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.worker import Worker
-from rsdfm_ros.nodes.uav.model import SharedModel
+from rsdfm_ros.nodes.uav.model import SharedModel, Source
 
 S = TypeVar("S")
 
@@ -36,10 +36,14 @@ class PipelineNode(RsdfmNode[S]):
     ) -> None:
         super().__init__(name, settings, health, **options)
         self.agent = ""
-        self.shared_model = model or SharedModel(lambda: (self.settings.model, self.settings.threads))  # type: ignore[attr-defined]
+        self.shared_model = model or SharedModel(self._source)
         self.worker = worker or Worker(self.on_job_error)
         self._model: Any = None
         self._entered = self._acquired = False
+
+    def _source(self) -> Source:
+        settings: Any = self.settings
+        return Source(settings.model, settings.threads, settings.engine)
 
     def prepare(self) -> None:
         self.agent = agent_name(self, self.settings.agent)  # type: ignore[attr-defined]

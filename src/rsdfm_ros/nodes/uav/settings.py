@@ -30,6 +30,7 @@ class PipelineSettings(NodeSettings):
 
     agent: str = setting("", "name of this UAV; empty: the node's namespace")
     model: str = shared.MODEL()
+    engine: str = shared.ENGINE()
     threads: int = shared.THREADS()
     latency_warn_s: float = setting(
         1.0,

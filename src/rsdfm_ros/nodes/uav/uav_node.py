@@ -66,7 +66,8 @@ class Uav:
         return [*self.heads, self.collaboration, self.encoder]
 
     def _source(self) -> Source:
-        return self.encoder.settings.model, self.encoder.settings.threads
+        settings = self.encoder.settings
+        return Source(settings.model, settings.threads, settings.engine)
 
     def _on_job_error(self, slot: str, error: Exception) -> None:
         node = self.encoder if slot in self.encoder.slots else self.collaboration
