@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsdfm_ros.model.compression import LOW_BLOCK, SMALLEST_STEP, Compression
-from rsdfm_ros.model.rows import map_of, projection, rows_of
+from rsdfm_ros.model.layers import projection
+from rsdfm_ros.model.maps import map_of, rows_of
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.maps import AgentBev, FusedMap
-from rsdfm_ros.model.rows import map_of, projection, rows_of
+from rsdfm_ros.model.layers import projection
+from rsdfm_ros.model.maps import AgentBev, FusedMap, map_of, rows_of
 
 
 class Interaction(nn.Module):

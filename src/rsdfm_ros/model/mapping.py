@@ -133,13 +133,13 @@ class _SparseLift(torch.autograd.Function):
                 terms = (alpha[v, :, :, None] * features[v, :, None]).flatten(0, 1)
                 out[v].index_add_(0, cells[v].reshape(-1), terms)
             return out[:, :count]
-        out = features.new_empty(views, count, features.shape[2])
         indptr = np.arange(0, n * d + 1, d, dtype=np.int32)
+        lifted = []
         for v in range(views):
             entries = (alpha[v].detach().numpy().ravel(), cells[v].numpy().ravel(), indptr)
             S = scipy.sparse.csc_matrix(entries, shape=(count + 1, n), copy=False)
-            out[v] = torch.from_numpy(S @ features[v].detach().numpy())[:count]
-        return out
+            lifted.append(torch.from_numpy(S @ features[v].detach().numpy())[:count])
+        return lifted[0][None] if views == 1 else torch.stack(lifted)  # one map is not copied
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:

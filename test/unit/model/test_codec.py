@@ -9,7 +9,7 @@ import torch
 from rsdfm_ros.model import codec
 from rsdfm_ros.model.compression import LOW_BLOCK, Compression, quantise, top_cells
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.rows import rows_of
+from rsdfm_ros.model.maps import rows_of
 
 CONFIG = ModelConfig("test", channels=16, low_channels=4, high_channels=8, window_tiles=(0, 0, 3, 2))
 SHAPE = (48, 32)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rsdfm_ros.agent.prefusion.views import View
@@ -46,14 +45,13 @@ class MapSignature:
     @classmethod
     def of(cls, bev: AgentBev) -> MapSignature:
         """The signature of a map; cells that were not sent are equal everywhere and do not count."""
-        features = _pooled(bev.features)
-        seen = F.avg_pool2d(bev.visible[None].float(), POOL)[0] > 0.99
+        features, seen = block_means(bev.features), whole_blocks(bev.visible)
         places = seen.flatten().nonzero()[:, 0]
         if len(places) == 0:
             usual = features.new_zeros(len(features))
         else:
             sample = places[:: max(1, len(places) // _SAMPLES)]
-            usual = features.flatten(1)[:, sample].contiguous().median(dim=1).values
+            usual = features.flatten(1)[:, sample].median(dim=1).values
         difference = (features - usual[:, None, None]) * seen
         energy = difference.square().sum(dim=0)
         told = energy > _NOISE * usual.square().sum() + 1e-12
@@ -84,13 +82,20 @@ class MapSignature:
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
 
 
-def _pooled(features: Tensor) -> Tensor:
-    """Means (C, H / POOL, W / POOL) of blocks; torch's pooling is slow where the channels of a cell are neighbours."""
-    out = torch.zeros_like(features[:, ::POOL, ::POOL])
-    for i in range(POOL):
-        for j in range(POOL):
-            out += features[:, i::POOL, j::POOL]
-    return out / POOL**2
+def block_means(features: Tensor) -> Tensor:
+    """Means (C, H / POOL, W / POOL) of the blocks of a map (C, H, W). Those of avg_pool2d to rounding: whole rows are
+    added first, which one thread does three times faster."""
+    h, w = (side // POOL * POOL for side in features.shape[1:])
+    rows = sum((features[:, k:h:POOL] for k in range(1, POOL)), features[:, 0:h:POOL])
+    means = sum((rows[:, :, k:w:POOL] for k in range(1, POOL)), rows[:, :, 0:w:POOL])
+    return means / POOL**2
+
+
+def whole_blocks(cells: Tensor) -> Tensor:
+    """Blocks (H / POOL, W / POOL) all of whose cells (H, W) are set."""
+    h, w = (side // POOL * POOL for side in cells.shape)
+    parts = [cells[i:h:POOL, j:w:POOL] for i in range(POOL) for j in range(POOL)]
+    return torch.stack(parts).all(dim=0)
 
 
 def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model.maps import AgentBev
-from rsdfm_ros.model.rows import map_of, rows_of
+from rsdfm_ros.model.maps import AgentBev, map_of, rows_of
 
 Array = NDArray[np.float64]
 
