@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.signals import SignalHandlerOptions
 
 from rsdfm_ros.ending import LEAVE_S, SAVE_S, TimeLimit
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.executor import new_executor
 from rsdfm_ros.nodes.core.usage import asked_for, executable_of, usage
 
 MAX_ERRORS_IN_A_ROW = 100
@@ -60,7 +61,7 @@ def run_executable(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, _: stop.append(n))
     nodes: Sequence[RsdfmNode[Any]] = ()
-    executor = SingleThreadedExecutor()
+    executor = new_executor()
     status, unforeseen = 0, ""
     try:
         nodes = build()
@@ -83,9 +84,7 @@ def run_executable(
     return status
 
 
-def _end(
-    nodes: Sequence[RsdfmNode[Any]], executor: SingleThreadedExecutor, status: int, unforeseen: str
-) -> int:
+def _end(nodes: Sequence[RsdfmNode[Any]], executor: Executor, status: int, unforeseen: str) -> int:
     """Save, then destroy everything; the exit status. unforeseen: an error that is reported only after that."""
     names = [node.get_fully_qualified_name() for node in nodes]
     with TimeLimit(SAVE_S + LEAVE_S, status or 1) as limit:  # lost data is a failure
@@ -119,7 +118,7 @@ def _guarded(step: Callable[[], object]) -> None:
     sys.stderr.flush()
 
 
-def _spin(executor: SingleThreadedExecutor, finished: Callable[[], bool]) -> None:
+def _spin(executor: Executor, finished: Callable[[], bool]) -> None:
     errors = 0
     while not finished():
         try:
