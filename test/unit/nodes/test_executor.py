@@ -211,11 +211,12 @@ def test_it_ends_as_rclpys_does(bench: Bench) -> None:
     bench.executor.spin_once(timeout_sec=0.0)
     bench.executor.shutdown()
     bench.executor.spin_once()  # returns
-    waiting = new_executor(bench.context)
-    rclpy.shutdown(context=bench.context)
+    context = Context()
+    rclpy.init(context=context, domain_id=new_domain())
+    waiting = new_executor(context)
+    rclpy.shutdown(context=context)
     with pytest.raises(ExternalShutdownException):
         waiting.spin_once()
-    rclpy.init(context=bench.context)
 
 
 def test_an_rclpy_that_is_built_otherwise_gets_its_own_executor(

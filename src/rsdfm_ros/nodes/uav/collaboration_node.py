@@ -182,12 +182,11 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             return
         self.health.count("packets_received", 0 if own else 1)
         self.health.count("bytes_received", 0 if own else len(raw))
+        frame_id = self.settings.frame_id
         try:
-            receipt = receiver.receive(
-                peer, len(raw), lambda: packet_of(raw, peer.name, self.settings.frame_id), gid
-            )
+            receipt = receiver.receive(peer, len(raw), lambda: packet_of(raw, peer.name, frame_id), gid)
         except WireError as error:
-            self._refuse(error, peer, gid)
+            self._refuse(peer, gid, error)
             return
         if receipt is None:
             return
@@ -198,7 +197,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             if self.worker.submit("own", lambda: self._decode_own(stamp_ns, arrived_s)):
                 self.health.count("own_dropped")
 
-    def _refuse(self, error: WireError, peer: Peer, gid: bytes | None, *, in_fusion: bool = False) -> None:
+    def _refuse(self, peer: Peer, gid: bytes | None, error: WireError, *, in_fusion: bool = False) -> None:
         self.health.count("packets_rejected")
         self.reject(error.reason, str(error))
         receiver, wait = self.receiver, self._wait
@@ -214,7 +213,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
 
     def _decode_own(self, stamp_ns: int, arrived_s: float) -> None:
         model, receiver, maps = self._model, self.receiver, self._own_maps
-        frame = receiver.own_image(stamp_ns) if receiver is not None else None
+        frame = receiver.own_image(stamp_ns, self._refuse) if receiver is not None else None
         if frame is None or model is None or maps is None or self._ground is None:
             return
         model, first = model.on_ground(self._ground.known(stamp_ns)), frame.first
@@ -251,11 +250,14 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         model, receiver, fusion = self._model, self.receiver, self._fusion
         if model is None or receiver is None or fusion is None:
             return
+        start = monotonic()
+        images = receiver.images(own.stamp_ns, self._refuse)
+        decoded_s = monotonic() - start
         instant = fuse_instant(
             self.agent,
             model,
             own,
-            receiver.images(own.stamp_ns),
+            images,
             fusion,
             self._decoder,
             self._on_failed,
@@ -263,6 +265,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             with_single=self.settings.publish_single,
             with_dominant=has_subscribers(self._contributors),
         )
+        instant.stages["decode"] += decoded_s
         self._say_late(instant.peers_late)
         with receiver.lock:
             note_fusion(instant.prepared, self.agent, receiver.peers, self.health)
@@ -277,7 +280,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def _on_failed(self, name: str, error: WireError) -> None:
         peer = self.receiver.peer(name) if self.receiver is not None else None
         if peer is not None:
-            self._refuse(error, peer, None, in_fusion=True)
+            self._refuse(peer, None, error, in_fusion=True)
 
     def _publish(self, fused: Fused, model: Any) -> None:
         s = self.settings
