@@ -124,8 +124,8 @@ class Inbox:
         *,
         later: bool = False,
     ) -> None:
-        """Take one packet. now_ns: newest own stamp, None before the first own image · later: of features only the
-        header, the sizes and the checksum are checked now; they have to be decoded (`decoded`) before the frame is used.
+        """Take one packet. now_ns: newest own stamp, None before the first own image · later: of features only header,
+        sizes and checksum are checked now; they have to be decoded (`decoded`) before the frame is used.
 
         Raises: WireError, whose ``reason`` it is counted by.
         """
@@ -141,7 +141,7 @@ class Inbox:
         known = self.peers
         if envelope.agent not in known and len(known) >= limits.max_peers:
             raise Refused("too_many_peers", f"{envelope.agent} would be peer number {limits.max_peers + 1}")
-        content = self._checked(envelope, payload)
+        content: FeaturePart | SideBoxes | bytes = self._checked(envelope, payload)
         if isinstance(content, bytes) and not later:
             content = self.decoded(content)
         if now_ns is not None:
@@ -176,8 +176,8 @@ class Inbox:
         return stamps[:at], stamps[at:]
 
     def _checked(self, envelope: Envelope, payload: bytes | memoryview) -> bytes | SideBoxes:
-        """The boxes of a payload, or features that are still to be decoded. Boxes carry no model fingerprint, so that of
-        the envelope is used."""
+        """The boxes of a payload, or features that are still to be decoded. Boxes carry no model fingerprint, so that
+        of the envelope is used."""
         expected = self._expected.fingerprint
         if carries_boxes(payload):
             if expected is not None and envelope.fingerprint != expected:
