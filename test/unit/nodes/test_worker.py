@@ -59,6 +59,34 @@ def test_submitting_tells_whether_something_was_dropped(worker: Worker) -> None:
     assert worker.wait_idle(60)
 
 
+def test_what_was_begun_is_finished_before_something_newer_is_begun() -> None:
+    w, order = Worker(lambda slot, error: None, stages=("encode", "fuse", "answer")), []
+    begun, go = threading.Event(), threading.Event()
+    w.submit("fuse", lambda: (begun.set(), go.wait(60)))
+    assert begun.wait(60)
+    for slot in ("other", "encode", "fuse", "answer"):
+        w.submit(slot, lambda slot=slot: order.append(slot))
+    go.set()
+    assert w.wait_idle(60) and order == ["answer", "fuse", "encode", "other"]
+    assert w.close()
+
+
+def test_a_held_job_waits_until_the_worker_looks_again_and_the_newest_one_runs_then() -> None:
+    holds, order = [True], []
+    w = Worker(lambda slot, error: None, stages=("encode", "fuse"), held={"encode": lambda: bool(holds)})
+    for number in range(3):
+        w.submit("encode", lambda n=number: order.append(n))
+    done = threading.Event()
+    w.submit("fuse", done.set)
+    assert done.wait(60) and not w.wait_idle(0.05) and order == []
+    holds.clear()
+    w.look()
+    assert w.wait_idle(60) and order == [2] and w.dropped == {"encode": 2}
+    holds.append(True)
+    w.submit("encode", lambda: pytest.fail("ran"))
+    assert w.close(), "a held job does not keep it from ending"
+
+
 def test_the_thread_lives_while_somebody_uses_the_worker() -> None:
     before, done = threading.active_count(), threading.Event()
     w = Worker(lambda slot, error: None)

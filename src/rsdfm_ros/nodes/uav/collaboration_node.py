@@ -25,14 +25,13 @@ from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes.convert.features import fused_to_message, packet_of
 from rsdfm_ros.nodes.convert.images import contributors_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.diagnostics import Status, peer_status
 from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.live_settings import UNCONFIGURED
 from rsdfm_ros.nodes.core.parameters import SettingError
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
-from rsdfm_ros.nodes.uav.fusion_status import fusion_status, note_fusion
+from rsdfm_ros.nodes.uav.fusion_status import note_fusion, peer_statuses
 from rsdfm_ros.nodes.uav.ground_source import GroundSource
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.uav.peer_subscriptions import FEATURES, PeerSubscriptions
@@ -71,7 +70,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._ground: GroundSource | None = None
         self._fused: Any = None
         self._contributors: Any = None
-        self.diagnostics.add(self._peer_statuses)
+        self.diagnostics.add(lambda: peer_statuses(self.receiver, self.health, self.settings.input_timeout_s))
 
     @property
     def peers_matched(self) -> list[str]:
@@ -84,14 +83,11 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         receiver = self.receiver
         return receiver.peers if receiver is not None else []
 
-    def _peer_statuses(self) -> list[tuple[str, Status]]:
-        now_s, stale_s, receiver = monotonic(), self.settings.input_timeout_s, self.receiver
-        if receiver is None:
-            return list(fusion_status(self.health, []))
-        with receiver.lock:
-            peers = receiver.peers
-            statuses = [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in peers]
-        return [*statuses, *fusion_status(self.health, peers)]
+    @property
+    def waiting(self) -> bool:
+        """Whether an own image waits for packets of peers."""
+        wait = self._wait
+        return wait is not None and wait.waiting
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -144,6 +140,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._peer_topics.close()
         super().deactivate()
         self.receiver = self._wait = self._peer_topics = self._own_maps = self._fusion = None
+        self.worker.look()
         self._say_late(False)
 
     def changed(self, before: CollaborationSettings, after: CollaborationSettings) -> None:
@@ -164,6 +161,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._ground.clear()
         if self._wait is not None:
             self._wait.stop()
+            self.worker.look()
         if self.receiver is not None:
             self.receiver.clear()
         if self._own_maps is not None:

@@ -32,7 +32,9 @@ class Uav:
 
     Every node has its own lifecycle, parameters and diagnostics; the model is the one of the encoder's settings. All
     heads answer a fused map in one job: an answer is complete, or dropped as a whole when a newer map came first; an
-    object has the same id in all of them. Tasks that the model has beside the three of every model get a node each.
+    object has the same id in all of them. One image is worked on at a time, from its decoding to its answers, the wait
+    for peers included; of those that come meanwhile the newest is next, and the others are dropped before any work was
+    done on them. Tasks that the model has beside the three of every model get a node each.
 
     Before the first image, status is published once a second with the peers that are connected: a simulator in
     lockstep waits for that. Afterwards it follows every answer.
@@ -40,7 +42,9 @@ class Uav:
 
     def __init__(self, **options: Any) -> None:
         self.health = Health()
-        self.worker = Worker(self._on_job_error)
+        stages = (*EncoderNode.slots, *CollaborationNode.slots, *HeadNode.slots)
+        held = {slot: lambda: self.collaboration.waiting for slot in EncoderNode.slots}
+        self.worker = Worker(self._on_job_error, stages=stages, held=held)
         self.model = SharedModel(self._source)
         shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
         heads = {**shared, "tasks": Tasks(Identities()), "fused_from_topic": False}
