@@ -29,4 +29,5 @@ def keep_for_next_image() -> bool:
         (_M_MMAP_THRESHOLD, KEPT_FROM_BYTES),
         (_M_TRIM_THRESHOLD, KEPT_BYTES),
     )
-    return all([mallopt(option, value) for option, value in wanted])
+    taken = [mallopt(option, value) for option, value in wanted]
+    return all(taken)
