@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from rsdfm_ros.nodes.core import executor as executors
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.executor import CachingExecutor, new_executor
 from rsdfm_ros.nodes.core.polling import Unwaited
+from rsdfm_ros.nodes.core.runner import woken_by_signals
 from support.own_domains import new_domain
 
 WAIT_S = 60.0
@@ -224,3 +227,17 @@ def test_an_rclpy_that_is_built_otherwise_gets_its_own_executor(
 ) -> None:
     monkeypatch.setattr(executors, "_USED", (*executors._USED, "_take_telegram"))
     assert type(new_executor(bench.context)) is SingleThreadedExecutor
+
+
+def test_a_signal_ends_a_long_wait(bench: Bench) -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: came.append(number))
+    sender = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        with woken_by_signals(bench.executor):
+            sender.start()
+            while not came:
+                bench.executor.spin_once(timeout_sec=3600.0)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        sender.join()

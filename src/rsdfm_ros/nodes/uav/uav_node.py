@@ -13,6 +13,7 @@ from rsdfm_ros.msg import AgentStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.diagnostics import PERIOD_S
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.runner import run
@@ -46,7 +47,7 @@ class Uav:
         held = {slot: lambda: self.collaboration.waiting for slot in EncoderNode.slots}
         self.worker = Worker(self._on_job_error, stages=stages, held=held)
         self.model = SharedModel(self._source)
-        shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
+        shared: dict[str, Any] = {"model": self.model, "worker": self.worker, "own_timer": False, **options}
         heads = {**shared, "tasks": Tasks(Identities()), "fused_from_topic": False}
         self.encoder = EncoderNode(**shared)
         self.collaboration = CollaborationNode(own_from_topic=False, **shared)
@@ -61,7 +62,7 @@ class Uav:
         self.collaboration.late_listeners.append(self.encoder.on_peers_late)
         self.collaboration.listeners.append(self._take)
         self._status = self.encoder.create_publisher(AgentStatus, "status", qos.outputs())
-        self._heartbeat = self.encoder.create_timer(1.0, self._beat, clock=STEADY)
+        self._heartbeat = self.encoder.create_timer(PERIOD_S, self._beat, clock=STEADY)
 
     @property
     def nodes(self) -> list[RsdfmNode[Any]]:
@@ -96,6 +97,9 @@ class Uav:
     # --- status ---------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
+        """What is due once a second, of all nodes at once: a process at rest wakes for little else."""
+        for node in self.nodes:
+            node.diagnostics.publish()
         if not self.encoder.ready:
             self.health.reset()  # counts start anew with every activation
         elif self.health.counts["frames"] == 0:
