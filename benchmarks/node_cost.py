@@ -1,4 +1,4 @@
-"""Cost of a uav_node beside its model: CPU per frame, at rest, memory, and the time to its first answer.
+"""Cost of a uav_node beside its model: CPU per frame, at rest, memory, first answer, and latency in overload.
 
 python -m benchmarks.node_cost [--model models/nano] [--peers 3] [--frames 20] [--rate 2] [--json out.json]
 
@@ -11,11 +11,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,199 +20,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.node_child import CODEC, MODEL, SIZE_BYTES
+from benchmarks.node_bench import WAIT_S, Process, Senders
+from benchmarks.node_child import CODEC, MODEL
 from rsdfm_ros.outputs import write_json
 from rsdfm_ros.shipped import SHIPPED_MODEL
 
-WAIT_S = 120.0
 SETTLE_S = 2.0
-APART_S = 0.005
-"""Time between two packets: those of several UAVs do not come at once."""
 WARM_UP = 4
 """Frames before those that count: the history of the maps fills, and memory with it."""
-AGENT, FRAME_ID = "uav1", "map"
-
-
-class Process:
-    """A uav_node in a domain of its own: what it has used so far."""
-
-    def __init__(self, parameters: dict[str, Any], domain: int, folder: Path) -> None:
-        self._record = folder / "record"
-        self._record.write_bytes(bytes(SIZE_BYTES))
-        command = [sys.executable, "-m", "benchmarks.node_child", str(self._record), "--ros-args"]
-        command += ["-r", f"__ns:=/{AGENT}"]
-        for name, value in parameters.items():
-            command += ["-p", f"{name}:={value}"]
-        self.started_s = time.monotonic()
-        self._log = (folder / "log").open("w+")
-        environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
-
-    def cpu_s(self) -> float:
-        """CPU time of all threads, s."""
-        return sum(self.cpu_of_threads().values())
-
-    def cpu_of_threads(self) -> dict[str, float]:
-        """CPU time by name of thread, s; those of the middleware have the name of its process or their own."""
-        found: dict[str, float] = {}
-        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-            name = (task / "comm").read_text().strip()
-            nanoseconds = int((task / "schedstat").read_text().split()[0])
-            name = "main" if task.name == str(self._process.pid) else name
-            found[name] = found.get(name, 0.0) + nanoseconds / 1e9
-        return found
-
-    def spent_s(self, kind: int) -> float:
-        """CPU time of the model or the codec, s."""
-        return float(np.frombuffer(self._record.read_bytes(), dtype=np.float64)[kind])
-
-    def memory_mb(self, field: str = "VmRSS") -> float:
-        """Memory, MB: VmRSS now, VmHWM at most so far."""
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(f"{field}:"))
-
-    def check(self) -> None:
-        """RuntimeError with the log if it has ended."""
-        if self._process.poll() is not None:
-            self._log.seek(0)
-            raise RuntimeError(f"uav_node ended with status {self._process.poll()}:\n{self._log.read()}")
-
-    def close(self) -> None:
-        """End it."""
-        self._process.terminate()
-        try:
-            self._process.wait(15.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
-
-
-class Senders:
-    """Sends images and the packets of peers with one stamp, and hears the answers."""
-
-    def __init__(self, model: str, peers: int, domain: int) -> None:
-        import rclpy
-        from geometry_msgs.msg import PoseWithCovarianceStamped
-        from rclpy.context import Context
-        from rclpy.executors import SingleThreadedExecutor
-        from rclpy.node import Node
-        from rsdfm_ros.msg import AgentStatus, FeaturePacket, ObjectArray, TrajectoryArray
-        from sensor_msgs.msg import CameraInfo, Image
-
-        from rsdfm_ros.nodes.core import qos
-
-        self.context = Context()
-        rclpy.init(context=self.context, domain_id=domain)
-        self._node = Node("senders", context=self.context)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self._node)
-        self.answered = -1
-        sensor = qos.sensor("reliable")
-        node = self._node
-        self._inputs = [
-            node.create_publisher(CameraInfo, f"/{AGENT}/camera/camera_info", sensor),
-            node.create_publisher(PoseWithCovarianceStamped, f"/{AGENT}/pose", sensor),
-            node.create_publisher(Image, f"/{AGENT}/camera/image_raw", sensor),
-        ]
-        self.matched = 0
-        node.create_subscription(AgentStatus, f"/{AGENT}/status", self._on_status, qos.outputs())
-        for topic, kind in (
-            ("detections", ObjectArray),
-            ("instance_mask", Image),
-            ("trajectories", TrajectoryArray),
-        ):
-            node.create_subscription(kind, f"/{AGENT}/{topic}", lambda message: None, qos.outputs())
-        profile = qos.features("reliable", 5.0)
-        self._peers = {
-            name: node.create_publisher(FeaturePacket, f"/{name}/bev/features", profile)
-            for name in (f"uav{number + 2}" for number in range(peers))
-        }
-        self._make(model)
-
-    def _make(self, model: str) -> None:
-        """The image, and the packets that peers would send of it."""
-        import torch
-
-        from benchmarks.__main__ import camera
-        from rsdfm_ros.agent.options import AgentOptions
-        from rsdfm_ros.agent.sender import Sender
-        from rsdfm_ros.geometry.camera import intrinsics_from_fov
-        from rsdfm_ros.nodes.uav.model import _load
-
-        torch.set_num_threads(1)
-        perception = _load(model, 1)
-        config = perception.config
-        self._size = (config.image_height, config.image_width)
-        rng = np.random.default_rng(0)
-        coarse = rng.integers(0, 255, (self._size[0] // 32, self._size[1] // 32, 3), dtype=np.uint8)
-        self._image = np.repeat(np.repeat(coarse, 32, axis=0), 32, axis=1)
-        self._size = (self._image.shape[0], self._image.shape[1])
-        self._K = intrinsics_from_fov(self._size[1], self._size[0], float(np.deg2rad(75)))
-        self._fingerprint = perception.fingerprint
-        self._poses = {AGENT: camera(0.0)} | {n: camera(1.6 * (k + 1)) for k, n in enumerate(self._peers)}
-        self._packets: dict[str, tuple[bytes, ...]] = {}
-        zero = np.zeros((6, 6))
-        for name in self._peers:
-            bev = perception.perceive(self._image, self._K, self._poses[name], zero)
-            sent = Sender(AgentOptions()).send(perception, bev, zero, lambda p, i, n: len(p), lambda: None)
-            self._packets[name] = sent.packets
-
-    def _on_status(self, message: Any) -> None:
-        from rsdfm_ros.data.messages import stamps
-
-        self.matched = max(self.matched, len(message.peers))
-        if message.frames_processed:
-            self.answered = stamps.stamp_ns(message.header.stamp)
-
-    def show(self, frame: int) -> int:
-        """Send everything of an instant; its stamp."""
-        from rsdfm_ros.nodes.convert import sensors
-        from rsdfm_ros.nodes.convert.features import packet_to_message
-
-        stamp = time.time_ns()
-        zero = np.zeros((6, 6))
-        for name, publisher in self._peers.items():
-            packets = self._packets[name]
-            for index, payload in enumerate(packets):
-                publisher.publish(
-                    packet_to_message(
-                        payload,
-                        agent=name,
-                        frame=frame,
-                        stamp_ns=stamp,
-                        frame_id=FRAME_ID,
-                        fingerprint=self._fingerprint,
-                        T_map_camera=self._poses[name],
-                        covariance=zero,
-                        index=index,
-                        count=len(packets),
-                    )
-                )
-                time.sleep(APART_S)
-        info, pose, image = self._inputs
-        pose.publish(sensors.pose_to_message(self._poses[AGENT], zero, stamp, FRAME_ID))
-        info.publish(sensors.intrinsics_to_message(self._K, self._size, stamp, "camera"))
-        image.publish(sensors.image_to_message(self._image, stamp, "camera"))
-        return stamp
-
-    def until(self, condition: Callable[[], bool], process: Process, timeout_s: float = WAIT_S) -> bool:
-        """Listen until the condition holds; whether it did in time."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            process.check()
-            if time.monotonic() > deadline:
-                return False
-            self._executor.spin_once(timeout_sec=0.05)
-        return True
-
-    def close(self) -> None:
-        """Leave the domain."""
-        import rclpy
-
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.shutdown(context=self.context)
+OVERLOAD, OVERLOAD_FRAMES = 4.0, 20
+"""Images come so many times faster than they are answered, for as long as so many answers take."""
 
 
 def measure(
@@ -232,7 +46,10 @@ def measure(
     first_answer_s: from the start of the process, with images from the beginning · idle_share: of one core, without
     images and packets · per answered frame: model_ms, codec_ms (entropy coding of the own packets and decoding of the
     peers'), node_ms (everything else in the process) and threads_ms (all, by thread) · node_share: of all three ·
-    rss_mb, peak_mb: memory. `domain`: a ROS domain that nobody else uses; by default ROS_DOMAIN_ID.
+    latency_ms: median from the stamp to the status after the last output · overload_*: the same at its 95th percentile
+    when images and packets come OVERLOAD times as fast as they are answered, its ratio to latency_ms, and the numbers
+    of images that were shown, answered, and dropped · rss_mb, peak_mb: memory. `domain`: a ROS domain that nobody else
+    uses; by default ROS_DOMAIN_ID.
     """
     domain = int(os.environ.get("ROS_DOMAIN_ID", "0")) if domain is None else domain
     parameters = {
@@ -269,9 +86,22 @@ def measure(
 
             fly(WARM_UP)
             before, threads = _spent(process), process.cpu_of_threads()
+            senders.latencies_s.clear()
             answered = fly(frames)
             after, threads_after = _spent(process), process.cpu_of_threads()
-            time.sleep(SETTLE_S)
+            unloaded_s = list(senders.latencies_s.values())
+            senders.latencies_s.clear()
+            dropped, shown = senders.dropped, 0
+            typical_s = float(np.median(unloaded_s))
+            end_s = time.monotonic() + OVERLOAD_FRAMES * typical_s
+            while time.monotonic() < end_s:
+                number, shown = number + 1, shown + 1
+                senders.show(number, 0.0)
+                due_s = time.monotonic() + typical_s / OVERLOAD
+                senders.until(lambda d=due_s: time.monotonic() >= d, process)
+            senders.until(lambda: False, process, SETTLE_S + typical_s)
+            loaded_s = list(senders.latencies_s.values())
+            dropped = senders.dropped - dropped
             idle, start_s = process.cpu_s(), time.monotonic()
             time.sleep(idle_s)
             idle_share = (process.cpu_s() - idle) / (time.monotonic() - start_s)
@@ -291,6 +121,12 @@ def measure(
                     name: 1e3 * (s - threads.get(name, 0.0)) / max(answered, 1)
                     for name, s in sorted(threads_after.items())
                 },
+                "latency_ms": 1e3 * typical_s,
+                "overload_p95_ms": 1e3 * float(np.percentile(loaded_s, 95)),
+                "overload_ratio": float(np.percentile(loaded_s, 95)) / typical_s,
+                "overload_shown": shown,
+                "overload_answered": len(loaded_s),
+                "overload_dropped": dropped,
                 "rss_mb": process.memory_mb(),
                 "peak_mb": process.memory_mb("VmHWM"),
             }
@@ -318,7 +154,9 @@ def main() -> None:
     table.add_column("value", justify="right")
     for name, value in found.items():
         if isinstance(value, float):
-            table.add_row(name, f"{value:.3f}" if name.endswith("share") else f"{value:.1f}")
+            table.add_row(name, f"{value:.3f}" if name.endswith(("share", "ratio")) else f"{value:.1f}")
+        elif isinstance(value, int):
+            table.add_row(name, str(value))
     for name, value in found["threads_ms"].items():
         if value >= 0.1:
             table.add_row(f"  CPU of thread {name}, ms per frame", f"{value:.1f}")
