@@ -45,7 +45,7 @@ def conclusion(figures: Mapping[str, Any]) -> str:
     }[figures["rate_alone_from"]]
     verdict = "keeps up" if each >= FLEET_HZ else "does not keep up"
     return (
-        f"On this computer one UAV with three peers answers {alone:.1f} images per second ({how}); a fleet of four on its "
-        f"{counted(figures['machine']['cores'], 'core')} {verdict} with cameras of {FLEET_HZ:g} Hz: about {each:.1f} "
-        "images per second each, before the world and other programs take their part."
+        f"On this computer one UAV with three peers answers {alone:.1f} images per second ({how}); a fleet of four on "
+        f"its {counted(figures['machine']['cores'], 'core')} {verdict} with cameras of {FLEET_HZ:g} Hz: about "
+        f"{each:.1f} images per second each, before the world and other programs take their part."
     )
