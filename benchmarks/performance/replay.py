@@ -40,11 +40,18 @@ def tries(content: Content) -> dict[float, Try]:
 def tables(content: Content) -> str:
     """All tries."""
     rows = [
-        [f"{rate_hz:g}", f"{one.answered} of {one.images}", number(one.rate_hz, 2),
+        [f"{rate_hz:g}", number(one.images_hz, 2), f"{one.answered} of {one.images}", number(one.rate_hz, 2),
          number(one.p50_ms, 0), number(one.p95_ms, 0)]
         for rate_hz, one in tries(content).items()
     ]  # fmt: skip
-    heads = ["images per second", "answered", "answers per second", "stamp to output, p50 ms", "p95 ms"]
+    heads = [
+        "images per second",
+        "came",
+        "answered",
+        "answers per second",
+        "stamp to output, p50 ms",
+        "p95 ms",
+    ]
     return table(heads, rows)
 
 

@@ -14,6 +14,7 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("of", "images", 0),
     ("dropped", "frames_dropped", 0),
     ("rate Hz", "rate_answered_hz", 1),
+    ("of Hz", "rate_images_hz", 1),
     ("p50 ms", "stamp_to_output_p50_ms", 0),
     ("p95 ms", "stamp_to_output_p95_ms", 0),
 )
@@ -21,7 +22,8 @@ COLUMNS: tuple[tuple[str, str, int], ...] = (
 
 NOTE = (
     "answered of: images with an answer, of all · dropped: by the UAV itself, because a newer one came first · "
-    "rate: answered images per second · p50, p95: from the stamp of an image to the last output for it"
+    "rate of: answered images per second, of those that came · p50, p95: from the stamp of an image to the last output "
+    "for it"
 )
 LOCKSTEP = "; in lockstep the world waits for all answers: rate and times are no real time"
 

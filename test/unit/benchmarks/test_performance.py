@@ -18,6 +18,8 @@ from benchmarks.performance.section import Plan, Section, origin
 from benchmarks.replay_rate import Try, highest
 from benchmarks.store import Store
 
+from support.places import TINY
+
 MACHINE = {"cpu": "A chip", "cores": 2, "memory_gb": 8.0, "instruction_sets": ["AVX2"], "os": "An OS"}
 COMMON = {
     "model": "models/nano",
@@ -53,12 +55,13 @@ NODE = {
     "peak_mb": 440.0,
     "first_answer_s": 5.5,
 }
-FAST, SLOW = Try(100, 100, 4.0, 80.0, 120.0), Try(100, 60, 4.8, 150.0, 200.0)
+FAST, SLOW = Try(4.0, 4.0, 100, 100, 4.0, 80.0, 120.0), Try(8.0, 8.0, 100, 60, 4.8, 150.0, 200.0)
 REPLAY = {"4": vars(FAST), "8": vars(SLOW), "highest": {"rate_hz": 4.0}}
 UAV = {
     "images": 60,
     "images_answered": 58,
     "frames_dropped": 2,
+    "rate_images_hz": 2.0,
     "rate_answered_hz": 1.93,
     "stamp_to_output_p50_ms": 200.0,
     "stamp_to_output_p95_ms": 300.0,
@@ -99,10 +102,15 @@ def test_a_machine_that_holds_no_rate_has_none_and_one_that_holds_all_has_the_mo
 
 
 def test_99_of_100_images_are_enough() -> None:
-    assert Try(100, 99, 4.0, 1.0, 1.0).holds and not Try(100, 98, 4.0, 1.0, 1.0).holds
-    assert not Try(0, 0, None, None, None).holds
+    assert Try(4.0, 4.0, 100, 99, 4.0, 1.0, 1.0).holds and not Try(4.0, 4.0, 100, 98, 4.0, 1.0, 1.0).holds
+    assert not Try(4.0, None, 0, 0, None, None, None).holds
     figures = {**UAV, "images": 50, "images_answered": 49}
-    assert Try.of(figures) == Try(50, 49, 1.93, 200.0, 300.0)
+    assert Try.of(2.1, figures) == Try(2.1, 2.0, 50, 49, 1.93, 200.0, 300.0)
+
+
+def test_a_rate_that_the_replay_itself_does_not_reach_does_not_hold() -> None:
+    assert Try(4.0, 3.85, 100, 100, 3.85, 1.0, 1.0).holds
+    assert not Try(4.0, 3.5, 100, 100, 3.5, 1.0, 1.0).holds
 
 
 def test_a_replay_is_the_command_that_a_person_types(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +171,7 @@ def test_bars_are_judged_from_the_results() -> None:
     assert met(frame.SECTION) == [True, True, True, True]
     assert met(node.SECTION) == [True] * 5
     assert met(replay.SECTION) == [False]
-    assert met(missions.FLEET) == [True, False]  # 57 of 60; 510 ms of the slower UAV
+    assert met(missions.FLEET) == [True, True, False]  # 2 Hz; 57 of 60; 510 ms of the slower UAV
     assert met(missions.DEMO) == [True]
     fleet, ratio = frame.SECTION.bars({"bench": {**BENCH, "fleet_frame_ms": 231.0}})[:2]
     assert ratio.measured == pytest.approx(2310.0 / 231.0) and fleet.asked == pytest.approx(775.0 / 6)
@@ -180,6 +188,18 @@ def test_what_failed_is_named_and_has_no_bar() -> None:
 def test_figures_of_changed_files_and_untrained_models_say_so() -> None:
     said = origin(missions.DEMO, {**COMMON, "commit": "fedcba9876543210-dirty", "weights_sha256": None})
     assert "commit fedcba98-dirty" in said and "untrained" in said
+
+
+def test_the_stages_are_printed_and_written_with_the_whole_frame(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stages.json"
+    words = ("--quick", "--model", f"random:{TINY}", "--threads", "1", "--json", str(out))
+    said = output_of(python("benchmarks", *words))
+    assert "one UAV-frame" in said and "index_add / lift" in said
+    found = json.loads(out.read_text())
+    assert found["threads"] == 1 and found["failed"] == {} and found["uav_frame_ms"] > 0
+    assert {"stages_ms", "peers_ms", "per_peer_ms", "region_quarter_share", "fleet_frame_ms", "lift"} < set(
+        found
+    )
 
 
 def stub(monkeypatch: pytest.MonkeyPatch, *sections: Section) -> None:

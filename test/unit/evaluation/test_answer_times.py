@@ -28,7 +28,8 @@ def test_figures_are_counts_hertz_and_milliseconds() -> None:
     took_ms = 1e3 * np.array([d for d in delays_s if d is not None])
     figures = times.figures("uav1")
     assert (figures["images"], figures["images_answered"], figures["images_not_answered"]) == (10, 6, 4)
-    assert figures["rate_answered_hz"] == pytest.approx(2.0 * 6 / 10)  # of 2 Hz
+    assert figures["rate_images_hz"] == pytest.approx(2.0)
+    assert figures["rate_answered_hz"] == pytest.approx(2.0 * 6 / 10)
     assert figures["stamp_to_output_p50_ms"] == pytest.approx(np.median(took_ms))
     assert figures["stamp_to_output_p95_ms"] == pytest.approx(np.quantile(took_ms, 0.95))
 

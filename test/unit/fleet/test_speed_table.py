@@ -12,6 +12,7 @@ FACTS = {
     "images": 600,
     "images_answered": 599,
     "images_not_answered": 1,
+    "rate_images_hz": 5.0001,
     "rate_answered_hz": 4.9917,
     "stamp_to_output_p50_ms": 123.4,
     "stamp_to_output_p95_ms": 10_456.7,
@@ -33,11 +34,11 @@ def test_every_uav_has_a_whole_line_on_80_columns() -> None:
     lines = printed({"agents": {"uav1": FACTS, "a_long_name_of_a_uav": FACTS}})
     assert max(map(len, lines)) <= 80
     (heading,) = [line for line in lines if "UAV" in line and "rate Hz" in line]
-    for word in ("answered", "of", "dropped", "rate Hz", "p50 ms", "p95 ms"):
+    for word in ("answered", "of", "dropped", "rate Hz", "of Hz", "p50 ms", "p95 ms"):
         assert word in heading
     (row,) = [line for line in lines if "uav1" in line]
     cells = [cell.strip() for cell in row.strip("│ ").split("│")]
-    assert cells == ["uav1", "599", "600", "3", "5.0", "123", "10457"]
+    assert cells == ["uav1", "599", "600", "3", "5.0", "5.0", "123", "10457"]
 
 
 def test_what_was_not_measured_is_a_dash() -> None:

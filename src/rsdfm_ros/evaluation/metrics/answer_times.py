@@ -57,10 +57,10 @@ class AnswerTimes:
     def figures(self, agent: str) -> dict[str, float | int | None]:
         """Figures of one UAV.
 
-        images: instants of the world · images_answered, images_not_answered · rate_answered_hz: answered images per
-        second of real time while the world publishes, thus the share answered times the rate of the world; None for
-        fewer than two images · stamp_to_output_p50_ms, stamp_to_output_p95_ms: from the publication of an image's
-        instant to the last output for it, over the answered ones; None without any.
+        images: instants of the world · images_answered, images_not_answered · rate_images_hz: instants per second of
+        real time, which a world that the machine is too slow for does not keep; None for fewer than two ·
+        rate_answered_hz: the share of it that was answered · stamp_to_output_p50_ms, stamp_to_output_p95_ms: from the
+        publication of an image's instant to the last output for it, over the answered ones; None without any.
         """
         shown = {s: t for s, t in self._shown_ns.items() if not self._open_end or s <= self._newest_ns}
         answered = self._answered_ns.get(agent, {})
@@ -71,6 +71,7 @@ class AnswerTimes:
             "images": len(shown),
             "images_answered": len(took_ms),
             "images_not_answered": len(shown) - len(took_ms),
+            "rate_images_hz": world_hz,
             "rate_answered_hz": None if world_hz is None else world_hz * len(took_ms) / len(shown),
             "stamp_to_output_p50_ms": float(np.percentile(took_ms, 50)) if took_ms else None,
             "stamp_to_output_p95_ms": float(np.percentile(took_ms, 95)) if took_ms else None,
