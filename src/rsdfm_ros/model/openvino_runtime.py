@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 from rsdfm_ros.model.device import has_bfloat16
@@ -146,14 +148,22 @@ class _Converted:
             with contextlib.suppress(OSError, RuntimeError):
                 if (folder / f"{name}.xml").is_file():
                     return self._core.read_model(folder / f"{name}.xml")
-        with torch.no_grad():
-            converted = openvino.convert_model(module, example_input=example)
+        converted = _convert(module, example)
         for folder in self._folders:
             with contextlib.suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
                 _keep(converted, folder, name)
                 break
         return converted
+
+
+def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+    """A module in OpenVINO's form. `openvino.convert_model` does the same and reports every use to its makers over the
+    network, which no user of this package asked for."""
+    with torch.no_grad():
+        decoder = TorchScriptPythonDecoder(module.eval(), example_input=example)
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    return frontend.convert(frontend.load(decoder))
 
 
 def _keep(converted: Any, folder: Path, name: str) -> None:

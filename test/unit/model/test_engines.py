@@ -122,7 +122,7 @@ def test_parts_are_converted_once_and_kept_beside_the_model(
 ) -> None:
     kept = sorted(p.suffix for p in (folder / openvino_runtime.CACHE).iterdir())
     assert kept == [".bin"] * 4 + [".xml"] * 4
-    monkeypatch.setattr(openvino_runtime.openvino, "convert_model", None)  # calling it would fail
+    monkeypatch.setattr(openvino_runtime, "_convert", None)  # calling it would fail
     again = Perception.load(folder, engine="openvino")
     image, T = view(2)
     assert torch.equal(again.perceive(image, K, T).features, both[1].perceive(image, K, T).features)
@@ -146,6 +146,20 @@ def test_a_damaged_part_is_converted_again(folder: Path, tmp_path: Path) -> None
     for part in (own / openvino_runtime.CACHE).glob("*.xml"):
         part.write_text("<net")
     assert Perception.load(own, engine="openvino").runtime.engine == "openvino"
+
+
+def test_nothing_is_reported_to_anybody(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """openvino.convert_model tells its makers of every conversion, unless the user has forbidden it."""
+    reports = []
+    monkeypatch.setattr("openvino_telemetry.Telemetry", lambda *args, **more: reports.append(more))
+    monkeypatch.setattr(
+        "openvino_telemetry.main.Telemetry.__init__", lambda *args, **more: reports.append(more)
+    )
+    own = save_model(tmp_path / "own", Perception.load(folder, engine="torch").model, {})
+    Perception.load(own, engine="openvino")
+    assert (own / openvino_runtime.CACHE).is_dir() and reports == []
 
 
 def test_without_openvino_auto_is_torch_and_asking_for_it_says_what_to_do(
