@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rsdfm_ros.model.device import has_bfloat16
 from rsdfm_ros.model.encoder import Encoder, normalise_images
-from rsdfm_ros.model.neck import Neck
+from rsdfm_ros.model.neck import Look, Neck
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.runtime import Runtime
 from rsdfm_ros.model.store import state_fingerprint
@@ -43,12 +43,13 @@ class _Encode(nn.Module):
 
 
 class _Call(nn.Module):
-    def __init__(self, neck: Neck, call: Callable[..., Tensor]) -> None:
+    def __init__(self, neck: Neck, call: Callable[..., Any]) -> None:
         super().__init__()
         self.neck, self.call = neck, call
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.call(*inputs)
+    def forward(self, *inputs: Tensor) -> Any:
+        found = self.call(*inputs)
+        return found if isinstance(found, Tensor) else tuple(found)
 
 
 class OpenVinoRuntime(Runtime):
@@ -59,15 +60,17 @@ class OpenVinoRuntime(Runtime):
     def __init__(self, model: RSDFM, device: torch.device, folder: Path | None = None) -> None:
         super().__init__(model, device)
         config = model.config
-        h, w = config.window.shape
-        fused, visible = torch.zeros(1, config.channels, h, w), torch.zeros(1, 1, h, w)
-        past, cells = model.neck.no_past(fused), torch.zeros(1, config.task_channels, h, w)
+        neck, (h, w) = model.neck, config.window.shape
+        c1, c2, _ = config.neck_widths
         images = torch.zeros(1, config.image_height, config.image_width, 3, dtype=torch.uint8)
+        map_ = (torch.zeros(1, config.channels, h, w), torch.zeros(1, 1, h, w))
+        near, wide = torch.zeros(1, c1, h, w), torch.zeros(1, c2, h // 2, w // 2)
+        cells = torch.zeros(1, config.task_channels, h, w)
         parts: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
             "encode": (_Encode(model.encoder), (images,)),
-            "memory": (_Call(model.neck, model.neck.memory), (fused, visible)),
-            "cells": (_Call(model.neck, model.neck.cells), (fused, visible, past)),
-            "fine": (_Call(model.neck, model.neck.fine), (cells,)),
+            "look": (_Call(neck, neck.look), map_),
+            "cells": (_Call(neck, neck.cells), (near, wide, neck.no_past(wide))),
+            "fine": (_Call(neck, neck.fine), (cells,)),
         }
         precision = "bf16" if has_bfloat16(device) else "f32"
         settings = {
@@ -89,11 +92,13 @@ class OpenVinoRuntime(Runtime):
         features, logits = self._parts["encode"](images)
         return features, logits
 
-    def memory(self, fused: Tensor, visible: Tensor) -> Tensor:
-        return self._parts["memory"](fused, visible.float())[0]
+    def look(self, fused: Tensor, visible: Tensor) -> Look:
+        return Look(*self._parts["look"](fused, visible.float()))
 
-    def cells(self, fused: Tensor, visible: Tensor, past: Tensor) -> Tensor:
-        return self._parts["cells"](fused, visible.float(), past)[0]
+    def cells(self, near: Tensor, wide: Tensor, past: Tensor) -> Tensor:
+        if past.shape[1] == 0:
+            return super().cells(near, wide, past)
+        return self._parts["cells"](near, wide, past)[0]
 
     def fine(self, cells: Tensor) -> Tensor:
         return self._parts["fine"](cells)[0]

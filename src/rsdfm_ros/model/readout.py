@@ -18,7 +18,7 @@ from rsdfm_ros.model.heads.registry import Head, TaskAnswer, plug_ins
 from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
 from rsdfm_ros.model.maps import FusedMap
-from rsdfm_ros.model.neck import TaskFeatures
+from rsdfm_ros.model.neck import Look, TaskFeatures
 from rsdfm_ros.model.region import crop_detections
 
 
@@ -93,19 +93,24 @@ class Readout(Exchange):
         for older in before:  # only their memories are used again
             older.computed.pop("features", None)
         fused, visible = newest.features[None], newest.visible[None, None]
-        memories = [self._memory(m) for m in before]
-        missing = [torch.zeros_like(self._memory(newest))] * (length - len(memories))
-        past = torch.cat([*missing, *memories], dim=1) if length else self.model.neck.no_past(fused)
-        runtime = self.runtime
-        features = TaskFeatures(runtime.cells(fused, visible, past), fused, visible, runtime.fine)
+        look, memories = self._look(newest), [self._memory(m) for m in before]
+        missing = [torch.zeros_like(look.memory)] * (length - len(before))
+        past = torch.cat([*missing, *memories], dim=1) if length else self.model.neck.no_past(look.wide)
+        cells = self.runtime.cells(look.near, look.wide, past)
+        features = TaskFeatures(cells, fused, visible, self.runtime.fine)
+        newest.computed["memory"] = look.memory
         newest.computed["features"] = (before, features)
         return features
 
+    def _look(self, fused: FusedMap) -> Look:
+        """A map by itself; one in which nothing is visible is remembered as missing, as in training."""
+        look = self.runtime.look(fused.features[None], fused.visible[None, None])
+        return look if bool(fused.visible.any()) else look._replace(memory=torch.zeros_like(look.memory))
+
     def _memory(self, fused: FusedMap) -> Tensor:
-        """What the neck keeps of a map, (1, memory_channels, H, W); computed once."""
+        """What the neck keeps of a map, (1, memory_channels, H/2, W/2); computed once."""
         if "memory" not in fused.computed:
-            memory = self.runtime.memory(fused.features[None], fused.visible[None, None])
-            fused.computed["memory"] = memory
+            fused.computed["memory"] = self._look(fused).memory
         return fused.computed["memory"]  # type: ignore[no-any-return]
 
     def _outputs(self, head: Head, history: Sequence[FusedMap]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.encoder import normalise_images
 from rsdfm_ros.model.heads.registry import Head
-from rsdfm_ros.model.neck import TaskFeatures
+from rsdfm_ros.model.neck import Look, TaskFeatures
 from rsdfm_ros.model.rsdfm import RSDFM
 
 
@@ -27,15 +27,15 @@ class Runtime:
             features, logits = self.model.encoder(normalise_images(images.to(self.device)))
         return features, logits
 
-    def memory(self, fused: Tensor, visible: Tensor) -> Tensor:
-        """As Neck.memory."""
+    def look(self, fused: Tensor, visible: Tensor) -> Look:
+        """As Neck.look."""
         with torch.autocast(**self.autocast):
-            return self.model.neck.memory(fused, visible)
+            return self.model.neck.look(fused, visible)
 
-    def cells(self, fused: Tensor, visible: Tensor, past: Tensor) -> Tensor:
+    def cells(self, near: Tensor, wide: Tensor, past: Tensor) -> Tensor:
         """As Neck.cells."""
         with torch.autocast(**self.autocast):
-            return self.model.neck.cells(fused, visible, past)
+            return self.model.neck.cells(near, wide, past)
 
     def fine(self, cells: Tensor) -> Tensor:
         """As Neck.fine."""

@@ -66,14 +66,13 @@ def task_features(neck: Neck, history: Tensor) -> TaskFeatures:
     T from 1 to the model's history; instants of which nothing is visible count as missing.
     """
     maps, visible = history[:, :, :-1], history[:, :, -1:] > 0.5
-    past = neck.no_past(maps[:, -1])
-    start = past.shape[1]
-    for t in reversed(range(maps.shape[1] - 1)):
-        memory = neck.memory(maps[:, t], visible[:, t])
-        start -= memory.shape[1]
-        there = visible[:, t].flatten(1).any(dim=1)[:, None, None, None]
-        past = torch.cat([past[:, :start], memory * there, past[:, start + memory.shape[1] :]], dim=1)
-    return neck(maps[:, -1], visible[:, -1], past)  # type: ignore[no-any-return]
+    b, t = maps.shape[:2]
+    near, wide, memories = neck.look(maps.flatten(0, 1), visible.flatten(0, 1))
+    memories = memories * visible.flatten(0, 1).flatten(1).any(dim=1)[:, None, None, None]
+    near, wide = (x.unflatten(0, (b, t))[:, -1] for x in (near, wide))
+    known = memories.unflatten(0, (b, t))[:, :-1].flatten(1, 2)
+    past = torch.cat([neck.no_past(wide)[:, known.shape[1] :].to(known.dtype), known], dim=1)
+    return TaskFeatures(neck.cells(near, wide, past), maps[:, -1], visible[:, -1], neck.fine)
 
 
 class HeadSamples:

@@ -30,10 +30,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for _ in range(3):  # statistics and weights of a network in use
         model.encoder(torch.randn(4, 3, CONFIG.image_height, CONFIG.image_width))
         shape = (2, CONFIG.channels, *CONFIG.window.shape)
-        past = torch.rand(2, model.neck.past_channels, *CONFIG.window.shape)
-        model.neck.fine(
-            model.neck.cells(torch.rand(shape), torch.ones(2, 1, *shape[2:], dtype=torch.bool), past)
+        near, wide, memory = model.neck.look(
+            torch.rand(shape), torch.ones(2, 1, *shape[2:], dtype=torch.bool)
         )
+        model.neck.fine(model.neck.cells(near, wide, torch.cat([memory] * (CONFIG.history - 1), dim=1)))
     path = tmp_path_factory.mktemp("engines") / "model"
     return save_model(path, model.eval(), {"thresholds": {"detection": 0.005}})
 
@@ -58,10 +58,13 @@ def test_every_part_agrees(both: tuple[Perception, Perception]) -> None:
             assert a.shape == b.shape and error(a, b) < tolerance
         fused = torch.rand(1, CONFIG.channels, *CONFIG.window.shape)
         visible = torch.rand(1, 1, *CONFIG.window.shape) > 0.3
-        past = torch.rand(1, both[0].model.neck.past_channels, *CONFIG.window.shape)
-        assert error(theirs.memory(fused, visible), ours.memory(fused, visible)) < tolerance
-        cells = ours.cells(fused, visible, past)
-        assert error(theirs.cells(fused, visible, past), cells) < tolerance
+        look = ours.look(fused, visible)
+        for a, b in zip(theirs.look(fused, visible), look, strict=True):
+            assert error(a, b) < tolerance
+        near, wide, memory = (x.float() for x in look)
+        past = torch.cat([memory] * (CONFIG.history - 1), dim=1)
+        cells = ours.cells(near, wide, past)
+        assert error(theirs.cells(near, wide, past), cells) < tolerance
         assert error(theirs.fine(cells.float()), ours.fine(cells.float())) < tolerance
 
 

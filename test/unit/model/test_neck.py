@@ -30,7 +30,7 @@ def perception(monkeypatch: pytest.MonkeyPatch) -> Perception:
     """An untrained model whose neck counts its calls in `calls`."""
     model = Perception.random(CONFIG, seed=3)
     model.calls = []  # type: ignore[attr-defined]
-    for name in ("memory", "cells", "fine"):
+    for name in ("look", "cells", "fine"):
         original = getattr(model.runtime, name)
 
         def counted(*args: object, name: str = name, original: object = original) -> object:
@@ -44,7 +44,7 @@ def perception(monkeypatch: pytest.MonkeyPatch) -> Perception:
 def test_all_tasks_share_one_pass(perception: Perception) -> None:
     history = maps(3)
     perception.detect(history)
-    assert perception.calls == ["memory", "memory", "memory", "cells"]  # type: ignore[attr-defined]
+    assert perception.calls == ["look", "look", "look", "cells"]  # type: ignore[attr-defined]
     perception.predict(history, perception.segment(history))
     assert perception.calls[4:] == ["fine"]  # type: ignore[attr-defined]
 
@@ -54,7 +54,7 @@ def test_the_next_instant_uses_what_was_kept(perception: Perception) -> None:
     perception.detect([first, second, third])
     perception.calls.clear()  # type: ignore[attr-defined]
     perception.detect([second, third, fourth])
-    assert perception.calls == ["memory", "cells"]  # type: ignore[attr-defined]
+    assert perception.calls == ["look", "cells"]  # type: ignore[attr-defined]
     assert "features" not in third.computed  # a flight does not pile up what is not used again
 
 
@@ -71,14 +71,12 @@ def test_another_history_is_computed_anew() -> None:
 
 def test_a_history_that_begins_is_one_with_empty_memories() -> None:
     neck = Neck(CONFIG).eval()
-    fused, visible = (
-        torch.rand(1, CONFIG.channels, *CONFIG.window.shape),
-        torch.ones(1, 1, *CONFIG.window.shape) > 0,
-    )
-    missing = torch.zeros(1, neck.past_channels, *CONFIG.window.shape)
+    fused, visible = torch.rand(1, CONFIG.channels, 64, 64), torch.ones(1, 1, 64, 64) > 0
+    missing = torch.zeros(1, neck.past_channels, 32, 32)
     with torch.inference_mode():
-        assert torch.equal(neck(fused, visible).cells, neck.cells(fused, visible, missing))
-        assert (neck.memory(fused, visible) >= 0).all()
+        near, wide, memory = neck.look(fused, visible)
+        assert torch.equal(neck(fused, visible).cells, neck.cells(near, wide, missing))
+        assert memory.shape == (1, CONFIG.memory_channels, 32, 32) and (memory >= 0).all()
 
 
 def test_a_model_without_history_has_no_memory() -> None:
