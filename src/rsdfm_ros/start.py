@@ -30,6 +30,9 @@ def main(node: str | None = None) -> int:
     """
     for number in SIGNALS:
         signal.signal(number, _leave)
+    from rsdfm_ros.memory import keep_for_next_image
+
+    keep_for_next_image()
     if node is None:
         if len(sys.argv) < 2:
             print("usage: python -m rsdfm_ros.start NODE [--ros-args …]", file=sys.stderr)

@@ -14,6 +14,7 @@ from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.errors import FingerprintMismatch, InconsistentParts
 from rsdfm_ros.wire.features import FeatureFrame, tile_keys
+from rsdfm_ros.wire.header import Kind, unpack
 from rsdfm_ros.wire.packet import Expected, Limits, assemble, decode_packet
 
 FRAMES_KEPT = 4
@@ -26,20 +27,25 @@ nearest to the own stamp are kept: a wrong clock or a false stamp drops nothing 
 @dataclass
 class PeerFrame:
     """One frame of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
-    indices of the packets that have arrived. tiles: keys of the tiles of its parts."""
+    indices of the packets that have arrived. tiles: keys of the tiles of its parts · coded: payloads of features by
+    index that are still to be decoded."""
 
     first: Envelope
     parts: list[FeaturePart] = field(default_factory=list)
     boxes: SideBoxes | None = None
     indices: set[int] = field(default_factory=set)
     tiles: set[int] = field(default_factory=set)
+    coded: dict[int, bytes] = field(default_factory=dict)
 
-    def take(self, index: int, content: FeaturePart | SideBoxes) -> None:
-        """Add the content of one packet. Raises: Refused or InconsistentParts if it does not go with the others."""
+    def take(self, index: int, content: FeaturePart | SideBoxes | bytes) -> None:
+        """Add the content of one packet, or its bytes. Raises: Refused or InconsistentParts if it does not go with the
+        others."""
         agent = self.first.agent
         if index in self.indices:
             raise Refused("duplicate_packet", f"packet {index} of {agent} came twice")
-        if isinstance(content, SideBoxes):
+        if isinstance(content, bytes):
+            self.coded[index] = content
+        elif isinstance(content, SideBoxes):
             if self.boxes is not None:
                 raise Refused("boxes_twice", f"{agent} sent two messages of boxes for one image")
             self.boxes = content
@@ -60,8 +66,8 @@ class PeerFrame:
 
     @property
     def usable(self) -> bool:
-        """Whether any tile can be decoded."""
-        return bool(self.parts)
+        """Whether there is any tile, as far as is known before all is decoded."""
+        return bool(self.parts or self.coded)
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,16 @@ class Inbox:
             del self._frames[key]
 
     def put(
-        self, envelope: Envelope, payload: bytes | memoryview, now_ns: int | None, gid: Gid = b""
+        self,
+        envelope: Envelope,
+        payload: bytes | memoryview,
+        now_ns: int | None,
+        gid: Gid = b"",
+        *,
+        later: bool = False,
     ) -> None:
-        """Take one packet. now_ns: newest own stamp, None before the first own image.
+        """Take one packet. now_ns: newest own stamp, None before the first own image · later: of features only header,
+        sizes and checksum are checked now; they have to be decoded (`decoded`) before the frame is used.
 
         Raises: WireError, whose ``reason`` it is counted by.
         """
@@ -128,7 +141,9 @@ class Inbox:
         known = self.peers
         if envelope.agent not in known and len(known) >= limits.max_peers:
             raise Refused("too_many_peers", f"{envelope.agent} would be peer number {limits.max_peers + 1}")
-        content = self._decoded(envelope, payload)
+        content: FeaturePart | SideBoxes | bytes = self._checked(envelope, payload)
+        if isinstance(content, bytes) and not later:
+            content = self.decoded(content)
         if now_ns is not None:
             self._now_ns = max(now_ns, self._now_ns or now_ns)
         frames = self._frames.setdefault((envelope.agent, gid), {})
@@ -160,18 +175,27 @@ class Inbox:
         at = len(stamps) if now_ns is None else bisect.bisect_right(stamps, now_ns)
         return stamps[:at], stamps[at:]
 
-    def _decoded(self, envelope: Envelope, payload: bytes | memoryview) -> FeaturePart | SideBoxes:
-        """The features or the boxes of a payload; boxes carry no model fingerprint, so that of the envelope is used."""
+    def _checked(self, envelope: Envelope, payload: bytes | memoryview) -> bytes | SideBoxes:
+        """The boxes of a payload, or features that are still to be decoded. Boxes carry no model fingerprint, so that
+        of the envelope is used."""
         expected = self._expected.fingerprint
         if carries_boxes(payload):
             if expected is not None and envelope.fingerprint != expected:
                 raise FingerprintMismatch(expected, envelope.fingerprint)
             return decode_boxes(bytes(payload))
-        part = decode_packet(payload, limits=self._limits.wire, expected=self._expected)
-        if part.fingerprint != envelope.fingerprint:
+        content = bytes(payload)
+        header = unpack(memoryview(content), self._limits.wire, self._expected)
+        if header.fingerprint != envelope.fingerprint:
             raise Refused("envelope_fingerprint", "message and payload name different models")
-        if not isinstance(part, FeaturePart):
-            raise Refused("dense_packet", f"{envelope.agent} sent dense features, which UAVs do not exchange")
+        if header.kind is Kind.DENSE:
+            text = f"{envelope.agent} sent dense features, which UAVs do not exchange"
+            raise Refused("dense_packet", text)
+        return content
+
+    def decoded(self, payload: bytes) -> FeaturePart:
+        """The features of a payload that `put` has taken. Raises: WireError."""
+        part = decode_packet(payload, limits=self._limits.wire, expected=self._expected)
+        assert isinstance(part, FeaturePart)
         return part
 
     def complete(self, agent: str, stamp_ns: int, gid: Gid = b"") -> bool:

@@ -30,6 +30,11 @@ class PeerWait:
         self._own: OwnFeatures | None = None
         self._deadline: threading.Timer | None = None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether an image waits."""
+        return self._own is not None
+
     def take(self, own: OwnFeatures) -> None:
         """Fuse this image as soon as nothing is missing. May be called from any thread."""
         with self._lock:

@@ -25,13 +25,14 @@ MAX_PUBLISHERS = 4
 class Publisher:
     """One publisher. Times are of the steady clock.
 
-    accepted_s: of its newest valid packet ·
+    accepted_s: of its newest valid packet · trusted: its newest packet that was decoded was valid ·
     refused_in_a_row: packets · failed_in_a_row: images with which decoding or fusion failed; valid packets do not reset
     it.
     """
 
     gid: Gid = b""
     accepted_s: float | None = None
+    trusted: bool = False
     refused_in_a_row: int = 0
     failed_in_a_row: int = 0
     quarantined_until_s: float = 0.0
@@ -49,6 +50,7 @@ class Publisher:
     def accepted(self, now_s: float) -> None:
         """Count a valid packet."""
         self.accepted_s = now_s
+        self.trusted = True
         self.refused_in_a_row = 0
         if self._sentence and now_s - self.quarantined_until_s > FORGIVEN_AFTER_S:
             self._sentence = 0
@@ -56,11 +58,13 @@ class Publisher:
     def refused(self, now_s: float, after: int, first_s: float) -> float | None:
         """Count a refused packet; see Peer.refused."""
         self.refused_in_a_row += 1
+        self.trusted = False
         return self._quarantine(self.refused_in_a_row, now_s, after, first_s)
 
     def failed(self, now_s: float, after: int, first_s: float) -> float | None:
         """Count an image with which decoding or fusion failed; see Peer.refused."""
         self.failed_in_a_row += 1
+        self.trusted = False
         return self._quarantine(self.failed_in_a_row, now_s, after, first_s)
 
     def _quarantine(self, in_a_row: int, now_s: float, after: int, first_s: float) -> float | None:

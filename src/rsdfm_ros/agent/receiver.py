@@ -12,6 +12,7 @@ from rsdfm_ros.agent.inbox import Inbox, InboxLimits, PeerFrame
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.publishers import Gid
+from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.limits import Expected
 
@@ -34,6 +35,10 @@ class PeerImage:
     peer: str
     frame: PeerFrame
     before: PeerFrame | None
+
+
+OnRefused = Callable[[Peer, Gid, WireError], None]
+"""Called with a peer, the publisher of a packet that was decoded after its arrival, and why it is refused."""
 
 
 class Receiver:
@@ -126,7 +131,8 @@ class Receiver:
         """Take a packet of a peer; None while its publisher is ignored.
 
         size_bytes: of the serialised message · parse: envelope and payload, or WireError · gid: of the publisher, empty
-        if unknown. Raises: WireError, after which `refuse` is due.
+        if unknown. Features of a publisher whose packets were valid so far are decoded when they are used, those of
+        others now. Raises: WireError, after which `refuse` is due.
         """
         now_s = self._clock()
         with self.lock:
@@ -140,7 +146,7 @@ class Receiver:
                 return None
         envelope, payload = parse()
         with self.lock:
-            self.inbox.put(envelope, payload, self.newest_ns, gid)
+            self.inbox.put(envelope, payload, self.newest_ns, gid, later=publisher.trusted)
             peer.accepted(now_s, gid)
             if peer.matched:
                 peer.alive = True
@@ -184,21 +190,59 @@ class Receiver:
             expected = (p for p in self.peers if p.alive and not p.late and not p.quarantined(now_s))
             return [peer for peer in expected if not self.inbox.complete(peer.name, stamp_ns, peer.gid)]
 
-    def images(self, stamp_ns: int) -> list[PeerImage]:
-        """The newest usable image of every peer, not after `stamp_ns` and not older than `max_age_s`, by name."""
-        max_age_s, found = self.options.max_age_s, []
-        with self.lock:
-            for peer in self.peers:
-                frame = self.inbox.newest(peer.name, stamp_ns, max_age_s, peer.gid)
-                if frame is not None:
-                    found.append(PeerImage(peer.name, frame, self.inbox.before(frame, max_age_s, peer.gid)))
-        return found
+    def images(self, stamp_ns: int, on_refused: OnRefused = lambda peer, gid, error: None) -> list[PeerImage]:
+        """The newest usable image of every peer, not after `stamp_ns` and not older than `max_age_s`, by name.
 
-    def own_image(self, stamp_ns: int) -> PeerFrame | None:
-        """The UAV's own image of a stamp, which came as packets."""
+        Their features are decoded here. on_refused: called without the lock for every packet that this fails with.
+        """
+        found = (self._image(peer, stamp_ns, on_refused) for peer in self.peers)
+        return [image for image in found if image is not None]
+
+    def own_image(
+        self, stamp_ns: int, on_refused: OnRefused = lambda peer, gid, error: None
+    ) -> PeerFrame | None:
+        """The UAV's own image of a stamp, which came as packets; see `images`."""
+        own = self._peers.get(self.agent)
+        image = None if own is None else self._image(own, stamp_ns, on_refused, max_age_s=0.0)
+        return None if image is None else image.frame
+
+    def _image(
+        self, peer: Peer, stamp_ns: int, on_refused: OnRefused, max_age_s: float | None = None
+    ) -> PeerImage | None:
+        max_age_s = self.options.max_age_s if max_age_s is None else max_age_s
+        while True:
+            with self.lock:
+                gid = peer.gid
+                frame = self.inbox.newest(peer.name, stamp_ns, max_age_s, gid)
+                if frame is None:
+                    return None
+                before = self.inbox.before(frame, max_age_s, gid)
+                coded = [f for f in (frame, before) if f is not None and f.coded]
+                if not coded:
+                    return PeerImage(peer.name, frame, before)
+            for error in (error for f in coded for error in self._decode(f)):
+                on_refused(peer, gid, error)
+
+    def _decode(self, frame: PeerFrame) -> list[WireError]:
+        """Decode the features of a frame that are still coded; why packets of it were refused."""
         with self.lock:
-            own = self._peers.get(self.agent)
-            return self.inbox.newest(self.agent, stamp_ns, 0.0, b"" if own is None else own.gid)
+            coded, errors = dict(frame.coded), []
+        for index, payload in coded.items():
+            try:
+                part: FeaturePart | None = self.inbox.decoded(payload)
+            except WireError as error:
+                part = None
+                errors.append(error)
+            with self.lock:
+                frame.coded.pop(index, None)
+                frame.indices.discard(index)
+                if part is None:
+                    continue
+                try:
+                    frame.take(index, part)
+                except WireError as error:
+                    errors.append(error)
+        return errors
 
     def _new_inbox(self) -> Inbox:
         limits = InboxLimits(max_peers=self.options.max_peers + 1)  # and the UAV itself

@@ -224,9 +224,6 @@ def environment_of(fleet: FleetDescription) -> dict[str, str]:
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "PYTHONUNBUFFERED": "1",
-        # Keep freed blocks instead of handing them back to the system for every image.
-        "MALLOC_MMAP_THRESHOLD_": "1073741824",
-        "MALLOC_TRIM_THRESHOLD_": "1073741824",
     }
     if network.domain >= 0:
         environment["ROS_DOMAIN_ID"] = str(network.domain)

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsdfm_ros.agent.fusion import is_finite
 from rsdfm_ros.agent.options import NO_PRE_FUSION, PreFusionOptions
-from rsdfm_ros.agent.prefusion.consistency import reject_inconsistent
+from rsdfm_ros.agent.prefusion.consistency import block_means, reject_inconsistent, whole_blocks
 from rsdfm_ros.agent.prefusion.latency import compensate_latency
 from rsdfm_ros.agent.prefusion.pose_alignment import align_poses
 from rsdfm_ros.agent.prefusion.prepare import CONTRADICTS, MISPLACED, prepare
@@ -180,3 +181,26 @@ def test_a_gap_a_step_back_or_another_region_starts_anew(perception: Perception)
     assert len(history.add(elsewhere, 5 * second, own_map(perception, 0))._maps) == 1
     history.clear()
     assert len(history.add(elsewhere, 6 * second, own_map(perception, 0))._maps) == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 12), (2, 9, 7), (1, 2, 2)])
+def test_blocks_of_a_map_are_those_of_average_pooling(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values, cells = torch.randn(shape, generator=generator), torch.rand(shape[1:], generator=generator) < 0.8
+    torch.testing.assert_close(block_means(values), torch.nn.functional.avg_pool2d(values[None], 2)[0])
+    whole = torch.nn.functional.avg_pool2d(cells[None].float(), 2)[0] == 1.0
+    assert torch.equal(whole_blocks(cells), whole)
+
+
+@pytest.mark.parametrize(
+    ("values", "finite"),
+    [
+        ([0.0, 1.0], True),
+        ([1.0, float("nan")], False),
+        ([float("inf"), float("-inf")], False),
+        ([3e38, 3e38], True),
+        ([], True),
+    ],
+)
+def test_maps_are_finite_if_every_value_is(values: list[float], finite: bool) -> None:
+    assert is_finite(torch.tensor(values)) is finite

@@ -3,11 +3,12 @@
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rsdfm_ros.agent.history import History
 from rsdfm_ros.agent.types import Fused
-from rsdfm_ros.nodes.core.health import Health
+from rsdfm_ros.nodes.core.health import Health, percentile_of
 from rsdfm_ros.nodes.core.worker import Worker
 
 
@@ -57,6 +58,34 @@ def test_submitting_tells_whether_something_was_dropped(worker: Worker) -> None:
     assert [worker.submit("b", lambda: None) for _ in range(3)] == [False, True, True]
     go.set()
     assert worker.wait_idle(60)
+
+
+def test_what_was_begun_is_finished_before_something_newer_is_begun() -> None:
+    w, order = Worker(lambda slot, error: None, stages=("encode", "fuse", "answer")), []
+    begun, go = threading.Event(), threading.Event()
+    w.submit("fuse", lambda: (begun.set(), go.wait(60)))
+    assert begun.wait(60)
+    for slot in ("other", "encode", "fuse", "answer"):
+        w.submit(slot, lambda slot=slot: order.append(slot))
+    go.set()
+    assert w.wait_idle(60) and order == ["answer", "fuse", "encode", "other"]
+    assert w.close()
+
+
+def test_a_held_job_waits_until_the_worker_looks_again_and_the_newest_one_runs_then() -> None:
+    holds, order = [True], []
+    w = Worker(lambda slot, error: None, stages=("encode", "fuse"), held={"encode": lambda: bool(holds)})
+    for number in range(3):
+        w.submit("encode", lambda n=number: order.append(n))
+    done = threading.Event()
+    w.submit("fuse", done.set)
+    assert done.wait(60) and not w.wait_idle(0.05) and order == []
+    holds.clear()
+    w.look()
+    assert w.wait_idle(60) and order == [2] and w.dropped == {"encode": 2}
+    holds.append(True)
+    w.submit("encode", lambda: pytest.fail("ran"))
+    assert w.close(), "a held job does not keep it from ending"
 
 
 def test_the_thread_lives_while_somebody_uses_the_worker() -> None:
@@ -118,3 +147,10 @@ def test_health_reports_rate_in_mission_time_and_latency() -> None:
     assert health.latency_s(50) == pytest.approx(0.195)
     health.clear_times()
     assert health.rate_hz() == 0.0 and health.counts["frames"] == 20
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 20, 199])
+def test_percentiles_are_those_of_numpy(number: int) -> None:
+    values = list(np.random.default_rng(number).random(number))
+    for percentile in (0, 5, 50, 95, 100):
+        assert percentile_of(values, percentile) == pytest.approx(np.percentile(values, percentile))

@@ -37,9 +37,18 @@ class RsdfmNode(ReportingNode[S]):
     end with the phase in which they were made, without further code.
     """
 
-    def __init__(self, name: str, settings: type[S], health: Health | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: type[S],
+        health: Health | None = None,
+        *,
+        own_timer: bool = True,
+        **options: Any,
+    ) -> None:
+        """own_timer: publish diagnostics once a second; without it the owner of the node has to call for it."""
         super().__init__(name, settings, health, **options)
-        self.diagnostics = Diagnostics(self)
+        self.diagnostics = Diagnostics(self, own_timer=own_timer)
         threshold = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
         )

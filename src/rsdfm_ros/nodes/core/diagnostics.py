@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rsdfm_ros.agent.peers import Peer
 
 OK, WARN, ERROR, STALE = range(4)
+PERIOD_S = 1.0
 RECENT_S = 10.0
 """Time for which errors and refusals raise the level; the counts stay."""
 LOSS_WARN = 0.2
@@ -44,14 +45,15 @@ Concern = Callable[[], Iterable[tuple[str, Status]]]
 
 
 class Diagnostics:
-    """Collects the statuses of a node and publishes them."""
+    """Collects the statuses of a node and publishes them. own_timer: see RsdfmNode."""
 
-    def __init__(self, node: ReportingNode[Any]) -> None:
+    def __init__(self, node: ReportingNode[Any], *, own_timer: bool = True) -> None:
         self._node = node
         self._concerns: list[Concern] = [self._lifecycle, self._inputs, self._work, self._refused]
         self._ticks: dict[str, deque[tuple[float, float]]] = {}
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10, always=True)
-        self._timer = node.create_timer(1.0, self.publish, clock=STEADY)
+        self._timer = node.create_timer(PERIOD_S, self.publish, clock=STEADY) if own_timer else None
+        self._closed = False
 
     def add(self, concern: Concern) -> None:
         """Add a function that returns (name, Status) pairs."""
@@ -59,10 +61,14 @@ class Diagnostics:
 
     def close(self) -> None:
         """Publish no more."""
-        self._node.destroy_timer(self._timer)
+        self._closed = True
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
 
     def publish(self) -> None:
         """One DiagnosticArray with every concern."""
+        if self._closed:
+            return
         node = self._node
         full, hardware = node.get_fully_qualified_name(), getattr(node, "agent", "") or node.get_namespace()
         message = DiagnosticArray()

@@ -6,23 +6,30 @@ destroyed. When a limit has passed the process leaves without the rest, with the
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.signals import SignalHandlerOptions
 
 from rsdfm_ros.ending import LEAVE_S, SAVE_S, TimeLimit
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.executor import CachingExecutor, new_executor
 from rsdfm_ros.nodes.core.usage import asked_for, executable_of, usage
 
 MAX_ERRORS_IN_A_ROW = 100
 """Callbacks handle their own errors; after so many failures of the executor itself without a pause the process ends."""
+
+OFTEN_S, RARELY_S = 0.2, 5.0
+"""Longest wait until it is asked again whether the work is over: RARELY_S where only a signal ends it."""
 
 
 def run(build: Callable[[], Sequence[RsdfmNode[Any]]], finished: Callable[[], bool] | None = None) -> int:
@@ -60,7 +67,7 @@ def run_executable(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda n, _: stop.append(n))
     nodes: Sequence[RsdfmNode[Any]] = ()
-    executor = SingleThreadedExecutor()
+    executor = new_executor()
     status, unforeseen = 0, ""
     try:
         nodes = build()
@@ -69,7 +76,14 @@ def run_executable(
         for node in nodes:
             if not stop and getattr(node.settings, "autostart", True):
                 node.start()
-        _spin(executor, lambda: bool(stop) or (finished is not None and finished()))
+        # rclpy's own executor goes on waiting when it is woken.
+        rarely = finished is None and isinstance(executor, CachingExecutor)
+        with woken_by_signals(executor):
+            _spin(
+                executor,
+                lambda: bool(stop) or (finished is not None and finished()),
+                RARELY_S if rarely else OFTEN_S,
+            )
     except RsdfmError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         status = 2
@@ -83,9 +97,7 @@ def run_executable(
     return status
 
 
-def _end(
-    nodes: Sequence[RsdfmNode[Any]], executor: SingleThreadedExecutor, status: int, unforeseen: str
-) -> int:
+def _end(nodes: Sequence[RsdfmNode[Any]], executor: Executor, status: int, unforeseen: str) -> int:
     """Save, then destroy everything; the exit status. unforeseen: an error that is reported only after that."""
     names = [node.get_fully_qualified_name() for node in nodes]
     with TimeLimit(SAVE_S + LEAVE_S, status or 1) as limit:  # lost data is a failure
@@ -119,11 +131,33 @@ def _guarded(step: Callable[[], object]) -> None:
     sys.stderr.flush()
 
 
-def _spin(executor: SingleThreadedExecutor, finished: Callable[[], bool]) -> None:
+@contextmanager
+def woken_by_signals(executor: Executor) -> Iterator[None]:
+    """End the executor's wait when a signal comes: Python runs its handlers only after that."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def wake() -> None:
+        while os.read(reading, 1):
+            executor.wake()
+
+    thread = threading.Thread(target=wake, name="signals", daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+
+
+def _spin(executor: Executor, finished: Callable[[], bool], look_s: float) -> None:
     errors = 0
     while not finished():
         try:
-            executor.spin_once(timeout_sec=0.2)
+            executor.spin_once(timeout_sec=look_s)
             errors = 0
         except (ExternalShutdownException, KeyboardInterrupt):
             raise

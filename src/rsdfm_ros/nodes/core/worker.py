@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Job = Callable[[], None]
 
@@ -14,12 +14,26 @@ class Worker:
     """Runs jobs one after the other; every slot holds the newest job only.
 
     A job submitted to an occupied slot replaces the one that waits there: stale input is dropped and counted in
-    `dropped` by slot. Slots are served in the order in which they were filled. An error in a job goes to `on_error`
-    and does not stop the thread. The thread lives from the first job until the last user has left (or `close`).
+    `dropped` by slot. An error in a job goes to `on_error` and does not stop the thread. The thread lives from the
+    first job until the last user has left (or `close`).
+
+    stages: slots of the steps of one piece of work, in their order. The last step that has a job is served first: what
+    was begun is finished before something newer is begun. Other slots are served after them, in the order in which they
+    were filled · held: slot → whether its job has to wait, a function that takes no lock; call `look` when it does not
+    any more.
     """
 
-    def __init__(self, on_error: Callable[[str, Exception], None], name: str = "worker") -> None:
+    def __init__(
+        self,
+        on_error: Callable[[str, Exception], None],
+        name: str = "worker",
+        *,
+        stages: Sequence[str] = (),
+        held: Mapping[str, Callable[[], bool]] | None = None,
+    ) -> None:
         self._on_error, self._name = on_error, name
+        self._rank = {slot: number for number, slot in enumerate(reversed(stages))}
+        self._held = held or {}
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._wake = threading.Condition()
         self._closed = False
@@ -63,6 +77,11 @@ class Worker:
             self._wake.notify_all()
             return stale
 
+    def look(self) -> None:
+        """Run the jobs that are not held any more."""
+        with self._wake:
+            self._wake.notify_all()
+
     def clear(self) -> None:
         """Forget all waiting jobs; one that runs is finished."""
         with self._wake:
@@ -92,17 +111,28 @@ class Worker:
         except Exception:  # an error in the error handler must not end the thread
             traceback.print_exc()
 
+    def _next(self) -> str | None:
+        """The slot whose turn it is; None if all are empty or held."""
+        last = len(self._rank)
+        for slot in sorted(self._jobs, key=lambda slot: self._rank.get(slot, last)):
+            if slot not in self._held or not self._held[slot]():
+                return slot
+        return None
+
     def _in_worker(self) -> bool:
         return threading.current_thread() is self._thread
 
     def _run(self) -> None:
+        slot: str | None = None
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._jobs or self._closed)
+                while not self._closed and (slot := self._next()) is None:
+                    self._wake.wait()
                 if self._closed:
                     self._thread = None
                     return
-                slot, job = self._jobs.popitem(last=False)
+                assert slot is not None
+                job = self._jobs.pop(slot)
                 self._running = slot
             try:
                 job()

@@ -25,14 +25,13 @@ from rsdfm_ros.msg import FusedBev
 from rsdfm_ros.nodes.convert.features import fused_to_message, packet_of
 from rsdfm_ros.nodes.convert.images import contributors_to_message
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.diagnostics import Status, peer_status
 from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.live_settings import UNCONFIGURED
 from rsdfm_ros.nodes.core.parameters import SettingError
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
-from rsdfm_ros.nodes.uav.fusion_status import fusion_status, note_fusion
+from rsdfm_ros.nodes.uav.fusion_status import note_fusion, peer_statuses
 from rsdfm_ros.nodes.uav.ground_source import GroundSource
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.uav.peer_subscriptions import FEATURES, PeerSubscriptions
@@ -71,7 +70,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._ground: GroundSource | None = None
         self._fused: Any = None
         self._contributors: Any = None
-        self.diagnostics.add(self._peer_statuses)
+        self.diagnostics.add(lambda: peer_statuses(self.receiver, self.health, self.settings.input_timeout_s))
 
     @property
     def peers_matched(self) -> list[str]:
@@ -84,14 +83,11 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         receiver = self.receiver
         return receiver.peers if receiver is not None else []
 
-    def _peer_statuses(self) -> list[tuple[str, Status]]:
-        now_s, stale_s, receiver = monotonic(), self.settings.input_timeout_s, self.receiver
-        if receiver is None:
-            return list(fusion_status(self.health, []))
-        with receiver.lock:
-            peers = receiver.peers
-            statuses = [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in peers]
-        return [*statuses, *fusion_status(self.health, peers)]
+    @property
+    def waiting(self) -> bool:
+        """Whether an own image waits for packets of peers."""
+        wait = self._wait
+        return wait is not None and wait.waiting
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
@@ -144,6 +140,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._peer_topics.close()
         super().deactivate()
         self.receiver = self._wait = self._peer_topics = self._own_maps = self._fusion = None
+        self.worker.look()
         self._say_late(False)
 
     def changed(self, before: CollaborationSettings, after: CollaborationSettings) -> None:
@@ -164,6 +161,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._ground.clear()
         if self._wait is not None:
             self._wait.stop()
+            self.worker.look()
         if self.receiver is not None:
             self.receiver.clear()
         if self._own_maps is not None:
@@ -182,12 +180,11 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             return
         self.health.count("packets_received", 0 if own else 1)
         self.health.count("bytes_received", 0 if own else len(raw))
+        frame_id = self.settings.frame_id
         try:
-            receipt = receiver.receive(
-                peer, len(raw), lambda: packet_of(raw, peer.name, self.settings.frame_id), gid
-            )
+            receipt = receiver.receive(peer, len(raw), lambda: packet_of(raw, peer.name, frame_id), gid)
         except WireError as error:
-            self._refuse(error, peer, gid)
+            self._refuse(peer, gid, error)
             return
         if receipt is None:
             return
@@ -198,7 +195,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             if self.worker.submit("own", lambda: self._decode_own(stamp_ns, arrived_s)):
                 self.health.count("own_dropped")
 
-    def _refuse(self, error: WireError, peer: Peer, gid: bytes | None, *, in_fusion: bool = False) -> None:
+    def _refuse(self, peer: Peer, gid: bytes | None, error: WireError, *, in_fusion: bool = False) -> None:
         self.health.count("packets_rejected")
         self.reject(error.reason, str(error))
         receiver, wait = self.receiver, self._wait
@@ -214,7 +211,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
 
     def _decode_own(self, stamp_ns: int, arrived_s: float) -> None:
         model, receiver, maps = self._model, self.receiver, self._own_maps
-        frame = receiver.own_image(stamp_ns) if receiver is not None else None
+        frame = receiver.own_image(stamp_ns, self._refuse) if receiver is not None else None
         if frame is None or model is None or maps is None or self._ground is None:
             return
         model, first = model.on_ground(self._ground.known(stamp_ns)), frame.first
@@ -251,11 +248,14 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         model, receiver, fusion = self._model, self.receiver, self._fusion
         if model is None or receiver is None or fusion is None:
             return
+        start = monotonic()
+        images = receiver.images(own.stamp_ns, self._refuse)
+        decoded_s = monotonic() - start
         instant = fuse_instant(
             self.agent,
             model,
             own,
-            receiver.images(own.stamp_ns),
+            images,
             fusion,
             self._decoder,
             self._on_failed,
@@ -263,6 +263,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             with_single=self.settings.publish_single,
             with_dominant=has_subscribers(self._contributors),
         )
+        instant.stages["decode"] += decoded_s
         self._say_late(instant.peers_late)
         with receiver.lock:
             note_fusion(instant.prepared, self.agent, receiver.peers, self.health)
@@ -277,7 +278,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def _on_failed(self, name: str, error: WireError) -> None:
         peer = self.receiver.peer(name) if self.receiver is not None else None
         if peer is not None:
-            self._refuse(error, peer, None, in_fusion=True)
+            self._refuse(peer, None, error, in_fusion=True)
 
     def _publish(self, fused: Fused, model: Any) -> None:
         s = self.settings

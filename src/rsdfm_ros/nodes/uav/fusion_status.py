@@ -1,14 +1,16 @@
-"""Diagnostics of the newest fusion: whose maps were moved, corrected or left out."""
+"""Diagnostics of the peers and of the newest fusion: whose maps were moved, corrected or left out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rsdfm_ros.agent.peers import Peer
-from rsdfm_ros.nodes.core.diagnostics import OK, RECENT_S, WARN, Status
+from rsdfm_ros.agent.receiver import Receiver
+from rsdfm_ros.nodes.core.diagnostics import OK, RECENT_S, WARN, Status, peer_status
 from rsdfm_ros.nodes.core.health import Health
 
 if TYPE_CHECKING:
@@ -36,6 +38,17 @@ def extent_of(correction: Correction | None) -> tuple[float | None, float | None
         return None, None
     shift, turn = np.linalg.norm(correction.delta[:3]), np.linalg.norm(correction.delta[3:])
     return float(shift), float(np.degrees(turn))
+
+
+def peer_statuses(receiver: Receiver | None, health: Health, stale_s: float) -> list[tuple[str, Status]]:
+    """Diagnostics of every peer and of the newest fusion. receiver: None while the node is not active · stale_s: a peer
+    that is silent for longer is stale."""
+    if receiver is None:
+        return list(fusion_status(health, []))
+    with receiver.lock:
+        peers, now_s = receiver.peers, monotonic()
+        statuses = [(f"peer {p.name}", peer_status(p, now_s, stale_s)) for p in peers]
+    return [*statuses, *fusion_status(health, peers)]
 
 
 def fusion_status(health: Health, peers: Sequence[Peer]) -> Iterable[tuple[str, Status]]:

@@ -23,7 +23,7 @@ class PipelineNode(RsdfmNode[S]):
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
-    """Slots of the worker that this node's jobs use."""
+    """Slots of the worker that this node's jobs use, in the order of its steps."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class PipelineNode(RsdfmNode[S]):
         super().__init__(name, settings, health, **options)
         self.agent = ""
         self.shared_model = model or SharedModel(lambda: (self.settings.model, self.settings.threads))  # type: ignore[attr-defined]
-        self.worker = worker or Worker(self.on_job_error)
+        self.worker = worker or Worker(self.on_job_error, stages=self.slots)
         self._model: Any = None
         self._entered = self._acquired = False
 

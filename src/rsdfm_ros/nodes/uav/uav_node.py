@@ -13,6 +13,7 @@ from rsdfm_ros.msg import AgentStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
+from rsdfm_ros.nodes.core.diagnostics import PERIOD_S
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.runner import run
@@ -32,7 +33,9 @@ class Uav:
 
     Every node has its own lifecycle, parameters and diagnostics; the model is the one of the encoder's settings. All
     heads answer a fused map in one job: an answer is complete, or dropped as a whole when a newer map came first; an
-    object has the same id in all of them. Tasks that the model has beside the three of every model get a node each.
+    object has the same id in all of them. One image is worked on at a time, from its decoding to its answers, the wait
+    for peers included; of those that come meanwhile the newest is next, and the others are dropped before any work was
+    done on them. Tasks that the model has beside the three of every model get a node each.
 
     Before the first image, status is published once a second with the peers that are connected: a simulator in
     lockstep waits for that. Afterwards it follows every answer.
@@ -40,9 +43,11 @@ class Uav:
 
     def __init__(self, **options: Any) -> None:
         self.health = Health()
-        self.worker = Worker(self._on_job_error)
+        stages = (*EncoderNode.slots, *CollaborationNode.slots, *HeadNode.slots)
+        held = {slot: lambda: self.collaboration.waiting for slot in EncoderNode.slots}
+        self.worker = Worker(self._on_job_error, stages=stages, held=held)
         self.model = SharedModel(self._source)
-        shared: dict[str, Any] = {"model": self.model, "worker": self.worker, **options}
+        shared: dict[str, Any] = {"model": self.model, "worker": self.worker, "own_timer": False, **options}
         heads = {**shared, "tasks": Tasks(Identities()), "fused_from_topic": False}
         self.encoder = EncoderNode(**shared)
         self.collaboration = CollaborationNode(own_from_topic=False, **shared)
@@ -57,7 +62,7 @@ class Uav:
         self.collaboration.late_listeners.append(self.encoder.on_peers_late)
         self.collaboration.listeners.append(self._take)
         self._status = self.encoder.create_publisher(AgentStatus, "status", qos.outputs())
-        self._heartbeat = self.encoder.create_timer(1.0, self._beat, clock=STEADY)
+        self._heartbeat = self.encoder.create_timer(PERIOD_S, self._beat, clock=STEADY)
 
     @property
     def nodes(self) -> list[RsdfmNode[Any]]:
@@ -92,6 +97,9 @@ class Uav:
     # --- status ---------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
+        """What is due once a second, of all nodes at once: a process at rest wakes for little else."""
+        for node in self.nodes:
+            node.diagnostics.publish()
         if not self.encoder.ready:
             self.health.reset()  # counts start anew with every activation
         elif self.health.counts["frames"] == 0:
