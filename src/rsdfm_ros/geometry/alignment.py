@@ -95,17 +95,15 @@ def _solve(
             i, j = found[:, 0], found[:, 1]
             residual = agents[a].placed[i] - agents[b].placed[j]
             robust = 1.0 / (1.0 + (residual**2).sum(-1) / scale) ** 2
-            w = robust * share[a, b] / variance
-            Ba, Bb = agents[a].B[i], agents[b].B[j]
+            w = np.repeat(robust * share[a, b] / variance, 2)
+            both = np.concatenate([agents[a].B[i], -agents[b].B[j]], axis=2).reshape(-1, 12)
+            weighted = (both * w[:, None]).T
+            normal, right = weighted @ both, weighted @ (at_zero[b][j] - at_zero[a][i]).ravel()
             sa, sb = slice(6 * a, 6 * a + 6), slice(6 * b, 6 * b + 6)
-            A[sa, sa] += np.einsum("n,nik,nil->kl", w, Ba, Ba)
-            A[sb, sb] += np.einsum("n,nik,nil->kl", w, Bb, Bb)
-            cross = np.einsum("n,nik,nil->kl", w, Ba, Bb)
-            A[sa, sb] -= cross
-            A[sb, sa] -= cross.T
-            apart = at_zero[b][j] - at_zero[a][i]
-            g[sa] += np.einsum("n,nik,ni->k", w, Ba, apart)
-            g[sb] -= np.einsum("n,nik,ni->k", w, Bb, apart)
+            for rows, own in ((sa, slice(0, 6)), (sb, slice(6, 12))):
+                A[rows, sa] += normal[own, :6]
+                A[rows, sb] += normal[own, 6:]
+                g[rows] += right[own]
         u = np.asarray(np.linalg.solve(A, g), np.float64)
         for n, agent in enumerate(agents):
             agent.move(u[6 * n : 6 * n + 6])

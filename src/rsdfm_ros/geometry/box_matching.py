@@ -30,8 +30,9 @@ class AlignmentConfig:
     max_boxes: of one agent, best first, which bounds memory ·
     min_matches, min_share: two agents are matched only with so many common objects, and if of the boxes around which
     the other agent has boxes too (within near_m) at least that share is common: chance finds a third, and truth nearly
-    all · hypotheses: pairs of boxes that are tried as the first one · refined: the best of them that are followed up ·
-    rounds: of matching and solving.
+    all · partners: agents that each is matched with beside the first one, so that the time is proportional to the
+    number of agents · hypotheses: pairs of boxes that are tried as the first one · refined: the best of them that are
+    followed up · rounds: of matching and solving.
     """
 
     box_sigma_m: float = 0.35
@@ -42,6 +43,7 @@ class AlignmentConfig:
     min_matches: int = 3
     min_share: float = 0.5
     near_m: float = 8.0
+    partners: int = 3
     hypotheses: int = 200
     refined: int = 6
     rounds: int = 4
@@ -79,9 +81,9 @@ class PlacedBoxes:
 
 
 def associate_all(agents: Sequence[PlacedBoxes], config: AlignmentConfig) -> dict[tuple[int, int], Pairs]:
-    """Common objects of all pairs of agents that have enough of them."""
+    """Common objects of pairs of agents (see AlignmentConfig.partners) that have enough of them."""
     out: dict[tuple[int, int], Pairs] = {}
-    for a, b in itertools.combinations(range(len(agents)), 2):
+    for a, b in candidates(agents, config):
         found = _associate(agents[a], agents[b], config)
         if len(found):
             out[a, b] = found
@@ -91,10 +93,10 @@ def associate_all(agents: Sequence[PlacedBoxes], config: AlignmentConfig) -> dic
 def rematch(
     agents: Sequence[PlacedBoxes], pairs: dict[tuple[int, int], Pairs], config: AlignmentConfig
 ) -> dict[tuple[int, int], Pairs]:
-    """Common objects of all pairs of agents that matches link, under the present estimate."""
+    """Common objects of pairs of agents that matches link, under the present estimate."""
     out: dict[tuple[int, int], Pairs] = {}
     linked = _groups(len(agents), list(pairs))
-    for a, b in itertools.combinations(range(len(agents)), 2):
+    for a, b in candidates(agents, config):
         if linked[a] != linked[b] or not len(agents[a].seen) or not len(agents[b].seen):
             continue
         apart = agents[b].placed[None] - agents[a].placed[:, None]
@@ -105,6 +107,20 @@ def rematch(
         if len(found):
             out[a, b] = found
     return out
+
+
+def candidates(agents: Sequence[PlacedBoxes], config: AlignmentConfig) -> list[tuple[int, int]]:
+    """Pairs of agents to be matched: the first one with all, and every one with those whose boxes lie nearest."""
+    if len(agents) <= config.partners + 1:
+        return list(itertools.combinations(range(len(agents)), 2))
+    middle = np.array([a.seen.mean(axis=0) if len(a.seen) else (np.nan, np.nan) for a in agents])
+    apart = np.linalg.norm(middle[:, None] - middle[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    nearest = np.argsort(apart, axis=1, kind="stable")[:, : config.partners]
+    pairs = {(0, n) for n in range(1, len(agents))}
+    for n, row in enumerate(nearest.tolist()):
+        pairs |= {(min(n, m), max(n, m)) for m in row if np.isfinite(apart[n, m])}
+    return sorted(pairs)
 
 
 def _groups(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
@@ -145,30 +161,45 @@ def _associate(a: PlacedBoxes, b: PlacedBoxes, config: AlignmentConfig) -> Pairs
     ub = -(b.B[ib].transpose(0, 2, 1) @ weighted)[..., 0]
     pa = a.placed[None] + np.einsum("nij,kj->kni", a.B, ua)
     pb = b.placed[None] + np.einsum("nij,kj->kni", b.B, ub)
-    distance = ((pa[:, :, None] - pb[:, None]) ** 2).sum(-1)  # (K, Na, Nb)
+    dx = pa[:, :, None, 0] - pb[:, None, :, 0]
+    dy = pa[:, :, None, 1] - pb[:, None, :, 1]
+    distance = dx * dx + dy * dy  # (K, Na, Nb)
     distance[:, ~similar] = np.inf
     width = 2.0 * config.box_sigma_m
     support = np.exp(-0.5 * distance.min(axis=2) / width**2).sum(axis=1)
     score = support - 0.5 * (ua**2).sum(-1) - 0.5 * (ub**2).sum(-1)
-    best = [_refined(a, b, distance[k], similar, config) for k in np.argsort(-score)[: config.refined]]
+    # Several hypotheses often bring the same boxes together: each set is followed up once.
+    several: dict[bytes, tuple[Pairs, Array]] = {}
+    for k in np.argsort(-score)[: config.refined]:
+        pairs = _mutual(distance[k], _reach(config) ** 2)
+        several.setdefault(pairs.tobytes(), (pairs, distance[k]))
+    best = [_refined(a, b, pairs, squared, similar, config) for pairs, squared in several.values()]
     return max(best, key=len)
 
 
+def _reach(config: AlignmentConfig) -> float:
+    """Distance up to which boxes match before the errors of the poses are known well."""
+    return config.gate * 2.0 * config.box_sigma_m
+
+
 def _refined(
-    a: PlacedBoxes, b: PlacedBoxes, squared: Array, similar: NDArray[np.bool_], config: AlignmentConfig
+    a: PlacedBoxes,
+    b: PlacedBoxes,
+    pairs: Pairs,
+    squared: Array,
+    similar: NDArray[np.bool_],
+    config: AlignmentConfig,
 ) -> Pairs:
     """The pairs (M, 2) after solving for both errors with those that are near at first (squared (Na, Nb) distances),
     and matching anew, a few times; none if that does not end with enough of them."""
-    v = 2.0 * config.box_sigma_m**2
-    reach = config.gate * 2.0 * config.box_sigma_m
-    pairs, apart = _mutual(squared, reach**2), squared
+    v, apart = 2.0 * config.box_sigma_m**2, squared
     for _ in range(config.rounds - 1):
         i, j = pairs[:, 0], pairs[:, 1]
         M = np.concatenate([a.B[i], -b.B[j]], axis=2)
         d = b.placed[j] - a.placed[i]
         u = np.linalg.solve(np.eye(12) + np.einsum("nik,nil->kl", M, M) / v, np.einsum("nik,ni->k", M, d) / v)
         apart = (((a.placed + a.B @ u[:6])[:, None] - (b.placed + b.B @ u[6:])[None]) ** 2).sum(-1)
-        pairs = _mutual(np.where(similar, apart, np.inf), reach**2)
+        pairs = _mutual(np.where(similar, apart, np.inf), _reach(config) ** 2)
     return _credible(pairs, apart, config)
 
 

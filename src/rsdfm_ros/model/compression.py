@@ -22,6 +22,9 @@ from rsdfm_ros.model.config import ModelConfig
 #: Side of the block that one low-band latent stands for, in feature cells; half a tile.
 LOW_BLOCK = 8
 
+SMALLEST_STEP = 1e-6
+"""Least step of latents, for channels that are zero everywhere."""
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -60,7 +63,7 @@ def quantise(x: Tensor, levels: int, mask: Tensor | None = None) -> tuple[Tensor
     magnitude = x.detach().abs()
     if mask is not None:
         magnitude = magnitude * mask
-    step = (magnitude.amax(dim=(2, 3), keepdim=True) / levels).clamp_min(1e-6)
+    step = (magnitude.amax(dim=(2, 3), keepdim=True) / levels).clamp_min(SMALLEST_STEP)
     scaled = x / step
     rounded = scaled.detach().round().clamp(-levels, levels)
     return scaled + (rounded - scaled).detach(), step
@@ -132,8 +135,7 @@ class Compression(nn.Module):
 
     def fill(self, x: Tensor, sent: Tensor) -> Tensor:
         """Spread sent cells of x (V, C, H, W) to unsent neighbours: Σ k x / max(Σ k, 1), k = exp(−λ² r²)."""
-        r = torch.arange(-self.radius, self.radius + 1, device=x.device, dtype=x.dtype)
-        axis = torch.exp(-(self.log_decay.exp() ** 2) * r**2)  # separable: exp(−λ²(i² + j²))
+        axis = self.fill_axis().to(x.dtype)
         channels = x.shape[1]
         mass = sent.to(x.dtype)
         stacked = torch.cat([x * mass, mass], dim=1)
@@ -142,6 +144,11 @@ class Compression(nn.Module):
         spread = F.conv2d(stacked, rows, padding=(self.radius, 0), groups=channels + 1)
         spread = F.conv2d(spread, columns, padding=(0, self.radius), groups=channels + 1)
         return torch.where(sent, x, spread[:, :-1] / spread[:, -1:].clamp_min(1.0))
+
+    def fill_axis(self) -> Tensor:
+        """The fill kernel along one axis (2 radius + 1,): it is separable, exp(−λ²(i² + j²))."""
+        r = torch.arange(-self.radius, self.radius + 1, device=self.log_decay.device)
+        return torch.exp(-(self.log_decay.exp() ** 2) * r**2)
 
     def simulate(
         self,

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surface
-from rsdfm_ros.geometry.lattice import TILE_CELLS
+from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
+from rsdfm_ros.model import codec
 from rsdfm_ros.model.compression import LOW_BLOCK, cell_priority, top_cells
 from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
@@ -41,12 +42,17 @@ class Exchange:
         self.trunk_fingerprint = trunk_fingerprint(model)
         self.manifest = manifest or {}
         self.config = model.config
-        self.window = self.region = model.config.window
+        self.window = model.config.window
         self.ground: Ground = GroundPlane()
         self.output_window = model.config.output_window
         self.thresholds = thresholds_of(self.manifest)
         self._tiles = self.window.tiles()
         self._autocast = autocast_arguments(self.device)
+
+    @property
+    def region(self) -> Window:
+        """The region of interest: all of the window."""
+        return self.window
 
     @torch.inference_mode()
     def compress(
@@ -62,42 +68,37 @@ class Exchange:
         demand (H, W) in [0, 1]: where receivers are unsure; cells are then ranked by demand · q instead of q.
         low: False for a low band of zeros, which is not sent; the high band is then of the map itself.
         """
-        visible = bev.visible[None, None]
-        with torch.autocast(**self._autocast):
-            latents = self.model.compression.encode(bev.features[None], visible, low=low)
-        score = cell_priority(latents.score)
+        found = codec.encode(self.model.compression, bev.features, bev.visible, low=low)
+        score = cell_priority(found.score)
         if demand is not None:
             score = score * torch.from_numpy(np.ascontiguousarray(demand, np.float32)).to(self.device)
-        sent = top_cells(score, visible & (score > 0), max(0, int(cells)))[0, 0]
-        tiles_visible = to_tiles(bev.visible[None])[:, 0]  # (tiles, 16, 16)
-        touched = tiles_visible.flatten(1).any(dim=1)
-        blocks = to_tiles(latents.low[0], TILE_CELLS // LOW_BLOCK)[touched]
-        high = latents.high[0].permute(1, 2, 0)
-        tile_of_row = torch.cumsum(touched, 0) - 1
-        sent_tiles = to_tiles(sent[None])[:, 0].flatten(1)  # (tiles, 256)
-        tile, cell = torch.nonzero(sent_tiles, as_tuple=True)
-        per_row = self.window.nj // TILE_CELLS
-        i = (tile // per_row) * TILE_CELLS + cell // TILE_CELLS
-        j = (tile % per_row) * TILE_CELLS + cell % TILE_CELLS
-        mask = touched.cpu().numpy()
+        allowed = bev.visible & (score > 0)
+        sent = top_cells(score[None, None], allowed[None, None], max(0, int(cells)))[0, 0]
+        # The latents of sent cells, tile after tile.
+        place = sent.flatten().nonzero()[:, 0]
+        high = found.high[:, sent[bev.visible]] / found.high_step[:, None]
+        at, j = place.cpu().numpy() // self.window.nj, place.cpu().numpy() % self.window.nj
+        tile = at // TILE_CELLS * (self.window.nj // TILE_CELLS) + j // TILE_CELLS
+        cell = at % TILE_CELLS * TILE_CELLS + j % TILE_CELLS
+        order = np.lexsort((cell, tile))
+        visible = to_tiles(bev.visible[None])[:, 0].cpu().numpy()  # (tiles, 16, 16)
+        touched = visible.reshape(len(visible), -1).any(axis=1)
         return FeatureFrame(
-            tiles=self._tiles[mask],
-            low=as_int8(blocks),
-            low_scale=half(latents.low_step[0, :, 0, 0].float().cpu().numpy()),
-            visible=tiles_visible[touched].cpu().numpy(),
-            high_tile=tile_of_row[tile].to(torch.int32).cpu().numpy(),
-            high_cell=cell.to(torch.uint8).cpu().numpy(),
-            high=as_int8(high[i, j]),
-            high_scale=half(latents.high_step[0, :, 0, 0].float().cpu().numpy()),
+            tiles=self._tiles[touched],
+            low=as_int8(to_tiles(found.low, TILE_CELLS // LOW_BLOCK))[touched],
+            low_scale=half(found.low_step.cpu().numpy()),
+            visible=visible[touched],
+            high_tile=(np.cumsum(touched) - 1)[tile[order]].astype(np.int32),
+            high_cell=cell[order].astype(np.uint8),
+            high=as_int8(high.T)[order],
+            high_scale=half(found.high_step.cpu().numpy()),
         )
 
     @torch.inference_mode()
     def usefulness(self, bev: AgentBev) -> Tensor:
         """The learned score q (H, W) in [0, 1] of sending a cell, 0 where nothing is seen."""
-        visible = bev.visible[None, None]
-        with torch.autocast(**self._autocast):
-            score = self.model.compression.score_of(bev.features[None], visible)
-        return (torch.sigmoid(score.float()) * visible)[0, 0]
+        score = codec.score(self.model.compression, bev.features, bev.visible)
+        return torch.sigmoid(score) * bev.visible
 
     def demand(self, bev: AgentBev) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """Demand for features of this agent: tiles (M, 2) and 255 · (1 − mean q) of their four blocks (M, 4)."""
@@ -125,7 +126,7 @@ class Exchange:
         stale: NDArray[np.bool_] | None = None,
         stale_s: float = 0.0,
     ) -> AgentBev:
-        """The map that a received frame stands for; tiles outside the region are left out.
+        """The map that a received frame stands for; tiles outside the window are left out.
 
         stale (M,), stale_s: tiles that are older than the rest, and their additional age (wire/concealment.py).
         """
@@ -137,42 +138,33 @@ class Exchange:
                 f"got {frame.low.shape[1]} and {frame.high.shape[1]}"
             )
         i, j, inside = self._places(frame.tiles)
-        low = np.zeros(
-            (cfg.low_channels, self.window.ni // LOW_BLOCK, self.window.nj // LOW_BLOCK), np.float32
-        )
+        shape = (self.window.ni // TILE_CELLS, 2, self.window.nj // TILE_CELLS, 2)
+        low = np.zeros((cfg.low_channels, *shape), np.float32)
         visible = np.zeros(self.window.shape, bool)
-        low_tiles = low.reshape(
-            cfg.low_channels, self.window.ni // TILE_CELLS, 2, self.window.nj // TILE_CELLS, 2
-        )
         if len(i):
-            low_tiles[:, i, :, j] = frame.low[inside] * frame.low_scale[:, None, None]
+            low[:, i, :, j] = frame.low[inside] * frame.low_scale[:, None, None]
             tile_view(visible)[i, :, j] = frame.visible[inside]
-        high = np.zeros((*self.window.shape, cfg.high_channels), np.float32)
-        sent = np.zeros(self.window.shape, bool)
         rows = np.full(len(frame.tiles), -1)
         rows[inside] = np.arange(len(i))
         row = rows[frame.high_tile]
         ok = row >= 0
         ci = i[row[ok]] * TILE_CELLS + frame.high_cell[ok] // TILE_CELLS
         cj = j[row[ok]] * TILE_CELLS + frame.high_cell[ok] % TILE_CELLS
-        if ok.any():
-            high[ci, cj] = frame.high[ok] * frame.high_scale
-            sent[ci, cj] = True
         seen = torch.from_numpy(visible).to(self.device)
-        with torch.autocast(**self._autocast):
-            features = self.model.compression.decode(
-                torch.from_numpy(low[None]).to(self.device),
-                torch.from_numpy(high.transpose(2, 0, 1)[None]).to(self.device),
-                torch.from_numpy(sent[None, None]).to(self.device),
-                seen[None, None],
-            )
+        features = codec.decode(
+            self.model.compression,
+            torch.from_numpy(low.reshape(cfg.low_channels, shape[0] * 2, shape[2] * 2)).to(self.device),
+            frame.high[ok] * frame.high_scale,
+            ci * self.window.nj + cj,
+            seen,
+        )
         sigma = self._sigma(np.asarray(T_map_camera, np.float64), covariance, self._ground(ground_height_m))
         lag_s = None
         if stale is not None and stale.any():
             lag = np.zeros(self.window.shape, np.float32)
             tile_view(lag)[i, :, j] = np.float32(stale_s) * stale[inside][:, None, None]
             lag_s = torch.from_numpy(lag).to(self.device)
-        return AgentBev(features[0].float(), seen, sigma, lag_s)
+        return AgentBev(features, seen, sigma, lag_s)
 
     def dense_frame(self, bev: AgentBev) -> DenseFrame:
         """The whole map as float16, for the uncompressed baseline."""
@@ -192,7 +184,7 @@ class Exchange:
         covariance: NDArray[np.float64] | None = None,
         ground_height_m: float | None = None,
     ) -> AgentBev:
-        """The map of a received dense frame; tiles outside the region are left out."""
+        """The map of a received dense frame; tiles outside the window are left out."""
         features = np.zeros((*self.window.shape, self.config.channels), np.float32)
         visible = np.zeros(self.window.shape, bool)
         i, j, inside = self._places(frame.tiles)
@@ -226,6 +218,6 @@ class Exchange:
         """Tile rows and columns in the window of the tiles that lie inside, and which do."""
         i = tiles[:, 0].astype(np.int64) - self.window.i0 // TILE_CELLS
         j = tiles[:, 1].astype(np.int64) - self.window.j0 // TILE_CELLS
-        corner = np.array([self.region.i0, self.region.j0], np.int64)
-        inside = self.region.contains(tiles.astype(np.int64) * TILE_CELLS - corner)
+        corner = np.array([self.window.i0, self.window.j0], np.int64)
+        inside = self.window.contains(tiles.astype(np.int64) * TILE_CELLS - corner)
         return i[inside], j[inside], inside

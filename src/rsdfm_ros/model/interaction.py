@@ -6,10 +6,14 @@ that see the cell. Self is always in the sum, so a cell that no peer sees comes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.layers import projection
+from rsdfm_ros.model.maps import AgentBev, FusedMap, map_of, rows_of
 
 
 class Interaction(nn.Module):
@@ -35,6 +39,71 @@ class Interaction(nn.Module):
         fused = (weights.to(maps.dtype) * maps).sum(dim=0, keepdim=True)
         return fused, weights
 
+    @torch.inference_mode()
+    def fuse(
+        self, agents: Sequence[AgentBev], ages_s: Sequence[float], *, with_dominant: bool = False
+    ) -> FusedMap:
+        """Fuse the maps of agents, the first being self, with their ages in s: `forward` in operation.
+
+        Only the cells that a peer sees are computed, so that the time is proportional to what the peers see; the others
+        come out as they went in. with_dominant: see FusedMap.
+        """
+        ego, shape = agents[0], agents[0].visible.shape
+        seen = torch.stack([a.visible for a in agents]).flatten(1)
+        total = int(seen.any(dim=0).sum())
+        weights, cells = self.weights(agents, ages_s)
+        fused = rows_of(ego.features).clone()
+        mixed = fused.index_select(0, cells) * weights[0][:, None]
+        place = _places(cells, shape.numel())
+        for agent, visible, weight in zip(agents[1:], seen[1:], weights[1:], strict=True):
+            own = visible.nonzero()[:, 0]
+            at = place.index_select(0, own)
+            rows = rows_of(agent.features).index_select(0, own)
+            mixed.index_add_(0, at, rows.mul_(weight.index_select(0, at)[:, None]))
+        fused.index_copy_(0, cells, mixed)
+        sums = weights.sum(dim=1)
+        sums[0] += total - len(cells)  # where no peer sees the cell, all the weight is that of self
+        dominant = None
+        if with_dominant:
+            # Only an agent that sees a cell can dominate it: self takes part everywhere, with zeros in unseen cells.
+            dominant = seen[0].to(torch.uint8)
+            heaviest = (weights * seen.index_select(1, cells)).argmax(dim=0)
+            dominant.index_copy_(0, cells, (heaviest + 1).to(torch.uint8))
+            dominant = dominant.view(shape)
+        return FusedMap(
+            map_of(fused, (shape[0], shape[1])),
+            seen.any(dim=0).view(shape),
+            len(agents),
+            tuple((sums / max(1, total)).tolist()),
+            dominant,
+        )
+
+    @torch.inference_mode()
+    def weights(self, agents: Sequence[AgentBev], ages_s: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """Weights (A, n) of the agents in the cells that a peer sees, and these cells (n,) among the H·W of the map."""
+        seen = torch.stack([a.visible for a in agents]).flatten(1)
+        cells = seen[1:].any(dim=0).nonzero()[:, 0]
+        (ego_weight, bias), (other_weight, _) = projection(self.ego), projection(self.other)
+        context_weight, _ = projection(self.context)
+        place = _places(cells, seen.shape[1])
+        logits = bias.new_full((len(agents), len(cells)), -torch.inf)
+        ego_part = None
+        for n, (agent, age_s) in enumerate(zip(agents, ages_s, strict=True)):
+            own = cells if n == 0 else seen[n].nonzero()[:, 0]  # self takes part in every cell
+            rows = rows_of(agent.features).index_select(0, own)
+            at = place.index_select(0, own)
+            if ego_part is None:
+                ego_part = (ego_weight @ rows.T).add_(bias[:, None])
+            context = rows.new_full((3, len(own)), age_s)
+            context[0] = seen[n].index_select(0, own)
+            if agent.lag_s is not None:
+                context[1] += agent.lag_s.flatten().index_select(0, own)
+            context[2] = agent.sigma.flatten().index_select(0, own)
+            hidden = ego_part.index_select(1, at).addmm_(other_weight, rows.T).addmm_(context_weight, context)
+            last, last_bias = projection(self.weight)
+            logits[n].index_copy_(0, at, (last @ hidden.relu_())[0] + last_bias)
+        return torch.softmax(logits, dim=0), cells
+
     def merge(self, maps: Tensor, visible: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Views of one agent at one instant as one map: merged (1, C, H, W) and weights (A, 1, H, W).
 
@@ -55,3 +124,10 @@ class Interaction(nn.Module):
         hidden = torch.relu(self.ego(ego) + self.other(maps) + self.context(context.to(maps.dtype)))
         logits: Tensor = self.weight(hidden).float()
         return logits
+
+
+def _places(cells: Tensor, total: int) -> Tensor:
+    """(total,) the place of every one of the cells (n,) among them; -1 elsewhere."""
+    places = cells.new_full((total,), -1)
+    places[cells] = torch.arange(len(cells), device=cells.device)
+    return places

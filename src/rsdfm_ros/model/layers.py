@@ -38,3 +38,9 @@ class ResidualBlock(nn.Module):
         """(B, c_in, H, W) → (B, c_out, H / stride, W / stride)."""
         out: Tensor = self.activation(self.second(self.first(x)) + self.shortcut(x))
         return out
+
+
+def projection(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Matrix (out, in) and bias (out,) of a 1 × 1 convolution."""
+    bias = layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
+    return layer.weight[:, :, 0, 0], bias

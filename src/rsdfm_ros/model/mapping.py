@@ -25,6 +25,13 @@ from rsdfm_ros.model.terrain import terrain_depths
 
 _HORIZON_MARGIN = 0.02
 
+IMAGE_STEP = 32
+"""Sides of the encoder's images are multiples of this."""
+IMAGE_MARGIN = 32
+"""Pixels around the part of an image that shows a region: what the encoder sees around it, mostly."""
+_SAMPLE_STRIDE = 8
+"""Distance in pixels of the rays by which that part is found."""
+
 
 def lift_cells(
     config: ModelConfig,
@@ -64,6 +71,33 @@ def lift_cells(
     return cells
 
 
+def image_part(
+    config: ModelConfig,
+    size: tuple[int, int],
+    K: Tensor,
+    T_map_camera: Tensor,
+    ground: Ground,
+    window: Window,
+) -> tuple[slice, slice] | None:
+    """Rows and columns of an image that show `window`, with a margin around; None if none do.
+
+    K (3, 3) for images of `size` (h, w) and T_map_camera (4, 4), both float64. Both sides are multiples of IMAGE_STEP,
+    as the encoder needs them.
+    """
+    cells = lift_cells(config, size, _SAMPLE_STRIDE, K[None], T_map_camera[None], ground, window)[0]
+    shown = (cells < window.ni * window.nj).any(dim=1)
+    shown = shown.view(size[0] // _SAMPLE_STRIDE, size[1] // _SAMPLE_STRIDE)
+    if not bool(shown.any()):
+        return None
+    spans = []
+    for length, dim in zip(size, (1, 0), strict=True):
+        there = shown.any(dim=dim).nonzero()[:, 0] * _SAMPLE_STRIDE
+        first = max(0, int(there[0]) - IMAGE_MARGIN) // IMAGE_STEP * IMAGE_STEP
+        last = min(length, -(-(int(there[-1]) + _SAMPLE_STRIDE + IMAGE_MARGIN) // IMAGE_STEP) * IMAGE_STEP)
+        spans.append(slice(first, last))
+    return spans[0], spans[1]
+
+
 def _bin_depths(config: ModelConfig, rays: Tensor, T_map_camera: Tensor, ground: Ground) -> Iterator[Tensor]:
     """Depth (V, N) along the rays (V, 3, N) of one bin after the other; NaN where there is none."""
     if config.lift == "absolute":
@@ -99,13 +133,13 @@ class _SparseLift(torch.autograd.Function):
                 terms = (alpha[v, :, :, None] * features[v, :, None]).flatten(0, 1)
                 out[v].index_add_(0, cells[v].reshape(-1), terms)
             return out[:, :count]
-        out = features.new_empty(views, count, features.shape[2])
         indptr = np.arange(0, n * d + 1, d, dtype=np.int32)
+        lifted = []
         for v in range(views):
             entries = (alpha[v].detach().numpy().ravel(), cells[v].numpy().ravel(), indptr)
             S = scipy.sparse.csc_matrix(entries, shape=(count + 1, n), copy=False)
-            out[v] = torch.from_numpy(S @ features[v].detach().numpy())[:count]
-        return out
+            lifted.append(torch.from_numpy(S @ features[v].detach().numpy())[:count])
+        return lifted[0][None] if views == 1 else torch.stack(lifted)  # one map is not copied
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:

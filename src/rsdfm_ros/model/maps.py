@@ -55,3 +55,14 @@ def tile_view(x: NDArray[Any]) -> NDArray[Any]:
 def as_int8(x: Tensor) -> NDArray[np.int8]:
     """Rounded and clipped to ±127."""
     return x.float().round().clamp(-127, 127).to(torch.int8).cpu().numpy()
+
+
+def rows_of(features: Tensor) -> Tensor:
+    """Features (C, H, W) as rows (H·W, C), for work on some of the cells; not copied if the channels of a cell are
+    neighbours in memory."""
+    return features.permute(1, 2, 0).reshape(-1, features.shape[0])
+
+
+def map_of(rows: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Rows (H·W, C) as features (C, H, W); the same memory."""
+    return rows.view(*shape, -1).permute(2, 0, 1)

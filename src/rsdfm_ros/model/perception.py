@@ -28,14 +28,9 @@ from rsdfm_ros.model.heads.detection import DetectionHead
 from rsdfm_ros.model.heads.registry import Head, TaskAnswer, plug_ins
 from rsdfm_ros.model.heads.segmentation import InstanceMap, SegmentationHead
 from rsdfm_ros.model.heads.trajectory import Prediction, TrajectoryHead
+from rsdfm_ros.model.mapping import image_part
 from rsdfm_ros.model.maps import AgentBev, FusedMap, as_int8
-from rsdfm_ros.model.region import (
-    crop_detections,
-    crop_instances,
-    crop_prediction,
-    pad_instances,
-    window_around,
-)
+from rsdfm_ros.model.region import check_region, crop_detections
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, wire_fingerprint
 from rsdfm_ros.shipped import shipped
@@ -64,15 +59,14 @@ class Perception(Exchange):
     def at(self, region: Window) -> Perception:
         """The same weights on another part of the lattice; nothing is copied.
 
-        region: whole tiles, at most as large as the model's window, which comes to lie around it (`window`). Received
-        tiles outside the region are not fused, and there are no answers outside: `output_window` is the region.
-        Raises: RegionError.
+        region: whole tiles, at most as large as the model's window. Only the region is mapped, sent, fused and
+        answered; the time behind the encoder is proportional to its area. Raises: RegionError.
         """
-        if region == self.region:
+        if region == self.window:
             return self
+        check_region(self.config, region)
         other = copy.copy(self)
-        other.window, other.region = window_around(self.config, region), region
-        other.output_window, other._tiles = region.refined(2), other.window.tiles()
+        other.window, other.output_window, other._tiles = region, region.refined(2), region.tiles()
         return other
 
     def on_ground(self, ground: Ground) -> Perception:
@@ -105,15 +99,22 @@ class Perception(Exchange):
         """
         images, scaled = self._resized(image, K)
         pose, ground = np.asarray(T_map_camera, np.float64), self._ground(ground_height_m)
+        intrinsics = torch.from_numpy(scaled.copy()).to(self.device)
+        camera = torch.from_numpy(pose.copy()).to(self.device)
+        sigma = self._sigma(pose, covariance, ground)
+        if self.window != self.config.window:
+            size = (self.config.image_height, self.config.image_width)
+            part = image_part(self.config, size, intrinsics, camera, ground, self.window)
+            if part is None:
+                features = torch.zeros(*self.window.shape, self.config.channels, device=self.device)
+                nothing = torch.zeros(self.window.shape, dtype=torch.bool, device=self.device)
+                return AgentBev(features.permute(2, 0, 1), nothing, sigma)
+            images = images[:, :, part[0], part[1]]
+            intrinsics[:2, 2] -= torch.tensor([part[1].start, part[0].start], device=self.device)
         with torch.autocast(**self._autocast):
             maps, visible, _ = self.model.map_views(
-                images,
-                torch.from_numpy(scaled[None]).to(self.device),
-                torch.from_numpy(pose[None].copy()).to(self.device),
-                ground=ground,
-                window=self.window,
+                images, intrinsics[None], camera[None], ground=ground, window=self.window
             )
-        sigma = self._sigma(pose, covariance, ground)
         return AgentBev(maps[0].float(), visible[0, 0], sigma)
 
     @torch.inference_mode()
@@ -171,28 +172,10 @@ class Perception(Exchange):
         """
         if len(peers) != len(ages_s):
             raise RsdfmError(f"expected an age for each of {len(peers)} peers, got {len(ages_s)}")
-        agents = [ego, *peers]
-        maps = torch.stack([a.features for a in agents])
-        visible = torch.stack([a.visible for a in agents])[:, None]
-        sigma = torch.stack([a.sigma for a in agents])[:, None]
-        ages = torch.tensor([0.0, *ages_s], device=self.device)
-        if any(a.lag_s is not None for a in agents):
-            lags = [torch.zeros_like(a.sigma) if a.lag_s is None else a.lag_s for a in agents]
-            ages = ages.view(-1, 1, 1, 1) + torch.stack(lags)[:, None]
+        mixed = self.model.interaction.fuse([ego, *peers], [0.0, *ages_s], with_dominant=with_dominant)
         with torch.autocast(**self._autocast):
-            fused, seen, weights = self.model.fuse(maps, visible, ages, sigma)
-            features = self.model.neck(fused, seen)
-        mean = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum().clamp_min(1)
-        # Only an agent that sees a cell can dominate it: the ego takes part everywhere, with zeros in unseen cells.
-        dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen[0, 0] if with_dominant else None
-        fused_map = FusedMap(
-            features[0].float(),
-            seen[0, 0],
-            len(agents),
-            tuple(float(v) for v in mean),
-            None if dominant is None else dominant.to(torch.uint8),
-        )
-        return fused_map if self.region == self.window else self._only_region(fused_map)
+            features = self.model.neck(mixed.features[None], mixed.visible[None, None])
+        return replace(mixed, features=features[0].float())
 
     @torch.inference_mode()
     def detect(self, history: Sequence[FusedMap]) -> Detections:
@@ -206,17 +189,15 @@ class Perception(Exchange):
         found = head.decode(self._outputs(head, history), threshold=threshold, window=window)
         on_ground = found.centres.copy()
         on_ground[:, 2] += self.ground.elevation(on_ground[:, :2])
-        found = replace(found, centres=on_ground)
-        return found if self.region == window else crop_detections(found, self.region)
+        return crop_detections(replace(found, centres=on_ground), window)
 
     @torch.inference_mode()
     def segment(self, history: Sequence[FusedMap]) -> InstanceMap:
-        """Instances on the output window, which is the region."""
+        """Instances on the output window."""
         head = self._head("segmentation")
         assert isinstance(head, SegmentationHead)
-        threshold, window = self.thresholds["segmentation"], self.window.refined(2)
-        whole = head.decode(self._outputs(head, history), threshold=threshold, window=window)
-        return whole if self.region == self.window else crop_instances(whole, window, self.output_window)
+        threshold = self.thresholds["segmentation"]
+        return head.decode(self._outputs(head, history), threshold=threshold, window=self.output_window)
 
     @torch.inference_mode()
     def predict(self, history: Sequence[FusedMap], present: InstanceMap | None = None) -> Prediction:
@@ -224,15 +205,8 @@ class Perception(Exchange):
         head = self._head("trajectory")
         assert isinstance(head, TrajectoryHead)
         now = present if present is not None else self.segment(history)
-        threshold, window, part = (
-            self.thresholds["trajectory"],
-            self.window.refined(2),
-            self.region != self.window,
-        )
-        if part:
-            now = pad_instances(now, window, self.output_window)
-        whole = head.decode(self._outputs(head, history), now, threshold=threshold, window=window)
-        return crop_prediction(whole, window, self.output_window) if part else whole
+        threshold = self.thresholds["trajectory"]
+        return head.decode(self._outputs(head, history), now, threshold=threshold, window=self.output_window)
 
     @property
     def plug_ins(self) -> tuple[str, ...]:
@@ -244,7 +218,7 @@ class Perception(Exchange):
         """The answer of a plug-in head to a history of fused maps, newest last, for the region."""
         head = self._head(name)
         visible = history[-1].visible.cpu().numpy() if history else np.zeros(self.window.shape, np.bool_)
-        return head.answer(self._outputs(head, history), visible, self.window, self.region)
+        return head.answer(self._outputs(head, history), visible, self.window, self.window)
 
     @torch.inference_mode()
     def objectness(self, history: Sequence[FusedMap]) -> Tensor:
@@ -254,7 +228,7 @@ class Perception(Exchange):
 
     def quantise_fused(self, fused: FusedMap) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         """Features of the region as int8 (C, H, W) with one scale (C,) per channel, for FusedBev messages."""
-        x = fused.features[(slice(None), *self.window.crop(self.region))]
+        x = fused.features
         scale = (x.abs().amax(dim=(1, 2)) / 127.0).clamp_min(1e-8)
         return as_int8(x / scale[:, None, None]), scale.cpu().numpy()
 
@@ -266,24 +240,15 @@ class Perception(Exchange):
         contributors: int = 1,
     ) -> FusedMap:
         """The fused map of a FusedBev message, whose arrays cover the region."""
-        expected = (self.config.channels, *self.region.shape)
+        expected = (self.config.channels, *self.window.shape)
         if values.shape != expected or scale.shape != expected[:1] or visible.shape != expected[1:]:
             raise RsdfmError(f"expected a fused map of shape {expected}, got {values.shape}")
-        here = self.window.crop(self.region)
-        x = np.zeros((self.config.channels, *self.window.shape), np.float32)
-        seen = np.zeros(self.window.shape, np.bool_)
-        x[(slice(None), *here)] = values.astype(np.float32) * scale[:, None, None].astype(np.float32)
-        seen[here] = visible
+        x = values.astype(np.float32) * scale[:, None, None].astype(np.float32)
         return FusedMap(
-            torch.from_numpy(x).to(self.device), torch.from_numpy(seen).to(self.device), contributors
+            torch.from_numpy(x).to(self.device),
+            torch.from_numpy(np.array(visible, np.bool_)).to(self.device),
+            contributors,
         )
-
-    def _only_region(self, fused: FusedMap) -> FusedMap:
-        """The map with nothing outside the region."""
-        here = torch.zeros(self.window.shape, dtype=torch.bool, device=self.device)
-        here[self.window.crop(self.region)] = True
-        dominant = None if fused.dominant is None else fused.dominant * here
-        return replace(fused, features=fused.features * here, visible=fused.visible & here, dominant=dominant)
 
     def _head(self, name: str) -> Head:
         if name not in self.model.heads:

@@ -1,14 +1,13 @@
-"""The region of interest: the part of the lattice that a model's window lies on, and the part of it that is answered.
+"""The region of interest: the part of the lattice that is mapped, sent, fused and answered.
 
-A region is a rectangle of whole tiles, at most as large as the model's window. The window of a region always has the
-model's shape and is centred on the region as far as whole tiles allow: the region determines the window.
+A region is a rectangle of whole tiles anywhere on the lattice, at most as large as the model's window. Everything
+behind the encoder works on the region alone, and the encoder on the part of the image that shows it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,6 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.heads.segmentation import InstanceMap
-from rsdfm_ros.model.heads.trajectory import Prediction
 from rsdfm_ros.wire.limits import Limits
 
 MAX_DISTANCE_M = 1e6
@@ -63,13 +60,12 @@ def region_of(config: ModelConfig, bounds_m: Sequence[float]) -> Window:
         )
     i0, j0, ni, nj = (v * TILE_CELLS for v in (*low, *tiles))
     region = Window(i0, j0, ni, nj, config.cell_size_m)
-    window_around(config, region)
+    check_region(config, region)
     return region
 
 
-def window_around(config: ModelConfig, region: Window) -> Window:
-    """The window of the model's shape for a region. Raises: RegionError unless the region is made of whole tiles of
-    the model's cells and not larger than the model's window."""
+def check_region(config: ModelConfig, region: Window) -> None:
+    """RegionError unless the region is made of whole tiles of the model's cells and not larger than its window."""
     own = config.window
     whole = all(v % TILE_CELLS == 0 for v in (region.i0, region.j0, region.ni, region.nj))
     if not whole or region.cell_size != own.cell_size or region.ni > own.ni or region.nj > own.nj:
@@ -83,8 +79,6 @@ def window_around(config: ModelConfig, region: Window) -> Window:
             f"expected a region within {far * own.cell_size / 1000:.0f} km of the map's origin, as far as features are "
             f"sent, got {region}: set up the map frame nearer to the fleet"
         )
-    spare_i, spare_j = (own.ni - region.ni) // TILE_CELLS // 2, (own.nj - region.nj) // TILE_CELLS // 2
-    return replace(own, i0=region.i0 - spare_i * TILE_CELLS, j0=region.j0 - spare_j * TILE_CELLS)
 
 
 def inside_xy(region: Window, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -95,33 +89,3 @@ def inside_xy(region: Window, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
 def crop_detections(found: Detections, region: Window) -> Detections:
     """The boxes whose centres lie in the region."""
     return found.select(inside_xy(region, found.centres[:, :2]))
-
-
-def crop_instances(whole: InstanceMap, window: Window, region: Window) -> InstanceMap:
-    """The cells of the region (both windows at the outputs' resolution), with ids renumbered to 1…N."""
-    here = window.crop(region)
-    ids, kept = _renumber(whole.ids[here])
-    return InstanceMap(whole.probability[here].copy(), ids, whole.centres[kept - 1], whole.scores[kept - 1])
-
-
-def pad_instances(part: InstanceMap, window: Window, region: Window) -> InstanceMap:
-    """The inverse of crop_instances, with nothing around."""
-    here = window.crop(region)
-    probability = np.zeros(window.shape, np.float32)
-    ids = np.zeros(window.shape, np.int32)
-    probability[here], ids[here] = part.probability, part.ids
-    return InstanceMap(probability, ids, part.centres, part.scores)
-
-
-def crop_prediction(whole: Prediction, window: Window, region: Window) -> Prediction:
-    """The cells of the region now and later; the tracks stay."""
-    here = window.crop(region)
-    return Prediction(whole.ids[(slice(None), *here)].copy(), whole.tracks, whole.positions, whole.scores)
-
-
-def _renumber(ids: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """ids with gaps closed, and the old id of every new one."""
-    kept = np.unique(ids[ids > 0]).astype(np.int64)
-    table = np.zeros(int(ids.max(initial=0)) + 1, np.int32)
-    table[kept] = np.arange(1, len(kept) + 1)
-    return table[ids], kept

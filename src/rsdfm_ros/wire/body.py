@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +60,43 @@ def dense_body(frame: DenseFrame) -> bytes:
     return _tile_bytes(frame.tiles) + _visible_bytes(frame.visible) + values.tobytes()
 
 
-def read_compressed(header: Header, body: bytes, words: memoryview, limits: Limits) -> FeaturePart:
-    """The inverse of compressed_body; `body` has exactly ``header.content_bytes`` bytes.
+@dataclass(frozen=True)
+class CodedPart:
+    """A compressed part whose bands are not decoded yet: tiles (M, 2), visible (M, 16, 16), sent cells (M,) of each
+    tile, all scales."""
 
-    Raises: TileOutOfBounds, TilesUnsorted, NonFinite, OverLimit, CountMismatch, CorruptBody.
+    header: Header
+    tiles: NDArray[np.int32]
+    visible: NDArray[np.bool_]
+    counts: NDArray[np.int64]
+    scale: NDArray[np.float32]
+    coded: entropy.Coded
+
+    def part(self, bands: Sequence[NDArray[np.int16]]) -> FeaturePart:
+        """The part with these bands: gaps, low, high. Raises: CorruptBody."""
+        header, m = self.header, len(self.tiles)
+        gaps, low, high = bands
+        tile = np.repeat(np.arange(m), self.counts)
+        low_scale, high_scale = np.split(self.scale, [header.scales - header.high])
+        blocks = (header.low, m, LOW_SIDE, LOW_SIDE)
+        latents = _latents(low).reshape(blocks) if header.has_low else np.zeros(blocks, np.int8)
+        frame = FeatureFrame(
+            tiles=self.tiles,
+            low=latents.transpose(1, 0, 2, 3).copy(),
+            low_scale=low_scale if header.has_low else np.ones(header.low, np.float32),
+            visible=self.visible,
+            high_tile=tile.astype(np.int32),
+            high_cell=_cells(gaps[0].astype(np.int64), self.counts, tile),
+            high=_latents(high).T.copy(),
+            high_scale=high_scale,
+        )
+        return FeaturePart(header.fingerprint, frame)
+
+
+def read_compressed(header: Header, body: bytes, words: memoryview, limits: Limits) -> CodedPart:
+    """The inverse of compressed_body up to the bands; `body` has exactly ``header.content_bytes`` bytes.
+
+    Raises: TileOutOfBounds, TilesUnsorted, NonFinite, OverLimit, CountMismatch.
     """
     m, n = header.tiles, header.cells
     tiles, visible = _read_tiles(header, body, limits)
@@ -78,22 +112,8 @@ def read_compressed(header: Header, body: bytes, words: memoryview, limits: Limi
     if scale.max() > limits.max_scale:
         raise OverLimit("scale", limits.max_scale, float(scale.max()))
     at += header.scales * HALF_BYTES
-    gaps, low, high = entropy.decode(body[at:], words, header.bands)
-    tile = np.repeat(np.arange(m), counts)
-    low_scale, high_scale = np.split(scale, [header.scales - header.high])
-    blocks = (header.low, m, LOW_SIDE, LOW_SIDE)
-    latents = _latents(low).reshape(blocks) if header.has_low else np.zeros(blocks, np.int8)
-    frame = FeatureFrame(
-        tiles=tiles,
-        low=latents.transpose(1, 0, 2, 3).copy(),
-        low_scale=low_scale if header.has_low else np.ones(header.low, np.float32),
-        visible=visible,
-        high_tile=tile.astype(np.int32),
-        high_cell=_cells(gaps[0].astype(np.int64), counts, tile),
-        high=_latents(high).T.copy(),
-        high_scale=high_scale,
-    )
-    return FeaturePart(header.fingerprint, frame)
+    coded = entropy.Coded(body[at:], words, header.bands)
+    return CodedPart(header, tiles, visible, counts, scale, coded)
 
 
 def read_dense(header: Header, body: bytes, limits: Limits) -> DensePart:

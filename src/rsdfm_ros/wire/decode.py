@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import zstandard
 
-from rsdfm_ros.wire.body import Part, read_compressed, read_dense
-from rsdfm_ros.wire.errors import CorruptBody, DecodedSizeMismatch
+from rsdfm_ros.wire import entropy
+from rsdfm_ros.wire.body import CodedPart, DensePart, Part, read_compressed, read_dense
+from rsdfm_ros.wire.errors import CorruptBody, DecodedSizeMismatch, WireError
 from rsdfm_ros.wire.header import FIXED_BYTES, Kind, unpack
 from rsdfm_ros.wire.limits import Expected, Limits
 
@@ -20,13 +23,49 @@ def decode_packet(
 
     Raises: a WireError child, and nothing else, for any bytes whatsoever.
     """
-    view = memoryview(data).cast("B")
-    header = unpack(view, limits, expected)
-    stop = FIXED_BYTES + header.body_bytes
-    body = _decompress(view[FIXED_BYTES:stop], header.content_bytes)
-    if header.kind is Kind.DENSE:
-        return read_dense(header, body, limits)
-    return read_compressed(header, body, view[stop:], limits)
+    (found,) = decode_packets([data], limits=limits, expected=expected)
+    if isinstance(found, WireError):
+        raise found
+    return found
+
+
+def decode_packets(
+    packets: Sequence[bytes | bytearray | memoryview],
+    *,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    expected: Expected = Expected(),  # noqa: B008 - frozen
+) -> list[Part | WireError]:
+    """What decode_packet gives for every packet, or the error it raises; several packets together take half the time
+    that they take one by one."""
+    opened = [_opened(data, limits, expected) for data in packets]
+    bands = iter(entropy.decode_all([part.coded for part in opened if isinstance(part, CodedPart)]))
+    out: list[Part | WireError] = []
+    for part in opened:
+        if not isinstance(part, CodedPart):
+            out.append(part)
+            continue
+        found = next(bands)
+        try:
+            out.append(found if isinstance(found, WireError) else part.part(found))
+        except WireError as error:
+            out.append(error)
+    return out
+
+
+def _opened(
+    data: bytes | bytearray | memoryview, limits: Limits, expected: Expected
+) -> CodedPart | DensePart | WireError:
+    """A packet up to its coded bands, or what is wrong with it."""
+    try:
+        view = memoryview(data).cast("B")
+        header = unpack(view, limits, expected)
+        stop = FIXED_BYTES + header.body_bytes
+        body = _decompress(view[FIXED_BYTES:stop], header.content_bytes)
+        if header.kind is Kind.DENSE:
+            return read_dense(header, body, limits)
+        return read_compressed(header, body, view[stop:], limits)
+    except WireError as error:
+        return error
 
 
 def _decompress(body: memoryview, size: int) -> bytes:

@@ -1,9 +1,9 @@
-"""The entropy coder of latents and cell positions: interleaved rANS with a small family of frequency tables.
+"""The entropy coder of latents and cell positions: interleaved rANS with the frequency tables of wire/tables.py.
 
-The coded data are *bands*: integer arrays (channels, symbols). Every channel gets a table of its own, a normal
-distribution with more zeros, described by three bytes; tables follow from them by integer arithmetic alone, so that
-every machine has the same ones (docs/wire_format.md). Many coders run side by side in the lanes of arrays and share
-one stream of 16-bit words: a Python loop over steps handles all lanes at once, and there are at most STEPS steps.
+The coded data are *bands*: integer arrays (channels, symbols), every channel with a table of its own. Many coders run
+side by side in the lanes of arrays and share one stream of 16-bit words: a Python loop over steps handles all lanes at
+once, and there are at most STEPS steps. The streams of several packets are decoded side by side as well, because a step
+costs about the same for 30 lanes and for 200.
 """
 
 from __future__ import annotations
@@ -15,137 +15,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.wire.errors import CorruptBody
+from rsdfm_ros.wire.tables import CHANNEL_BYTES, PRECISION, RANGE_BYTES, TOTAL, Tables, fitted_tables
 
-#: Frequencies of a table add up to 2^PRECISION; a symbol of the alphabet has at least 1.
-PRECISION = 14
-TOTAL = 1 << PRECISION
 #: Most symbols of one lane. A lane costs two bytes, a step some microseconds.
 STEPS = 384
 #: States are 32-bit numbers of at least this.
 LOWEST = 1 << 16
-#: Alphabets of more values than this have their means in whole steps instead of quarters.
-FINE = 64
-WIDEST, NARROWEST = 0, 63
-#: Order and distances in which the encoder tries neighbours of the parameters width 0, mean 1 and zeros 2.
-SEARCH = ((0, 2), (1, 2), (2, 32), (0, 1), (1, 1), (2, 16))
-RANGE_BYTES, CHANNEL_BYTES = 4, 3
+#: Streams decoded side by side: with more, the tables of all of them no longer fit into a processor's cache.
+SIDE_BY_SIDE = 4
+
+# Arrays without dimensions: a step with Python's numbers takes twice as long.
+_SLOT, _PRECISION, _LOWEST, _WORD = (np.array(v, np.int64) for v in (TOTAL - 1, PRECISION, LOWEST, 16))
+_SHIFT = np.array(2.0**-16)
+
+NOT_AT_END = "the words do not end with the latents"
 
 Shape = tuple[int, int]
 """Channels and symbols per channel of a band."""
 
 
 @dataclass(frozen=True)
-class Tables:
-    """The frequency tables of one band of values in [lo, hi]: width, mean and zeros (channels,), each one byte."""
+class Coded:
+    """Bands as they are sent: their tables, exactly tables_bytes(shapes) bytes, and the stream of words."""
 
-    lo: int
-    hi: int
-    width: NDArray[np.uint8]
-    mean: NDArray[np.uint8]
-    zeros: NDArray[np.uint8]
-
-    def frequencies(self) -> NDArray[np.int64]:
-        """(channels, hi − lo + 1), every row with the sum TOTAL and no entry below 1."""
-        return frequencies(self.lo, self.hi, self.width, self.mean, self.zeros)
-
-    def to_bytes(self) -> bytes:
-        """int16 lo and hi, then the widths, the means and the zeros of all channels."""
-        planes = np.concatenate([self.width, self.mean, self.zeros]).astype(np.uint8)
-        return np.array([self.lo, self.hi], "<i2").tobytes() + planes.tobytes()
-
-    @staticmethod
-    def from_bytes(raw: bytes) -> Tables:
-        """The inverse of to_bytes. Raises: CorruptBody for an impossible range."""
-        lo, hi = (int(v) for v in np.frombuffer(raw, "<i2", count=2))
-        if not -128 <= lo <= hi <= 255:
-            raise CorruptBody(f"values in {lo}…{hi}")
-        width, mean, zeros = np.frombuffer(raw, np.uint8, offset=RANGE_BYTES).reshape(3, -1)
-        return Tables(lo, hi, width, mean, zeros)
-
-
-def frequencies(
-    lo: int, hi: int, width: NDArray[np.uint8], mean: NDArray[np.uint8], zeros: NDArray[np.uint8]
-) -> NDArray[np.int64]:
-    """Tables (K, hi − lo + 1) of K triples of parameters, in integers.
-
-    A value at distance d (in quarters of a step) from the mean has the weight 2^(−d² g / 2^19) with g = 2, 3, 4, 6, 8,
-    12, … for width 0, 1, 2, …; between powers of two the weight is interpolated linearly. `zeros` 256ths of all go to
-    the value 0 beforehand.
-    """
-    size = hi - lo + 1
-    unit = 1 if size <= FINE else 4
-    w = np.minimum(width, NARROWEST).astype(np.int64)[:, None]
-    distance = 4 * np.arange(size) - unit * mean.astype(np.int64)[:, None]
-    exponent = distance * distance * ((2 + w % 2) << (w // 2)) >> 3
-    mantissa = (1 << 17) - (exponent & 0xFFFF)
-    weight = np.maximum(mantissa << 13 >> np.minimum(exponent >> 16, 31), 1)
-    room = TOTAL - size
-    extra = room * zeros.astype(np.int64) >> 8
-    found: NDArray[np.int64] = 1 + weight * (room - extra)[:, None] // weight.sum(axis=1, keepdims=True)
-    rows = np.arange(len(found))
-    found[rows, found.argmax(axis=1)] += TOTAL - extra - found.sum(axis=1)
-    found[:, _zero(lo, size)] += extra
-    return found
-
-
-def fitted_tables(values: NDArray[np.int16]) -> Tables:
-    """Tables under which a band (channels, symbols), not empty, is short; found near its moments."""
-    lo, hi = int(values.min()), int(values.max())
-    size, channels = hi - lo + 1, len(values)
-    unit = 1 if size <= FINE else 4
-    offsets = (values - np.int16(lo)).astype(np.int64) + np.arange(channels)[:, None] * size
-    counts = np.bincount(offsets.ravel(), minlength=channels * size).reshape(channels, size)
-    best, cost = np.zeros((channels, 3), np.int64), np.full(channels, np.inf)
-    for start in _starts(counts, lo, unit):
-        found, bits = start, np.full(channels, np.inf)
-        for axis, reach in SEARCH:
-            found, bits = _refined(counts, lo, hi, found, axis, reach)
-        better = bits < cost
-        best[better], cost[better] = found[better], bits[better]
-    width, mean, zeros = best.T.astype(np.uint8)
-    return Tables(lo, hi, width, mean, zeros)
-
-
-def _starts(counts: NDArray[np.int64], lo: int, unit: int) -> list[NDArray[np.int64]]:
-    """Parameters (channels, 3) that the moments suggest, without and with more zeros than their neighbours."""
-    size = counts.shape[1]
-    zero = _zero(lo, size)
-    beside = [counts[:, k] for k in (zero - 1, zero + 1) if 0 <= k < size]
-    usual = np.minimum(counts[:, zero], np.mean(beside, axis=0).astype(np.int64) if beside else 0)
-    starts = []
-    for kept in (counts[:, zero], usual):
-        rest = counts.copy()
-        rest[:, zero] = kept
-        total = np.maximum(rest.sum(axis=1), 1)
-        mean = rest @ np.arange(size) / total
-        variance = rest @ np.arange(size) ** 2.0 / total - mean**2
-        gain = np.log2((1 << 19) / 22.2 / np.maximum(variance, 1e-3))  # of g in `frequencies`; 22.2 = 32 ln 2
-        zeros = 16 * np.round(16 * (counts[:, zero] - kept) / counts.sum(axis=1))
-        starts.append(np.stack([np.round(2 * gain) - 2, np.round(4 * mean / unit), zeros], axis=1))
-    return [start.astype(np.int64) for start in starts]
-
-
-def _zero(lo: int, size: int) -> int:
-    """Index of the value 0, or of the one next to it, among `size` values from lo on."""
-    return min(max(-lo, 0), size - 1)
-
-
-def _refined(
-    counts: NDArray[np.int64], lo: int, hi: int, around: NDArray[np.int64], axis: int, reach: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The best parameters (channels, 3) of some and those that are `reach` more or less on one axis, and their cost
-    (channels,) in bits."""
-    tried = np.repeat(around[:, None], 3, axis=1)
-    tried[:, :, axis] += reach * np.arange(-1, 2)
-    tried = np.clip(tried, [WIDEST, 0, 0], [NARROWEST, 255, 240])
-    tables = frequencies(lo, hi, *tried.reshape(-1, 3).T.astype(np.uint8))
-    bits = PRECISION - np.log2(tables.reshape(len(counts), 3, -1))
-    costs = np.einsum("ckv,cv->ck", bits, counts.astype(np.float64)).round(
-        3
-    )  # so that ties are resolved equally on every machine
-    best = costs.argmin(axis=1)
-    rows = np.arange(len(counts))
-    return tried[rows, best], costs[rows, best]
+    tables: bytes
+    words: bytes | memoryview
+    shapes: Sequence[Shape]
 
 
 def lanes_of(symbols: int) -> int:
@@ -166,43 +61,90 @@ def encode(bands: Sequence[NDArray[np.int16]]) -> tuple[bytes, bytes]:
     tables = [fitted_tables(band) for band in filled]
     model = _Model(tables)
     rows = np.concatenate([model.rows(n, band) for n, band in enumerate(filled)])
-    frequency, start = model.frequency[rows], model.start[rows] % TOTAL
-    lanes = lanes_of(len(rows))
-    state = np.full(lanes, LOWEST, np.int64)
-    words: list[NDArray[np.int64]] = []
-    for begin in reversed(range(0, len(rows), lanes)):
-        f, s = frequency[begin : begin + lanes], start[begin : begin + lanes]
-        x = state[: len(f)]
-        full = x >= f << (32 - PRECISION)
-        words.append(x[full] & 0xFFFF)
-        x = np.where(full, x >> 16, x)
-        quotient = x // f
-        state[: len(f)] = (quotient << PRECISION) + (x - quotient * f) + s
-    words.append(np.stack([state >> 16, state & 0xFFFF], axis=1).ravel())
-    stream = np.concatenate(words[::-1]).astype("<u2")
-    return b"".join(t.to_bytes() for t in tables), stream.tobytes()
+    words = _encoded(model.frequency[rows], (model.start % TOTAL)[rows])
+    return b"".join(t.to_bytes() for t in tables), words.tobytes()
+
+
+def _encoded(frequency: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """The words of symbols with these frequencies and starts within their tables.
+
+    Computed in float64, which holds 32-bit states exactly: NumPy divides integers four times slower. A quotient is less
+    than 2^32 and, unless it is whole, at least 2^-14 from a whole number, which rounding to 53 bits does not bridge.
+    """
+    lanes = lanes_of(len(frequency))
+    f, s = (
+        _in_steps(frequency, lanes, TOTAL).astype(np.float64),
+        _in_steps(start, lanes, 0).astype(np.float64),
+    )
+    x, quotient, over = np.full(lanes, float(LOWEST)), np.empty(lanes), np.empty(lanes, np.bool_)
+    words = []
+    steps = (array[::-1] for array in (f * 2.0 ** (32 - PRECISION), f, TOTAL - f, s))
+    for top, divisor, rest, offset in zip(*steps, strict=True):
+        (full,) = np.greater_equal(x, top, over).nonzero()
+        part = x[full]
+        words.append(part)
+        part = np.multiply(part, _SHIFT)
+        x[full] = np.floor(part, part)
+        # (x / f) TOTAL + x mod f + s
+        np.divide(x, divisor, quotient)
+        np.floor(quotient, quotient)
+        np.multiply(quotient, rest, quotient)
+        np.add(x, quotient, x)
+        np.add(x, offset, x)
+    last = x.astype(np.int64)
+    states = np.stack([last >> 16, last], axis=1).ravel()
+    taken = np.concatenate([states, np.concatenate(words[::-1]).astype(np.int64)])
+    return (taken & 0xFFFF).astype("<u2")
 
 
 def decode(tables: bytes, words: bytes | memoryview, shapes: Sequence[Shape]) -> list[NDArray[np.int16]]:
-    """The inverse of `encode` for bands of known shapes; `tables` has exactly tables_bytes(shapes) bytes.
+    """The inverse of `encode` for bands of known shapes; see Coded.
 
     Raises: CorruptBody unless the stream is exactly what an encoder makes of such bands.
     """
-    found, at = [], 0
-    for c, n in shapes:
-        if c * n:
-            stop = at + RANGE_BYTES + CHANNEL_BYTES * c
-            found.append(Tables.from_bytes(tables[at:stop]))
-            at = stop
-    sizes = [c * n for c, n in shapes]
-    values = _decoded(_Model(found), [s for s in shapes if s[0] * s[1]], np.frombuffer(words, "<u2"))
-    parts = np.split(values, np.cumsum(sizes)[:-1])
+    (found,) = decode_all([Coded(tables, words, shapes)])
+    if isinstance(found, CorruptBody):
+        raise found
+    return found
+
+
+def decode_all(streams: Sequence[Coded]) -> list[list[NDArray[np.int16]] | CorruptBody]:
+    """The bands of every stream, or why it is not one: CorruptBody unless it is exactly what an encoder makes."""
+    values: list[NDArray[np.int16] | CorruptBody] = [np.empty(0, np.int16)] * len(streams)
+    waiting: list[tuple[int, _Stream]] = []
+    for n, coded in enumerate(streams):
+        try:
+            stream = _Stream.of(coded)
+        except CorruptBody as error:
+            values[n] = error
+        else:
+            if len(stream.channel):
+                waiting.append((n, stream))
+    for first in range(0, len(waiting), SIDE_BY_SIDE):
+        some = waiting[first : first + SIDE_BY_SIDE]
+        for (n, _), found in zip(some, _decoded([stream for _, stream in some]), strict=True):
+            values[n] = found
+    return [
+        v if isinstance(v, CorruptBody) else _bands(v, c.shapes) for v, c in zip(values, streams, strict=True)
+    ]
+
+
+def _bands(values: NDArray[np.int16], shapes: Sequence[Shape]) -> list[NDArray[np.int16]]:
+    parts = np.split(values, np.cumsum([c * n for c, n in shapes])[:-1])
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _in_steps(values: NDArray[np.int64], lanes: int, filler: int) -> NDArray[np.int64]:
+    """Values (n,) of one symbol after the other as (steps, lanes), the last step filled up."""
+    steps = -(-len(values) // lanes)
+    out = np.full(steps * lanes, filler, np.int64)
+    out[: len(values)] = values
+    return out.reshape(steps, lanes)
 
 
 class _Model:
     """The tables of all channels of all bands behind each other: start, frequency and value of every entry. Starts of
-    channel k begin at k · TOTAL, so that one search finds channel and value of a slot."""
+    channel k begin at k · TOTAL."""
 
     def __init__(self, tables: Sequence[Tables]) -> None:
         rows = [row for t in tables for row in t.frequencies()]
@@ -221,33 +163,120 @@ class _Model:
         return found
 
 
-def _decoded(model: _Model, shapes: Sequence[Shape], words: NDArray[np.uint16]) -> NDArray[np.int16]:
-    """All values of the bands with these shapes, none empty, behind each other."""
-    repeats = [n for c, n in shapes for _ in range(c)]
-    channel = np.repeat(np.arange(len(repeats), dtype=np.int16), repeats)
-    lanes = lanes_of(len(channel))
-    if len(words) < 2 * lanes:
-        raise CorruptBody(f"{len(words)} words where {lanes} states take two each")
-    head = words[: 2 * lanes].astype(np.int64)
-    state, at = head[::2] << 16 | head[1::2], 2 * lanes
-    if lanes and state.min() < LOWEST:
-        raise CorruptBody("a state below the lowest one")
-    values = np.empty(len(channel), np.int16)
-    start, frequency = model.start, model.frequency
-    for begin in range(0, len(channel), max(lanes, 1)):
-        slot = channel[begin : begin + lanes].astype(np.int64) << PRECISION
-        x = state[: len(slot)]
-        slot += x & (TOTAL - 1)
-        row = start.searchsorted(slot, "right") - 1
-        values[begin : begin + lanes] = model.value[row]
-        x = frequency[row] * (x >> PRECISION) + slot - start[row]
-        low = np.flatnonzero(x < LOWEST)
-        taken = words[at : at + len(low)]
-        if len(taken) < len(low):
-            raise CorruptBody("the words end inside the latents")
-        x[low] = x[low] << 16 | taken
-        at += len(low)
-        state[: len(slot)] = x
-    if at != len(words) or (lanes and (state != LOWEST).any()):
-        raise CorruptBody("the words do not end with the latents")
-    return values
+@dataclass(frozen=True)
+class _Stream:
+    """One stream before decoding: tables, channel (n,) of every symbol, states, and the words behind them."""
+
+    model: _Model
+    channel: NDArray[np.int64]
+    states: NDArray[np.int64]
+    words: NDArray[np.uint16]
+
+    @staticmethod
+    def of(coded: Coded) -> _Stream:
+        """Raises: CorruptBody for impossible tables or states, and for words where there is no symbol."""
+        tables, at = [], 0
+        for c, n in coded.shapes:
+            if c * n:
+                stop = at + RANGE_BYTES + CHANNEL_BYTES * c
+                tables.append(Tables.from_bytes(coded.tables[at:stop]))
+                at = stop
+        repeats = [n for c, n in coded.shapes if c * n for _ in range(c)]
+        channel = np.repeat(np.arange(len(repeats)), repeats)
+        lanes, words = lanes_of(len(channel)), np.frombuffer(coded.words, "<u2")
+        if len(words) and not lanes:
+            raise CorruptBody(NOT_AT_END)
+        if len(words) < 2 * lanes:
+            raise CorruptBody(f"{len(words)} words where {lanes} states take two each")
+        head = words[: 2 * lanes].astype(np.int64)
+        states = head[::2] << 16 | head[1::2]
+        if lanes and states.min() < LOWEST:
+            raise CorruptBody("a state below the lowest one")
+        return _Stream(_Model(tables), channel, states, words[2 * lanes :])
+
+
+def _decoded(streams: Sequence[_Stream]) -> list[NDArray[np.int16] | CorruptBody]:
+    """The values of every stream, none empty, all bands behind each other; CorruptBody unless the words end with
+    them."""
+    # The last table leaves states as they are: it serves lanes that have no symbol any more.
+    frequency = np.concatenate([*(s.model.frequency for s in streams), [TOTAL]])
+    value = np.concatenate([*(s.model.value for s in streams), [0]]).astype(np.int16)
+    start = np.cumsum(frequency) - frequency
+    entry = np.repeat(np.arange(len(frequency)), frequency)
+    x, refill = np.concatenate([s.states for s in streams]), _Refill(streams)
+    slot, rows = np.empty_like(x), []
+    for base in _slots(streams):
+        np.bitwise_and(x, _SLOT, slot)
+        np.add(slot, base, slot)
+        row = entry[slot]
+        rows.append(row)
+        np.right_shift(x, _PRECISION, x)
+        np.multiply(x, frequency[row], x)
+        np.add(x, slot, x)
+        np.subtract(x, start[row], x)
+        refill(x)
+    found = value[np.stack(rows)]
+    out: list[NDArray[np.int16] | CorruptBody] = []
+    for n, (stream, lanes) in enumerate(zip(streams, refill.lanes, strict=True)):
+        problem = refill.problem(n, x[lanes])
+        mine = found[:, lanes].ravel()[: len(stream.channel)]
+        out.append(mine if problem is None else CorruptBody(problem))
+    return out
+
+
+def _slots(streams: Sequence[_Stream]) -> NDArray[np.int64]:
+    """First slot (steps, lanes) of the table of every lane at every step, the lanes of the streams side by side."""
+    before = np.cumsum([0, *(int(s.channel[-1]) + 1 for s in streams)])
+    none = int(before[-1]) << PRECISION
+    out = np.full((STEPS, sum(len(s.states) for s in streams)), none, np.int64)
+    lane = most = 0
+    for stream, first in zip(streams, before, strict=False):
+        part = _in_steps((stream.channel + first) << PRECISION, len(stream.states), none)
+        out[: len(part), lane : lane + part.shape[1]] = part
+        lane, most = lane + part.shape[1], max(most, len(part))
+    return out[:most]
+
+
+class _Refill:
+    """Takes the next words of every stream into the states of its lanes that have become too low.
+
+    lanes: of every stream. Beyond the end of a stream the words are zeros: `problem` tells.
+    """
+
+    def __init__(self, streams: Sequence[_Stream]) -> None:
+        ends = np.cumsum([len(s.states) for s in streams])
+        self.lanes = [slice(end - len(s.states), end) for s, end in zip(streams, ends, strict=True)]
+        self._between, total = ends[:-1], int(ends[-1])
+        spare = np.zeros(total, np.int64)
+        self._words = [np.concatenate([s.words.astype(np.int64), spare]) for s in streams]
+        self._ends = [len(s.words) for s in streams]
+        self._at = [0] * len(streams)
+        self._low, self._next = np.empty(total, np.bool_), np.empty(total, np.int64)
+
+    def __call__(self, x: NDArray[np.int64]) -> None:
+        """Refill the states (lanes,) in place."""
+        (low,) = np.less(x, _LOWEST, self._low).nonzero()
+        part = x[low]
+        np.left_shift(part, _WORD, part)
+        if len(self._words) == 1:
+            words = self._taken(0, len(low))
+        else:
+            words, first = self._next[: len(low)], 0
+            for n, last in enumerate([*low.searchsorted(self._between).tolist(), len(low)]):
+                words[first:last] = self._taken(n, last - first)
+                first = last
+        np.bitwise_or(part, words, part)
+        x[low] = part
+
+    def _taken(self, stream: int, count: int) -> NDArray[np.int64]:
+        at = self._at[stream]
+        self._at[stream] = at + count
+        if at > self._ends[stream]:
+            at = self._ends[stream]
+        return self._words[stream][at : at + count]
+
+    def problem(self, stream: int, states: NDArray[np.int64]) -> str | None:
+        """Describe what is wrong with the stream after its last symbol, None if nothing is."""
+        if self._at[stream] > self._ends[stream]:
+            return "the words end inside the latents"
+        return NOT_AT_END if self._at[stream] < self._ends[stream] or (states != LOWEST).any() else None

@@ -2,7 +2,7 @@
 
 from rsdfm_ros.wire.assemble import assemble, assemble_dense
 from rsdfm_ros.wire.body import DensePart, FeaturePart, Part
-from rsdfm_ros.wire.decode import decode_packet
+from rsdfm_ros.wire.decode import decode_packet, decode_packets
 from rsdfm_ros.wire.encode import encode_frame
 from rsdfm_ros.wire.limits import MAX_DENSE_PACKET_BYTES, MAX_PACKET_BYTES, Expected, Limits
 
@@ -17,5 +17,6 @@ __all__ = [
     "assemble",
     "assemble_dense",
     "decode_packet",
+    "decode_packets",
     "encode_frame",
 ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from rsdfm_ros.geometry.alignment import Correction, Sighting, align
-from rsdfm_ros.geometry.box_matching import AlignmentConfig
+from rsdfm_ros.geometry.box_matching import AlignmentConfig, PlacedBoxes, candidates
 from rsdfm_ros.geometry.box_table import Detections
 from support.sightings import camera, covariance, noisy_pose, rms, scattered, seen_with
 
@@ -222,3 +222,34 @@ def test_no_covariance_and_no_place_makes_the_arithmetic_fail(
         seen = [sighting(xy, camera(0), covariance(0.5, 0.5)), sighting(xy[:number], lost, cov)]
         corrections = align([*seen, sighting(xy, camera(2), covariance(0.5, 0.5))])
         assert all(np.isfinite(c.delta).all() for c in corrections)
+
+
+def test_many_agents_are_matched_with_the_first_and_their_neighbours_only() -> None:
+    rng = np.random.default_rng(4)
+
+    def boxes(xy: np.ndarray) -> PlacedBoxes:
+        return PlacedBoxes(xy, np.full(len(xy), 4.5), np.array([0.0, 0.0, 60.0]), np.zeros((6, 6)))
+
+    config = AlignmentConfig()
+    few = [boxes(rng.uniform(-50, 50, (9, 2))) for _ in range(4)]
+    assert len(candidates(few, config)) == 6
+    rowed = [boxes(rng.uniform(-5, 5, (9, 2)) + np.array([40.0 * n, 0.0])) for n in range(12)]
+    pairs = candidates([*rowed, boxes(np.zeros((0, 2)))], config)
+    assert {(0, n) for n in range(13)} - set(pairs) == {(0, 0)}
+    assert {(n, n + 1) for n in range(11)} <= set(pairs)
+    assert len(set(pairs)) == len(pairs) <= 13 * (config.partners + 1) and all(a < b for a, b in pairs)
+
+
+def test_many_agents_agree_as_few_do() -> None:
+    rng = np.random.default_rng(8)
+    xy = scattered(rng)
+    truths = [camera(n) for n in range(10)]
+    believed = [noisy_pose(T, rng, 0.5, 0.5) for T in truths]
+    seen = [
+        seen_with(xy + rng.normal(0.0, 0.2, xy.shape), T, B) for T, B in zip(truths, believed, strict=True)
+    ]
+    found = align([sighting(s, B, covariance(0.5, 0.5)) for s, B in zip(seen, believed, strict=True)])
+    after = [placed(xy, T, B, c) for T, B, c in zip(truths, believed, found, strict=True)]
+    pairs = [(a, b) for a in range(10) for b in range(a)]
+    apart = np.mean([rms(after[a], after[b]) for a, b in pairs])
+    assert apart < 0.35 * np.mean([rms(seen[a], seen[b]) for a, b in pairs])

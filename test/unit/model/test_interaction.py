@@ -7,6 +7,7 @@ import torch
 
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.interaction import Interaction
+from rsdfm_ros.model.maps import AgentBev
 
 
 @pytest.fixture
@@ -64,3 +65,48 @@ def test_age_and_uncertainty_reach_the_weights(fuse: Interaction) -> None:
     _, unsure = fuse(maps, visible, torch.zeros(3), sigma * torch.tensor([1.0, 5.0, 1.0]).view(3, 1, 1, 1))
     assert not torch.allclose(fresh, stale)
     assert not torch.allclose(fresh, unsure)
+
+
+def bevs(
+    maps: torch.Tensor,
+    visible: torch.Tensor,
+    sigma: torch.Tensor,
+    lags: dict[int, torch.Tensor] | None = None,
+) -> list[AgentBev]:
+    return [
+        AgentBev(m, v[0], s[0], (lags or {}).get(n))
+        for n, (m, v, s) in enumerate(zip(maps, visible, sigma, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_fusing_the_cells_of_peers_is_fusing_the_maps(fuse: Interaction, count: int) -> None:
+    maps, visible, ages, sigma = agents(count)
+    visible[1:, :, :5] = False  # an area that no peer sees
+    maps = maps * visible
+    lags = {n: torch.rand(12, 12) for n in range(2, count, 2)}
+    every = torch.stack([lags.get(n, torch.zeros(12, 12)) for n in range(count)])[:, None]
+    with torch.no_grad():
+        fused, weights = fuse(maps, visible, ages.view(-1, 1, 1, 1) + every, sigma)
+    found = fuse.fuse(bevs(maps, visible, sigma, lags), ages.tolist(), with_dominant=True)
+    seen = visible.any(dim=0)[0]
+    torch.testing.assert_close(found.features, fused[0], atol=1e-6, rtol=1e-5)
+    assert torch.equal(found.features[:, :5], maps[0][:, :5])
+    assert torch.equal(found.visible, seen) and found.contributors == count
+    shares = (weights * seen).sum(dim=(1, 2, 3)) / seen.sum()
+    torch.testing.assert_close(torch.tensor(found.shares), shares, atol=1e-6, rtol=1e-5)
+    dominant = ((weights * visible).argmax(dim=0)[0] + 1) * seen
+    assert found.dominant is not None and torch.equal(found.dominant.long(), dominant)
+
+
+def test_fusing_leaves_the_maps_as_they_are_and_needs_no_peer(fuse: Interaction) -> None:
+    maps, visible, ages, sigma = agents(3)
+    given = bevs(maps, visible, sigma)
+    before = [a.features.clone() for a in given]
+    fuse.fuse(given, ages.tolist())
+    assert all(torch.equal(a.features, b) for a, b in zip(given, before, strict=True))
+    alone = fuse.fuse(given[:1], [0.0], with_dominant=True)
+    assert torch.equal(alone.features, maps[0]) and alone.shares == (1.0,)
+    assert alone.dominant is not None and torch.equal(alone.dominant.bool(), visible[0, 0])
+    blind = AgentBev(torch.zeros_like(maps[0]), torch.zeros_like(visible[0, 0]), sigma[0, 0])
+    assert fuse.fuse([blind, blind], [0.0, 0.5]).shares == (0.0, 0.0)

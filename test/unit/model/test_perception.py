@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.perception import AgentBev, Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import ModelStoreError, load_model, read_manifest, save_model, write_manifest
@@ -42,7 +41,7 @@ def test_what_travels_decodes_to_what_training_simulates(
     frame = perception.compress(bevs[0], 200).validate()
     received = assemble([decode_packet(p) for p in encode_frame(frame)])
     decoded = perception.decompress(received, view(0)[1])
-    with torch.no_grad(), torch.autocast(**autocast_arguments(perception.device)):
+    with torch.no_grad():
         simulated = perception.model.compression.simulate(
             bevs[0].features[None].clone(), bevs[0].visible[None, None].clone(), 200
         )
@@ -79,17 +78,19 @@ def test_recalled_tiles_are_as_old_as_their_picture_and_weigh_like_it(
         expected[i : i + 16, j : j + 16] = 0.5
     assert torch.equal(part.lag_s, expected)
 
-    weights: list[torch.Tensor] = []
-    hook = perception.model.interaction.register_forward_hook(lambda *call: weights.append(call[-1][1]))
-    now, mixed, older = (
-        perception.fuse(bevs[0], [peer], [age]) for peer, age in ((fresh, 0.25), (part, 0.25), (fresh, 0.75))
-    )
-    hook.remove()
+    cases = ((fresh, 0.25), (part, 0.25), (fresh, 0.75))
+    now, mixed, older = (perception.fuse(bevs[0], [peer], [age]) for peer, age in cases)
+    weights = []
+    for peer, age in cases:
+        found, cells = perception.model.interaction.weights([bevs[0], peer], [0.0, age])
+        weights.append(torch.tensor([1.0, 0.0])[:, None].repeat(1, peer.visible.numel()))
+        weights[-1][:, cells] = found
+        weights[-1] = weights[-1].view(2, *peer.visible.shape)
     late, shared = part.lag_s > 0, bevs[0].visible & fresh.visible
     assert (shared & late).any() and (shared & ~late).any()
-    torch.testing.assert_close(weights[1][:, 0, ~late], weights[0][:, 0, ~late])
-    torch.testing.assert_close(weights[1][:, 0, late], weights[2][:, 0, late])
-    assert not torch.allclose(weights[1][:, 0, shared & late], weights[0][:, 0, shared & late], rtol=1e-3)
+    torch.testing.assert_close(weights[1][:, ~late], weights[0][:, ~late])
+    torch.testing.assert_close(weights[1][:, late], weights[2][:, late])
+    assert not torch.allclose(weights[1][:, shared & late], weights[0][:, shared & late], rtol=1e-3)
     assert not torch.equal(mixed.features, now.features) and not torch.equal(mixed.features, older.features)
 
     whole = perception.decompress(frame, T, stale=np.ones_like(stale), stale_s=0.5)

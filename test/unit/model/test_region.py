@@ -1,4 +1,4 @@
-"""A region of interest: the same weights elsewhere answer the same there, and nothing outside of a smaller region."""
+"""A region of interest: the same weights answer the same elsewhere, and a smaller region is all that is computed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.model.mapping import image_part, lift_cells
 from rsdfm_ros.model.perception import AgentBev, FusedMap, Perception
-from rsdfm_ros.model.region import RegionError, region_of, window_around
+from rsdfm_ros.model.region import RegionError, region_of
 from rsdfm_ros.model.store import state_fingerprint
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
 from support.tiny_model import CONFIG, K, view
@@ -78,17 +81,16 @@ def test_a_shifted_region_answers_what_the_shifted_world_is(
     )
 
 
-def test_nothing_is_fused_or_answered_outside_a_smaller_region(perception: Perception) -> None:
+def test_a_smaller_region_is_all_that_is_mapped_sent_fused_and_answered(perception: Perception) -> None:
     region = Window(-16, 0, 32, 16, 1.0)
     small = perception.at(region)
-    assert small.window.shape == perception.window.shape and small.output_window.shape == (64, 32)
+    assert small.window == small.region == region and small.output_window.shape == (64, 32)
     own, maps = fly(small, 0, 0)
-    outside = np.ones(small.window.shape, bool)
-    outside[small.window.crop(region)] = False
-    assert own[0].visible.numpy()[outside].any(), "the whole window is mapped: peers may want it"
+    assert own[0].features.shape == (CONFIG.channels, 32, 16) and own[0].visible.any()
+    sent = small.compress(own[0], 500).tiles
+    assert set(map(tuple, sent.tolist())) <= {(-1, 0), (0, 0)}
     for fused in maps:
-        assert not fused.visible.numpy()[outside].any() and not fused.features.numpy()[:, outside].any()
-        assert fused.visible.any()
+        assert fused.visible.shape == (32, 16) and fused.visible.any()
     instances, found = small.segment(maps), small.detect(maps)
     assert instances.ids.shape == instances.probability.shape == (64, 32)
     assert instances.ids.max() == len(instances.centres) == len(instances.scores) > 0
@@ -102,11 +104,65 @@ def test_nothing_is_fused_or_answered_outside_a_smaller_region(perception: Perce
     assert len(motion.tracks) == len(instances.centres)
 
 
+def test_tiles_of_peers_outside_the_region_are_left_out_and_the_others_are_the_same(
+    perception: Perception,
+) -> None:
+    region = Window(-16, 0, 32, 16, 1.0)
+    image, T = view(1)
+    frame = perception.compress(perception.perceive(image, K, T), 5000)
+    whole, part = (
+        perception.decompress(frame, T, COVARIANCE),
+        perception.at(region).decompress(frame, T, COVARIANCE),
+    )
+    here = perception.window.crop(region)
+    assert part.visible.any() and (part.visible == whole.visible[here]).all()
+    # Values are spread over two cells: at the edge of the region those outside are missing.
+    inner = (slice(None), slice(2, -2), slice(2, -2))
+    np.testing.assert_allclose(part.features[inner], whole.features[(slice(None), *here)][inner], atol=1e-5)
+    np.testing.assert_allclose(part.sigma, whole.sigma[here], atol=1e-5)
+
+
+@pytest.mark.parametrize("region", [Window(-16, 0, 32, 16, 1.0), Window(-32, -32, 16, 16, 1.0)])
+def test_the_part_of_an_image_that_is_encoded_shows_all_of_the_region(region: Window) -> None:
+    _, T = view(2)
+    size, camera = (CONFIG.image_height, CONFIG.image_width), torch.from_numpy(T)
+    part = image_part(CONFIG, size, torch.from_numpy(K), camera, GroundPlane(), region)
+    cells = lift_cells(CONFIG, size, 2, torch.from_numpy(K)[None], camera[None], GroundPlane(), region)[0]
+    shown = (cells < region.ni * region.nj).any(dim=1).view(size[0] // 2, size[1] // 2).numpy()
+    assert shown.any() and part is not None
+    assert all(s.start % 32 == s.stop % 32 == 0 for s in part)
+    outside = np.ones(size, bool)
+    outside[part] = False
+    assert not (shown & outside[::2, ::2]).any()
+
+
+def test_a_region_is_mapped_from_its_part_of_the_image_as_from_the_whole(perception: Perception) -> None:
+    """Only what the encoder sees beyond its margin is missing, which an untrained one weighs as much as any pixel."""
+    region = Window(-32, -32, 16, 16, 1.0)
+    image, T = view(2)
+    size = (CONFIG.image_height, CONFIG.image_width)
+    shown = image_part(CONFIG, size, torch.from_numpy(K), torch.from_numpy(T), GroundPlane(), region)
+    assert shown == (slice(0, 64), slice(0, 64)), "two thirds of the image"
+    part, whole = perception.at(region).perceive(image, K, T), perception.perceive(image, K, T)
+    here = perception.window.crop(region)
+    seen = part.visible & whole.visible[here]
+    assert seen.sum() > 0.95 * whole.visible[here].sum() > 0
+    apart = (part.features - whole.features[(slice(None), *here)])[:, seen].norm()
+    assert apart < 0.2 * whole.features[(slice(None), *here)][:, seen].norm()
+
+
+def test_an_image_that_does_not_show_the_region_gives_an_empty_map(perception: Perception) -> None:
+    image, T = view(0)
+    bev = perception.at(Window(1600, 1600, 16, 32, 1.0)).perceive(image, K, T, COVARIANCE)
+    assert bev.features.shape == (CONFIG.channels, 16, 32) and not bev.features.any()
+    assert not bev.visible.any() and bev.sigma.shape == (16, 32)
+
+
 def test_a_fused_map_of_a_region_survives_its_message_form(perception: Perception) -> None:
     small = perception.at(Window(-16, 0, 32, 16, 1.0))
     fused = fly(small, 0, 0)[1][0]
     values, scale = small.quantise_fused(fused)
-    visible = fused.visible.numpy()[small.window.crop(small.region)]
+    visible = fused.visible.numpy()
     assert values.shape[1:] == visible.shape == (32, 16)
     back = small.dequantise_fused(values, scale, visible)
     assert (back.visible == fused.visible).all()
@@ -148,12 +204,6 @@ def test_an_impossible_region_is_refused_in_words(bounds: tuple[float, ...], wor
 def test_a_window_that_does_not_fit_the_model_is_refused(perception: Perception, region: Window) -> None:
     with pytest.raises(RsdfmError):
         perception.at(region)
-
-
-def test_the_window_lies_around_the_region() -> None:
-    window = window_around(CONFIG, Window(160, 160, 16, 32, 1.0))
-    assert window.shape == CONFIG.window.shape
-    assert window.crop(Window(160, 160, 16, 32, 1.0)) == (slice(16, 32), slice(16, 48))
 
 
 def test_thresholds_are_replaced_without_touching_the_model(perception: Perception) -> None:

@@ -13,17 +13,17 @@ from hypothesis.extra import numpy as hnp
 
 from rsdfm_ros.wire.entropy import (
     LOWEST,
-    PRECISION,
+    SIDE_BY_SIDE,
     STEPS,
-    TOTAL,
-    Tables,
+    Coded,
     decode,
+    decode_all,
     encode,
-    frequencies,
     lanes_of,
     tables_bytes,
 )
 from rsdfm_ros.wire.errors import CorruptBody
+from rsdfm_ros.wire.tables import PRECISION, TOTAL, Tables, frequencies
 
 BANDS = st.lists(
     hnp.arrays(
@@ -188,3 +188,35 @@ def test_noise_is_refused_or_read(noise: bytes, parameters: bytes) -> None:
     except CorruptBody:
         return
     assert values.min() >= -15 and values.max() <= 15
+
+
+def test_streams_decoded_side_by_side_are_those_decoded_alone_and_do_not_harm_each_other() -> None:
+    rng = np.random.default_rng(11)
+    bands = [
+        [latents(k, int(rng.integers(1, 6)), int(rng.integers(1, 1500)))] for k in range(2 * SIDE_BY_SIDE)
+    ]
+    good = [Coded(*encode(b), [b[0].shape]) for b in bands]
+    bad = [Coded(TABLES, WORDS[:-2], [BAND.shape]), Coded(TABLES, WORDS + b"\0\0", [BAND.shape])]
+    bad.append(Coded(np.array([1, 0], "<i2").tobytes() + TABLES[4:], WORDS, [BAND.shape]))
+    empty = Coded(b"", b"", [(1, 0), (0, 8)])
+    streams = [bad[0], *good[:3], bad[1], empty, *good[3:], bad[2]]
+    found = decode_all(streams)
+    for stream, values in zip(streams, found, strict=True):
+        if any(stream is b for b in bad):
+            with pytest.raises(CorruptBody) as error:
+                decode(stream.tables, stream.words, stream.shapes)
+            assert isinstance(values, CorruptBody) and str(values) == str(error.value)
+        else:
+            assert not isinstance(values, CorruptBody)
+            alone = decode(stream.tables, stream.words, stream.shapes)
+            assert all(np.array_equal(a, b) for a, b in zip(values, alone, strict=True))
+    for stream, (band,) in zip(good, bands, strict=True):
+        (values,) = found[streams.index(stream)]  # type: ignore[misc]
+        assert np.array_equal(values, band)
+
+
+def test_a_table_of_one_value_costs_no_words() -> None:
+    band = np.full((2, 900), 7, np.int16)
+    tables, words = encode([band])
+    assert len(words) == 4 * lanes_of(band.size)
+    assert np.array_equal(decode(tables, words, [band.shape])[0], band)

@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from rsdfm_ros.wire import entropy, errors
-from rsdfm_ros.wire.packet import Expected, Limits, decode_packet, encode_frame
+from rsdfm_ros.wire.packet import Expected, Limits, decode_packet, decode_packets, encode_frame
 from support.places import GOLDEN
 from support.wire_frames import dense_frame, feature_frame
 
@@ -182,3 +182,20 @@ def test_limits_are_the_receivers_to_choose() -> None:
         decode_packet(PACKET, limits=Limits(max_packet_bytes=len(PACKET) - 1))
     with pytest.raises(errors.TileOutOfBounds):
         decode_packet(PACKET, limits=Limits(max_tile_key=int(np.abs(FRAME.tiles).max()) - 1))
+
+
+def test_packets_decoded_together_are_refused_one_by_one() -> None:
+    end = with_body(PACKET, split(PACKET)[1], split(PACKET)[2][:-2])
+    packets = [PACKET, PACKET[:-1], DENSE, end, PACKET, b""]
+    found = decode_packets(packets)
+    for packet, part in zip(packets, found, strict=True):
+        if isinstance(part, errors.WireError):
+            with pytest.raises(type(part)) as error:
+                decode_packet(packet)
+            assert str(part) == str(error.value)
+        else:
+            assert np.array_equal(part.frame.tiles, decode_packet(packet).frame.tiles)
+            if packet is PACKET:
+                assert np.array_equal(part.frame.high, FRAME.high)
+    assert [isinstance(part, errors.WireError) for part in found] == [False, True, False, True, False, True]
+    assert decode_packets([]) == []

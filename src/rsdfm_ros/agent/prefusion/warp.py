@@ -5,6 +5,7 @@ Both are backward warps: the source of every cell is found in the existing map a
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model.perception import AgentBev
+from rsdfm_ros.model.maps import AgentBev, map_of, rows_of
 
 Array = NDArray[np.float64]
 
@@ -45,25 +46,63 @@ def source_points(
     return np.asarray(found)
 
 
-def resampled(bev: AgentBev, window: Window, sources: Array) -> AgentBev:
+def resampled(
+    bev: AgentBev, window: Window, sources: Array, cells: NDArray[np.bool_] | None = None
+) -> AgentBev:
     """The map whose cells take their content from `sources` (H, W, 2) in metres; bilinear over seen cells, unseen
-    where most of the content is unseen or the source is NaN."""
-    low = np.array([window.i0, window.j0], np.float64) * window.cell_size
-    extent = np.array([window.ni, window.nj], np.float64) * window.cell_size
-    unit = 2.0 * (sources - low) / extent - 1.0
-    # grid_sample takes the last axis of the map first; values far outside mean no source.
-    grid = torch.from_numpy(np.nan_to_num(unit[..., ::-1], nan=4.0).astype(np.float32).copy())
-    grid = grid.to(bev.features.device)[None]
-    seen = bev.visible[None].to(bev.features.dtype)
-    stack = torch.cat([bev.features * seen, seen])[None]
-    sampled = F.grid_sample(stack, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
-    mass = sampled[-1]
+    where most of the content is unseen or the source is NaN. cells (H, W): others than these stay as they are."""
+    device, (h, w) = bev.features.device, window.shape
+    some = np.arange(h * w) if cells is None else np.flatnonzero(cells)
+    low = np.array([window.i0, window.j0], np.float64)
+    place = sources.reshape(-1, 2)[some] / window.cell_size - low - 0.5
+    corner = np.floor(np.nan_to_num(place, nan=-4.0)).clip(-4, [h + 4, w + 4]).astype(np.int64)
+    corners, shares = _neighbours(corner, place - corner, (h, w))
+    target, index = (torch.from_numpy(v).to(device) for v in (some, corners))
+    weight = torch.from_numpy(shares).to(device) * bev.visible.flatten()[index]
+    mass = weight.sum(dim=1)
     visible = mass > 0.5
-    features = sampled[:-1] / mass.clamp_min(0.5) * visible
+    whole = cells is None
+    rows, before = rows_of(bev.features), bev.visible.flatten()
+    out = torch.zeros_like(rows) if whole else rows.index_fill(0, target, 0.0)
+    found = F.embedding_bag(
+        index[visible],
+        rows.to(weight.dtype),
+        per_sample_weights=weight[visible] / mass[visible, None],
+        mode="sum",
+    )
+    out.index_copy_(0, target[visible], found.to(out.dtype))
     lag_s = bev.lag_s
     if lag_s is not None:  # concealed tiles keep their age
-        lag_s = F.grid_sample(lag_s[None, None], grid, mode="nearest", align_corners=False)[0, 0]
-    return replace(bev, features=features, visible=visible, lag_s=lag_s)
+        nearest, there = _nearest(place, (h, w))
+        taken = lag_s.flatten()[torch.from_numpy(nearest).to(device)] * torch.from_numpy(there).to(device)
+        lag_s = lag_s.flatten().index_copy(0, target, taken.to(lag_s.dtype)).view(h, w)
+    return replace(
+        bev,
+        features=map_of(out, (h, w)),
+        visible=before.index_copy(0, target, visible).view(h, w),
+        lag_s=lag_s,
+    )
+
+
+def _neighbours(
+    corner: NDArray[np.int64], share: Array, shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The four cells (n, 4) around places, and their bilinear weights (n, 4): 0 for cells that are not there."""
+    cells, weights = [], []
+    for di, dj in itertools.product((0, 1), (0, 1)):
+        i, j = corner[:, 0] + di, corner[:, 1] + dj
+        weight = abs(1 - di - share[:, 0]) * abs(1 - dj - share[:, 1])
+        there = (i >= 0) & (i < shape[0]) & (j >= 0) & (j < shape[1])
+        cells.append(np.where(there, i * shape[1] + j, 0))
+        weights.append(np.where(there, weight, 0.0))
+    return np.stack(cells, axis=1), np.stack(weights, axis=1).astype(np.float32)
+
+
+def _nearest(place: Array, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The cell (n,) nearest to places (n, 2), and whether there is one."""
+    near = np.rint(np.nan_to_num(place, nan=-4.0)).clip(-4, max(shape) + 4).astype(np.int64)
+    there = np.asarray(((near >= 0) & (near < shape)).all(axis=1))
+    return np.where(there, near[:, 0] * shape[1] + near[:, 1], 0), there
 
 
 def warp_to_pose(
@@ -104,19 +143,33 @@ def compensate_motion(
     moved, left = np.zeros(window.shape, bool), np.zeros(window.shape, bool)
     cases = list(zip(centres[fast], sizes[fast], yaws[fast], velocities[fast], strict=True))
     for centre, size, yaw, _ in cases:
-        left |= _under(grid, centre[:2], size, yaw, margin_m)
+        here, under = _under(window, centre[:2], size, yaw, margin_m)
+        left[here] |= under
     for centre, size, yaw, velocity in cases:
         shift = velocity * age_s
-        here = _under(grid, centre[:2] + shift, size, yaw, margin_m)
-        sources[here] = grid[here] - shift
-        moved |= here
-    out = resampled(bev, window, sources)
+        here, under = _under(window, centre[:2] + shift, size, yaw, margin_m)
+        sources[here][under] = grid[here][under] - shift
+        moved[here] |= under
+    out = resampled(bev, window, sources, moved)
     vacated = torch.from_numpy(left & ~moved).to(bev.features.device)
-    return replace(out, features=out.features * ~vacated, visible=out.visible & ~vacated)
+    features = rows_of(out.features).index_fill(0, vacated.flatten().nonzero()[:, 0], 0.0)
+    return replace(out, features=map_of(features, window.shape), visible=out.visible & ~vacated)
 
 
-def _under(grid: Array, centre: Array, size: Array, yaw: float, margin_m: float) -> NDArray[np.bool_]:
-    d = grid - centre
+def _under(
+    window: Window, centre: Array, size: Array, yaw: float, margin_m: float
+) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """The part of the window around a box, as slices, and the mask of its cells that are under the box."""
+    half = size[:2] / 2 + margin_m
+    reach = np.hypot(*half)
+    (i0, i1), (j0, j1) = (
+        np.clip(np.floor((centre[n] + [-reach, reach]) / window.cell_size) - first + [0, 1], 0, count).astype(
+            int
+        )
+        for n, (first, count) in enumerate(((window.i0, window.ni), (window.j0, window.nj)))
+    )
+    x = ((np.arange(i0, i1) + window.i0 + 0.5) * window.cell_size - centre[0])[:, None]
+    y = (np.arange(j0, j1) + window.j0 + 0.5) * window.cell_size - centre[1]
     c, s = np.cos(yaw), np.sin(yaw)
-    along, across = c * d[..., 0] + s * d[..., 1], c * d[..., 1] - s * d[..., 0]
-    return np.asarray((abs(along) <= size[0] / 2 + margin_m) & (abs(across) <= size[1] / 2 + margin_m))
+    under = (abs(c * x + s * y) <= half[0]) & (abs(c * y - s * x) <= half[1])
+    return (slice(i0, i1), slice(j0, j1)), np.asarray(under)
