@@ -29,10 +29,8 @@ docs: setup      ## write the pages about messages, topics, parameters and fleet
 	@scripts/with_ros $(BIN)/python scripts/fleet_docs.py
 	@scripts/with_ros $(BIN)/python scripts/node_docs.py
 
-bench: setup     ## times of every stage, then accuracy and bytes of every method on the test split, in out/bench/
-	@mkdir -p out/bench
-	@scripts/with_ros $(BIN)/python -m benchmarks --json out/bench/stages.json
-	@./rsdfm evaluate --model models/nano --json out/bench/evaluate.json
+bench: setup     ## speed on this machine, into docs/performance.md; resumable (ONLY=section, QUICK=1, AGAIN=1, OPTIONS=…)
+	@scripts/with_ros $(BIN)/python -m benchmarks.performance $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(AGAIN),--again) $(OPTIONS)
 
 bench-accuracy: setup ## every table and figure of docs/benchmarks.md; resumable (ONLY=section, QUICK=1, OPTIONS=…)
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c requirements/constraints.txt -r requirements/bench.txt

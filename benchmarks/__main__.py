@@ -1,6 +1,6 @@
-"""Times of one agent's stages on this machine, and ratios against the straightforward ways of doing the same.
+"""Times of one UAV-frame and its stages on this machine, and ratios against the straightforward ways of doing the same.
 
-python -m benchmarks [--model models/nano] [--threads 2] [--json out.json]
+python -m benchmarks [--model models/nano] [--threads 2] [--quick] [--json out.json]
 """
 
 from __future__ import annotations
@@ -15,48 +15,24 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timing import median_ms
+from rsdfm_ros.evaluation.bags.evaluate import load_perception
+from rsdfm_ros.evaluation.speed.measure import QUICK_EXTENT, Speed
+from rsdfm_ros.evaluation.speed.show import print_speed, progress
+from rsdfm_ros.evaluation.speed.timing import threads
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, rotation_vector, transform
-from rsdfm_ros.model.config import load_model_config
 from rsdfm_ros.model.mapping import lift, lift_cells
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.outputs import write_json
 from rsdfm_ros.shipped import SHIPPED_MODEL
-from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
-
-CELLS = 1500
 
 
 def camera(yaw: float) -> np.ndarray:
     """A camera 50 m up that looks 45° down at the origin from heading `yaw`."""
     R = rotation_vector([0.0, 0.0, yaw]) @ rotation_vector([0.0, np.pi / 4, 0.0]) @ R_BODY_OPTICAL
     return transform(R, [-50.0 * np.cos(yaw), -50.0 * np.sin(yaw), 50.0])
-
-
-def stages(perception: Perception) -> dict[str, float]:
-    """Milliseconds of every stage of one UAV that fuses three peers."""
-    K = intrinsics_from_fov(480, 270, np.deg2rad(75))
-    image = np.random.default_rng(0).integers(0, 255, (270, 480, 3), dtype=np.uint8)
-    ego = perception.perceive(image, K, camera(0.0))
-    bevs = [perception.perceive(image, K, camera(1.6 * n)) for n in range(1, 4)]
-    frame = perception.compress(ego, CELLS)
-    packets = encode_frame(frame)
-    fused = perception.fuse(ego, bevs, [0.0] * 3)
-    history = [fused] * 3
-    present = perception.segment(history)
-    return {
-        "perceive (encoder + mapping)": median_ms(lambda: perception.perceive(image, K, camera(0.1))),
-        "compress": median_ms(lambda: perception.compress(ego, CELLS)),
-        "encode packets": median_ms(lambda: encode_frame(frame)),
-        "decode packets": median_ms(lambda: assemble([decode_packet(p) for p in packets])),
-        "decompress one peer": median_ms(lambda: perception.decompress(frame, camera(0.0))),
-        "fuse four agents + neck": median_ms(lambda: perception.fuse(ego, bevs, [0.0] * 3)),
-        "detect": median_ms(lambda: perception.detect(history)),
-        "segment": median_ms(lambda: perception.segment(history)),
-        "predict": median_ms(lambda: perception.predict(history, present)),
-    }
 
 
 def lift_ratios(perception: Perception) -> dict[str, float]:
@@ -92,32 +68,33 @@ def lift_ratios(perception: Perception) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run everything, print a table, write JSON when asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path(SHIPPED_MODEL))
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    trained = (args.model / "manifest.yaml").is_file()
-    perception = (
-        Perception.load(args.model)
-        if trained
-        else Perception.random(load_model_config("config/model/nano.yaml"))
+    """Run everything, print tables, write JSON when asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument(
+        "--model", default=SHIPPED_MODEL, help="model folder, or random:CONFIGURATION (default %(default)s)"
     )
-    times, ratios = stages(perception), lift_ratios(perception)
-    total = times["perceive (encoder + mapping)"]
-    table = Table(title=f"stages of one UAV, {torch.get_num_threads()} threads")
-    for column in ("stage", "median ms", "relative to perceive"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
-    for name, value in times.items():
-        table.add_row(name, f"{value:.1f}", f"{value / total:.2f}")
+    parser.add_argument("--threads", type=int, default=1, help="threads of one UAV (default %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="few repetitions, two images: for a trial")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    args = parser.parse_args()
+    console = Console()
+    with progress(Console(stderr=True)) as shown:
+        speed = Speed(
+            load_perception(str(args.model)),
+            QUICK_EXTENT if args.quick else None,
+            number=args.threads,
+            progress=shown,
+        )
+        speed.run()
+    with threads(args.threads):
+        ratios = lift_ratios(speed.model)
+    print_speed(speed.figures, speed.failed, console)
+    table = Table("lift of the mapping", "", title_justify="left")
     for name, value in ratios.items():
-        table.add_row(name, f"{value:.2f}", "")
-    Console().print(table)
+        table.add_row(name, f"{value:.2f}")
+    console.print(table)
     if args.json:
-        write_json(args.json, {"threads": torch.get_num_threads(), "stages_ms": times, "lift": ratios})
+        write_json(args.json, {**speed.figures, "failed": speed.failed, "lift": ratios})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ ARGUMENTS: dict[str, tuple[str | None, str]] = {
         "max",
         "recorded seconds per second, e.g. 0.5 or 10; max: as fast as the UAVs answer, in lockstep",
     ),
+    "run": ("", "UAVs that are run, as uav1,uav2; recorded packets of the others are played; empty: all"),
     "start_s": ("0.0", "recorded time that is left out at the beginning, s"),
     "duration_s": ("0.0", "recorded time that is played, s; 0: to the end"),
     "loops": ("1", "how often the bag is played; more than once, nothing is scored"),

@@ -82,6 +82,13 @@ checked before the first process starts.
 A line of status.jsonl waits for the answers of all UAVs. One that has not answered for 10 frames and 5 s is lost:
 lines and scores go on without it until it answers again.
 
+At the end, and under `agents` in result.json, stands how fast every UAV answered: `images` and `images_answered`,
+`images_not_answered` · `rate_answered_hz` of `rate_images_hz`, images per second of real time (a world
+that the machine is too slow for does not keep its rate) · `stamp_to_output_p50_ms` and
+`stamp_to_output_p95_ms`, from the publication of an image's instant by the world to the last output for it, both by
+the clocks of the publishers · `frames_dropped`, by the UAV itself for newer ones · `latency_*_ms`, the UAV's own view:
+from the arrival of an image in its process · `processing_*_ms`, computing without waiting.
+
 - A folder with a finished run is refused before anything in it is touched. `--force` (`force:=true`) replaces the run:
   the new one is written to `<out>/unfinished/` and takes its place when it is complete; after an error or Ctrl-C it
   stays there, and the earlier run where it was.

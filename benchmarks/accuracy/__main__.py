@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy.bench import QUICK, Bench, Sizes
-from benchmarks.accuracy.errors import BenchError
-from benchmarks.accuracy.page import BARS, NOT_YET, bars_table, between, places, section_text
-from benchmarks.accuracy.section import Section, Store, read_json
+from benchmarks.accuracy.page import BARS, NOT_YET, section_text
+from benchmarks.accuracy.section import Section
 from benchmarks.accuracy.sections import SECTIONS
+from benchmarks.errors import BenchError
+from benchmarks.page import bars_table, between, places
+from benchmarks.store import Store, read_json
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.shipped import SHIPPED_MODEL

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.errors import BenchError
+from benchmarks.errors import BenchError
 from benchmarks.protocol import BUDGET_BYTES, UAVS
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.accuracy import drawing
+from benchmarks import drawing
 from benchmarks.accuracy.bench import Bench, Case, settings_of
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Bar, Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.page import Bar, number, table
+from benchmarks.store import Content, Store
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories
 from rsdfm_ros.evaluation.report.progress import frame_bar

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import generalisation
-from benchmarks.accuracy import drawing
+from benchmarks import drawing, generalisation
 from benchmarks.accuracy.bench import Bench
-from benchmarks.accuracy.errors import BenchError
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.errors import BenchError
+from benchmarks.page import number, table
 from benchmarks.protocol import UAVS
+from benchmarks.store import Content, Store
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import TEST_SEEDS_FROM, SimConfig
 

@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import altitudes, drawing
+from benchmarks import drawing
+from benchmarks.accuracy import altitudes
 from benchmarks.accuracy.bench import Bench, Case
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Bar, Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.page import Bar, number, table
 from benchmarks.protocol import UAVS
+from benchmarks.store import Content, Store
 
 METHODS = ("single", "late", "rsdfm", "rsdfm-plain")
 ALIKE = METHODS[:-1]

@@ -15,8 +15,9 @@ import zstandard
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.bench import Bench
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.page import number, table
+from benchmarks.store import Content, Store
 from rsdfm_ros.evaluation.scenes import DatasetScene
 from rsdfm_ros.wire.budget import Plan, apply_plan
 from rsdfm_ros.wire.features import CELLS_PER_TILE, FeatureFrame

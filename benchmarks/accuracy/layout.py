@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.bench import Bench, Case
-from benchmarks.accuracy.errors import BenchError
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.errors import BenchError
+from benchmarks.page import number, table
+from benchmarks.store import Content, Store
 from rsdfm_ros.evaluation.scenes import DatasetScene, refuse_training_data
 from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.perception import Perception

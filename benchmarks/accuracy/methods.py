@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from benchmarks.accuracy import standard
 from benchmarks.accuracy.bench import Bench, Case
-from benchmarks.accuracy.section import Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.store import Store
 from rsdfm_ros.evaluation.methods import METHODS
 
 NAMES = tuple(name for name in METHODS if name != "rsdfm-plain")

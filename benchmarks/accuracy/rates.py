@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.accuracy import drawing
+from benchmarks import drawing
 from benchmarks.accuracy.bench import Bench, Case, Rows
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Bar, Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.page import Bar, number, table
+from benchmarks.store import Content, Store
 
 BUDGETS = (1_000, 2_000, 2_500, 5_000, 10_000, 25_000, 50_000)
 METHODS = ("rsdfm", "rsdfm-ondemand", "where2comm", "dhd")

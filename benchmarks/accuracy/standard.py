@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.accuracy.bench import Bench, Case, Rows
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Bar, Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.page import Bar, number, table
+from benchmarks.store import Content, Store
 from rsdfm_ros.evaluation.methods import METHODS
 
 MAIN = ("single", "late", "dense", "rsdfm")

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.accuracy import standard
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Content, Section, nothing
+from benchmarks.accuracy.section import Section, nothing
+from benchmarks.page import number, table
+from benchmarks.store import Content
 from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.evaluation.metrics.detection import BANDS_M, DISTANCES_M, IOUS
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.bench import Bench, Case
-from benchmarks.accuracy.page import number, table
-from benchmarks.accuracy.section import Content, Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.page import number, table
 from benchmarks.protocol import UAVS
+from benchmarks.store import Content, Store
 from rsdfm_ros.evaluation.mapping import rendered
 from rsdfm_ros.evaluation.metrics.mapping import MappingScore, mapping_scores
 from rsdfm_ros.evaluation.scenes import DatasetScene, simulated_as

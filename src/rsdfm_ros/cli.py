@@ -48,6 +48,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "rsdfm_ros.evaluation.commands.evaluate",
             "measure methods on test scenes: accuracy and bytes",
         ),
+        "bench": (
+            "rsdfm_ros.fleet.commands.bench",
+            "measure how fast the model is on this computer, in two minutes",
+        ),
         "report": ("rsdfm_ros.evaluation.commands.report", "make a page of images and tables from results"),
         "view": (
             "rsdfm_ros.view.command",

@@ -85,6 +85,22 @@ def test_a_played_bag_gives_the_answers_of_the_flight(
     compare_answers(tmp_path / "out" / "bag", model)
 
 
+def test_a_uav_alone_gives_its_answers_of_the_flight_with_the_recorded_packets_of_the_others(
+    flown: Any, model: Path, tmp_path: Path, domain: int
+) -> None:
+    folder, _, online = flown
+    replay = ReplayDescription(bag=str(folder / "bag"))
+    played, notes = replay_fleet(small_fleet(model, domain, FRAMES), replay, uavs=["uav1"])
+    assert notes == [] and played.agents == ("uav1",)
+    result = run_fleet(played, out_dir=tmp_path / "out").result
+    assert result is not None and list(result["agents"]) == ["uav1"]
+    there, here = online["agents"]["uav1"], result["agents"]["uav1"]
+    assert here["peers_fused_min"] == 1 and here["packets_rejected"] == 0
+    assert here["images"] == here["images_answered"] == FRAMES
+    for variant in ("collaborative", "single"):
+        assert here[variant] == pytest.approx(there[variant], rel=1e-12, abs=1e-12)
+
+
 def compare_answers(bag_folder: Path, model: Path) -> None:
     """Masks and boxes in the bag, bit by bit, with those computed from its images."""
     from concurrent.futures import ThreadPoolExecutor

@@ -49,6 +49,12 @@ def test_a_mission_is_flown_judged_recorded_and_explained(tmp_path: Path, domain
         counts = {c.topic: c.msgcount for c in bag.connections}
         assert counts["/uav1/camera/image_raw"] == 3 and counts["/ground_truth"] == 7
         assert counts["/uav2/bev/features"] >= 3
+    for facts in result["agents"].values():
+        assert (facts["images"], facts["images_answered"], facts["images_not_answered"]) == (3, 3, 0)
+        assert facts["rate_answered_hz"] > 0
+        # The world publishes an instant before its images arrive, so that the UAV's own latency is a part of this.
+        assert facts["latency_median_ms"] < facts["stamp_to_output_p50_ms"] <= facts["stamp_to_output_p95_ms"]
+    assert "p95 ms" in done.stdout
     # What a person reads: the table of `rsdfm evaluate`, times without waiting, and what to try next.
     assert "IoU ±50 m" in done.stdout and "iou_long" not in done.stdout and "2 UAVs, model" in done.stdout
     assert "says nothing about real time" in " ".join(done.stdout.split())

@@ -137,6 +137,21 @@ def evaluate(work: Path) -> None:
     assert [row["method"] for row in rows] == ["single", "rsdfm"]
 
 
+def bench(work: Path) -> None:
+    typed = ("bench", "--model", f"random:{TINY}", "--quick")
+    figures = json.loads(good(*typed, "--json", cwd=work))
+    assert figures["failed"] == {} and figures["threads"] == 1 and figures["rate_alone_from"] == "uav_frame"
+    for key in ("uav_frame_ms", "uav_frame_single_ms", "fleet_frame_ms", "region_quarter_share"):
+        assert figures[key] > 0
+    assert list(figures["peers_ms"]) == ["1", "2", "4"] and isinstance(figures["per_peer_ms"], float)
+    assert {"compress", "encode packets", "decode packets"} < set(figures["stages_ms"])
+    assert figures["machine"]["cores"] >= 1 and "PyTorch" in figures["engine"]
+    assert figures["rate_alone_hz"] == pytest.approx(1000 / figures["uav_frame_ms"])
+    said = good(*typed, "--threads", "2", cwd=work)
+    assert "one UAV-frame" in said and "On this computer" in said and "2 threads" in said
+    assert "out of range" in rsdfm("bench", "--threads", "0", cwd=work).stderr
+
+
 def finished_run(folder: Path) -> Path:
     """The folder of a mission of two frames, without images."""
     facts = {
@@ -212,6 +227,7 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "bag evaluate": bag_evaluate,
     "train": train,
     "evaluate": evaluate,  # with the model of `train`
+    "bench": bench,
     "report": report,
     "gazebo": gazebo,
     "view": view,

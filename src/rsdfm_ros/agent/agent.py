@@ -29,12 +29,12 @@ from rsdfm_ros.wire.errors import WireError
 @dataclass(frozen=True)
 class Answer:
     """All answers of a UAV for one image. prepared: the steps before fusion ·
-    collaborative, single: with peers and without."""
+    collaborative, single: with peers and without; single is None where it was not asked for."""
 
     fused: Fused
     prepared: Prepared
     collaborative: TaskAnswers
-    single: TaskAnswers
+    single: TaskAnswers | None
 
 
 class Agent:
@@ -83,14 +83,16 @@ class Agent:
         """Take a packet of a peer. now_ns: newest own stamp. Raises: WireError."""
         self.receiver.inbox.put(envelope, payload, now_ns)
 
-    def answer(self, own: OwnFeatures) -> Answer:
-        """The answers for an own map, with the packets of the peers up to its stamp."""
+    def answer(self, own: OwnFeatures, *, single: bool = True) -> Answer:
+        """The answers for an own map, with the packets of the peers up to its stamp. single: also without peers, which
+        costs all tasks once more."""
         images = self.receiver.images(own.stamp_ns)
-        instant = fuse_instant(self.name, self.model, own, images, self.fusion, self._decoder, self._on_error)
+        given = (own, images, self.fusion, self._decoder, self._on_error)
+        instant = fuse_instant(self.name, self.model, *given, with_single=single)
         self.sender.peers_late = instant.peers_late
         items, memory_s = self._history.add(instant.fused), self.options.id_memory_s
         model = self.model.at(own.region)
         model = model if own.ground is None else model.on_ground(own.ground)
         together = self.tasks.answer(model, TaskInput.of(COLLABORATIVE, items), memory_s)
-        alone = self.tasks.answer(model, TaskInput.of(SINGLE, items), memory_s)
+        alone = self.tasks.answer(model, TaskInput.of(SINGLE, items), memory_s) if single else None
         return Answer(instant.fused, instant.prepared, together, alone)

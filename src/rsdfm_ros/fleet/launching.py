@@ -124,7 +124,8 @@ def replay_actions(context: LaunchContext) -> list[Action]:
         duration_s=_replay_setting(context, "duration_s"),
         loops=_replay_setting(context, "loops"),
     )
-    fleet, notes = replay_fleet(fleet, replay, rate=parse_rate(argument(context, "rate")))
+    uavs = [name for name in argument(context, "run").split(",") if name]
+    fleet, notes = replay_fleet(fleet, replay, rate=parse_rate(argument(context, "rate")), uavs=uavs)
     return [*(LogInfo(msg=note) for note in notes), *started(hold(context, fleet, options))]
 
 

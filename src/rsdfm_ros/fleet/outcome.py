@@ -9,6 +9,7 @@ from rich.console import Console
 
 from rsdfm_ros.evaluation.report.next_steps import NextStep, steps_text
 from rsdfm_ros.evaluation.report.timing import timing_words
+from rsdfm_ros.fleet.speed_table import speed_table
 
 TITLE = "The mission, mean over all UAVs (single: alone, rsdfm: with peers)"
 
@@ -16,12 +17,14 @@ TITLE = "The mission, mean over all UAVs (single: alone, rsdfm: with peers)"
 def print_outcome(
     result: dict[str, Any], console: Console, files: list[Path], steps: list[NextStep], title: str = TITLE
 ) -> None:
-    """Print the table of result.json as `rsdfm evaluate` does, then times, files and steps."""
+    """Print the table of result.json as `rsdfm evaluate` does, the table of speed, then times, files and steps."""
     from rsdfm_ros.evaluation.report.table import (
         print_table,  # needs torch, which a mission does not wait for
     )
 
     print_table(result["results"], console, title=title)
+    if (speed := speed_table(result)) is not None:
+        console.print(speed)
     if words := timing_words(result):
         console.print(words, highlight=False)
     console.print("\n".join(f"  {path}" for path in files), highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from rsdfm_ros.data.bags.replay_plan import ReplayPlan
@@ -18,13 +19,16 @@ def replay_fleet(
     replay: ReplayDescription,
     *,
     rate: float | None = None,
+    uavs: Sequence[str] = (),
 ) -> tuple[FleetDescription, list[str]]:
     """The fleet with the bag as its world, and sentences about missing topics and damage.
 
-    rate: recorded seconds per second; None for lockstep, as fast as the UAVs answer.
+    rate: recorded seconds per second; None for lockstep, as fast as the UAVs answer · uavs: run only these UAVs of
+    the bag; recorded packets of the others are played.
     Raises: BagError, TopicMapError, FleetDescriptionError.
     """
     plan, notes = checked_plan(replay)
+    plan = plan.chosen(uavs)
     enabled = fleet.evaluator.enabled and plan.has_truth and replay.loops == 1
     if fleet.evaluator.enabled and not enabled:
         notes.append("the answers are not scored" + ("" if plan.has_truth else ": there is no truth"))

@@ -179,9 +179,9 @@ def _beside_gazebo(fleet: FleetDescription) -> list[NodeSpec]:
 
 
 def _replay(fleet: FleetDescription) -> NodeSpec:
-    return _beside(
-        fleet, "replay", WORLD, "replay_node", {**dataclasses.asdict(fleet.replay), **_player(fleet)}
-    )
+    lease = {"liveliness_lease_s": fleet.uav.liveliness_lease_s}
+    parameters = {**dataclasses.asdict(fleet.replay), **_player(fleet), **lease}
+    return _beside(fleet, "replay", WORLD, "replay_node", parameters)
 
 
 def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[str, Any]) -> NodeSpec:

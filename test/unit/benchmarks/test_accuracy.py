@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks import generalisation
+from benchmarks import drawing, generalisation
 from benchmarks.accuracy import (
     altitudes,
     budget,
     carrying,
     disturbances,
-    drawing,
     entropy,
     methods,
     rates,
@@ -27,10 +26,12 @@ from benchmarks.accuracy import (
 )
 from benchmarks.accuracy.__main__ import write_page
 from benchmarks.accuracy.bench import QUICK, Sizes
-from benchmarks.accuracy.errors import BenchError
-from benchmarks.accuracy.page import NOT_YET, bars_table, between, number, places, provenance, table
-from benchmarks.accuracy.section import Bar, Section, Store
+from benchmarks.accuracy.page import NOT_YET, provenance
+from benchmarks.accuracy.section import Section
 from benchmarks.accuracy.sections import SECTIONS
+from benchmarks.errors import BenchError
+from benchmarks.page import Bar, bars_table, between, number, places, table
+from benchmarks.store import Store
 
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.geometry.ground import GroundPlane

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
 from benchmarks.accuracy.bench import Bench, Case, Sizes, settings_of
-from benchmarks.accuracy.section import Section, Store
+from benchmarks.accuracy.section import Section
+from benchmarks.store import Store
 
 from rsdfm_ros.evaluation.settings import Settings
 from rsdfm_ros.model.perception import Perception

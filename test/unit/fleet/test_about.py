@@ -39,7 +39,9 @@ def test_a_mission_is_told_with_its_seed_and_whether_it_waited() -> None:
         "world": "simulation", "lockstep": True, "real_time_factor": None, "budget_bytes": 5000,
     }  # fmt: skip
     assert about["provenance"]["seed"] == 9000
-    about = about_mission(load_fleet(ROOT / "config/fleet/realtime.yaml"))
+    realtime = load_fleet(ROOT / "config/fleet/realtime.yaml")
+    assert realtime.uavs == 4 and not realtime.uav.publish_single
+    about = about_mission(realtime)
     assert about["protocol"]["lockstep"] is False and about["protocol"]["real_time_factor"] == 1.0
     assert about_mission(fleet_from_dict({"world": {"kind": "none"}}))["provenance"]["seed"] is None
 

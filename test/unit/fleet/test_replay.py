@@ -10,6 +10,7 @@ from rsdfm_ros.cli import main
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.writer import BagWriter
+from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.parts import ReplayDescription
@@ -48,6 +49,16 @@ def test_the_bag_says_which_uavs_there_are(bag: Path) -> None:
         assert specs[name].parameters["use_sim_time"] is True
         assert specs[name].parameters["image_reliability"] == "reliable"
     assert specs["evaluator"].parameters["frames"] == 0  # it ends with the truth
+
+
+def test_only_some_uavs_of_a_bag_are_run(bag: Path) -> None:
+    fleet, notes = replay_fleet(described(), ReplayDescription(bag=str(bag)), uavs=["uav2"])
+    specs = {spec.name: spec for spec in node_specifications(fleet)}
+    assert notes == [] and set(specs) == {"evaluator", "uav2", "replay"}
+    assert specs["replay"].parameters["agents"] == ["uav2"]
+    assert specs["uav2"].parameters["budget_bytes"] == 7000
+    with pytest.raises(RsdfmError, match="the bag has no uav7: it has uav1, uav2"):
+        replay_fleet(described(), ReplayDescription(bag=str(bag)), uavs=["uav7"])
 
 
 def test_a_rate_means_no_lockstep(bag: Path) -> None:

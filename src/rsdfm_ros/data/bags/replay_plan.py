@@ -3,12 +3,14 @@ ROS."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rsdfm_ros.data.bags.bag import Bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.topic_map import (
+    FEATURES,
     IMAGES,
     INFO,
     POINT,
@@ -21,14 +23,15 @@ from rsdfm_ros.data.bags.topic_map import (
     UavTopics,
 )
 from rsdfm_ros.data.bags.types import typestore
+from rsdfm_ros.errors import RsdfmError
 
-IMAGE, OTHER, GROUND_TRUTH = "image", "other", "truth"
+IMAGE, OTHER, GROUND_TRUTH, PACKETS = "image", "other", "truth", "packets"
 
 
 @dataclass(frozen=True)
 class Output:
     """Topic that messages of a recorded topic are published on. topic: relative to the fleet, or absolute · role:
-    `image`, `truth`, or `other` for what belongs to images · uav: "" for what all share."""
+    `image`, `truth`, `packets` of features, or `other` for what belongs to images · uav: "" for what all share."""
 
     topic: str
     type_name: str
@@ -39,7 +42,8 @@ class Output:
 @dataclass(frozen=True)
 class ReplayPlan:
     """outputs: by recorded topic · infos: intrinsics that are only in the map, by published topic · parameters: for the
-    encoder_node of every UAV · frames: most images of any camera · notes: what is missing."""
+    encoder_node of every UAV · frames: most images of any camera · notes: what is missing · packets: recorded packets
+    of UAVs, by recorded topic: outputs for those that are not run."""
 
     outputs: dict[str, Output]
     infos: dict[str, Intrinsics]
@@ -47,6 +51,23 @@ class ReplayPlan:
     frames: int
     has_truth: bool
     notes: list[str] = field(default_factory=list)
+    packets: dict[str, Output] = field(default_factory=dict)
+
+    def chosen(self, agents: Collection[str] = ()) -> ReplayPlan:
+        """The plan in which only these UAVs are run, by default all: packets that the others have sent are played as
+        they are. Raises: RsdfmError for one that the bag does not have."""
+        unknown = sorted(set(agents) - set(self.uavs))
+        if unknown:
+            raise RsdfmError(f"the bag has no {', '.join(unknown)}: it has {', '.join(self.uavs)}")
+        run = set(agents or self.uavs)
+        outputs = {t: o for t, o in self.outputs.items() if not o.uav or o.uav in run}
+        return replace(
+            self,
+            outputs=outputs | {t: o for t, o in self.packets.items() if o.uav not in run},
+            infos={t: i for t, i in self.infos.items() if t.partition("/")[0] in run},
+            parameters={u: p for u, p in self.parameters.items() if u in run},
+            packets={},
+        )
 
     @property
     def uavs(self) -> tuple[str, ...]:
@@ -59,12 +80,16 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
     outputs: dict[str, Output] = {}
     infos: dict[str, Intrinsics] = {}
     parameters: dict[str, dict[str, Any]] = {}
+    packets: dict[str, Output] = {}
     notes: list[str] = []
     frames = 0
     for uav, topics in topic_map.found(bag.topics).items():
+        if heard := _is(bag, topics.features, (FEATURES,)):
+            packets[topics.features] = Output(f"{uav}/bev/features", FEATURES, PACKETS, uav)
         lacking = _lacking(bag, topics)
         if lacking:
-            notes.append(f"{uav} is left out: {', '.join(lacking)}")
+            what = f"of {uav} only the recorded packets are played" if heard else f"{uav} is left out"
+            notes.append(f"{what}: {', '.join(lacking)}")
             continue
         parameters[uav] = _parameters(bag, topic_map, topics)
         for camera, of in topics.cameras.items():
@@ -95,7 +120,7 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
         outputs[topic_map.ground_truth] = Output("/ground_truth", TRUTH, GROUND_TRUTH)
     else:
         notes.append("no ground truth: the answers cannot be scored")
-    return ReplayPlan(outputs, infos, parameters, frames, has_truth, notes)
+    return ReplayPlan(outputs, infos, parameters, frames, has_truth, notes, packets)
 
 
 def part_ns(first_ns: int, start_s: float, duration_s: float) -> tuple[int, int | None]:

@@ -166,7 +166,7 @@ class Engine:
     def _answer(self, name: str, own: OwnFeatures, sent_bytes: int, packets: int) -> UavAnswer:
         found = self._agents[name].answer(own)
         fused, ready = found.fused, found.prepared
-        assert fused.single is not None
+        assert fused.single is not None and found.single is not None
         return UavAnswer(
             uav=name,
             answers={COLLABORATIVE: _published(found.collaborative), SINGLE: _published(found.single)},

@@ -43,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loop", type=int, default=1, metavar="N", help="play it N times (then nothing is scored)"
     )
+    parser.add_argument(
+        "--uav",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run only this UAV of the bag; the packets that the others have sent are played as recorded, which needs "
+        "the model that sent them; may be repeated (default: all)",
+    )
     parser.add_argument("--model", help="model folder instead of the one that the description names")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="override a setting of the fleet"
@@ -64,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         duration_s=checked_setting("--duration", "replay.duration_s", args.duration),
         loops=checked_setting("--loop", "replay.loops", args.loop),
     )
-    fleet, notes = replay_fleet(described, replay, rate=parse_rate(args.rate))
+    fleet, notes = replay_fleet(described, replay, rate=parse_rate(args.rate), uavs=args.uav)
     check_fleet(fleet)
     out = run_folder.chosen_path(args)
     check_apart(fleet, out)

@@ -17,7 +17,10 @@ class ReplaySettings(PlayerSettings):
 
     bag: str = shared.BAG()
     topic_map: str = shared.TOPIC_MAP()
-    agents: tuple[str, ...] = setting((), "UAVs that are played; empty: all that the bag has")
+    agents: tuple[str, ...] = setting(
+        (), "UAVs that are run; empty: all that the bag has; recorded packets of the others are played"
+    )
+    liveliness_lease_s: float = shared.LIVELINESS_LEASE_S()
     start_s: float = shared.START_S()
     duration_s: float = shared.DURATION_S()
     loops: int = shared.LOOPS()

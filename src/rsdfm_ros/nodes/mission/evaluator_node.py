@@ -10,18 +10,17 @@ import contextlib
 import queue
 import sys
 import threading
+from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any
-
-from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.data.bags.info import header_stamp_ns
 from rsdfm_ros.data.bags.writer import BagWriter
-from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.evaluation.metrics.answer_times import published_ns
 from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
 from rsdfm_ros.evaluation.pending_instants import PendingInstants
@@ -72,7 +71,9 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         s = self.settings
         self.mission = Mission(s.agents, self.window, s.foreground_percent, wants_future=s.expect_future)
         self._queue = queue.SimpleQueue()
-        self._intake = Intake(self.mission, self.window, self._advance, keep_images=s.record_frames)
+        self._intake = Intake(
+            self.mission, self.window, self._advance, keep_images=s.record_frames, open_end=s.frames == 0
+        )
         self._pending = PendingInstants(self.mission, wants_status=s.expect_status)
         self._history: list[dict[str, Any]] = []
         self._recorded_ns: dict[str, int] = {}  # newest stamp in the bag, by topic
@@ -122,27 +123,24 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
     # --- taking in ------------------------------------------------------------------------------------------------
 
     def _listen(self, given: Input) -> None:
-        kind, handler = given.kind, given.handler
-        type_name = f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
         own = bool(given.agent) and given.topic.partition("/")[2] not in SENSED
         topic = self.resolve_topic_name(given.topic)  # the fleet may have a namespace and other names
         namespace = f"{self.get_namespace().rstrip('/')}/{given.agent}" if own else ""
         self._origins.add(topic, namespace, shared=given.shared)
 
-        def handle(raw: bytes) -> None:
-            message = None if handler is None else deserialize_message(raw, kind)
-            if message is not None:
-                handler(message, stamps.stamp_ns(message.header.stamp))
-
         def take(raw: bytes, info: Any) -> None:
             self._origins.heard(topic, info)
-            self._queue.put((topic, type_name, handle, raw))
+            handle = partial(given.handle, published_ns(info, time_ns()))
+            self._queue.put((topic, given.type_name, handle, raw))
 
-        self._inputs.append(self.create_subscription(kind, topic, take, given.profile, raw=True))
+        self._inputs.append(self.create_subscription(given.kind, topic, take, given.profile, raw=True))
 
     def _tick(self) -> None:
         if self._truth_input is None and self._connected():
-            self._listen(Input("/ground_truth", GroundTruth, qos.outputs(), self._on_truth))
+            shown = self._intake.answer_times.shown
+            self._listen(
+                Input("/ground_truth", GroundTruth, qos.outputs(), self._on_truth, on_published=shown)
+            )
             self._truth_input = self._inputs[-1]
         self._look_for_others()
         if self.settings.frames == 0 and self._heard_truth and self.count_publishers("/ground_truth") == 0:
@@ -223,8 +221,10 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         frames = self.settings.frames
         if frames == 0 or message.frame < frames:
             self._pending.add(ns)
-        elif message.frame >= frames + 3:
-            self._last_truth_s = monotonic()
+        else:
+            self._intake.answer_times.without_images(ns)
+            if message.frame >= frames + 3:
+                self._last_truth_s = monotonic()
         self._advance(ns)
 
     # --- scoring --------------------------------------------------------------------------------------------------
@@ -268,8 +268,9 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
                 if self._folder is not None:
                     self._folder.void(self._void)
             elif self._folder is not None:
-                told = (self.mission, self.settings, self._history, self._intake.processing)
-                result = result_of(*told, self.context.get_domain_id(), self._pending.incomplete)
+                times = (self._intake.processing, self._intake.answer_times)
+                domain, incomplete = self.context.get_domain_id(), self._pending.incomplete
+                result = result_of(self.mission, self.settings, self._history, *times, domain, incomplete)
                 self._folder.result(with_about(result, self._about, self._intake.fingerprint))
         except OSError as error:
             self._cannot_write(error)

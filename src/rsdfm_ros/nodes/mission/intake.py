@@ -10,12 +10,14 @@ from typing import Any
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import OccupancyGrid
 from rclpy.qos import QoSProfile
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
+from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.evaluation.metrics.answer_times import AnswerTimes
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Mission
 from rsdfm_ros.geometry.lattice import Window
@@ -31,7 +33,8 @@ SENSED = ("camera/image_raw", "camera/camera_info", "pose")
 @dataclass(frozen=True)
 class Input:
     """A topic to subscribe to. handler(message, stamp in ns): None if it is only recorded · agent: the UAV that it is
-    about, "" for what the world publishes · shared: every node of the UAV has a publisher there."""
+    about, "" for what the world publishes · shared: every node of the UAV has a publisher there · on_published: called
+    before the handler with the stamp and the time of publication, ns."""
 
     topic: str
     kind: Any
@@ -39,26 +42,49 @@ class Input:
     handler: Callable[[Any, int], None] | None = None
     agent: str = ""
     shared: bool = False
+    on_published: Callable[[int, int], None] | None = None
+
+    @property
+    def type_name(self) -> str:
+        """The type as bags name it."""
+        return f"{self.kind.__module__.partition('.')[0]}/msg/{self.kind.__name__}"
+
+    def handle(self, published_ns: int, raw: bytes) -> None:
+        """Pass on a serialised message that was published at that time, ns of the system clock."""
+        if self.handler is None:
+            return
+        message = deserialize_message(raw, self.kind)
+        ns = stamp_ns(message.header.stamp)
+        if self.on_published is not None:
+            self.on_published(ns, published_ns)
+        self.handler(message, ns)
 
 
 class Intake:
     """Enters what the UAVs say in a mission.
 
     advance(ns): called when an instant may be complete · keep_images: for the recorded frames · fingerprint: of the
-    model, as the packets tell it, None before the first.
+    model, as the packets tell it, None before the first · answer_times: of images and answers; open_end: see there.
     """
 
     def __init__(
-        self, mission: Mission, window: Window, advance: Callable[[int], None], *, keep_images: bool
+        self,
+        mission: Mission,
+        window: Window,
+        advance: Callable[[int], None],
+        *,
+        keep_images: bool,
+        open_end: bool = False,
     ) -> None:
         self.mission, self.window = mission, window
-        self.processing = ProcessingTimes()
+        self.processing, self.answer_times = ProcessingTimes(), AnswerTimes(open_end=open_end)
         self.fingerprint: int | None = None
         self._advance, self._keep_images = advance, keep_images
 
     def features(self, agent: str, message: FeaturePacket, ns: int) -> None:
         instant = self.mission.at(ns)
         self.fingerprint = int(message.fingerprint)
+        self.answer_times.noticed(ns)
         # Not len(raw): on its way DDS pads a message to whole words.
         size = len(serialize_message(message))
         instant.bytes_sent[agent] = instant.bytes_sent.get(agent, 0) + size
@@ -71,6 +97,9 @@ class Intake:
         instant.status[agent] = status_line(message)
         instant.contributors[agent] = (agent, *message.peers)
         self._advance(ns)
+
+    def answered(self, agent: str, ns: int, published_ns: int) -> None:
+        self.answer_times.answered(agent, ns, published_ns)
 
     def times(self, agent: str, message: ProcessingTime, ns: int) -> None:
         stages = dict(zip(message.stages, message.stage_ms, strict=False))
@@ -117,7 +146,10 @@ def inputs(settings: EvaluatorSettings, intake: Intake) -> Iterator[Input]:
     features = qos.features(s.features_reliability, s.liveliness_lease_s, depth=64)
     for agent in s.agents:
         yield Input(f"{agent}/bev/features", FeaturePacket, features, partial(intake.features, agent), agent)
-        yield Input(f"{agent}/status", AgentStatus, outputs, partial(intake.status, agent), agent)
+        last, answered = "status" if s.expect_status else "trajectories", partial(intake.answered, agent)
+        status = partial(intake.status, agent)
+        ends = answered if last == "status" else None
+        yield Input(f"{agent}/status", AgentStatus, outputs, status, agent, on_published=ends)
         times = f"{agent}/debug/processing_time"
         yield Input(times, ProcessingTime, outputs, partial(intake.times, agent), agent, shared=True)
         for variant, prefix in (("collaborative", ""), ("single", "single/")):
@@ -128,7 +160,9 @@ def inputs(settings: EvaluatorSettings, intake: Intake) -> Iterator[Input]:
                 ("future_masks", Image, intake.future),
                 ("trajectories", TrajectoryArray, intake.tracks),
             ):
-                yield Input(f"{agent}/{prefix}{name}", kind, outputs, partial(handler, agent, variant), agent)
+                topic, take = f"{prefix}{name}", partial(handler, agent, variant)
+                ends = answered if topic == last else None
+                yield Input(f"{agent}/{topic}", kind, outputs, take, agent, on_published=ends)
         if s.record_frames or s.record_bag:
             yield Input(f"{agent}/camera/image_raw", Image, sensor, partial(intake.image, agent), agent)
             yield Input(f"{agent}/pose", PoseWithCovarianceStamped, poses, partial(intake.pose, agent), agent)

@@ -1,8 +1,9 @@
 """replay_node: a recorded bag as the world of a fleet. Drives /clock and publishes the recorded bytes as they are.
 
-Images, intrinsics, poses and truth go to the input topics of the nodes, under any name in the bag (topic map). In
-lockstep the next images come when every UAV has answered the ones before: the answers then do not depend on the
-machine's speed, and the bag is played as fast as they come. Otherwise recorded time passes at a fixed rate.
+Images, intrinsics, poses and truth go to the input topics of the nodes, under any name in the bag (topic map), and so
+do the recorded packets of UAVs that are not run. In lockstep the next images come when every UAV has answered the ones
+before: the answers then do not depend on the machine's speed, and the bag is played as fast as they come. Otherwise
+recorded time passes at a fixed rate.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.replay_plan import (
     GROUND_TRUTH,
     IMAGE,
+    PACKETS,
     Output,
     ReplayPlan,
     check_part,
@@ -60,9 +62,8 @@ class ReplayNode(WorldNode[ReplaySettings]):
         if not s.bag:
             raise RsdfmError("replay_node needs a bag: set `bag` to its folder")
         self._bag = open_bag(s.bag)
-        self._plan = plan = _chosen(
-            replay_plan(self._bag, load_map(s.topic_map) if s.topic_map else default_map()), s.agents
-        )
+        whole = replay_plan(self._bag, load_map(s.topic_map) if s.topic_map else default_map())
+        self._plan = plan = whole.chosen(s.agents)
         check_types(self._bag, plan)
         check_part(self._bag, plan, s.start_s, s.duration_s)
         for sentence in (*self._bag.damage, *plan.notes):
@@ -71,12 +72,13 @@ class ReplayNode(WorldNode[ReplaySettings]):
         sensor, outputs = qos.sensor("reliable", depth=20), qos.outputs()
         self._clock_output = self.create_publisher(Clock, "/clock", qos.outputs(depth=1))
         self._outputs: dict[str, Any] = {}
+        packets = qos.features("reliable", s.liveliness_lease_s, depth=64)
         for topic, output in plan.outputs.items():
-            self._outputs[topic] = self.create_publisher(
-                message_class(output.type_name),
-                output.topic,
-                qos.latched() if output.topic == "/tf_static" else outputs if not output.uav else sensor,
-            )
+            profile = packets if output.role == PACKETS else sensor if output.uav else outputs
+            if output.topic == "/tf_static":
+                profile = qos.latched()
+            kind = message_class(output.type_name)
+            self._outputs[topic] = self.create_publisher(kind, output.topic, profile)
         self._infos = {topic: self.create_publisher(CameraInfo, topic, sensor) for topic in plan.infos}
         self._lockstep = Lockstep(self, plan.uavs, s.answer)
 
@@ -92,7 +94,7 @@ class ReplayNode(WorldNode[ReplaySettings]):
         assert plan is not None
         inputs: dict[str, list[Any]] = {uav: [] for uav in plan.uavs}
         for topic, output in plan.outputs.items():
-            if output.uav:
+            if output.uav and output.role != PACKETS:
                 inputs[output.uav].append(self._outputs[topic])
         first_ns, _, _ = next(self._stamped())
         self._tick(first_ns - 1_000_000)
@@ -195,27 +197,17 @@ class ReplayNode(WorldNode[ReplaySettings]):
                 self._tick(stamp_ns - round(left_s * factor * 1e9))
 
     def _missing_listener(self) -> list[str]:
-        if not self.settings.wait_for_truth_listener or self._plan is None:
+        if self._plan is None:
             return []
-        truths = [self._outputs[t] for t, o in self._plan.outputs.items() if o.role == GROUND_TRUTH]
-        deaf = any(p.get_subscription_count() == 0 for p in truths)
-        return ["the evaluator is not there"] if deaf else []
-
-
-def _chosen(plan: ReplayPlan, agents: tuple[str, ...]) -> ReplayPlan:
-    """The plan for some of the UAVs only."""
-    unknown = sorted(set(agents) - set(plan.uavs))
-    if unknown:
-        raise RsdfmError(f"the bag has no {', '.join(unknown)}: it has {', '.join(plan.uavs)}")
-    keep = set(agents or plan.uavs)
-    return ReplayPlan(
-        {t: o for t, o in plan.outputs.items() if not o.uav or o.uav in keep},
-        {t: i for t, i in plan.infos.items() if t.partition("/")[0] in keep},
-        {u: p for u, p in plan.parameters.items() if u in keep},
-        plan.frames,
-        plan.has_truth,
-        plan.notes,
-    )
+        missing = []
+        for role, agents, sentence in (
+            (PACKETS, len(self._plan.uavs), "not all UAVs receive the recorded packets"),
+            (GROUND_TRUTH, int(self.settings.wait_for_truth_listener), "the evaluator is not there"),
+        ):
+            of_role = [self._outputs[t] for t, o in self._plan.outputs.items() if o.role == role]
+            if any(p.get_subscription_count() < agents for p in of_role):
+                missing.append(sentence)
+        return missing
 
 
 def _info_message(info: Any) -> CameraInfo:

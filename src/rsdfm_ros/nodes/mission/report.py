@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rsdfm_ros.evaluation.metrics.answer_times import AnswerTimes
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Instant, Mission
 from rsdfm_ros.evaluation.protocol import AREAS
@@ -92,6 +93,7 @@ def result_of(
     settings: EvaluatorSettings,
     history: list[dict[str, Any]],
     processing: ProcessingTimes,
+    answer_times: AnswerTimes,
     domain: int,
     incomplete: int,
 ) -> dict[str, Any]:
@@ -111,6 +113,7 @@ def result_of(
             "latency_median_ms": last.get("latency_median_ms"),
             "latency_p95_ms": last.get("latency_p95_ms"),
             **processing.figures(agent),
+            **answer_times.figures(agent),
             "packets_lost": last.get("packets_lost", 0),
             "packets_rejected": last.get("packets_rejected", 0),
             "peers_fused_min": min(

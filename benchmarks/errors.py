@@ -1,4 +1,4 @@
-"""The error of the accuracy benchmark."""
+"""The error of the benchmarks."""
 
 from __future__ import annotations
 
