@@ -18,6 +18,7 @@ from rsdfm_ros.nodes.core.expectations import REPEAT_S, Expectations
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.nodes.uav.segmentation_head_node import SegmentationHeadNode
+from rsdfm_ros.nodes.uav.uav_node import Uav
 from rsdfm_ros.wire.budget import DEFAULT_BUDGET_BYTES
 from support.node_flight import Flight, lively_model
 from support.ros_world import ACTIVATE, CONFIGURE, DEACTIVATE, MODEL, RosWorld, facts, level
@@ -232,3 +233,21 @@ def test_what_an_encoder_sends_is_told(world: RosWorld) -> None:
     told = statuses(node)["features out"]
     assert told.level == OK and told.values["bytes"] == 5000 and told.values["packets"] == 2
     assert told.values["bytes_newest_picture"] == 5000 and told.values["budget_bytes"] == DEFAULT_BUDGET_BYTES
+
+
+def test_a_composed_uav_publishes_the_diagnostics_of_all_its_nodes_with_one_timer(world: RosWorld) -> None:
+    uav = Uav(**world.options(model=MODEL))
+    world.add(*uav.nodes)
+    names = {node.get_fully_qualified_name() for node in uav.nodes}
+    told = world.diagnostics()
+    world.until(lambda: names <= {name.partition(":")[0] for name in told}, "all nodes report")
+    assert sum(len(list(node.timers)) for node in uav.nodes) == 1
+    uav.heads[0].diagnostics.close()
+    uav.heads[0].diagnostics.publish()
+    closed = uav.heads[0].get_fully_qualified_name()
+    for _ in range(2):  # what was on its way, and what comes after it
+        told.clear()
+        world.until(
+            lambda: names - {closed} <= {name.partition(":")[0] for name in told}, "the others report"
+        )
+    assert closed not in {name.partition(":")[0] for name in told}

@@ -13,13 +13,13 @@ import pytest
 
 pytest.importorskip("rclpy")
 import rclpy
+from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import Empty as Nothing
-from std_srvs.srv import Trigger
 
 from rsdfm_ros.nodes.core import executor as executors
 from rsdfm_ros.nodes.core.entities import STEADY
@@ -91,16 +91,16 @@ def test_messages_timers_services_clients_and_events_are_served(bench: Bench) ->
     bench.node.create_timer(0.01, lambda: ticks.append(1), clock=STEADY)
     bench.until(lambda: len(ticks) > 2, "the timer ticks")
 
-    def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.message = "here"
+    def answer(request: GetState.Request, response: GetState.Response) -> GetState.Response:
+        response.current_state.label = "here"
         return response
 
-    bench.node.create_service(Trigger, "s", answer)
-    client = bench.node.create_client(Trigger, "s")
+    bench.node.create_service(GetState, "s", answer)
+    client = bench.node.create_client(GetState, "s")
     bench.until(client.service_is_ready, "the service is there")
     done: list[str] = []
-    client.call_async(Trigger.Request()).add_done_callback(
-        lambda future: done.append(future.result().message)
+    client.call_async(GetState.Request()).add_done_callback(
+        lambda future: done.append(future.result().current_state.label)
     )
     bench.until(lambda: done == ["here"], "the answer comes, and what waits for it runs")
 

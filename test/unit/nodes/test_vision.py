@@ -14,9 +14,8 @@ from rsdfm_ros.msg import Object3D, ObjectArray
 
 from rsdfm_ros.data.outputs import Boxes, no_boxes
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
+from rsdfm_ros.nodes.convert import optional, vision
 from rsdfm_ros.nodes.convert import tasks as convert_tasks
-from rsdfm_ros.nodes.convert import vision
-from rsdfm_ros.nodes.core import optional
 
 NS = 12_345_678_901
 #: Field types and names of vision_msgs 4.1, as far as Detection3DArray needs them.

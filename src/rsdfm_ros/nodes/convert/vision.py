@@ -1,5 +1,5 @@
 """Detections as vision_msgs/Detection3DArray, for programs that use this type (where the package exists:
-nodes/core/optional.py)."""
+nodes/convert/optional.py)."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from rsdfm_ros.agent.tasks import COLLABORATIVE, TaskInput
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.msg import ObjectArray
 from rsdfm_ros.nodes.convert.markers import MarkerSet, box_markers
+from rsdfm_ros.nodes.convert.optional import optional_module
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message
 from rsdfm_ros.nodes.convert.vision import detections_from_objects
-from rsdfm_ros.nodes.core.optional import optional_module
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.uav.ground_source import GroundSource
 from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode

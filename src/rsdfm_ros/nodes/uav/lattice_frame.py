@@ -11,8 +11,8 @@ from typing import Any
 from geometry_msgs.msg import TransformStamped
 
 from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.nodes.convert.optional import optional_module
 from rsdfm_ros.nodes.convert.sensors import time_of
-from rsdfm_ros.nodes.core.optional import optional_module
 
 PARAMETER = "publish_lattice_tf"
 

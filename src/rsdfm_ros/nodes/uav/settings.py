@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsdfm_ros import parameters as shared
 from rsdfm_ros.agent.options import DEFAULTS, SEND_BOXES
 from rsdfm_ros.former_names import FORMER_NAMES
-from rsdfm_ros.nodes.core.optional import OPTIONAL
+from rsdfm_ros.nodes.convert.optional import OPTIONAL
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, NodeSettings
 from rsdfm_ros.nodes.uav.ground_settings import GroundSettings
 from rsdfm_ros.nodes.uav.input_settings import InputSettings
