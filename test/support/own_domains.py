@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import tempfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
 from rsdfm_ros.domains import has_ports
 from rsdfm_ros.shared_memory import remove_stale_ports
 
-DOMAINS = range(1, 80)
-"""Below those that fleets choose first, and whose ports lie below those that systems give to any program."""
+DOMAINS = (*range(1, 80), *range(216, 233))
+"""Those whose ports lie below or above what Linux gives to any program, without those that fleets choose first."""
 ENOUGH = 16
 """So many are kept for this process; more are taken only while all of them are in use."""
+PATIENCE_S = 120.0
+"""Other test runs give theirs back when they end."""
 _held: dict[int, IO[str]] = {}
 _used: list[int] = []
 
@@ -25,17 +30,29 @@ def new_domain() -> int:
     It is locked against other test runs until the process ends; one whose nodes are gone is given again later.
     """
     start = os.getpid() * 7
-    every = (DOMAINS[(start + n) % len(DOMAINS)] for n in range(len(DOMAINS)))
-    fresh, again = [d for d in every if d not in _held], list(_used)
-    for domain in again + fresh if len(again) >= ENOUGH else fresh + again:
-        if has_ports(domain) or not _lock(domain):
-            continue
-        if domain in _used:
-            _used.remove(domain)
-        _used.append(domain)
-        remove_stale_ports([domain])
-        return domain
-    raise RuntimeError(f"every ROS domain from {DOMAINS[0]} to {DOMAINS[-1]} is in use on this machine")
+    every = [DOMAINS[(start + n) % len(DOMAINS)] for n in range(len(DOMAINS))]
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        domain = None
+        if len(_used) >= ENOUGH and (domain := _first_unused(_used)) is None:
+            gc.collect()  # nodes that refer to themselves keep their ports until then
+            domain = _first_unused(_used)
+        if domain is None:
+            domain = _first_unused([*(d for d in every if d not in _held), *_used])
+        if domain is not None:
+            break
+        if time.monotonic() > end:
+            raise RuntimeError(f"all {len(DOMAINS)} ROS domains of the tests are in use on this machine")
+        time.sleep(0.5)
+    if domain in _used:
+        _used.remove(domain)
+    _used.append(domain)
+    remove_stale_ports([domain])
+    return domain
+
+
+def _first_unused(domains: Iterable[int]) -> int | None:
+    return next((d for d in domains if not has_ports(d) and _lock(d)), None)
 
 
 def _lock(domain: int) -> bool:
