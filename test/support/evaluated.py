@@ -50,6 +50,7 @@ def save_tiny_model(folder: Path, seeds: Sequence[int]) -> Path:
         pyramid_channels=8,
         neck_widths=(4, 4, 4),
         memory_channels=4,
+        motion_channels=8,
         task_channels=8,
         fine_channels=4,
     )

@@ -83,6 +83,7 @@ def tiny_perception() -> Perception:
         pyramid_channels=8,
         neck_widths=(8, 8, 8),
         memory_channels=4,
+        motion_channels=8,
         task_channels=8,
         fine_channels=4,
     )

@@ -20,6 +20,7 @@ CONFIG = ModelConfig(
     pyramid_channels=8,
     neck_widths=(8, 8, 8),
     memory_channels=4,
+    motion_channels=8,
     task_channels=8,
     fine_channels=4,
 )

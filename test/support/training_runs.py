@@ -20,6 +20,7 @@ SETTINGS = {
         "pyramid_channels": 16,
         "neck_widths": [8, 16, 16],
         "memory_channels": 4,
+        "motion_channels": 8,
         "task_channels": 16,
         "fine_channels": 8,
     },

@@ -42,6 +42,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "fill_radius": (0, 32),
     "neck_widths": (1, 1024),
     "memory_channels": (1, 256),
+    "motion_channels": (1, 256),
     "task_channels": (1, 1024),
     "fine_channels": (1, 256),
     "history": (1, 64),
@@ -89,6 +90,8 @@ class ModelConfig:
     """Channels of the neck on cells of 1, 2 and 4 times the size."""
     memory_channels: int = 16
     """Channels that are kept of a fused map for the instants after it."""
+    motion_channels: int = 32
+    """Channels of the neck's branch for motion, on cells of twice the size."""
     task_channels: int = 40
     """Channels that the heads read per feature cell."""
     fine_channels: int = 16
@@ -168,6 +171,7 @@ _OWN_AFFAIRS = (
     "window_tiles",
     "neck_widths",
     "memory_channels",
+    "motion_channels",
     "task_channels",
     "fine_channels",
     "history",

@@ -2,7 +2,8 @@
 
 All tasks and the whole history go through it once; the heads are readers of its output. It first looks at the present
 map alone, so that what is kept of an instant never has to be computed again, and then joins the instants on cells of
-twice the lattice's size, where a vehicle at 50 km/h moves by three cells in half a second.
+twice the lattice's size, where a vehicle at 50 km/h moves by three cells in half a second. Most objects stand still, so
+that motion is learned late where it shares its way with everything else: it has a short branch of its own.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ class Look(NamedTuple):
 class TaskFeatures:
     """Input of the task heads.
 
-    cells (B, task_channels, H, W) on the feature lattice · fused (B, C, H, W), visible (B, 1, H, W) bool: the newest
+    cells (B, task_channels, H, W) on the feature lattice · motion (B, motion_channels, H/2, W/2): motion between the
+    instants of the history, on cells of twice the size · fused (B, C, H, W), visible (B, 1, H, W) bool: the newest
     fused map as it entered the neck, for tasks that the neck was not trained for · refine: makes `fine` of `cells`.
     """
 
     cells: Tensor
+    motion: Tensor
     fused: Tensor
     visible: Tensor
     refine: Callable[[Tensor], Tensor]
@@ -58,7 +61,13 @@ class Neck(nn.Module):
         self.enter = conv_bn(config.channels + 1, c1, kernel=1)
         self.down2 = nn.Sequential(ResidualBlock(4 * c1, c2), ResidualBlock(c2, c2))
         self.keep = nn.Sequential(nn.Conv2d(c2, config.memory_channels, 1), nn.ReLU(inplace=True))
-        self.join = conv_bn(c2 + self.past_channels, c2)
+        moving = config.motion_channels
+        self.motion = nn.Sequential(
+            conv_bn(config.history * config.memory_channels, moving),
+            conv_bn(moving, moving, dilation=2),
+            conv_bn(moving, moving),
+        )
+        self.join = conv_bn(c2 + moving, c2)
         self.down4 = nn.Sequential(ResidualBlock(4 * c2, c4), ResidualBlock(c4, c4))
         self.up4 = nn.Conv2d(c4, 4 * c2, 1)
         self.merge2 = conv_bn(c2, c2)
@@ -81,17 +90,17 @@ class Neck(nn.Module):
         """Memories of a history that begins now: (B, (history − 1) · memory_channels, H/2, W/2) of zeros."""
         return wide.new_zeros(wide.shape[0], self.past_channels, *wide.shape[2:])
 
-    def cells(self, near: Tensor, wide: Tensor, past: Tensor) -> Tensor:
-        """Task features on the feature lattice (B, task_channels, H, W).
+    def cells(self, near: Tensor, wide: Tensor, memories: Tensor) -> tuple[Tensor, Tensor]:
+        """Task features `cells` and `motion`, see TaskFeatures.
 
-        near, wide: of the newest map · past (B, (history − 1) · memory_channels, H/2, W/2): the memories of the
-        instants before, oldest first, zeros for those that are missing.
+        near, wide: of the newest map · memories (B, history · memory_channels, H/2, W/2): those of the history, oldest
+        first, the last one of the newest map; zeros for instants that are missing.
         """
-        x2 = self.join(torch.cat([wide, past.to(wide.dtype)], dim=1))
+        motion = self.motion(memories.to(wide.dtype))
+        x2 = self.join(torch.cat([wide, motion], dim=1))
         x4 = self.down4(F.pixel_unshuffle(x2, 2))
         x2 = self.merge2(x2 + F.pixel_shuffle(self.up4(x4), 2))
-        out: Tensor = self.merge1(near + F.pixel_shuffle(self.up2(x2), 2))
-        return out
+        return self.merge1(near + F.pixel_shuffle(self.up2(x2), 2)), motion
 
     def fine(self, cells: Tensor) -> Tensor:
         """Task features on the output lattice (B, fine_channels, 2H, 2W)."""
@@ -99,7 +108,9 @@ class Neck(nn.Module):
         return out
 
     def forward(self, fused: Tensor, visible: Tensor, past: Tensor | None = None) -> TaskFeatures:
-        """Task features; arguments as in `look` and `cells`, no `past` for the first instant of a history."""
-        near, wide, _ = self.look(fused, visible)
-        cells = self.cells(near, wide, self.no_past(wide) if past is None else past)
-        return TaskFeatures(cells, fused, visible, self.fine)
+        """Task features. past (B, (history − 1) · memory_channels, H/2, W/2): memories of the instants before, oldest
+        first; None for the first instant of a history."""
+        near, wide, memory = self.look(fused, visible)
+        past = self.no_past(wide) if past is None else past
+        cells, motion = self.cells(near, wide, torch.cat([past.to(memory.dtype), memory], dim=1))
+        return TaskFeatures(cells, motion, fused, visible, self.fine)

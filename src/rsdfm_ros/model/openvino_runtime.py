@@ -65,11 +65,12 @@ class OpenVinoRuntime(Runtime):
         images = torch.zeros(1, config.image_height, config.image_width, 3, dtype=torch.uint8)
         map_ = (torch.zeros(1, config.channels, h, w), torch.zeros(1, 1, h, w))
         near, wide = torch.zeros(1, c1, h, w), torch.zeros(1, c2, h // 2, w // 2)
+        memories = torch.zeros(1, config.history * config.memory_channels, h // 2, w // 2)
         cells = torch.zeros(1, config.task_channels, h, w)
         parts: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
             "encode": (_Encode(model.encoder), (images,)),
             "look": (_Call(neck, neck.look), map_),
-            "cells": (_Call(neck, neck.cells), (near, wide, neck.no_past(wide))),
+            "cells": (_Call(neck, neck.cells), (near, wide, memories)),
             "fine": (_Call(neck, neck.fine), (cells,)),
         }
         precision = "bf16" if has_bfloat16(device) else "f32"
@@ -95,10 +96,9 @@ class OpenVinoRuntime(Runtime):
     def look(self, fused: Tensor, visible: Tensor) -> Look:
         return Look(*self._parts["look"](fused, visible.float()))
 
-    def cells(self, near: Tensor, wide: Tensor, past: Tensor) -> Tensor:
-        if past.shape[1] == 0:
-            return super().cells(near, wide, past)
-        return self._parts["cells"](near, wide, past)[0]
+    def cells(self, near: Tensor, wide: Tensor, memories: Tensor) -> tuple[Tensor, Tensor]:
+        cells, motion = self._parts["cells"](near, wide, memories)
+        return cells, motion
 
     def fine(self, cells: Tensor) -> Tensor:
         return self._parts["fine"](cells)[0]

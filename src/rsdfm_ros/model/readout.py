@@ -93,11 +93,13 @@ class Readout(Exchange):
         for older in before:  # only their memories are used again
             older.computed.pop("features", None)
         fused, visible = newest.features[None], newest.visible[None, None]
-        look, memories = self._look(newest), [self._memory(m) for m in before]
+        look = self._look(newest)
+        known_memories = [*(self._memory(m) for m in before), look.memory]
         missing = [torch.zeros_like(look.memory)] * (length - len(before))
-        past = torch.cat([*missing, *memories], dim=1) if length else self.model.neck.no_past(look.wide)
-        cells = self.runtime.cells(look.near, look.wide, past)
-        features = TaskFeatures(cells, fused, visible, self.runtime.fine)
+        cells, motion = self.runtime.cells(
+            look.near, look.wide, torch.cat([*missing, *known_memories], dim=1)
+        )
+        features = TaskFeatures(cells, motion, fused, visible, self.runtime.fine)
         newest.computed["memory"] = look.memory
         newest.computed["features"] = (before, features)
         return features

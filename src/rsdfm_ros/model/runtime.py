@@ -32,10 +32,10 @@ class Runtime:
         with torch.autocast(**self.autocast):
             return self.model.neck.look(fused, visible)
 
-    def cells(self, near: Tensor, wide: Tensor, past: Tensor) -> Tensor:
+    def cells(self, near: Tensor, wide: Tensor, memories: Tensor) -> tuple[Tensor, Tensor]:
         """As Neck.cells."""
         with torch.autocast(**self.autocast):
-            return self.model.neck.cells(near, wide, past)
+            return self.model.neck.cells(near, wide, memories)
 
     def fine(self, cells: Tensor) -> Tensor:
         """As Neck.fine."""

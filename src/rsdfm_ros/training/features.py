@@ -70,9 +70,10 @@ def task_features(neck: Neck, history: Tensor) -> TaskFeatures:
     near, wide, memories = neck.look(maps.flatten(0, 1), visible.flatten(0, 1))
     memories = memories * visible.flatten(0, 1).flatten(1).any(dim=1)[:, None, None, None]
     near, wide = (x.unflatten(0, (b, t))[:, -1] for x in (near, wide))
-    known = memories.unflatten(0, (b, t))[:, :-1].flatten(1, 2)
-    past = torch.cat([neck.no_past(wide)[:, known.shape[1] :].to(known.dtype), known], dim=1)
-    return TaskFeatures(neck.cells(near, wide, past), maps[:, -1], visible[:, -1], neck.fine)
+    known = memories.unflatten(0, (b, t)).flatten(1, 2)
+    missing = neck.no_past(wide)[:, known.shape[1] - memories.shape[1] :].to(known.dtype)
+    cells, motion = neck.cells(near, wide, torch.cat([missing, known], dim=1))
+    return TaskFeatures(cells, motion, maps[:, -1], visible[:, -1], neck.fine)
 
 
 class HeadSamples:

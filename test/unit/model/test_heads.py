@@ -151,6 +151,7 @@ def test_every_parameter_of_a_head_learns(name: str) -> None:
     outputs = head(
         TaskFeatures(
             torch.randn(2, CONFIG.task_channels, h, w),
+            torch.randn(2, CONFIG.motion_channels, h // 2, w // 2),
             torch.randn(2, CONFIG.channels, h, w),
             torch.ones(2, 1, h, w, dtype=torch.bool),
             lambda cells: fine,

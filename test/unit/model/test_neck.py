@@ -75,7 +75,10 @@ def test_a_history_that_begins_is_one_with_empty_memories() -> None:
     missing = torch.zeros(1, neck.past_channels, 32, 32)
     with torch.inference_mode():
         near, wide, memory = neck.look(fused, visible)
-        assert torch.equal(neck(fused, visible).cells, neck.cells(near, wide, missing))
+        memories = torch.cat([missing, memory], dim=1)
+        found = neck(fused, visible)
+        for a, b in zip((found.cells, found.motion), neck.cells(near, wide, memories), strict=True):
+            assert torch.equal(a, b)
         assert memory.shape == (1, CONFIG.memory_channels, 32, 32) and (memory >= 0).all()
 
 

@@ -162,7 +162,7 @@ def test_the_loss_of_the_layout_falls_and_the_answer_nears_the_truth(config_path
     fused = torch.zeros(1, config.channels, *window.shape)
     fused[:, :8] = shown
     seen = torch.ones(1, 1, *window.shape, dtype=torch.bool)
-    features = TaskFeatures(fused, fused, seen, lambda cells: cells)
+    features = TaskFeatures(fused, fused, fused, seen, lambda cells: cells)
     optimiser = torch.optim.AdamW(head.parameters(), 1e-2)
     losses = []
     for _ in range(40):

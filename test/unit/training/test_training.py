@@ -154,7 +154,7 @@ def test_every_parameter_of_the_trunk_gets_a_gradient(config_path: Path) -> None
     total, parts = objective(collate([sampler[0], sampler[1]], model, heads), 100, 0.0)
     total.backward()
     assert set(parts) >= {"height", "reconstruction", "distillation", "score", *objective.names}
-    temporal = ("heads.trajectory", "heads.detection.velocity", "neck.keep")
+    temporal = ("heads.trajectory", "heads.detection.velocity")
     missing = [
         n
         for n, p in model.named_parameters()

@@ -42,12 +42,13 @@ class DetectionHead(Head):
         super().__init__(config)
         self.heat = nn.Conv2d(config.task_channels, len(CLASSES), 1)
         self.box = nn.Conv2d(config.task_channels, BOX, 1)
-        self.velocity = nn.Conv2d(config.task_channels, 2, 1)
+        self.velocity = nn.Conv2d(config.motion_channels, 2, 1)
         nn.init.constant_(self.heat.bias, -4.0)  # type: ignore[arg-type]  # rare foreground: start near p = 0.02
 
     def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
         x = features.cells
-        return {"heat": self.heat(x), "box": self.box(x), "velocity": self.velocity(x)}
+        velocity = on_finer_cells(self.velocity(features.motion))
+        return {"heat": self.heat(x), "box": self.box(x), "velocity": velocity}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
         window = self.config.window
@@ -123,6 +124,11 @@ class DetectionHead(Head):
             yaws=yaw_of(box[6:8], box[8:10]),
             velocities=velocity.T,
         )
+
+
+def on_finer_cells(x: Tensor) -> Tensor:
+    """(B, K, H, W) → (B, K, 2H, 2W) float32; linear functions of the place stay what they are."""
+    return F.interpolate(x.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def yaw_of(single: NDArray[np.float64], double: NDArray[np.float64]) -> NDArray[np.float64]:

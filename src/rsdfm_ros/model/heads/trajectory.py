@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
+from rsdfm_ros.model.heads.detection import on_finer_cells
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
 from rsdfm_ros.model.heads.registry import Head, TaskFeatures, Truth, register_head
 from rsdfm_ros.model.heads.segmentation import OFFSET_SCALE_M, InstanceMap, centre_offsets, foreground_weight
@@ -51,12 +52,17 @@ class TrajectoryHead(Head):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.mask = nn.Conv2d(config.fine_channels, config.horizon, 1)
-        self.motion = nn.Conv2d(config.task_channels, 4 * config.horizon, 1)
+        self.flow = nn.Conv2d(config.task_channels + config.motion_channels, 2 * config.horizon, 1)
+        self.shift = nn.Conv2d(config.motion_channels, 2 * config.horizon, 1)
         nn.init.constant_(self.mask.bias, -3.0)  # type: ignore[arg-type]  # rare foreground
 
     def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
-        motion, n = self.motion(features.cells), 2 * self.config.horizon
-        return {"logit": self.mask(features.fine), "flow": motion[:, :n], "shift": motion[:, n:]}
+        motion = F.interpolate(features.motion, scale_factor=2.0, mode="nearest")
+        return {
+            "logit": self.mask(features.fine),
+            "flow": self.flow(torch.cat([features.cells, motion], dim=1)),
+            "shift": on_finer_cells(self.shift(features.motion)),
+        }
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
         window = self.config.output_window
@@ -94,7 +100,7 @@ class TrajectoryHead(Head):
 
         def motion_loss(name: str) -> Tensor:
             where = targets[f"{name}_mask"].flatten(0, 1)[:, None]
-            return masked_smooth_l1(_steps(_on_output_lattice(outputs[name])), _steps(targets[name]), where)
+            return masked_smooth_l1(_steps(on_finer_cells(outputs[name])), _steps(targets[name]), where)
 
         return {
             "mask": hard_cross_entropy(logit, mask, weight),
@@ -117,7 +123,7 @@ class TrajectoryHead(Head):
         """
         probability = torch.sigmoid(outputs["logit"][0].float()).cpu().numpy()
         flow, shift = (
-            (_on_output_lattice(outputs[name][:1])[0] * OFFSET_SCALE_M).cpu().numpy()
+            (on_finer_cells(outputs[name][:1])[0] * OFFSET_SCALE_M).cpu().numpy()
             for name in ("flow", "shift")
         )
         here = window or self.config.output_window
@@ -126,11 +132,6 @@ class TrajectoryHead(Head):
         ids = move_instances(present, positions, here)
         ids[1:] *= likely(ids[1:], probability, len(present.centres), threshold)
         return Prediction(ids, np.arange(1, len(present.centres) + 1), positions, present.scores)
-
-
-def _on_output_lattice(motion: Tensor) -> Tensor:
-    """(B, K, H, W) → (B, K, 2H, 2W) float32; linear functions of the place stay what they are."""
-    return F.interpolate(motion.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _steps(flow: Tensor) -> Tensor:
