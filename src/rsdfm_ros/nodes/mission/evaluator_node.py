@@ -33,7 +33,7 @@ from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.runner import run_to_end
-from rsdfm_ros.nodes.mission.intake import SENSED, Input, Intake, inputs
+from rsdfm_ros.nodes.mission.intake import SENSED, SENSED_WAIT_S, Input, Intake, inputs, published
 from rsdfm_ros.nodes.mission.origins import Origins
 from rsdfm_ros.nodes.mission.recorder import FolderWriter
 from rsdfm_ros.nodes.mission.report import fleet_message, frame_line, result_of
@@ -82,6 +82,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         self._silent_since_s: float | None = None
         self._heard_truth = False
         self._truth_input: Any = None
+        self._ready_s = 0.0
         self._void = ""  # reason why the mission is void
         self._origins = Origins(self, own_answers=s.own_answers, uavs_return=s.uavs_return)
         for topic in ("/clock", "/ground_truth") if self.get_parameter("use_sim_time").value else ():
@@ -173,12 +174,11 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         return self._bag is not None and any(self._recorded_ns.get(topic, ns) < ns for topic in topics)
 
     def _connected(self) -> bool:
-        s = self.settings
-        return all(
-            self.count_publishers(self.resolve_topic_name(f"{agent}/{topic}")) > 0
-            for agent in s.agents
-            for topic in ("trajectories", "bev/features")
-        )
+        if not published(self, self.settings.agents, ("trajectories", "bev/features")):
+            return False
+        self._ready_s = self._ready_s or monotonic()
+        waited = monotonic() - self._ready_s > SENSED_WAIT_S
+        return self._bag is None or waited or published(self, self.settings.agents, SENSED)
 
     def _work(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,6 +28,15 @@ from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
 SENSED = ("camera/image_raw", "camera/camera_info", "pose")
 """Topics recorded of a UAV's own view; topics without a single message are not waited for."""
+SENSED_WAIT_S = 5.0
+"""A mission that is recorded begins when the publishers of all of them were found, at most so long after the rest: on a
+busy machine they are found seconds after each other, and a bag would lack what was published before."""
+
+
+def published(node: Any, agents: Sequence[str], topics: Sequence[str]) -> bool:
+    """Whether a node has found a publisher of every topic of every UAV."""
+    names = [node.resolve_topic_name(f"{agent}/{topic}") for agent in agents for topic in topics]
+    return all(node.count_publishers(name) > 0 for name in names)
 
 
 @dataclass(frozen=True)
