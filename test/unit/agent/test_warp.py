@@ -85,3 +85,17 @@ def test_boxes_at_and_beyond_the_edge_of_the_window_are_moved() -> None:
     corner = found.visible[:6, :5]
     assert not corner.all() and found.visible[20:, 10:20].all()
     assert torch.equal(found.features[0] > 0, found.visible)
+
+
+@pytest.mark.parametrize(
+    "part", [(slice(30, 41), slice(3, 9)), (slice(0, 1), slice(31, 32)), (slice(0), slice(0))]
+)
+def test_a_map_that_sees_little_is_moved_all_the_same(part: tuple[slice, slice]) -> None:
+    whole, visible = bev(), torch.zeros(WINDOW.shape, dtype=torch.bool)
+    visible[part] = True
+    given = AgentBev(whole.features * visible, visible, whole.sigma, whole.lag_s)
+    for shift in ([0.0, 0.0], [-1.5, 0.6], [0.2, -0.2]):
+        sources = WINDOW.centres() + shift
+        found, expected = resampled(given, WINDOW, sources), straightforward(given, sources)
+        assert torch.equal(found.visible, expected.visible)
+        torch.testing.assert_close(found.features, expected.features, atol=ATOL, rtol=1e-4)

@@ -52,18 +52,25 @@ def resampled(
     """The map whose cells take their content from `sources` (H, W, 2) in metres; bilinear over seen cells, unseen
     where most of the content is unseen or the source is NaN. cells (H, W): others than these stay as they are."""
     device, (h, w) = bev.features.device, window.shape
-    some = np.arange(h * w) if cells is None else np.flatnonzero(cells)
     low = np.array([window.i0, window.j0], np.float64)
-    place = sources.reshape(-1, 2)[some] / window.cell_size - low - 0.5
+    place = sources.reshape(-1, 2) / window.cell_size - low - 0.5
+    if cells is None:
+        first, last = _extent(bev.visible.cpu().numpy())
+        some = np.flatnonzero(((place > first - 1.0) & (place < last + 1.0)).all(axis=1))
+    else:
+        some = np.flatnonzero(cells)
+    place = place[some]
     corner = np.floor(np.nan_to_num(place, nan=-4.0)).clip(-4, [h + 4, w + 4]).astype(np.int64)
     corners, shares = _neighbours(corner, place - corner, (h, w))
     target, index = (torch.from_numpy(v).to(device) for v in (some, corners))
     weight = torch.from_numpy(shares).to(device) * bev.visible.flatten()[index]
     mass = weight.sum(dim=1)
     visible = mass > 0.5
-    whole = cells is None
-    rows, before = rows_of(bev.features), bev.visible.flatten()
-    out = torch.zeros_like(rows) if whole else rows.index_fill(0, target, 0.0)
+    rows, seen, lag_s = rows_of(bev.features), bev.visible.flatten(), bev.lag_s
+    if cells is None:
+        out, seen = torch.zeros_like(rows), torch.zeros_like(seen)
+    else:
+        out = rows.index_fill(0, target, 0.0)
     found = F.embedding_bag(
         index[visible],
         rows.to(weight.dtype),
@@ -71,17 +78,26 @@ def resampled(
         mode="sum",
     )
     out.index_copy_(0, target[visible], found.to(out.dtype))
-    lag_s = bev.lag_s
     if lag_s is not None:  # concealed tiles keep their age
         nearest, there = _nearest(place, (h, w))
         taken = lag_s.flatten()[torch.from_numpy(nearest).to(device)] * torch.from_numpy(there).to(device)
-        lag_s = lag_s.flatten().index_copy(0, target, taken.to(lag_s.dtype)).view(h, w)
+        before = torch.zeros_like(lag_s) if cells is None else lag_s
+        lag_s = before.flatten().index_copy(0, target, taken.to(lag_s.dtype)).view(h, w)
     return replace(
         bev,
         features=map_of(out, (h, w)),
-        visible=before.index_copy(0, target, visible).view(h, w),
+        visible=seen.index_copy(0, target, visible).view(h, w),
         lag_s=lag_s,
     )
+
+
+def _extent(mask: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """First and last row and column with a cell of a mask; the last before the first if there is none."""
+    if not mask.any():
+        return np.zeros(2), np.full(2, -2.0)
+    spans = [np.flatnonzero(mask.any(axis=1 - n))[[0, -1]] for n in (0, 1)]
+    first, last = np.array(spans, np.float64).T
+    return first, last
 
 
 def _neighbours(
@@ -152,8 +168,8 @@ def compensate_motion(
         moved[here] |= under
     out = resampled(bev, window, sources, moved)
     vacated = torch.from_numpy(left & ~moved).to(bev.features.device)
-    features = rows_of(out.features).index_fill(0, vacated.flatten().nonzero()[:, 0], 0.0)
-    return replace(out, features=map_of(features, window.shape), visible=out.visible & ~vacated)
+    rows_of(out.features).index_fill_(0, vacated.flatten().nonzero()[:, 0], 0.0)  # out is a map of its own
+    return replace(out, visible=out.visible & ~vacated)
 
 
 def _under(
