@@ -125,11 +125,11 @@ class Senders:
         from benchmarks.__main__ import camera
         from rsdfm_ros.agent.options import AgentOptions
         from rsdfm_ros.agent.sender import Sender
+        from rsdfm_ros.evaluation.bags.evaluate import load_perception
         from rsdfm_ros.geometry.camera import intrinsics_from_fov
-        from rsdfm_ros.nodes.uav.model import _load
 
         torch.set_num_threads(1)
-        perception = _load(model, 1)
+        perception = load_perception(model)
         config = perception.config
         self._size = (config.image_height, config.image_width)
         rng = np.random.default_rng(0)

@@ -26,7 +26,7 @@ OF_MODEL = (
     *("perceive", "combine", "compress", "decompress", "fuse", "detect", "segment", "predict"),
     *("answer", "objectness"),
 )
-OF_CODEC = ("encode_frame", "decode_packet")
+OF_CODEC = ("encode_frame", "decode_packets")
 
 
 class Record:

@@ -17,10 +17,9 @@ from benchmarks.accuracy.bench import QUICK, Bench, Sizes
 from benchmarks.accuracy.page import BARS, NOT_YET, section_text
 from benchmarks.accuracy.section import Section
 from benchmarks.accuracy.sections import SECTIONS
-from benchmarks.errors import BenchError
+from benchmarks.errors import BenchError, status_of
 from benchmarks.page import bars_table, between, places
 from benchmarks.store import Store, read_json
-from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import write_atomically
 from rsdfm_ros.shipped import SHIPPED_MODEL
 
@@ -96,26 +95,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     out = args.out or (OUT.with_name(OUT.name + "-quick") if args.quick else OUT)
     page = args.page or (out / PAGE.name if args.quick else PAGE)
-    try:
-        if not args.page_only:
-            sizes = (QUICK if args.quick else Sizes()).changed(args.sizes)
-            sizes = sizes if args.scenes is None else sizes.at_most(args.scenes)
-            bench = Bench(args.model, sizes, args.layout_model, args.lift_models)
-            for section in SECTIONS:
-                if not section.shows and (args.only is None or section.name in args.only):
-                    measure(bench, section, out)
-        if args.no_page:
-            return 0
-        write_page(page, PAGE, SECTIONS, out)
-    except RsdfmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f"interrupted: what was measured is in {out}; the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
+    return status_of(lambda: _run(args, out, page), out)
+
+
+def _run(args: argparse.Namespace, out: Path, page: Path) -> int:
+    if not args.page_only:
+        sizes = (QUICK if args.quick else Sizes()).changed(args.sizes)
+        sizes = sizes if args.scenes is None else sizes.at_most(args.scenes)
+        bench = Bench(args.model, sizes, args.layout_model, args.lift_models)
+        for section in SECTIONS:
+            if not section.shows and (args.only is None or section.name in args.only):
+                measure(bench, section, out)
+    if args.no_page:
+        return 0
+    write_page(page, PAGE, SECTIONS, out)
     print(f"{page} written from {out}", file=sys.stderr)
     return 0
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BenchError
+from benchmarks.errors import BenchError, status_of
 from benchmarks.page import between, places
 from benchmarks.performance import frame, missions, node, replay
 from benchmarks.performance.section import Plan, Section, section_text
@@ -88,36 +88,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     out = args.out or (OUT.with_name(OUT.name + "-quick") if args.quick else OUT)
     page = args.page or (out / PAGE.name if args.quick else PAGE)
+    return status_of(lambda: _measure(args, out, page), out)
+
+
+def _measure(args: argparse.Namespace, out: Path, page: Path) -> int:
     plan = Plan(str(args.model), args.quick, out)
     failed: list[str] = []
     results: dict[str, Mapping[str, Any]] = {}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        about = common(args)
-        for section in SECTIONS:
-            if args.only is not None and section.name not in args.only:
-                continue
-            start = time.monotonic()
-            print(f"{section.title} ({section.name})", file=sys.stderr)
-            store = opened(out / f"{section.name}.json", about, again=args.again)
-            try:
-                section.run(plan, store)
-            except RsdfmError as error:
-                print(f"error: {section.name}: {error}", file=sys.stderr)
-                failed.append(section.name)
-                continue
-            results[section.name] = {"common": store.common, "units": store.units}
-            write_page(page, page if page.is_file() else PAGE, results)
-            print(f"  {time.monotonic() - start:.0f} s", file=sys.stderr)
-    except RsdfmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f"interrupted: what was measured is in {out}; the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
+    out.mkdir(parents=True, exist_ok=True)
+    about = common(args)
+    for section in SECTIONS:
+        if args.only is not None and section.name not in args.only:
+            continue
+        start = time.monotonic()
+        print(f"{section.title} ({section.name})", file=sys.stderr)
+        store = opened(out / f"{section.name}.json", about, again=args.again)
+        try:
+            section.run(plan, store)
+        except RsdfmError as error:
+            print(f"error: {section.name}: {error}", file=sys.stderr)
+            failed.append(section.name)
+            continue
+        results[section.name] = {"common": store.common, "units": store.units}
+        write_page(page, page if page.is_file() else PAGE, results)
+        print(f"  {time.monotonic() - start:.0f} s", file=sys.stderr)
     print(f"{page} written from {out}" if results else "nothing was measured", file=sys.stderr)
     return 2 if failed else 0
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rsdfm_ros.agent.envelope import Envelope, Refused
 from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.agent.publishers import Gid
 from rsdfm_ros.wire.assemble import check_scales
-from rsdfm_ros.wire.body import FeaturePart
+from rsdfm_ros.wire.body import DensePart, FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
-from rsdfm_ros.wire.errors import FingerprintMismatch, InconsistentParts
+from rsdfm_ros.wire.errors import FingerprintMismatch, InconsistentParts, WireError
 from rsdfm_ros.wire.features import FeatureFrame, tile_keys
 from rsdfm_ros.wire.header import Kind, unpack
-from rsdfm_ros.wire.packet import Expected, Limits, assemble, decode_packet
+from rsdfm_ros.wire.packet import Expected, Limits, assemble, decode_packets
 
 FRAMES_KEPT = 4
 """Frames kept per publisher up to the newest own stamp: the one in use, those before it for lost tiles, late ones."""
@@ -143,7 +143,10 @@ class Inbox:
             raise Refused("too_many_peers", f"{envelope.agent} would be peer number {limits.max_peers + 1}")
         content: FeaturePart | SideBoxes | bytes = self._checked(envelope, payload)
         if isinstance(content, bytes) and not later:
-            content = self.decoded(content)
+            (part,) = self.decoded([content])
+            if isinstance(part, WireError):
+                raise part
+            content = part
         if now_ns is not None:
             self._now_ns = max(now_ns, self._now_ns or now_ns)
         frames = self._frames.setdefault((envelope.agent, gid), {})
@@ -192,11 +195,10 @@ class Inbox:
             raise Refused("dense_packet", text)
         return content
 
-    def decoded(self, payload: bytes) -> FeaturePart:
-        """The features of a payload that `put` has taken. Raises: WireError."""
-        part = decode_packet(payload, limits=self._limits.wire, expected=self._expected)
-        assert isinstance(part, FeaturePart)
-        return part
+    def decoded(self, payloads: Sequence[bytes]) -> list[FeaturePart | WireError]:
+        """The features of payloads that `_checked` has let pass, or why there are none; together in half the time."""
+        found = decode_packets(payloads, limits=self._limits.wire, expected=self._expected)
+        return [part for part in found if not isinstance(part, DensePart)]
 
     def complete(self, agent: str, stamp_ns: int, gid: Gid = b"") -> bool:
         """Whether all packets of the publisher's frame at exactly this stamp have arrived."""

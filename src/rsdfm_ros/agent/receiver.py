@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rsdfm_ros.agent.envelope import Envelope, Refused
@@ -12,7 +12,6 @@ from rsdfm_ros.agent.inbox import Inbox, InboxLimits, PeerFrame
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.publishers import Gid
-from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.limits import Expected
 
@@ -39,6 +38,21 @@ class PeerImage:
 
 OnRefused = Callable[[Peer, Gid, WireError], None]
 """Called with a peer, the publisher of a packet that was decoded after its arrival, and why it is refused."""
+
+
+DECODED_TOGETHER = 16
+"""So many packets are decoded at once: as many as save time, and few enough to bound the memory."""
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """A packet of features that is still to be decoded: of which peer and publisher, and its place in a frame."""
+
+    peer: Peer
+    gid: Gid
+    frame: PeerFrame
+    index: int
+    payload: bytes
 
 
 class Receiver:
@@ -195,54 +209,55 @@ class Receiver:
 
         Their features are decoded here. on_refused: called without the lock for every packet that this fails with.
         """
-        found = (self._image(peer, stamp_ns, on_refused) for peer in self.peers)
-        return [image for image in found if image is not None]
+        return self._images(self.peers, stamp_ns, self.options.max_age_s, on_refused)
 
     def own_image(
         self, stamp_ns: int, on_refused: OnRefused = lambda peer, gid, error: None
     ) -> PeerFrame | None:
         """The UAV's own image of a stamp, which came as packets; see `images`."""
         own = self._peers.get(self.agent)
-        image = None if own is None else self._image(own, stamp_ns, on_refused, max_age_s=0.0)
-        return None if image is None else image.frame
+        found = [] if own is None else self._images([own], stamp_ns, 0.0, on_refused)
+        return found[0].frame if found else None
 
-    def _image(
-        self, peer: Peer, stamp_ns: int, on_refused: OnRefused, max_age_s: float | None = None
-    ) -> PeerImage | None:
-        max_age_s = self.options.max_age_s if max_age_s is None else max_age_s
+    def _images(
+        self, peers: Sequence[Peer], stamp_ns: int, max_age_s: float, on_refused: OnRefused
+    ) -> list[PeerImage]:
         while True:
+            found: list[PeerImage] = []
+            coded: list[_Coded] = []
             with self.lock:
-                gid = peer.gid
-                frame = self.inbox.newest(peer.name, stamp_ns, max_age_s, gid)
-                if frame is None:
-                    return None
-                before = self.inbox.before(frame, max_age_s, gid)
-                coded = [f for f in (frame, before) if f is not None and f.coded]
-                if not coded:
-                    return PeerImage(peer.name, frame, before)
-            for error in (error for f in coded for error in self._decode(f)):
-                on_refused(peer, gid, error)
+                for peer in peers:
+                    gid = peer.gid
+                    frame = self.inbox.newest(peer.name, stamp_ns, max_age_s, gid)
+                    if frame is None:
+                        continue
+                    before = self.inbox.before(frame, max_age_s, gid)
+                    found.append(PeerImage(peer.name, frame, before))
+                    for one in (frame, before) if before is not None else (frame,):
+                        coded += [_Coded(peer, gid, one, *item) for item in one.coded.items()]
+            if not coded:
+                return found
+            for start in range(0, len(coded), DECODED_TOGETHER):
+                for packet, error in self._decode(coded[start : start + DECODED_TOGETHER]):
+                    on_refused(packet.peer, packet.gid, error)
 
-    def _decode(self, frame: PeerFrame) -> list[WireError]:
-        """Decode the features of a frame that are still coded; why packets of it were refused."""
+    def _decode(self, coded: Sequence[_Coded]) -> list[tuple[_Coded, WireError]]:
+        """Decode packets that are still coded, and put them into their frames; which are refused, and why."""
+        refused: list[tuple[_Coded, WireError]] = []
+        parts = self.inbox.decoded([packet.payload for packet in coded])
         with self.lock:
-            coded, errors = dict(frame.coded), []
-        for index, payload in coded.items():
-            try:
-                part: FeaturePart | None = self.inbox.decoded(payload)
-            except WireError as error:
-                part = None
-                errors.append(error)
-            with self.lock:
-                frame.coded.pop(index, None)
-                frame.indices.discard(index)
-                if part is None:
-                    continue
+            for packet, part in zip(coded, parts, strict=True):
+                frame = packet.frame
+                if frame.coded.pop(packet.index, None) is None:
+                    continue  # another UAV with the same inbox was faster
+                frame.indices.discard(packet.index)
                 try:
-                    frame.take(index, part)
+                    if isinstance(part, WireError):
+                        raise part
+                    frame.take(packet.index, part)
                 except WireError as error:
-                    errors.append(error)
-        return errors
+                    refused.append((packet, error))
+        return refused
 
     def _new_inbox(self) -> Inbox:
         limits = InboxLimits(max_peers=self.options.max_peers + 1)  # and the UAV itself

@@ -47,13 +47,15 @@ class Bench:
         self.decoded = 0
         self.refused: list[str] = []
         self.lengths: list[float | None] = []
-        original = inboxes.decode_packet
+        self.together: list[int] = []
+        original = inboxes.decode_packets
 
-        def counted(*arguments: object, **kinds: object) -> object:
-            self.decoded += 1
-            return original(*arguments, **kinds)  # type: ignore[arg-type]
+        def counted(packets: list[bytes], **kinds: object) -> object:
+            self.decoded += len(packets)
+            self.together.append(len(packets))
+            return original(packets, **kinds)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(inboxes, "decode_packet", counted)
+        monkeypatch.setattr(inboxes, "decode_packets", counted)
 
     def send(self, second: int, *payloads: bytes) -> None:
         for index, payload in enumerate(payloads):
@@ -87,6 +89,7 @@ def test_only_what_is_used_is_decoded_once_a_publisher_has_sent_a_valid_packet(b
     (image,) = bench.receiver.images(4 * SECOND)
     assert bench.decoded == 1 + len(PACKETS) and same(features_of(image.frame, EXPECTED), FRAME)
     assert bench.images(4) and bench.decoded == 1 + len(PACKETS), "once"
+    assert bench.together == [1, len(PACKETS)], "and all in one go"
 
 
 def test_the_image_before_is_decoded_only_for_tiles_that_are_missing(bench: Bench) -> None:

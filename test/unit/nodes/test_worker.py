@@ -3,12 +3,11 @@
 import threading
 from typing import Any
 
-import numpy as np
 import pytest
 
 from rsdfm_ros.agent.history import History
 from rsdfm_ros.agent.types import Fused
-from rsdfm_ros.nodes.core.health import Health, percentile_of
+from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.worker import Worker
 
 
@@ -147,10 +146,3 @@ def test_health_reports_rate_in_mission_time_and_latency() -> None:
     assert health.latency_s(50) == pytest.approx(0.195)
     health.clear_times()
     assert health.rate_hz() == 0.0 and health.counts["frames"] == 20
-
-
-@pytest.mark.parametrize("number", [1, 2, 3, 20, 199])
-def test_percentiles_are_those_of_numpy(number: int) -> None:
-    values = list(np.random.default_rng(number).random(number))
-    for percentile in (0, 5, 50, 95, 100):
-        assert percentile_of(values, percentile) == pytest.approx(np.percentile(values, percentile))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.evaluation.session import worker_count
 from rsdfm_ros.evaluation.speed import costs
 from rsdfm_ros.evaluation.speed.bag import write_bag
 from rsdfm_ros.evaluation.speed.scene import Scene, render, renderings
@@ -49,11 +49,6 @@ class Extent:
 QUICK_EXTENT = Extent(QUICK, QUICK, (1, 2, 4), 2)
 
 
-def all_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def engine_words(model: Perception) -> str:
     """What computes the network."""
     return f"PyTorch {metadata.version('torch')} on {model.device}"
@@ -75,7 +70,7 @@ class Speed:
         progress: Progress = silent,
     ) -> None:
         self.model, self.extent, self._progress = model, extent or Extent(), progress
-        self._threads, self._fleet_threads = number, fleet_threads or all_cores()
+        self._threads, self._fleet_threads = number, fleet_threads or worker_count()
         self.figures: dict[str, Any] = {
             "machine": machine(),
             "engine": engine_words(model),

@@ -27,8 +27,8 @@ _USED = (*_TAKES.values(), "wake", "can_execute", "add_node", "remove_node")
 
 
 def new_executor(context: Context | None = None) -> Executor:
-    """A CachingExecutor where this rclpy has what it is built on, as those of Jazzy, Kilted and Lyrical do; otherwise
-    rclpy's own executor for one thread."""
+    """A CachingExecutor where this rclpy has what it is built on, as those of Jazzy and Kilted have; otherwise rclpy's
+    own executor for one thread."""
     known = all(hasattr(Executor, name) for name in _USED)
     return CachingExecutor(context=context) if known else SingleThreadedExecutor(context=context)
 

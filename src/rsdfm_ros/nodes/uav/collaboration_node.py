@@ -285,7 +285,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         if s.publish_fused and has_subscribers(self._fused):
             self.send(self._fused, fused_to_message(fused, model, agent=self.agent, frame_id=s.frame_id))
         if fused.collaborative.dominant is not None:
-            dominant = fused.collaborative.dominant.cpu().numpy()[model.window.crop(model.region)]
+            dominant = fused.collaborative.dominant.cpu().numpy()
             self.send(self._contributors, contributors_to_message(dominant, fused.stamp_ns, s.frame_id))
 
 
