@@ -21,7 +21,7 @@ ENOUGH = 16
 PATIENCE_S = 120.0
 """Other test runs give theirs back when they end."""
 _held: dict[int, IO[str]] = {}
-_used: list[int] = []
+"""The locks of this process, by domain, the one given longest ago first."""
 
 
 def new_domain() -> int:
@@ -34,19 +34,17 @@ def new_domain() -> int:
     end = time.monotonic() + PATIENCE_S
     while True:
         domain = None
-        if len(_used) >= ENOUGH and (domain := _first_unused(_used)) is None:
+        if len(_held) >= ENOUGH and (domain := _first_unused([*_held])) is None:
             gc.collect()  # nodes that refer to themselves keep their ports until then
-            domain = _first_unused(_used)
+            domain = _first_unused([*_held])
         if domain is None:
-            domain = _first_unused([*(d for d in every if d not in _held), *_used])
+            domain = _first_unused([*(d for d in every if d not in _held), *_held])
         if domain is not None:
             break
         if time.monotonic() > end:
             raise RuntimeError(f"all {len(DOMAINS)} ROS domains of the tests are in use on this machine")
         time.sleep(0.5)
-    if domain in _used:
-        _used.remove(domain)
-    _used.append(domain)
+    _held[domain] = _held.pop(domain)
     remove_stale_ports([domain])
     return domain
 

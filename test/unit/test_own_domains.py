@@ -14,10 +14,11 @@ from support import own_domains
 def busy(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Domains with a node in them; every domain can be locked, and three are enough."""
     nodes: set[int] = set()
+    held: dict[int, str] = {}
     monkeypatch.setattr(own_domains, "has_ports", lambda domain: domain in nodes)
-    monkeypatch.setattr(own_domains, "_lock", lambda domain: True)
+    monkeypatch.setattr(own_domains, "_lock", lambda domain: bool(held.setdefault(domain, "lock")))
     monkeypatch.setattr(own_domains, "remove_stale_ports", lambda domains: None)
-    monkeypatch.setattr(own_domains, "_used", [])
+    monkeypatch.setattr(own_domains, "_held", held)
     monkeypatch.setattr(own_domains, "ENOUGH", 3)
     return nodes
 

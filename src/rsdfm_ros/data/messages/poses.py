@@ -62,7 +62,7 @@ def matrix_of(position: Sequence[float], quaternion: Sequence[float]) -> NDArray
         raise MessageError("pose_not_finite", f"expected a finite pose, got {xyz} {xyzw}")
     if np.abs(xyz).max() > MAX_POSITION_M:
         raise MessageError("pose_not_finite", f"expected a position within {MAX_POSITION_M:.0e} m, got {xyz}")
-    if abs(math.sqrt(float(xyzw @ xyzw)) - 1.0) > 0.01:
+    if abs(math.hypot(*xyzw) - 1.0) > 0.01:
         raise MessageError("pose_not_unit", f"expected a unit quaternion, got {xyzw}")
     return transform(matrix_from_quaternion(xyzw), xyz)
 
