@@ -1,6 +1,6 @@
 """Times of one UAV-frame and its stages on this machine, and ratios against the straightforward ways of doing the same.
 
-python -m benchmarks [--model models/nano] [--threads 2] [--quick] [--json out.json]
+python -m benchmarks [--model models/nano] [--threads 2] [--engine torch] [--quick] [--json out.json]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmarks.timing import median_ms
 from rsdfm_ros.evaluation.bags.evaluate import load_perception
+from rsdfm_ros.evaluation.engine import add_engine_argument
 from rsdfm_ros.evaluation.speed.measure import QUICK_EXTENT, Speed
 from rsdfm_ros.evaluation.speed.show import print_speed, progress
 from rsdfm_ros.evaluation.speed.timing import threads
@@ -74,13 +75,14 @@ def main() -> None:
         "--model", default=SHIPPED_MODEL, help="model folder, or random:CONFIGURATION (default %(default)s)"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of one UAV (default %(default)s)")
+    add_engine_argument(parser)
     parser.add_argument("--quick", action="store_true", help="few repetitions, two images: for a trial")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     args = parser.parse_args()
     console = Console()
     with progress(Console(stderr=True)) as shown:
         speed = Speed(
-            load_perception(str(args.model)),
+            load_perception(str(args.model), engine=args.engine),
             QUICK_EXTENT if args.quick else None,
             number=args.threads,
             progress=shown,

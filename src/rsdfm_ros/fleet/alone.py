@@ -13,10 +13,14 @@ from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.replay import replay_fleet
 
 
-def replayed_alone(model: str, bag: Path, uav: str, out: Path, threads: int = 1) -> dict[str, Any]:
+def replayed_alone(
+    model: str, bag: Path, uav: str, out: Path, threads: int = 1, engine: str = "auto"
+) -> dict[str, Any]:
     """The figures of this UAV (`agents` of result.json) when the bag is played in lockstep: the next image comes with
     the answer to the one before. out: a new folder. Raises: RsdfmError, also where ROS is not installed."""
-    described = fleet_from_dict({"name": "alone", "model": model, "uav": {"threads": threads}})
+    described = fleet_from_dict(
+        {"name": "alone", "model": model, "uav": {"threads": threads, "engine": engine}}
+    )
     fleet, _ = replay_fleet(described, ReplayDescription(bag=str(bag)), uavs=[uav])
     check_fleet(fleet)
     result = run_fleet(fleet, out_dir=out).result

@@ -73,23 +73,21 @@ class OpenVinoRuntime(Runtime):
             "cells": (_Call(neck, neck.cells), (near, wide, memories)),
             "fine": (_Call(neck, neck.fine), (cells,)),
         }
-        precision = "bf16" if has_bfloat16(device) else "f32"
-        settings = {
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": precision,
-        }
+        self.precision = "bf16" if has_bfloat16(device) else "f32"
+        settings = {"NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": self.precision}
         core, name = openvino.Core(), f"{_FORM}-{state_fingerprint(model):016x}-{openvino.get_version()}"
         known = _Converted(core, folder, name.replace(os.sep, "_"))
         self._parts = {
             part: _Part(core, known.part(part, *form), settings, form[1]) for part, form in parts.items()
         }
 
+    @property
+    def words(self) -> str:
+        return f"OpenVINO {openvino.__version__.partition('-')[0]} ({self.precision}) on {self.device}"
+
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if images.shape[1:3] != (self.model.config.image_height, self.model.config.image_width):
-            return super().encode(
-                images
-            )  # the part of an image that shows a region: of another size every time
+            return super().encode(images)  # what shows a region: of another size every time
         features, logits = self._parts["encode"](images)
         return features, logits
 
@@ -105,19 +103,20 @@ class OpenVinoRuntime(Runtime):
 
 
 class _Part:
-    """A part, compiled for the last shapes of its inputs; every thread has requests of its own."""
+    """A part, compiled for the last shapes of its inputs and numbers of threads (as torch's); every thread has requests
+    of its own."""
 
     def __init__(
         self, core: openvino.Core, converted: Any, settings: dict[str, Any], example: tuple[Tensor, ...]
     ) -> None:
         self._core, self._converted, self._settings = core, converted, settings
         self._lock, self._local = threading.Lock(), threading.local()
-        self._compiled: dict[tuple[torch.Size, ...], Any] = {}
+        self._compiled: dict[tuple[Any, ...], Any] = {}
         self._for(tuple(x.shape for x in example))
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         shapes = tuple(x.shape for x in inputs)
-        compiled = self._compiled.get(shapes) or self._for(shapes)
+        compiled = self._compiled.get((torch.get_num_threads(), *shapes)) or self._for(shapes)
         known, request = getattr(self._local, "request", (None, None))
         if known is not compiled:
             request = compiled.create_infer_request()
@@ -128,13 +127,16 @@ class _Part:
 
     def _for(self, shapes: tuple[torch.Size, ...]) -> Any:
         """The part compiled for these shapes: those of the model's window, or of the region of interest."""
+        threads = torch.get_num_threads()
+        key = (threads, *shapes)
         with self._lock:
-            if shapes not in self._compiled:
+            if key not in self._compiled:
                 if len(self._compiled) >= _KEPT_SHAPES:
                     del self._compiled[list(self._compiled)[-1]]
                 self._converted.reshape({n: list(shape) for n, shape in enumerate(shapes)})
-                self._compiled[shapes] = self._core.compile_model(self._converted, "CPU", self._settings)
-            return self._compiled[shapes]
+                settings = {**self._settings, "INFERENCE_NUM_THREADS": threads}
+                self._compiled[key] = self._core.compile_model(self._converted, "CPU", settings)
+            return self._compiled[key]
 
 
 class _Converted:

@@ -21,6 +21,11 @@ class Runtime:
         self.model, self.device = model, device
         self.autocast = autocast_arguments(device)
 
+    @property
+    def words(self) -> str:
+        """What computes the network, for people."""
+        return f"PyTorch {torch.__version__.partition('+')[0]} on {self.device}"
+
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (1, h, w, 3) uint8 RGB → features (1, c, h/2, w/2) and logits (1, D + 1, h/2, w/2)."""
         with torch.autocast(**self.autocast):

@@ -122,6 +122,21 @@ def test_every_stage_that_the_model_has_is_timed(model: Perception, small_scene:
     assert all(ms > 0 for ms in found.values())
 
 
+def test_the_neck_is_computed_anew_whenever_it_is_timed(
+    model: Perception, small_scene: scene.Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    real = type(model.runtime).cells
+
+    def counted(runtime: object, *given: object) -> object:
+        calls.append(1)
+        return real(runtime, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(model.runtime), "cells", counted)
+    stages(model, small_scene, Repeats(least=3, most=3, warm_up=0))
+    assert len(calls) == 1 + 3  # once to prepare the heads' input
+
+
 def test_the_cost_of_a_peer_is_the_slope_over_their_number() -> None:
     assert costs.slope({1: 110.0, 4: 125.0, 16: 185.0}) == pytest.approx(5.0)
     noisy = {n: 100 + 6 * n + (-1) ** n for n in (1, 2, 4, 8, 16)}

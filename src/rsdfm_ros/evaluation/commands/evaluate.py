@@ -20,6 +20,7 @@ from rsdfm_ros.evaluation.commands.request import (
 )
 from rsdfm_ros.evaluation.commands.results import write_results
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
+from rsdfm_ros.evaluation.engine import add_engine_argument
 from rsdfm_ros.evaluation.methods import DEFAULT_METHODS, METHODS
 from rsdfm_ros.evaluation.methods.by_name import check_methods, parse_methods
 from rsdfm_ros.evaluation.report.progress import frames_shown
@@ -29,7 +30,6 @@ from rsdfm_ros.evaluation.scenes import CACHE, check_staggered, missing_truth, r
 from rsdfm_ros.evaluation.scores import results_of
 from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import settings_of
-from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.model.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.shipped import SHIPPED_MODEL
@@ -116,12 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --mapping: the assumed camera height for comparison (default %(default)s)",
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
-    parser.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="torch",
-        help="what runs the network: torch, the reference; openvino, faster on CPUs; or auto (default %(default)s)",
-    )
+    add_engine_argument(parser, "torch")
     parser.add_argument(
         "--calibrate",
         action="store_true",

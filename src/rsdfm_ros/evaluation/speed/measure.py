@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,11 +48,6 @@ class Extent:
 QUICK_EXTENT = Extent(QUICK, QUICK, (1, 2, 4), 2)
 
 
-def engine_words(model: Perception) -> str:
-    """What computes the network."""
-    return f"PyTorch {metadata.version('torch')} on {model.device}"
-
-
 class Speed:
     """Measures a model on this machine; `figures` holds what is measured so far, `failed` why rows have no figures.
 
@@ -73,7 +67,7 @@ class Speed:
         self._threads, self._fleet_threads = number, fleet_threads or worker_count()
         self.figures: dict[str, Any] = {
             "machine": machine(),
-            "engine": engine_words(model),
+            "engine": model.runtime.words,
             "threads": self._threads,
             "fleet_threads": self._fleet_threads,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.evaluation.speed.scene import Scene
@@ -33,6 +34,12 @@ def stages(
     ages_s = [0.0] * len(bevs)
     history = [model.fuse(model.perceive(v.image, v.K, v.T_map_camera), bevs, ages_s) for v in before]
     history.append(model.fuse(ego, bevs, ages_s))
+    model.task_features(history)
+
+    def features() -> object:
+        newest = replace(history[-1], computed={})  # those of the maps before it are kept, as a node does
+        return model.task_features([*history[:-1], newest])
+
     here, has = views[0], model.config.heads
     works: dict[str, Callable[[], object]] = {
         ENCODER: lambda: model.perceive(here.image, here.K, here.T_map_camera),
@@ -40,7 +47,8 @@ def stages(
         "encode packets": lambda: encode_frame(frame),
         "decode packets": lambda: assemble([decode_packet(p) for p in packets]),
         "decompress one peer": lambda: model.decompress(frame, here.T_map_camera),
-        "fuse four agents + neck": lambda: model.fuse(ego, bevs, ages_s),
+        "fuse four agents": lambda: model.fuse(ego, bevs, ages_s),
+        "neck": features,
     }
     if "detection" in has:
         works["detect"] = lambda: model.detect(history)

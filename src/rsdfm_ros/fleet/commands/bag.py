@@ -16,10 +16,10 @@ from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.engine import add_engine_argument
 from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.fleet.commands import bag_export, bag_record
 from rsdfm_ros.fleet.description.fleet import FleetDescription
-from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.outputs import check_output_file
 from rsdfm_ros.words import counted
 
@@ -42,12 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default=FleetDescription.model, help="model folder (default %(default)s)"
     )
     evaluate.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N (default %(default)s)")
-    evaluate.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="auto",
-        help="what runs the network; auto is what the nodes take: openvino where it is installed (default %(default)s)",
-    )
+    add_engine_argument(evaluate)
     evaluate.add_argument(
         "--features",
         choices=("computed", "recorded"),

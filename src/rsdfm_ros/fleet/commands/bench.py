@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from rsdfm_ros.errors import RsdfmError, reason, require_ros
+from rsdfm_ros.evaluation.engine import add_engine_argument
 from rsdfm_ros.options import require_range
 from rsdfm_ros.shipped import SHIPPED_MODEL
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default=SHIPPED_MODEL, help="model folder, or random:CONFIGURATION for untrained weights"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of one UAV")
+    add_engine_argument(parser)
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -50,14 +52,14 @@ def run(args: argparse.Namespace) -> int:
     from rsdfm_ros.evaluation.speed.show import print_speed, progress
     from rsdfm_ros.provenance import provenance
 
-    perception = load_perception(args.model)
+    perception = load_perception(args.model, engine=args.engine)
     extent = QUICK_EXTENT if args.quick else None
     with progress(Console(stderr=True)) as shown:
         speed = Speed(perception, extent, number=args.threads, progress=shown)
         try:
             speed.run()
             if not args.quick:
-                _replay(speed, args.model, shown)
+                _replay(speed, args.model, args.engine, shown)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("nothing was written") from None
     figures: dict[str, Any] = {**speed.figures, **rate_alone(speed.figures)}
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _replay(speed: Speed, model: str, shown: Progress) -> None:
+def _replay(speed: Speed, model: str, engine: str, shown: Progress) -> None:
     """Add the rate of one UAV over DDS to the figures, or why there is none."""
     from rsdfm_ros.fleet.alone import replayed_alone
 
@@ -81,7 +83,9 @@ def _replay(speed: Speed, model: str, shown: Progress) -> None:
         try:
             require_ros("the replay")
             uav = speed.write_bag(folder / "bag", REPLAYED_IMAGES)
-            alone = replayed_alone(model, folder / "bag", uav, folder / "out", speed.figures["threads"])
+            alone = replayed_alone(
+                model, folder / "bag", uav, folder / "out", speed.figures["threads"], engine
+            )
         except RsdfmError as error:
             speed.failed["replay"] = reason(error)
         else:
