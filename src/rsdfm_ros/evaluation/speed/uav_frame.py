@@ -80,9 +80,12 @@ class UavFrame:
         return len(agent.answer(own, single=self._single).fused.contributors)
 
     def _receive(self, k: int) -> None:
+        """Take the packets as a node takes those of peers that it knows: they are decoded when they are fused."""
+        inbox = self._agent.receiver.inbox
         for of_frames in self._packets.values():
             for envelope, payload in of_frames[self._scene.place(k)]:
-                self._agent.receive(replace(envelope, stamp_ns=stamp_ns(k), frame=k), payload, stamp_ns(k))
+                now = replace(envelope, stamp_ns=stamp_ns(k), frame=k)
+                inbox.put(now, payload, stamp_ns(k), later=True)
 
 
 class FleetFrame:
