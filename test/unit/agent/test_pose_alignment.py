@@ -179,6 +179,23 @@ def test_a_map_that_says_the_same_everywhere_resembles_nothing(value: float) -> 
     assert consistency(bev_of(smooth(1)), constant) == 0.0
 
 
+def test_differences_in_the_main_directions_of_the_own_map_are_compared_and_others_count_as_none() -> None:
+    """More channels than directions: the value is that of all channels up to the energy left out."""
+    mixing = torch.linalg.qr(torch.randn(64, 64, generator=torch.Generator().manual_seed(5))).Q
+    strength = torch.tensor([3.0] * 6 + [0.03] * 58)[:, None, None]
+    own = smooth(1, channels=64) * strength
+
+    def mixed(values: torch.Tensor) -> AgentBev:
+        return bev_of((mixing @ values.flatten(1)).view(values.shape))
+
+    alike = consistency(mixed(own), mixed(own + 0.2 * smooth(2, channels=64) * strength))
+    few = consistency(bev_of(own[:6]), bev_of((own + 0.2 * smooth(2, channels=64) * strength)[:6]))
+    assert alike is not None and few is not None and abs(alike - few) < 0.01
+    # What the other map has in directions that the own one lacks lowers the consistency.
+    beside = torch.cat([own[:6], 3.0 * smooth(3, channels=58)])
+    assert (consistency(mixed(own), mixed(beside)) or 0.0) < alike - 0.2
+
+
 def from_one_side(cars: NDArray[np.float64], seed: int, walls: float = 0.12) -> AgentBev:
     """View of one agent of a place where only the cars look the same from all sides."""
     return bev_of(painted_cars(cars) + walls * smooth(seed, channels=3))

@@ -187,7 +187,9 @@ def test_a_gap_a_step_back_or_another_region_starts_anew(perception: Perception)
 def test_blocks_of_a_map_are_those_of_average_pooling(shape: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
     values, cells = torch.randn(shape, generator=generator), torch.rand(shape[1:], generator=generator) < 0.8
-    torch.testing.assert_close(block_means(values), torch.nn.functional.avg_pool2d(values[None], 2)[0])
+    pooled = torch.nn.functional.avg_pool2d(values[None], 2)[0].flatten(1).T
+    places = torch.arange(len(pooled))[::2]
+    torch.testing.assert_close(block_means(values, places), pooled[places])
     whole = torch.nn.functional.avg_pool2d(cells[None].float(), 2)[0] == 1.0
     assert torch.equal(whole_blocks(cells), whole)
 

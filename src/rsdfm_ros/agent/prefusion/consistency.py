@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from rsdfm_ros.agent.prefusion.views import View
-from rsdfm_ros.model.maps import AgentBev
+from rsdfm_ros.model.maps import AgentBev, rows_of
 
 POOL = 2
 """Side in cells of the blocks that are compared."""
@@ -26,7 +27,9 @@ NEAR_BLOCKS = 1.5
 """Shifts up to this count as no shift: maps may be misplaced by that much."""
 FAR_BLOCKS = (6.0, 16.0)
 """Shifts from and to which mean elsewhere."""
-_SAMPLES = 1024  # number of blocks that a map's median is taken of
+DIRECTIONS = 16
+"""Number of directions of the features that are compared."""
+_SAMPLES = 256  # number of blocks that a map's median is taken of
 _NOISE = 1e-4  # share of the median's energy: smaller differences count as none
 
 
@@ -34,30 +37,51 @@ _NOISE = 1e-4  # share of the median's energy: smaller differences count as none
 class MapSignature:
     """Signature of a map, ready for comparison.
 
-    spectra (C + 2, n, m): of the difference from the map's median, of that difference's energy, and of `told` · seen,
-    told (H / POOL, W / POOL) bool: the blocks seen completely, and those with a difference.
+    seen, told (H / POOL, W / POOL) bool: the blocks seen completely, and those with a difference from the map's median
+    · places (n,): the blocks seen · difference (n, C), energy (n,): theirs.
     """
 
-    spectra: Tensor
     seen: Tensor
     told: Tensor
+    places: Tensor
+    difference: Tensor
+    energy: Tensor
 
     @classmethod
     def of(cls, bev: AgentBev) -> MapSignature:
         """The signature of a map; cells that were not sent are equal everywhere and do not count."""
-        features, seen = block_means(bev.features), whole_blocks(bev.visible)
+        seen = whole_blocks(bev.visible)
         places = seen.flatten().nonzero()[:, 0]
-        if len(places) == 0:
-            usual = features.new_zeros(len(features))
-        else:
-            sample = places[:: max(1, len(places) // _SAMPLES)]
-            usual = features.flatten(1)[:, sample].median(dim=1).values
-        difference = (features - usual[:, None, None]) * seen
-        energy = difference.square().sum(dim=0)
-        told = energy > _NOISE * usual.square().sum() + 1e-12
-        layers = torch.cat([difference, energy[None], told[None].to(energy.dtype)])
-        padded = [side + int(FAR_BLOCKS[1]) for side in seen.shape]
-        return cls(torch.fft.rfft2(layers, s=padded), seen, told)
+        means = block_means(bev.features, places)
+        sample = means[:: max(1, len(places) // _SAMPLES)].T.contiguous()
+        usual = sample.median(dim=1).values if len(places) else means.new_zeros(means.shape[1])
+        difference = means - usual
+        energy = difference.square().sum(dim=1)
+        told = torch.zeros_like(seen)
+        told.view(-1)[places] = energy > _NOISE * usual.square().sum() + 1e-12
+        return cls(seen, told, places, difference, energy)
+
+    @cached_property
+    def directions(self) -> Tensor:
+        """Directions (C, k) of most of the difference's energy: what another map has in others counts as different."""
+        _, vectors = torch.linalg.eigh(self.difference.T @ self.difference)
+        return vectors[:, -DIRECTIONS:]  # the last ones have most of the energy
+
+    @cached_property
+    def _spectra(self) -> Tensor:
+        return self._spectra_of(self)
+
+    def _spectra_of(self, other: MapSignature) -> Tensor:
+        """Spectra (k + 2, h, w) of the difference in the directions of this map, of its energy, and of `told`."""
+        along = other.difference @ self.directions
+        layers = along.new_zeros(along.shape[1] + 2, other.seen.numel())
+        layers[:-2, other.places], layers[-2, other.places] = along.T, other.energy
+        layers[-1] = other.told.flatten()
+        return torch.fft.rfft2(layers.view(-1, *other.seen.shape), s=self._size)
+
+    @property
+    def _size(self) -> list[int]:
+        return [side + int(FAR_BLOCKS[1]) for side in self.seen.shape]
 
     def consistency(self, other: MapSignature) -> float | None:
         """Map consistency: how much better the other map fits here than shifted, in [-1, 1]; None if they share too
@@ -69,26 +93,28 @@ class MapSignature:
         if int((self.told & other.told).sum()) < COMMON_BLOCKS:
             says_nothing = int(other.told.sum()) < COMMON_BLOCKS <= int((self.seen & other.seen).sum())
             return 0.0 if says_nothing else None
-        a, b = self.spectra, other.spectra.conj()
+        a, b = self._spectra, self._spectra_of(other).conj()
         products = [(a[:-2] * b[:-2]).sum(dim=0), a[-2] * b[-1], a[-1] * b[-2], a[-1] * b[-1]]
-        size = [side + int(FAR_BLOCKS[1]) for side in self.seen.shape]
-        common, mine, theirs, blocks = torch.fft.irfft2(torch.stack(products), s=size)
+        common, mine, theirs, blocks = torch.fft.irfft2(torch.stack(products), s=self._size)
         correlation = common / (mine * theirs).clamp_min(1e-12).sqrt()
         correlation = torch.where(blocks < SHIFTED_BLOCKS, 0.0, correlation)
-        i, j = (torch.fft.fftfreq(n, 1.0 / n, device=a.device) for n in size)
+        i, j = (torch.fft.fftfreq(n, 1.0 / n, device=a.device) for n in self._size)
         distance = torch.hypot(i[:, None], j)
         here = correlation[distance <= NEAR_BLOCKS].max()
         elsewhere = correlation[(distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])].max()
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
 
 
-def block_means(features: Tensor) -> Tensor:
-    """Means (C, H / POOL, W / POOL) of the blocks of a map (C, H, W). Those of avg_pool2d to rounding: whole rows are
-    added first, which one thread does three times faster."""
-    h, w = (side // POOL * POOL for side in features.shape[1:])
-    rows = sum((features[:, k:h:POOL] for k in range(1, POOL)), features[:, 0:h:POOL])
-    means = sum((rows[:, :, k:w:POOL] for k in range(1, POOL)), rows[:, :, 0:w:POOL])
-    return means / POOL**2
+def block_means(features: Tensor, places: Tensor) -> Tensor:
+    """Means (n, C) of the blocks `places` (n,), indices into the H / POOL · W / POOL blocks of a map (C, H, W)."""
+    w, rows = features.shape[2], rows_of(features)
+    across = w // POOL
+    first = places // across * POOL * w + places % across * POOL
+    steps = [i * w + j for i in range(POOL) for j in range(POOL)]
+    found = rows.index_select(0, first)
+    for step in steps[1:]:
+        found += rows.index_select(0, first + step)
+    return found / POOL**2
 
 
 def whole_blocks(cells: Tensor) -> Tensor:
