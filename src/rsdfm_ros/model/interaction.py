@@ -51,14 +51,10 @@ class Interaction(nn.Module):
         ego, shape = agents[0], agents[0].visible.shape
         seen = torch.stack([a.visible for a in agents]).flatten(1)
         total = int(seen.any(dim=0).sum())
-        weights, cells = self.weights(agents, ages_s)
+        weights, cells, parts = self._weighed(agents, ages_s)
         fused = rows_of(ego.features).clone()
-        mixed = fused.index_select(0, cells) * weights[0][:, None]
-        place = _places(cells, shape.numel())
-        for agent, visible, weight in zip(agents[1:], seen[1:], weights[1:], strict=True):
-            own = visible.nonzero()[:, 0]
-            at = place.index_select(0, own)
-            rows = rows_of(agent.features).index_select(0, own)
+        mixed = fused.new_zeros(len(cells), fused.shape[1])
+        for (at, rows), weight in zip(parts, weights, strict=True):
             mixed.index_add_(0, at, rows.mul_(weight.index_select(0, at)[:, None]))
         fused.index_copy_(0, cells, mixed)
         sums = weights.sum(dim=1)
@@ -81,6 +77,14 @@ class Interaction(nn.Module):
     @torch.inference_mode()
     def weights(self, agents: Sequence[AgentBev], ages_s: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Weights (A, n) of the agents in the cells that a peer sees, and these cells (n,) among the H·W of the map."""
+        found, cells, _ = self._weighed(agents, ages_s)
+        return found, cells
+
+    def _weighed(
+        self, agents: Sequence[AgentBev], ages_s: Sequence[float]
+    ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+        """As `weights`, and of every agent the places (k,) of its cells among these, and its features (k, C) there."""
+        parts: list[tuple[Tensor, Tensor]] = []
         seen = torch.stack([a.visible for a in agents]).flatten(1)
         cells = seen[1:].any(dim=0).nonzero()[:, 0]
         (ego_weight, bias), (other_weight, _) = projection(self.ego), projection(self.other)
@@ -102,7 +106,8 @@ class Interaction(nn.Module):
             hidden = ego_part.index_select(1, at).addmm_(other_weight, rows.T).addmm_(context_weight, context)
             last, last_bias = projection(self.weight)
             logits[n].index_copy_(0, at, (last @ hidden.relu_())[0] + last_bias)
-        return torch.softmax(logits, dim=0), cells
+            parts.append((at, rows))
+        return torch.softmax(logits, dim=0), cells, parts
 
     def merge(self, maps: Tensor, visible: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Views of one agent at one instant as one map: merged (1, C, H, W) and weights (A, 1, H, W).
