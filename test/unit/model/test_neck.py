@@ -61,12 +61,12 @@ def test_the_next_instant_uses_what_was_kept(perception: Perception) -> None:
 def test_another_history_is_computed_anew() -> None:
     perception = Perception.random(CONFIG, seed=3)
     first, second, third = maps(3)
-    with_all = perception.segment([first, second, third]).probability
-    alone = perception.segment([third]).probability
-    other = perception.segment([second, first, third]).probability
-    assert not (with_all == alone).all() and not (with_all == other).all()
+    with_all = perception.task_features([first, second, third]).motion
+    alone = perception.task_features([third]).motion
+    other = perception.task_features([second, first, third]).motion
+    assert not torch.equal(with_all, alone) and not torch.equal(with_all, other)
     fresh = [replace(m, computed={}) for m in (first, second, third)]
-    assert (perception.segment(fresh).probability == with_all).all()
+    assert torch.equal(perception.task_features(fresh).motion, with_all)
 
 
 def test_a_history_that_begins_is_one_with_empty_memories() -> None:
