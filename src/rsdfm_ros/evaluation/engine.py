@@ -1,0 +1,18 @@
+"""The option of commands that says what runs the network."""
+
+from __future__ import annotations
+
+import argparse
+
+from rsdfm_ros.model.config import ENGINES
+
+
+def add_engine_argument(parser: argparse.ArgumentParser, default: str = "auto") -> None:
+    """Declare `--engine`."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=default,
+        help="what runs the network: torch, the reference; openvino, faster on CPUs; auto, as the nodes take: openvino "
+        "where it is installed and the device is a CPU (default %(default)s)",
+    )
