@@ -82,9 +82,18 @@ class Neck(nn.Module):
 
     def look(self, fused: Tensor, visible: Tensor) -> Look:
         """The newest map by itself. fused (B, C, H, W), visible (B, 1, H, W) bool."""
-        near = self.enter(torch.cat([fused, visible.to(fused.dtype)], dim=1))
+        near = self._enter(fused, visible.to(fused.dtype))
         wide = self.down2(F.pixel_unshuffle(near, 2))
         return Look(near, wide, self.keep(wide))
+
+    def _enter(self, fused: Tensor, visible: Tensor) -> Tensor:
+        """The layers `enter` on the channels of both, without a copy of all of them."""
+        conv, *rest = self.enter
+        assert isinstance(conv, nn.Conv2d)
+        x = F.conv2d(fused, conv.weight[:, :-1], conv.bias) + visible * conv.weight[:, -1:].squeeze(1)
+        for layer in rest:
+            x = layer(x)
+        return x
 
     def no_past(self, wide: Tensor) -> Tensor:
         """Memories of a history that begins now: (B, (history − 1) · memory_channels, H/2, W/2) of zeros."""

@@ -65,7 +65,8 @@ class MapSignature:
     def directions(self) -> Tensor:
         """Directions (C, k) of most of the difference's energy: what another map has in others counts as different."""
         _, vectors = torch.linalg.eigh(self.difference.T @ self.difference)
-        return vectors[:, -DIRECTIONS:]  # the last ones have most of the energy
+        main: Tensor = vectors[:, -DIRECTIONS:]  # the last ones have most of the energy
+        return main
 
     @cached_property
     def _spectra(self) -> Tensor:
@@ -77,7 +78,8 @@ class MapSignature:
         layers = along.new_zeros(along.shape[1] + 2, other.seen.numel())
         layers[:-2, other.places], layers[-2, other.places] = along.T, other.energy
         layers[-1] = other.told.flatten()
-        return torch.fft.rfft2(layers.view(-1, *other.seen.shape), s=self._size)
+        spectra: Tensor = torch.fft.rfft2(layers.view(-1, *other.seen.shape), s=self._size)
+        return spectra
 
     @property
     def _size(self) -> list[int]:
