@@ -97,7 +97,7 @@ def peer_views(
     for image in images:
         try:
             decoded = decoder.decode(model, image.frame, image.before)
-            if not (is_finite(decoded.bev.features) and is_finite(decoded.bev.sigma)):
+            if not (is_finite(decoded.bev.values) and is_finite(decoded.bev.sigma)):
                 raise NonFinite("features and position uncertainty of the decoded map")
         except Exception as error:  # whatever a peer's bytes cause ends with its image
             on_error(image.peer, _typed(image.peer, error))

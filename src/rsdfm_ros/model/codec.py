@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rsdfm_ros.model.compression import LOW_BLOCK, SMALLEST_STEP, Compression
 from rsdfm_ros.model.layers import projection
-from rsdfm_ros.model.maps import map_of, rows_of
+from rsdfm_ros.model.maps import LatentMap, rows_of
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,13 @@ def decode(
     high: NDArray[np.float32],
     sent: NDArray[np.int64],
     visible: Tensor,
-) -> Tensor:
-    """The map B̂ (C, H, W) from dequantised bands: low (C_l, H/8, W/8), and high (k, C_h) of the cells `sent` (k,),
-    indices into the H·W cells of the map; zero where not visible (H, W) bool."""
+) -> LatentMap:
+    """The map B̂ from dequantised bands: low (C_l, H/8, W/8), and high (k, C_h) of the cells `sent` (k,), indices into
+    the H·W cells of the map; of the cells visible (H, W) bool."""
     cells = visible.flatten().nonzero()[:, 0]
     spread = torch.from_numpy(_filled(codec, high, sent, cells.cpu().numpy(), visible.shape)).to(low.device)
-    blocks = F.linear(low.permute(1, 2, 0), *projection(codec.low_decode)).flatten(0, 1)
-    told = blocks.index_select(0, _block_of(cells, visible.shape))
-    told.addmm_(spread, projection(codec.high_decode)[0].T)
-    rows = told.new_zeros(visible.numel(), told.shape[1])
-    return map_of(rows.index_copy_(0, cells, told), (visible.shape[0], visible.shape[1]))
+    coarse = rows_of(low).index_select(0, _block_of(cells, visible.shape))
+    return LatentMap(torch.cat([coarse, spread], dim=1), visible, cells, codec)
 
 
 def _low_band(
@@ -114,7 +111,8 @@ def _filled(
     cells: NDArray[np.int64],
     shape: torch.Size,
 ) -> NDArray[np.float32]:
-    """Latents (n, C_h) of the cells (n,) after Compression.fill: one sparse product with a column per sent cell."""
+    """Latents (n, C_h) of the cells (n,) after Compression.fill, and a column of 1: one sparse product with a column
+    per sent cell."""
     r = codec.radius
     axis = codec.fill_axis().detach().cpu().numpy()
     width = shape[1] + 2 * r
@@ -131,9 +129,10 @@ def _filled(
     spread = kernel @ np.concatenate([high, np.ones((n, 1), np.float32)], axis=1)
     own = corners + offsets[size // 2]
     spread[own, :-1], spread[own, -1] = high, 1.0  # sent cells keep what was sent
-    found = spread[(cells // shape[1] + r) * width + cells % shape[1] + r]
-    out: NDArray[np.float32] = found[:, :-1] / np.maximum(found[:, -1:], 1.0)
-    return out
+    found: NDArray[np.float32] = spread[(cells // shape[1] + r) * width + cells % shape[1] + r]
+    found[:, :-1] /= np.maximum(found[:, -1:], 1.0)
+    found[:, -1] = 1.0
+    return found
 
 
 def _block_of(cells: Tensor, shape: torch.Size) -> Tensor:

@@ -133,6 +133,13 @@ class Compression(nn.Module):
         decoded: Tensor = (blocks + residual) * visible
         return decoded
 
+    @torch.inference_mode()
+    def decoder(self) -> Tensor:
+        """The decoder as one matrix (C, C_l + C_h + 1): low band, high band and 1 of a cell → its features."""
+        low, high = self.low_decode, self.high_decode
+        assert low.bias is not None
+        return torch.cat([low.weight[..., 0, 0], high.weight[..., 0, 0], low.bias[:, None]], dim=1)
+
     def fill(self, x: Tensor, sent: Tensor) -> Tensor:
         """Spread sent cells of x (V, C, H, W) to unsent neighbours: Σ k x / max(Σ k, 1), k = exp(−λ² r²)."""
         axis = self.fill_axis().to(x.dtype)

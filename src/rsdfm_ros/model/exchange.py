@@ -156,7 +156,7 @@ class Exchange:
         ci = i[row[ok]] * TILE_CELLS + frame.high_cell[ok] // TILE_CELLS
         cj = j[row[ok]] * TILE_CELLS + frame.high_cell[ok] % TILE_CELLS
         seen = torch.from_numpy(visible).to(self.device)
-        features = codec.decode(
+        latents = codec.decode(
             self.model.compression,
             torch.from_numpy(low.reshape(cfg.low_channels, shape[0] * 2, shape[2] * 2)).to(self.device),
             frame.high[ok] * frame.high_scale,
@@ -169,7 +169,7 @@ class Exchange:
             lag = np.zeros(self.window.shape, np.float32)
             tile_view(lag)[i, :, j] = np.float32(stale_s) * stale[inside][:, None, None]
             lag_s = torch.from_numpy(lag).to(self.device)
-        return AgentBev(features, seen, sigma, lag_s)
+        return AgentBev(latents, seen, sigma, lag_s)
 
     def dense_frame(self, bev: AgentBev) -> DenseFrame:
         """The whole map as float16, for the uncompressed baseline."""

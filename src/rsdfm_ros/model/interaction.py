@@ -7,13 +7,27 @@ that see the cell. Self is always in the sum, so a cell that no peer sees comes 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from rsdfm_ros.model.compression import Compression
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.layers import projection
 from rsdfm_ros.model.maps import AgentBev, FusedMap, map_of, rows_of
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Cells of one agent: rows (k, D) of them and their places (k,) among the cells that are fused.
+
+    codec: if the rows are latents, which codec.decoder() takes to features; None if they are features.
+    """
+
+    rows: Tensor
+    at: Tensor
+    codec: Compression | None
 
 
 class Interaction(nn.Module):
@@ -53,10 +67,7 @@ class Interaction(nn.Module):
         total = int(seen.any(dim=0).sum())
         weights, cells, parts = self._weighed(agents, ages_s)
         fused = rows_of(ego.features).clone()
-        mixed = fused.new_zeros(len(cells), fused.shape[1])
-        for (at, rows), weight in zip(parts, weights, strict=True):
-            mixed.index_add_(0, at, rows.mul_(weight.index_select(0, at)[:, None]))
-        fused.index_copy_(0, cells, mixed)
+        fused.index_copy_(0, cells, _mixed(parts, weights))
         sums = weights.sum(dim=1)
         sums[0] += total - len(cells)  # where no peer sees the cell, all the weight is that of self
         dominant = None
@@ -82,31 +93,35 @@ class Interaction(nn.Module):
 
     def _weighed(
         self, agents: Sequence[AgentBev], ages_s: Sequence[float]
-    ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
-        """As `weights`, and of every agent the places (k,) of its cells among these, and its features (k, C) there."""
-        parts: list[tuple[Tensor, Tensor]] = []
+    ) -> tuple[Tensor, Tensor, list[_Part]]:
+        """As `weights`, and of every agent its part in these cells."""
+        parts: list[_Part] = []
         seen = torch.stack([a.visible for a in agents]).flatten(1)
         cells = seen[1:].any(dim=0).nonzero()[:, 0]
         (ego_weight, bias), (other_weight, _) = projection(self.ego), projection(self.other)
-        context_weight, _ = projection(self.context)
+        (context_weight, _), (last, last_bias) = projection(self.context), projection(self.weight)
         place = _places(cells, seen.shape[1])
         logits = bias.new_full((len(agents), len(cells)), -torch.inf)
         ego_part = None
         for n, (agent, age_s) in enumerate(zip(agents, ages_s, strict=True)):
             own = cells if n == 0 else seen[n].nonzero()[:, 0]  # self takes part in every cell
-            rows = rows_of(agent.features).index_select(0, own)
+            latents = agent.latents if n > 0 else None
+            if latents is None:
+                rows, codec, to_hidden = rows_of(agent.features).index_select(0, own), None, other_weight
+            else:
+                rows, codec, to_hidden = latents.rows, latents.codec, other_weight @ latents.codec.decoder()
             at = place.index_select(0, own)
             if ego_part is None:
-                ego_part = (ego_weight @ rows.T).add_(bias[:, None])
+                ego_part = torch.addmm(bias, rows, ego_weight.T)
             context = rows.new_full((3, len(own)), age_s)
             context[0] = seen[n].index_select(0, own)
             if agent.lag_s is not None:
                 context[1] += agent.lag_s.flatten().index_select(0, own)
             context[2] = agent.sigma.flatten().index_select(0, own)
-            hidden = ego_part.index_select(1, at).addmm_(other_weight, rows.T).addmm_(context_weight, context)
-            last, last_bias = projection(self.weight)
-            logits[n].index_copy_(0, at, (last @ hidden.relu_())[0] + last_bias)
-            parts.append((at, rows))
+            hidden = ego_part.index_select(0, at)
+            hidden.addmm_(rows, to_hidden.T).addmm_(context.T, context_weight.T)
+            logits[n].index_copy_(0, at, hidden.relu_() @ last[0] + last_bias)
+            parts.append(_Part(rows, at, codec))
         return torch.softmax(logits, dim=0), cells, parts
 
     def merge(self, maps: Tensor, visible: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,6 +144,25 @@ class Interaction(nn.Module):
         hidden = torch.relu(self.ego(ego) + self.other(maps) + self.context(context.to(maps.dtype)))
         logits: Tensor = self.weight(hidden).float()
         return logits
+
+
+def _mixed(parts: Sequence[_Part], weights: Tensor) -> Tensor:
+    """Features (n, C) of the cells, mixed of the parts, the first being self, by their weights (A, n). Latents are
+    mixed as they are and taken to features together."""
+    own, *others = parts
+    mixed = own.rows * weights[0][:, None]
+    latents: dict[Compression, Tensor] = {}
+    for part, weight in zip(others, weights[1:], strict=True):
+        if part.codec is None:
+            total = mixed
+        elif part.codec in latents:
+            total = latents[part.codec]
+        else:
+            total = latents[part.codec] = mixed.new_zeros(len(mixed), part.rows.shape[1])
+        total.index_add_(0, part.at, part.rows * weight.index_select(0, part.at)[:, None])
+    for codec, total in latents.items():
+        mixed.addmm_(total, codec.decoder().T)
+    return mixed
 
 
 def _places(cells: Tensor, total: int) -> Tensor:

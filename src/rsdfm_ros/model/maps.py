@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,18 +13,66 @@ from torch import Tensor
 
 from rsdfm_ros.geometry.lattice import TILE_CELLS
 
+if TYPE_CHECKING:
+    from rsdfm_ros.model.compression import Compression
+
+
+@dataclass(frozen=True, eq=False)
+class LatentMap:
+    """A received map in the latents of the codec: rows (n, C_l + C_h + 1) of the visible cells, in their order.
+
+    rows: both bands and 1, which codec.decoder() takes to features · visible (H, W) bool · cells (n,): the visible ones
+    among the H·W of the map. What is linear in the features is computed from the few latents.
+    """
+
+    rows: Tensor
+    visible: Tensor
+    cells: Tensor
+    codec: Compression
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Features (C, H, W), zero where not visible."""
+        with torch.inference_mode():
+            told = self.rows @ self.codec.decoder().T
+            rows = told.new_zeros(self.visible.numel(), told.shape[1]).index_copy_(0, self.cells, told)
+            return map_of(rows, (self.visible.shape[0], self.visible.shape[1]))
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(H·W,) the row of every visible cell; of no meaning for other cells."""
+        return self.visible.flatten().cumsum(0) - 1
+
 
 @dataclass(frozen=True)
 class AgentBev:
-    """One agent's map on the model's window: features (C, H, W), visible (H, W) bool, sigma (H, W) m.
+    """One agent's map on the model's window: content, visible (H, W) bool, sigma (H, W) m.
 
+    content: features (C, H, W), or latents, whose features are computed when they are asked for ·
     lag_s (H, W) s: additional age of cells that were taken from an earlier map (loss concealment); None for 0.
     """
 
-    features: Tensor
+    content: Tensor | LatentMap
     visible: Tensor
     sigma: Tensor
     lag_s: Tensor | None = None
+
+    @property
+    def features(self) -> Tensor:
+        """Features (C, H, W)."""
+        return self.content if isinstance(self.content, Tensor) else self.content.features
+
+    @property
+    def latents(self) -> LatentMap | None:
+        """The latents of the visible cells, if the content is latents of just these cells."""
+        if isinstance(self.content, LatentMap) and self.content.visible is self.visible:
+            return self.content
+        return None
+
+    @property
+    def values(self) -> Tensor:
+        """All values of the content, of features or latents."""
+        return self.content if isinstance(self.content, Tensor) else self.content.rows
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def test_maps_that_are_not_finite_never_enter_fusion(perception: Perception) -> 
         if frame.first.agent == "uav2":
             features = decoded.bev.features.clone()
             features[0, 0, 0] = torch.nan
-            decoded = replace(decoded, bev=replace(decoded.bev, features=features))
+            decoded = replace(decoded, bev=replace(decoded.bev, content=features))
         return decoded
 
     agent._decoder.decode = poisoned  # type: ignore[method-assign]

@@ -80,7 +80,7 @@ def test_decoding_visible_cells_is_decoding_the_map(
     expected = compression.decode(low, high, sent, visible[None, None])[0]
     cells = sent.flatten().nonzero()[:, 0]
     values = high[0].flatten(1)[:, cells].T.contiguous().numpy()
-    found = codec.decode(compression, low[0], values, cells.numpy(), visible)
+    found = codec.decode(compression, low[0], values, cells.numpy(), visible).features
     torch.testing.assert_close(found, expected, atol=ATOL, rtol=0)
     assert found.shape == (16, *SHAPE) and not found[:, ~visible].any()
 

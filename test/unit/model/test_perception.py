@@ -121,7 +121,7 @@ def test_peers_without_a_valid_cell_leave_the_output_exactly_single(
 ) -> None:
     alone = perception.fuse(bevs[0], [], [])
     blind = dataclasses.replace(
-        bevs[1], visible=torch.zeros_like(bevs[1].visible), features=torch.zeros_like(bevs[1].features)
+        bevs[1], visible=torch.zeros_like(bevs[1].visible), content=torch.zeros_like(bevs[1].features)
     )
     together = perception.fuse(bevs[0], [blind, blind], [0.0, 0.5])
     assert torch.equal(alone.features, together.features)

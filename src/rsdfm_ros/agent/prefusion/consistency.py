@@ -52,7 +52,7 @@ class MapSignature:
         """The signature of a map; cells that were not sent are equal everywhere and do not count."""
         seen = whole_blocks(bev.visible)
         places = seen.flatten().nonzero()[:, 0]
-        means = block_means(bev.features, places)
+        means = block_means(bev, places)
         sample = means[:: max(1, len(places) // _SAMPLES)].T.contiguous()
         usual = sample.median(dim=1).values if len(places) else means.new_zeros(means.shape[1])
         difference = means - usual
@@ -107,16 +107,25 @@ class MapSignature:
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
 
 
-def block_means(features: Tensor, places: Tensor) -> Tensor:
-    """Means (n, C) of the blocks `places` (n,), indices into the H / POOL · W / POOL blocks of a map (C, H, W)."""
-    w, rows = features.shape[2], rows_of(features)
+def block_means(bev: AgentBev, places: Tensor) -> Tensor:
+    """Means (n, C) of the features of blocks `places` (n,), indices into the H / POOL · W / POOL blocks of a map; all
+    of their cells are visible."""
+    w, latents = bev.visible.shape[1], bev.latents
     across = w // POOL
     first = places // across * POOL * w + places % across * POOL
-    steps = [i * w + j for i in range(POOL) for j in range(POOL)]
-    found = rows.index_select(0, first)
-    for step in steps[1:]:
-        found += rows.index_select(0, first + step)
-    return found / POOL**2
+    cells = [first + i * w + j for i in range(POOL) for j in range(POOL)]
+    if latents is None:
+        return _mean([rows_of(bev.features).index_select(0, some) for some in cells])
+    mean = _mean([latents.rows.index_select(0, latents.places.index_select(0, some)) for some in cells])
+    return mean @ latents.codec.decoder().T
+
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    """Mean of tensors; the first is overwritten."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total.div_(len(parts))
 
 
 def whole_blocks(cells: Tensor) -> Tensor:

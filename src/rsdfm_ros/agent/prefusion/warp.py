@@ -83,12 +83,7 @@ def resampled(
         taken = lag_s.flatten()[torch.from_numpy(nearest).to(device)] * torch.from_numpy(there).to(device)
         before = torch.zeros_like(lag_s) if cells is None else lag_s
         lag_s = before.flatten().index_copy(0, target, taken.to(lag_s.dtype)).view(h, w)
-    return replace(
-        bev,
-        features=map_of(out, (h, w)),
-        visible=seen.index_copy(0, target, visible).view(h, w),
-        lag_s=lag_s,
-    )
+    return AgentBev(map_of(out, (h, w)), seen.index_copy(0, target, visible).view(h, w), bev.sigma, lag_s)
 
 
 def _extent(mask: NDArray[np.bool_]) -> tuple[Array, Array]:
