@@ -137,10 +137,9 @@ def _filled(
 
 def _block_of(cells: Tensor, shape: torch.Size) -> Tensor:
     """The low block (n,) of cells (n,)."""
-    return (
-        torch.div(cells, shape[1] * LOW_BLOCK, rounding_mode="floor") * (shape[1] // LOW_BLOCK)
-        + cells % shape[1] // LOW_BLOCK
-    )
+    h, w = shape[0] // LOW_BLOCK, shape[1] // LOW_BLOCK
+    blocks = torch.arange(h * w, device=cells.device).view(h, 1, w, 1)
+    return blocks.expand(h, LOW_BLOCK, w, LOW_BLOCK).flatten().index_select(0, cells)
 
 
 def _step(values: Tensor, levels: int) -> Tensor:

@@ -104,12 +104,13 @@ class Interaction(nn.Module):
         logits = bias.new_full((len(agents), len(cells)), -torch.inf)
         ego_part = None
         for n, (agent, age_s) in enumerate(zip(agents, ages_s, strict=True)):
-            own = cells if n == 0 else seen[n].nonzero()[:, 0]  # self takes part in every cell
             latents = agent.latents if n > 0 else None
-            if latents is None:
-                rows, codec, to_hidden = rows_of(agent.features).index_select(0, own), None, other_weight
+            if latents is not None:
+                own, rows, codec = latents.cells, latents.rows, latents.codec
+                to_hidden = other_weight @ codec.decoder()
             else:
-                rows, codec, to_hidden = latents.rows, latents.codec, other_weight @ latents.codec.decoder()
+                own = cells if n == 0 else seen[n].nonzero()[:, 0]  # self takes part in every cell
+                rows, codec, to_hidden = rows_of(agent.features).index_select(0, own), None, other_weight
             at = place.index_select(0, own)
             if ego_part is None:
                 ego_part = torch.addmm(bias, rows, ego_weight.T)

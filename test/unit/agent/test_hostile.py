@@ -188,7 +188,8 @@ def test_a_peer_that_fails_in_any_step_leaves_the_fusion_of_the_others(
     assert [(p, e.reason) for p, e in found.errors] == [("uav2", "fusion_failed")]
 
 
-def test_maps_that_are_not_finite_never_enter_fusion(perception: Perception) -> None:
+@pytest.mark.parametrize("kind", ["features", "latents"])
+def test_maps_that_are_not_finite_never_enter_fusion(perception: Perception, kind: str) -> None:
     found = Reports()
     agents = fleet(perception, replace(DEFAULTS, doubt_peers=False), on_error=found)
     own = observe(agents, 0)
@@ -199,9 +200,14 @@ def test_maps_that_are_not_finite_never_enter_fusion(perception: Perception) -> 
     def poisoned(model, frame, before):  # type: ignore[no-untyped-def]
         decoded = decode(model, frame, before)
         if frame.first.agent == "uav2":
-            features = decoded.bev.features.clone()
-            features[0, 0, 0] = torch.nan
-            decoded = replace(decoded, bev=replace(decoded.bev, content=features))
+            bad, latents = decoded.bev.values.clone(), decoded.bev.latents
+            assert latents is not None
+            bad[0, 0] = torch.nan
+            content = replace(latents, rows=bad)
+            decoded = replace(
+                decoded,
+                bev=replace(decoded.bev, content=content.features if kind == "features" else content),
+            )
         return decoded
 
     agent._decoder.decode = poisoned  # type: ignore[method-assign]

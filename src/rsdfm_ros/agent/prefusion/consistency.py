@@ -95,7 +95,7 @@ class MapSignature:
         if int((self.told & other.told).sum()) < COMMON_BLOCKS:
             says_nothing = int(other.told.sum()) < COMMON_BLOCKS <= int((self.seen & other.seen).sum())
             return 0.0 if says_nothing else None
-        a, b = self._spectra, self._spectra_of(other).conj()
+        a, b = self._spectra, self._spectra_of(other).conj_physical()
         products = [(a[:-2] * b[:-2]).sum(dim=0), a[-2] * b[-1], a[-1] * b[-2], a[-1] * b[-1]]
         common, mine, theirs, blocks = torch.fft.irfft2(torch.stack(products), s=self._size)
         correlation = common / (mine * theirs).clamp_min(1e-12).sqrt()
