@@ -66,9 +66,13 @@ def decode(
     """The map B̂ from dequantised bands: low (C_l, H/8, W/8), and high (k, C_h) of the cells `sent` (k,), indices into
     the H·W cells of the map; of the cells visible (H, W) bool."""
     cells = visible.flatten().nonzero()[:, 0]
-    spread = torch.from_numpy(_filled(codec, high, sent, cells.cpu().numpy(), visible.shape)).to(low.device)
     coarse = rows_of(low).index_select(0, _block_of(cells, visible.shape))
-    return LatentMap(torch.cat([coarse, spread], dim=1), visible, cells, codec)
+    spread = _spread(codec, high, sent, cells, visible.shape)
+    rows = coarse.new_empty(len(cells), coarse.shape[1] + spread.shape[1])
+    rows[:, : coarse.shape[1]] = coarse
+    torch.div(spread, spread[:, -1:].clamp_min(1.0), out=rows[:, coarse.shape[1] :])
+    rows[:, -1] = 1.0
+    return LatentMap(rows, visible, cells, codec)
 
 
 def _low_band(
@@ -104,15 +108,11 @@ def _score(codec: Compression, rows: Tensor, cells: Tensor, shape: torch.Size) -
     return out
 
 
-def _filled(
-    codec: Compression,
-    high: NDArray[np.float32],
-    sent: NDArray[np.int64],
-    cells: NDArray[np.int64],
-    shape: torch.Size,
-) -> NDArray[np.float32]:
-    """Latents (n, C_h) of the cells (n,) after Compression.fill, and a column of 1: one sparse product with a column
-    per sent cell."""
+def _spread(
+    codec: Compression, high: NDArray[np.float32], sent: NDArray[np.int64], cells: Tensor, shape: torch.Size
+) -> Tensor:
+    """Sums (n, C_h + 1) in the cells (n,) of the latents of sent cells and of their mass, with the kernel of
+    Compression.fill: one sparse product with a column per sent cell."""
     r = codec.radius
     axis = codec.fill_axis().detach().cpu().numpy()
     width = shape[1] + 2 * r
@@ -129,10 +129,8 @@ def _filled(
     spread = kernel @ np.concatenate([high, np.ones((n, 1), np.float32)], axis=1)
     own = corners + offsets[size // 2]
     spread[own, :-1], spread[own, -1] = high, 1.0  # sent cells keep what was sent
-    found: NDArray[np.float32] = spread[(cells // shape[1] + r) * width + cells % shape[1] + r]
-    found[:, :-1] /= np.maximum(found[:, -1:], 1.0)
-    found[:, -1] = 1.0
-    return found
+    places = cells + torch.div(cells, shape[1], rounding_mode="floor") * (2 * r) + r * width + r
+    return torch.from_numpy(spread).to(cells.device).index_select(0, places)
 
 
 def _block_of(cells: Tensor, shape: torch.Size) -> Tensor:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rsdfm_ros.agent.prefusion.views import View
@@ -76,7 +77,8 @@ class MapSignature:
         """Spectra (k + 2, h, w) of the difference in the directions of this map, of its energy, and of `told`."""
         along = other.difference @ self.directions
         layers = along.new_zeros(along.shape[1] + 2, other.seen.numel())
-        layers[:-2, other.places], layers[-2, other.places] = along.T, other.energy
+        layers[:-2].index_copy_(1, other.places, along.T)
+        layers[-2].index_copy_(0, other.places, other.energy)
         layers[-1] = other.told.flatten()
         spectra: Tensor = torch.fft.rfft2(layers.view(-1, *other.seen.shape), s=self._size)
         return spectra
@@ -84,6 +86,16 @@ class MapSignature:
     @property
     def _size(self) -> list[int]:
         return [side + int(FAR_BLOCKS[1]) for side in self.seen.shape]
+
+    @cached_property
+    def _shifts(self) -> tuple[Tensor, int]:
+        """The shifts that count, as indices into those of the transform, and how many of them, the first ones, are
+        near."""
+        i, j = (torch.fft.fftfreq(n, 1.0 / n, device=self.seen.device) for n in self._size)
+        distance = torch.hypot(i[:, None], j).flatten()
+        near = (distance <= NEAR_BLOCKS).nonzero()[:, 0]
+        far = ((distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])).nonzero()[:, 0]
+        return torch.cat([near, far]), len(near)
 
     def consistency(self, other: MapSignature) -> float | None:
         """Map consistency: how much better the other map fits here than shifted, in [-1, 1]; None if they share too
@@ -97,13 +109,12 @@ class MapSignature:
             return 0.0 if says_nothing else None
         a, b = self._spectra, self._spectra_of(other).conj_physical()
         products = [(a[:-2] * b[:-2]).sum(dim=0), a[-2] * b[-1], a[-1] * b[-2], a[-1] * b[-1]]
-        common, mine, theirs, blocks = torch.fft.irfft2(torch.stack(products), s=self._size)
+        shifts, near = self._shifts
+        sums = torch.fft.irfft2(torch.stack(products), s=self._size).flatten(1)
+        common, mine, theirs, blocks = sums.index_select(1, shifts)
         correlation = common / (mine * theirs).clamp_min(1e-12).sqrt()
         correlation = torch.where(blocks < SHIFTED_BLOCKS, 0.0, correlation)
-        i, j = (torch.fft.fftfreq(n, 1.0 / n, device=a.device) for n in self._size)
-        distance = torch.hypot(i[:, None], j)
-        here = correlation[distance <= NEAR_BLOCKS].max()
-        elsewhere = correlation[(distance >= FAR_BLOCKS[0]) & (distance <= FAR_BLOCKS[1])].max()
+        here, elsewhere = correlation[:near].max(), correlation[near:].max()
         return max(-1.0, float(here - 0.5 * elsewhere.clamp_min(0.0)))
 
 
@@ -113,26 +124,18 @@ def block_means(bev: AgentBev, places: Tensor) -> Tensor:
     w, latents = bev.visible.shape[1], bev.latents
     across = w // POOL
     first = places // across * POOL * w + places % across * POOL
-    cells = [first + i * w + j for i in range(POOL) for j in range(POOL)]
+    steps = [i * w + j for i in range(POOL) for j in range(POOL)]
+    cells = first[:, None] + torch.tensor(steps, device=first.device)
     if latents is None:
-        return _mean([rows_of(bev.features).index_select(0, some) for some in cells])
-    mean = _mean([latents.rows.index_select(0, latents.places.index_select(0, some)) for some in cells])
-    return mean @ latents.codec.decoder().T
-
-
-def _mean(parts: Sequence[Tensor]) -> Tensor:
-    """Mean of tensors; the first is overwritten."""
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    return total.div_(len(parts))
+        return F.embedding_bag(cells, rows_of(bev.features), mode="mean")
+    return F.embedding_bag(latents.places[cells], latents.rows, mode="mean") @ latents.codec.decoder().T
 
 
 def whole_blocks(cells: Tensor) -> Tensor:
     """Blocks (H / POOL, W / POOL) all of whose cells (H, W) are set."""
     h, w = (side // POOL * POOL for side in cells.shape)
     parts = [cells[i:h:POOL, j:w:POOL] for i in range(POOL) for j in range(POOL)]
-    return torch.stack(parts).all(dim=0)
+    return reduce(torch.logical_and, parts)
 
 
 def reject_inconsistent(own: View, peers: Sequence[View], at_least: float) -> list[View]:
