@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,8 +55,7 @@ class MapSignature:
         seen = whole_blocks(bev.visible)
         places = seen.flatten().nonzero()[:, 0]
         means = block_means(bev, places)
-        sample = means[:: max(1, len(places) // _SAMPLES)].T.contiguous()
-        usual = sample.median(dim=1).values if len(places) else means.new_zeros(means.shape[1])
+        usual = _median(means[:: max(1, len(places) // _SAMPLES)])
         difference = means - usual
         energy = difference.square().sum(dim=1)
         told = torch.zeros_like(seen)
@@ -128,7 +128,15 @@ def block_means(bev: AgentBev, places: Tensor) -> Tensor:
     cells = first[:, None] + torch.tensor(steps, device=first.device)
     if latents is None:
         return F.embedding_bag(cells, rows_of(bev.features), mode="mean")
-    return F.embedding_bag(latents.places[cells], latents.rows, mode="mean") @ latents.codec.decoder().T
+    return F.embedding_bag(latents.places.take(cells), latents.rows, mode="mean") @ latents.codec.decoder().T
+
+
+def _median(rows: Tensor) -> Tensor:
+    """Lower median (C,) of rows (n, C), 0 without any. NumPy's takes half the time of torch.median."""
+    if not len(rows):
+        return rows.new_zeros(rows.shape[1])
+    middle = (len(rows) - 1) // 2
+    return torch.from_numpy(np.partition(rows.T.cpu().numpy(), middle, axis=1)[:, middle]).to(rows.device)
 
 
 def whole_blocks(cells: Tensor) -> Tensor:
