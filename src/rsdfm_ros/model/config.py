@@ -23,7 +23,7 @@ class ModelConfigError(RsdfmError):
 
 
 ENGINES = ("auto", "torch", "openvino")
-"""What runs a network (engines.py)."""
+"""What runs a network (engine/engines.py)."""
 _WIRE = Limits()
 _MAX_BINS = 256
 _MAX_HEADS = 32

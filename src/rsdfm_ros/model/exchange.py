@@ -15,8 +15,8 @@ from rsdfm_ros.geometry.ground import Ground, GroundPlane, position_sigma, surfa
 from rsdfm_ros.geometry.lattice import TILE_CELLS, Window
 from rsdfm_ros.model import codec
 from rsdfm_ros.model.compression import LOW_BLOCK, cell_priority, top_cells
-from rsdfm_ros.model.device import autocast_arguments
-from rsdfm_ros.model.engines import make_runtime
+from rsdfm_ros.model.engine.device import autocast_arguments
+from rsdfm_ros.model.engine.engines import make_runtime
 from rsdfm_ros.model.maps import AgentBev, as_int8, tile_view, to_tiles
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.model.device import autocast_arguments, choose_device
+from rsdfm_ros.model.engine.device import autocast_arguments, choose_device
 from rsdfm_ros.model.heads.lookup import head_class
 from rsdfm_ros.model.heads.registry import Head
 from rsdfm_ros.model.neck import Neck

@@ -14,8 +14,8 @@ from torch import Tensor
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.device import autocast_arguments
 from rsdfm_ros.model.encoder import normalise_images
+from rsdfm_ros.model.engine.device import autocast_arguments
 from rsdfm_ros.model.heads.registry import Head, Truth
 from rsdfm_ros.model.neck import Neck, TaskFeatures
 from rsdfm_ros.model.rsdfm import RSDFM

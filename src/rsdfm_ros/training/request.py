@@ -10,7 +10,7 @@ from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig, load_model_config
-from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.engine.device import choose_device
 from rsdfm_ros.model.heads.lookup import head_class, import_plugins
 from rsdfm_ros.model.heads.registry import BUILT_IN
 from rsdfm_ros.model.store import read_manifest

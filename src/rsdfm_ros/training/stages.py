@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rsdfm_ros.model.device import autocast_arguments
+from rsdfm_ros.model.engine.device import autocast_arguments
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import state_fingerprint
 from rsdfm_ros.training.codec import CodecObjective, draw_habit

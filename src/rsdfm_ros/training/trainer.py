@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from rsdfm_ros.data.nuscenes import Dataset, SceneInfo
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.engine.device import choose_device
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import read_manifest, warm_start
 from rsdfm_ros.training.config import TrainingConfig

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rsdfm_ros import cli
-from rsdfm_ros.model.device import DeviceError, choose_device
+from rsdfm_ros.model.engine.device import DeviceError, choose_device
 
 
 def test_devices_that_are_there_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ import torch
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.model import openvino_runtime
-from rsdfm_ros.model.engines import make_runtime
+from rsdfm_ros.model.engine import openvino_runtime
+from rsdfm_ros.model.engine.engines import make_runtime
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import save_model
@@ -171,7 +171,7 @@ def test_without_openvino_auto_is_torch_and_asking_for_it_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = RSDFM(CONFIG).eval()
-    monkeypatch.delitem(sys.modules, "rsdfm_ros.model.openvino_runtime", raising=False)
+    monkeypatch.delitem(sys.modules, "rsdfm_ros.model.engine.openvino_runtime", raising=False)
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert make_runtime(model, CPU, "auto").engine == "torch"
     with pytest.raises(RsdfmError, match="pip install openvino"):

@@ -15,7 +15,7 @@ from rsdfm_ros.evaluation.methods.by_name import check_methods
 from rsdfm_ros.evaluation.report.progress import frames_shown
 from rsdfm_ros.evaluation.scenes import refuse_training_data, seeds_of
 from rsdfm_ros.evaluation.session import worker_pool
-from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.engine.device import choose_device
 from rsdfm_ros.model.perception import Perception
 
 

@@ -30,7 +30,7 @@ from rsdfm_ros.evaluation.scenes import CACHE, check_staggered, missing_truth, r
 from rsdfm_ros.evaluation.scores import results_of
 from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import settings_of
-from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.engine.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.shipped import SHIPPED_MODEL
 from rsdfm_ros.sim.config import DEFAULT_FRAMES, DEFAULT_UAVS, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM

@@ -23,7 +23,7 @@ from rsdfm_ros.evaluation.metrics.accumulator import Result
 from rsdfm_ros.evaluation.report.progress import frame_bar
 from rsdfm_ros.evaluation.report.table import format_value
 from rsdfm_ros.evaluation.scenes import refuse_training_data
-from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.engine.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.sim.config import DEFAULT_FRAMES
 from rsdfm_ros.sim.dataset import world_options

@@ -13,7 +13,7 @@ from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.protocol import HISTORY, Protocol
 from rsdfm_ros.evaluation.scenes import DatasetScene, open_scenes, simulated
 from rsdfm_ros.evaluation.settings import protocol_of
-from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.engine.device import choose_device
 from rsdfm_ros.model.heads.lookup import import_plugins
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range

@@ -27,7 +27,7 @@ from rsdfm_ros.evaluation.scores import results_of
 from rsdfm_ros.evaluation.session import evaluate_scenes
 from rsdfm_ros.evaluation.settings import settings_of
 from rsdfm_ros.evaluation.sweep import Axis, Case, SweepFile, parse_sweeps, points_on, run_sweep
-from rsdfm_ros.model.device import choose_device
+from rsdfm_ros.model.engine.device import choose_device
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.options import require_range
 from rsdfm_ros.provenance import provenance

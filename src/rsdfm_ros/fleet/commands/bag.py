@@ -122,7 +122,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from rsdfm_ros.evaluation.bags.answers import EngineOptions
     from rsdfm_ros.evaluation.bags.evaluate import evaluate_bag, load_perception
     from rsdfm_ros.evaluation.bags.report import print_evaluation
-    from rsdfm_ros.model.device import choose_device
+    from rsdfm_ros.model.engine.device import choose_device
     from rsdfm_ros.outputs import write_json
     from rsdfm_ros.provenance import provenance
 

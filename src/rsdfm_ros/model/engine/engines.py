@@ -11,8 +11,8 @@ import torch
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ENGINES
+from rsdfm_ros.model.engine.runtime import Runtime
 from rsdfm_ros.model.rsdfm import RSDFM
-from rsdfm_ros.model.runtime import Runtime
 
 
 def make_runtime(
@@ -29,7 +29,7 @@ def make_runtime(
     if device.type != "cpu":
         raise RsdfmError(f"engine openvino runs on the CPU, not on {device}: take auto or torch")
     try:
-        from rsdfm_ros.model.openvino_runtime import OpenVinoRuntime
+        from rsdfm_ros.model.engine.openvino_runtime import OpenVinoRuntime
     except ImportError as error:
         if engine == "auto":
             return Runtime(model, device)

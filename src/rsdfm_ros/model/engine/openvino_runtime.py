@@ -16,11 +16,11 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from rsdfm_ros.model.device import has_bfloat16
 from rsdfm_ros.model.encoder import Encoder, normalise_images
+from rsdfm_ros.model.engine.device import has_bfloat16
+from rsdfm_ros.model.engine.runtime import Runtime
 from rsdfm_ros.model.neck import Look, Neck
 from rsdfm_ros.model.rsdfm import RSDFM
-from rsdfm_ros.model.runtime import Runtime
 from rsdfm_ros.model.store import state_fingerprint
 from rsdfm_ros.outputs import write_atomically
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rsdfm_ros.model.device import autocast_arguments, has_bfloat16
 from rsdfm_ros.model.encoder import normalise_images
+from rsdfm_ros.model.engine.device import autocast_arguments, has_bfloat16
+from rsdfm_ros.model.engine.inference import for_inference
 from rsdfm_ros.model.heads.registry import Head
-from rsdfm_ros.model.inference import for_inference
 from rsdfm_ros.model.neck import Look, TaskFeatures
 from rsdfm_ros.model.rsdfm import RSDFM
 
