@@ -174,7 +174,8 @@ class _NeighbourMean(torch.autograd.Function):
     def forward(ctx: Any, lifted: Tensor, weight: float, floor: float) -> Tensor:
         ctx.weight = weight
         mass = lifted[..., -1:]
-        out = _box_mean(lifted).mul_(weight).add_(lifted)
+        out = _box_mean(lifted)
+        torch.add(lifted, out, alpha=weight, out=out)
         total = out[..., -1:] + floor
         out /= total
         out[..., -1:] = torch.log1p(mass)

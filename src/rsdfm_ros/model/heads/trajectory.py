@@ -145,7 +145,7 @@ def mean_shift(present: InstanceMap, shift: NDArray[np.float32]) -> NDArray[np.f
     shift (2n, H, W) on the feature lattice, in OFFSET_SCALE_M: (Δx, Δy) from the present to step k at rows 2k, 2k + 1.
     """
     count, steps = len(present.centres), len(shift) // 2
-    places = np.flatnonzero(present.ids)
+    places = np.flatnonzero(present.ids > 0)  # of booleans, which is several times faster
     label = present.ids.ravel()[places] - 1
     cells = np.bincount(label, minlength=count).clip(min=1)
     values = at_finer_cells(shift, places) * np.float32(OFFSET_SCALE_M)
@@ -200,7 +200,7 @@ def move_instances(
     """
     ids = np.zeros((positions.shape[1], *window.shape), np.int32)
     ids[0] = present.ids
-    places = np.flatnonzero(present.ids)
+    places = np.flatnonzero(present.ids > 0)
     label = present.ids.ravel()[places]
     order = np.argsort(present.scores[label - 1], kind="stable")
     label = label[order]
