@@ -204,12 +204,12 @@ def move_instances(
     label = present.ids.ravel()[places]
     order = np.argsort(present.scores[label - 1], kind="stable")
     label = label[order]
-    start = np.stack(np.divmod(places[order], window.nj), axis=1)
-    cells = np.round((positions - positions[:, :1]) / window.cell_size).astype(np.int64)
+    i, j = np.divmod(places[order], window.nj)
+    shift = np.round((positions - positions[:, :1]) / window.cell_size).astype(np.int64)[label - 1]
     for k, there in enumerate(foreground, start=1):
-        to = start + cells[label - 1, k]
-        inside = window.contains(to)
-        target, moved = to[inside] @ np.array([window.nj, 1]), ids[k].reshape(-1)
+        to_i, to_j = i + shift[:, k, 0], j + shift[:, k, 1]
+        inside = (to_i >= 0) & (to_i < window.ni) & (to_j >= 0) & (to_j < window.nj)
+        target, moved = (to_i * window.nj + to_j)[inside], ids[k].reshape(-1)
         moved[target] = label[inside]
         stands = moved[target]
         left = np.bincount(stands[there.ravel()[target]], minlength=len(positions) + 1) == 0
