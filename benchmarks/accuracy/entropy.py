@@ -20,6 +20,7 @@ from benchmarks.page import number, table
 from benchmarks.store import Content, Store
 from rsdfm_ros.evaluation.scenes import DatasetScene
 from rsdfm_ros.wire.budget import Plan, apply_plan
+from rsdfm_ros.wire.encode import ZSTD_LEVEL
 from rsdfm_ros.wire.features import CELLS_PER_TILE, FeatureFrame
 from rsdfm_ros.wire.header import FIXED_BYTES, HALF_BYTES
 from rsdfm_ros.wire.packet import MAX_DENSE_PACKET_BYTES, encode_frame
@@ -34,7 +35,7 @@ PLANS = {
 """Plans by number of cells sent: about 1, 2, 5, 14 and 31 kB per frame."""
 FRAMES = (3, 11)
 """Frames of each scene from which packets are taken."""
-OURS = "as sent: zstd 19, rANS"
+OURS = f"as sent: zstd {ZSTD_LEVEL}, rANS"
 
 Coder = Callable[[bytes], bytes]
 

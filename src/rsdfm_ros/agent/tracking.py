@@ -106,19 +106,21 @@ class Tracker:
         way = self._velocities * age_s[:, None]
         expected = self._positions + way
         reach = c.reach_m + c.reach_mps * age_s + c.reach_share * np.linalg.norm(way, axis=1)
-        distance = np.linalg.norm(expected[:, None] - here[None], axis=-1)
+        away = expected[:, None] - here[None]
+        distance = np.sqrt(away[..., 0] ** 2 + away[..., 1] ** 2)
+        near = distance < reach[:, None]
         track_of = np.full(len(here), -1, np.int64)
-        for age in np.unique(age_s):
+        for age in np.unique(age_s[near.any(axis=1)]):
             rows, free = np.flatnonzero(age_s == age), np.flatnonzero(track_of < 0)
-            cost = distance[np.ix_(rows, free)]
-            allowed = cost < reach[rows, None]
+            pairs = np.ix_(rows, free)
+            allowed = near[pairs]
             if not allowed.any():
                 continue
             # A forbidden pair costs more than any number of allowed ones: as many as possible are matched.
-            limit = 1.0 + float(reach[rows].max()) * (min(cost.shape) + 1)
-            for r, f in zip(*linear_sum_assignment(np.where(allowed, cost, limit)), strict=True):
-                if allowed[r, f]:
-                    track_of[free[f]] = rows[r]
+            limit = 1.0 + float(reach[rows].max()) * (min(allowed.shape) + 1)
+            r, f = linear_sum_assignment(np.where(allowed, distance[pairs], limit))
+            found = allowed[r, f]
+            track_of[free[f[found]]] = rows[r[found]]
         return track_of
 
 
@@ -183,4 +185,4 @@ def velocities_along(positions: Array) -> Array:
 def with_ids(instances: NDArray[np.int32], ids: Ids) -> NDArray[np.int32]:
     """A map of instances 1…N, of any shape, with other ids (N,); 0 stays 0."""
     table = np.concatenate([np.zeros(1, np.int64), ids]).astype(np.int32)
-    return table[instances]
+    return table.take(instances)

@@ -64,6 +64,11 @@ class Window:
         y = (np.arange(self.j0, self.j0 + self.nj) + 0.5) * self.cell_size
         return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
 
+    def centres_of(self, index: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Centres (N, 2) in metres of cells given by flat indices (N,) of an array over this window."""
+        i, j = np.divmod(index, self.nj)
+        return np.stack([i + (self.i0 + 0.5), j + (self.j0 + 0.5)], axis=1) * self.cell_size
+
     def refined(self, factor: int) -> Window:
         """The same area with cells `factor` times smaller."""
         return Window(

@@ -42,10 +42,12 @@ def encode(codec: Compression, features: Tensor, visible: Tensor, *, low: bool =
     rows = rows_of(features).index_select(0, cells)
     coarse, low_step = _low_band(codec, rows, cells, visible.shape, low)
     # The high band is of the difference from what the low band tells, which is its bias at least.
-    told = F.linear((coarse * low_step[:, None, None]).permute(1, 2, 0), *projection(codec.low_decode))
+    inverse, told = projection(codec.low_decode)
     weight, bias = projection(codec.high_encode)
-    known = weight @ told.flatten(0, 1).T - bias[:, None]
-    high = weight @ rows.T - known.index_select(1, _block_of(cells, visible.shape))
+    high = (weight @ rows.T).sub_((weight @ told - bias)[:, None])
+    if low:
+        known = (weight @ inverse) @ (coarse * low_step[:, None, None]).flatten(1)
+        high -= known.index_select(1, _block_of(cells, visible.shape))
     high_step = _step(high, codec.levels)
     return Encoded(coarse, low_step, high, high_step, _score(codec, rows, cells, visible.shape))
 
@@ -97,14 +99,15 @@ def _score(codec: Compression, rows: Tensor, cells: Tensor, shape: torch.Size) -
     assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d) and second.bias is not None
     weight, bias = projection(first)
     taps = second.weight[0].flatten(1).T  # (9, channels)
-    hidden = (weight[:, :-1] @ rows.T).add_((bias + weight[:, -1])[:, None]).relu_()
+    hidden = F.linear(rows, weight[:, :-1], bias + weight[:, -1]).relu_()
     h, w = shape
-    padded = rows.new_zeros(9, h + 2, w + 2)
-    padded[:, 1:-1, 1:-1] = (taps @ torch.relu(bias))[:, None, None]  # of cells that are not visible
-    padded.view(9, -1).index_copy_(1, (cells // w + 1) * (w + 2) + cells % w + 1, taps @ hidden)
+    padded = rows.new_zeros(h + 2, w + 2, 9)
+    padded[1:-1, 1:-1] = taps @ torch.relu(bias)  # of cells that are not visible
+    places = (cells // w + 1) * (w + 2) + cells % w + 1
+    padded.view(-1, 9).index_copy_(0, places, F.linear(hidden, taps))
     out = second.bias.expand(h, w).clone()
-    for k, tap in enumerate(padded):
-        out += tap[k // 3 : k // 3 + h, k % 3 : k % 3 + w]
+    for k in range(9):
+        out += padded[k // 3 : k // 3 + h, k % 3 : k % 3 + w, k]
     return out
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -38,6 +40,18 @@ class ResidualBlock(nn.Module):
         """(B, c_in, H, W) → (B, c_out, H / stride, W / stride)."""
         out: Tensor = self.activation(self.second(self.first(x)) + self.shortcut(x))
         return out
+
+
+def per_cell(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The 1 × 1 convolution of x (B, c, H, W) with weight (out, c, 1, 1) and bias (out,): (B, out, H, W).
+
+    It is computed in the memory layout and precision of x: to change them takes several times longer than a convolution
+    to few channels. A weight in the layout torch.channels_last would change that of x.
+    """
+    if x.dtype != weight.dtype:
+        return F.conv2d(x, weight, bias)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv2d(x, weight.flatten(1)[:, :, None, None], bias)
 
 
 def projection(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:

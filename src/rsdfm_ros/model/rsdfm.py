@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.geometry.lattice import Window
@@ -91,14 +92,25 @@ class RSDFM(nn.Module):
         alpha = torch.softmax(logits.float(), dim=1)[:, :-1].flatten(2).transpose(1, 2)  # (V, N, D)
         lifted = lift(features.permute(0, 2, 3, 1).flatten(1, 2), alpha, cells, fine)
         visible = seen_cells(lifted[..., -1].detach(), cfg.subcells, VISIBLE_MASS)[:, None]
-        conv, *rest = self.embed
-        assert isinstance(conv, nn.Conv2d)
-        # The finer cells of a feature cell are channels of the 1 × 1 convolution: one strided convolution on them.
-        kernel = conv.weight.view(cfg.channels, -1, cfg.subcells, cfg.subcells)
-        maps = F.conv2d(mean_with_neighbours(lifted).permute(0, 3, 1, 2), kernel, stride=cfg.subcells)
-        for layer in rest:
-            maps = layer(maps)
-        return maps.float() * visible, visible
+        return self._embedded(mean_with_neighbours(lifted).permute(0, 3, 1, 2)).float() * visible, visible
+
+    def _embedded(self, x: Tensor) -> Tensor:
+        """The layers `embed` on features of finer cells (V, c + 1, s·H, s·W), which are channels of the 1 × 1
+        convolution: one strided convolution on them. Without gradients the norm is folded into it."""
+        conv, norm, activation = self.embed
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        s, weight = self.config.subcells, conv.weight
+        if self.training or torch.is_grad_enabled():
+            out: Tensor = norm(F.conv2d(x, weight.view(len(weight), -1, s, s), stride=s))
+        else:
+            mean, variance = norm.running_mean, norm.running_var
+            assert mean is not None and variance is not None
+            weight, bias = fuse_conv_bn_weights(
+                weight, None, mean, variance, norm.eps, norm.weight, norm.bias
+            )
+            out = F.conv2d(x, weight.view(len(weight), -1, s, s), bias, stride=s)
+        out = activation(out)
+        return out
 
     def fuse(
         self, maps: Tensor, visible: Tensor, ages_s: Tensor, sigma: Tensor

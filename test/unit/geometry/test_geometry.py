@@ -163,6 +163,7 @@ def test_windows_share_one_lattice() -> None:
     assert np.allclose(large.centres()[rows, columns], small.centres())
     assert large.refined(2).bounds == large.bounds
     assert large.cells(large.centres()).tolist() == np.stack(np.indices((128, 128)), -1).tolist()
+    assert np.array_equal(large.centres_of(np.array([5, 300])), large.centres().reshape(-1, 2)[[5, 300]])
     tiles = large.tiles()
     assert len(tiles) == 64 and tiles[0].tolist() == [-4, -4] and tiles[-1].tolist() == [3, 3]
     with pytest.raises(ValueError, match="whole tiles"):

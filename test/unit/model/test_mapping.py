@@ -153,6 +153,11 @@ def test_the_embedding_of_finer_cells_is_the_convolution_of_their_channels() -> 
     config = replace(CONFIG, image_height=64, image_width=64, window_tiles=(-2, -2, 4, 4))
     torch.manual_seed(0)
     model = RSDFM(config).eval()
+    norm = model.embed[1]
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    for values in (norm.running_mean, norm.running_var, norm.weight.data, norm.bias.data):
+        assert values is not None
+        values.uniform_(0.5, 1.5)
     images = torch.randn(2, 3, 64, 64)
     K = torch.from_numpy(intrinsics_from_fov(64, 64, 1.3))[None].expand(2, 3, 3)
     T = torch.from_numpy(np.stack([oblique_camera(40.0), oblique_camera(60.0)]))
@@ -167,6 +172,10 @@ def test_the_embedding_of_finer_cells_is_the_convolution_of_their_channels() -> 
         expected = model.embed(F.pixel_unshuffle(x, config.subcells)) * visible
     assert visible.float().mean() > 0.1
     assert torch.allclose(maps, expected, atol=1e-4)
+    learned = model.map_views(images, K, T).maps
+    assert torch.allclose(learned, expected, atol=1e-4)
+    learned.sum().backward()
+    assert norm.weight.grad is not None and norm.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from torch import Tensor, nn
 
 from rsdfm_ros.data.frame import CLASSES
@@ -17,6 +18,7 @@ from rsdfm_ros.geometry.rotations import wrap_angle
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import centre_focal, masked_smooth_l1
 from rsdfm_ros.model.heads.registry import Head, TaskFeatures, Truth, register_head
+from rsdfm_ros.model.layers import per_cell
 
 #: Boxes are learned at cells up to this far from an object's centre.
 _REGRESSION_RADIUS_M = 1.5
@@ -47,8 +49,12 @@ class DetectionHead(Head):
 
     def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
         x = features.cells
-        velocity = on_finer_cells(self.velocity(features.motion))
-        return {"heat": self.heat(x), "box": self.box(x), "velocity": velocity}
+        velocity = on_finer_cells(per_cell(features.motion, self.velocity.weight, self.velocity.bias))
+        return {
+            "heat": per_cell(x, self.heat.weight, self.heat.bias),
+            "box": per_cell(x, self.box.weight, self.box.bias),
+            "velocity": velocity,
+        }
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
         window = self.config.window
@@ -105,20 +111,20 @@ class DetectionHead(Head):
         window: where on the lattice the maps lie; None for the model's own.
         """
         window = window or self.config.window
-        heat = torch.sigmoid(outputs["heat"][0].float())
-        best, classes = heat.max(dim=0)
-        peak = F.max_pool2d(best[None, None], 3, 1, 1)[0, 0] == best
-        scores = torch.where(peak & (best > threshold), best, torch.zeros_like(best)).flatten()
-        top = scores.topk(min(limit, scores.numel()))
-        index = top.indices[top.values > 0].cpu().numpy()
+        heat = outputs["heat"][0].float().cpu().numpy()
+        best = heat.max(axis=0)
+        found = np.flatnonzero(
+            (best > float(logit(threshold))) & (best == cv2.dilate(best, np.ones((3, 3), np.uint8)))
+        )
+        index = found[np.argsort(-best.ravel()[found], kind="stable")[:limit]]
         box, velocity = (
             outputs[name][0].flatten(1)[:, index].float().cpu().numpy().astype(np.float64)
             for name in ("box", "velocity")
         )
-        xy = window.centres().reshape(-1, 2)[index] + box[:2].T
+        xy = window.centres_of(index) + box[:2].T
         return Detections(
-            classes=classes.flatten()[index].cpu().numpy().astype(np.int64),
-            scores=scores[index].cpu().numpy().astype(np.float64),
+            classes=heat.reshape(len(heat), -1)[:, index].argmax(axis=0),
+            scores=expit(best.ravel()[index].astype(np.float64)),
             centres=np.concatenate([xy, box[2:3].T], axis=1),
             sizes=np.exp(np.clip(box[3:6].T, -3.0, 4.0)),
             yaws=yaw_of(box[6:8], box[8:10]),
@@ -129,6 +135,19 @@ class DetectionHead(Head):
 def on_finer_cells(x: Tensor) -> Tensor:
     """(B, K, H, W) → (B, K, 2H, 2W) float32; linear functions of the place stay what they are."""
     return F.interpolate(x.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def at_finer_cells(x: NDArray[np.float32], index: NDArray[np.integer]) -> NDArray[np.float32]:
+    """What `on_finer_cells` makes of x (K, H, W) at some of the finer cells, flat indices (N,): (K, N)."""
+    h, w = x.shape[1:]
+    i, j = np.divmod(index, 2 * w)
+    rows, columns = ((c // 2, (c // 2 + c % 2 * 2 - 1).clip(0, n - 1)) for c, n in ((i, h), (j, w)))
+    flat = x.reshape(len(x), -1)
+    out = np.zeros((len(x), len(index)), np.float32)
+    for row, across in zip(rows, (0.75, 0.25), strict=True):
+        for column, along in zip(columns, (0.75, 0.25), strict=True):
+            out += np.float32(across * along) * flat.take(row * w + column, axis=1)
+    return out
 
 
 def yaw_of(single: NDArray[np.float64], double: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
 from rsdfm_ros.model.heads.registry import Head, TaskFeatures, Truth, register_head
+from rsdfm_ros.model.layers import per_cell
 
 #: Offsets are learned in units of this many metres.
 OFFSET_SCALE_M = 5.0
@@ -78,7 +79,7 @@ class SegmentationHead(Head):
             self.out.bias[0] = -3.0  # type: ignore[index]  # rare foreground
 
     def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
-        x = self.out(features.fine)
+        x = per_cell(features.fine, self.out.weight, self.out.bias)
         return {"logit": x[:, :1], "offset": x[:, 1:]}
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
@@ -104,7 +105,7 @@ class SegmentationHead(Head):
         window: where on the lattice the outputs lie; None for the model's own.
         """
         probability = torch.sigmoid(outputs["logit"][0, 0].float()).cpu().numpy()
-        offset = (outputs["offset"][0].float() * OFFSET_SCALE_M).cpu().numpy()
+        offset = outputs["offset"][0].float().cpu().numpy()
         here = window or self.config.output_window
         return group_instances(probability, offset, here, threshold=threshold)
 
@@ -118,31 +119,31 @@ def group_instances(
     reach_m: float = 3.0,
     min_cells: int = 4,
 ) -> InstanceMap:
-    """Group foreground cells (H, W) by the centres that their offsets (2, H, W) in metres point to."""
-    i, j = np.nonzero(probability > threshold)
+    """Group foreground cells (H, W) by the centres that their offsets (2, H, W), in OFFSET_SCALE_M, point to."""
+    cells = np.flatnonzero(probability > threshold)
     ids = np.zeros(window.shape, np.int32)
     empty = InstanceMap(probability, ids, np.zeros((0, 2)), np.zeros(0))
-    if len(i) == 0:
+    if len(cells) == 0:
         return empty
-    xy = window.centres()[i, j] + offset[:, i, j].T
-    cell = window.cells(xy)
-    cell = np.clip(cell, 0, np.array(window.shape) - 1)
-    votes = np.zeros(window.shape, np.float32)
-    np.add.at(votes, (cell[:, 0], cell[:, 1]), 1.0)
-    votes = np.asarray(cv2.GaussianBlur(votes, (0, 0), 1.0), np.float32)
+    pointed = offset.reshape(2, -1)[:, cells].T * np.float32(OFFSET_SCALE_M)
+    xy = window.centres_of(cells) + pointed
+    voted = np.clip(window.cells(xy), 0, np.array(window.shape) - 1)
+    votes = np.bincount(voted[:, 0] * window.nj + voted[:, 1], minlength=ids.size).astype(np.float32)
+    votes = np.asarray(cv2.GaussianBlur(votes.reshape(window.shape), (0, 0), 1.0), np.float32)
     radius = max(1, round(0.75 / window.cell_size))
     kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    pi, pj = np.nonzero((votes >= cv2.dilate(votes, kernel)) & (votes > 0.5))
-    if len(pi) == 0:
+    peaks = np.flatnonzero((votes >= cv2.dilate(votes, kernel)) & (votes > 0.5))
+    if len(peaks) == 0:
         return empty
-    distance, nearest = cKDTree(window.centres()[pi, pj]).query(xy, distance_upper_bound=reach_m)
+    distance, nearest = cKDTree(window.centres_of(peaks)).query(xy, distance_upper_bound=reach_m)
     reached = np.isfinite(distance)
-    counts = np.bincount(nearest[reached], minlength=len(pi))
+    counts = np.bincount(nearest[reached], minlength=len(peaks))
     new_id = np.cumsum(counts >= min_cells) * (counts >= min_cells)
-    ids[i[reached], j[reached]] = new_id[nearest[reached]]
+    label = np.zeros(len(cells), np.int64)
+    label[reached] = new_id[nearest[reached]]
+    ids.reshape(-1)[cells] = label
     n = int(new_id.max(initial=0))
-    flat, member = ids[i, j], ids[i, j] > 0
-    total = np.bincount(flat[member], minlength=n + 1)[1:].clip(min=1)
-    sums = [np.bincount(flat[member], weights=v[member], minlength=n + 1)[1:] for v in (xy[:, 0], xy[:, 1])]
-    scores = np.bincount(flat[member], weights=probability[i, j][member], minlength=n + 1)[1:] / total
-    return InstanceMap(probability, ids, np.stack(sums, axis=1) / total[:, None], scores)
+    total = np.bincount(label, minlength=n + 1)[1:].clip(min=1)
+    weights = (xy[:, 0], xy[:, 1], probability.ravel()[cells])
+    x, y, score = (np.bincount(label, weights=v, minlength=n + 1)[1:] / total for v in weights)
+    return InstanceMap(probability, ids, np.stack([x, y], axis=1), score)

@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import logit
 from torch import Tensor, nn
 
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.heads.detection import on_finer_cells
+from rsdfm_ros.model.heads.detection import at_finer_cells, on_finer_cells
 from rsdfm_ros.model.heads.losses import hard_cross_entropy, masked_smooth_l1, soft_iou
 from rsdfm_ros.model.heads.registry import Head, TaskFeatures, Truth, register_head
 from rsdfm_ros.model.heads.segmentation import OFFSET_SCALE_M, InstanceMap, centre_offsets, foreground_weight
+from rsdfm_ros.model.layers import per_cell
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,14 @@ class TrajectoryHead(Head):
         nn.init.constant_(self.mask.bias, -3.0)  # type: ignore[arg-type]  # rare foreground
 
     def forward(self, features: TaskFeatures) -> dict[str, Tensor]:
-        motion = F.interpolate(features.motion, scale_factor=2.0, mode="nearest")
+        # A projection of both on the feature lattice, each on the lattice where it is.
+        weight, own = self.flow.weight, self.config.task_channels
+        motion = per_cell(features.motion, weight[:, own:])
         return {
-            "logit": self.mask(features.fine),
-            "flow": self.flow(torch.cat([features.cells, motion], dim=1)),
-            "shift": on_finer_cells(self.shift(features.motion)),
+            "logit": per_cell(features.fine, self.mask.weight, self.mask.bias),
+            "flow": per_cell(features.cells, weight[:, :own], self.flow.bias)
+            + F.interpolate(motion, scale_factor=2.0, mode="nearest"),
+            "shift": on_finer_cells(per_cell(features.motion, self.shift.weight, self.shift.bias)),
         }
 
     def targets(self, truth: Truth) -> dict[str, NDArray[Any]]:
@@ -121,16 +125,12 @@ class TrajectoryHead(Head):
 
         window: where on the lattice the outputs lie; None for the model's own.
         """
-        probability = torch.sigmoid(outputs["logit"][0].float()).cpu().numpy()
-        flow, shift = (
-            (on_finer_cells(outputs[name][:1])[0] * OFFSET_SCALE_M).cpu().numpy()
-            for name in ("flow", "shift")
-        )
+        foreground = (outputs["logit"][0].float() > float(logit(threshold))).cpu().numpy()
+        flow, shift = (outputs[name][0].float().cpu().numpy() for name in ("flow", "shift"))
         here = window or self.config.output_window
         forward = mean_shift(present, shift)
-        positions = follow_flow(present, probability, flow, forward, here, threshold=threshold)
-        ids = move_instances(present, positions, here)
-        ids[1:] *= likely(ids[1:], probability, len(present.centres), threshold)
+        positions = follow_flow(foreground, flow, forward, here)
+        ids = move_instances(present, positions, foreground, here)
         return Prediction(ids, np.arange(1, len(present.centres) + 1), positions, present.scores)
 
 
@@ -142,78 +142,76 @@ def _steps(flow: Tensor) -> Tensor:
 def mean_shift(present: InstanceMap, shift: NDArray[np.float32]) -> NDArray[np.float64]:
     """Positions (N, 1 + n, 2) m of the present instances by the mean shift of their cells.
 
-    shift (2n, H, W) in metres: (Δx, Δy) from the present to step k at rows 2k, 2k + 1.
+    shift (2n, H, W) on the feature lattice, in OFFSET_SCALE_M: (Δx, Δy) from the present to step k at rows 2k, 2k + 1.
     """
     count, steps = len(present.centres), len(shift) // 2
-    i, j = np.nonzero(present.ids)
-    label = present.ids[i, j] - 1
+    places = np.flatnonzero(present.ids > 0)  # of booleans, which is several times faster
+    label = present.ids.ravel()[places] - 1
     cells = np.bincount(label, minlength=count).clip(min=1)
-    sums = [np.bincount(label, weights=row[i, j], minlength=count) for row in shift]
+    values = at_finer_cells(shift, places) * np.float32(OFFSET_SCALE_M)
+    sums = [np.bincount(label, weights=row, minlength=count) for row in values]
     moved = (np.array(sums).reshape(2 * steps, count) / cells).T.reshape(count, steps, 2)
     start = present.centres[:, None, :]
     return np.concatenate([start, start + moved], axis=1)
 
 
 def follow_flow(
-    present: InstanceMap,
-    probability: NDArray[np.float32],
+    foreground: NDArray[np.bool_],
     flow: NDArray[np.float32],
     forward: NDArray[np.float64],
     window: Window,
     *,
-    threshold: float = 0.5,
     reach_m: float = 3.0,
 ) -> NDArray[np.float64]:
     """Positions (N, 1 + n, 2) m: the mean of where `forward` (same shape) has an object and where its cells are.
 
-    Future foreground cells belong to the object whose last position their flow points to. probability (n, H, W) · flow
-    (2n, H, W) in metres, (Δx, Δy) of step k at rows 2k, 2k + 1. Without a cell of its own an object is where `forward`
-    has it.
+    Future foreground cells belong to the object whose last position their flow points to. foreground (n, 2H, 2W) · flow
+    (2n, H, W) on the feature lattice, in OFFSET_SCALE_M, (Δx, Δy) of step k at rows 2k, 2k + 1. Without a cell of its
+    own an object is where `forward` has it.
     """
     positions = forward.copy()
     count = len(positions)
-    centres = window.centres()
-    for k in range(len(probability)):
-        i, j = np.nonzero(probability[k] > threshold)
-        if count == 0 or len(i) == 0:
+    for k, there in enumerate(foreground):
+        cells = np.flatnonzero(there)
+        if count == 0 or len(cells) == 0:
             continue
-        pointed = centres[i, j] + flow[2 * k : 2 * k + 2, i, j].T
-        distance, nearest = cKDTree(positions[:, k]).query(pointed, distance_upper_bound=reach_m)
-        found = np.isfinite(distance)
-        i, j, nearest = i[found], j[found], nearest[found]
-        cells = np.bincount(nearest, minlength=count)
+        centres = window.centres_of(cells)
+        pointed = centres + at_finer_cells(flow[2 * k : 2 * k + 2], cells).T * np.float32(OFFSET_SCALE_M)
+        _, nearest = cKDTree(positions[:, k]).query(pointed, distance_upper_bound=reach_m)
+        # Cells that point to no object count for one more.
+        number = np.bincount(nearest, minlength=count + 1)[:count]
+        own = number > 0
         for axis in range(2):
-            mean = np.bincount(nearest, weights=centres[i, j, axis], minlength=count) / cells.clip(min=1)
-            there = cells > 0
-            positions[there, k + 1, axis] = 0.5 * (positions[there, k + 1, axis] + mean[there])
+            total = np.bincount(nearest, weights=centres[:, axis], minlength=count + 1)[:count]
+            positions[own, k + 1, axis] = 0.5 * (positions[own, k + 1, axis] + total[own] / number[own])
     return positions
 
 
-def likely(
-    ids: NDArray[np.int32], probability: NDArray[np.float32], count: int, threshold: float
-) -> NDArray[np.bool_]:
-    """Mask of objects with a cell that reaches the foreground probability at that step; the others have left."""
-    best = np.zeros((len(ids), count + 1), np.float32)
-    for k in range(len(ids)):
-        np.maximum.at(best[k], ids[k].ravel(), probability[k].ravel())
-    return np.take_along_axis(best, ids.reshape(len(ids), -1), axis=1).reshape(ids.shape) > threshold
-
-
-def move_instances(present: InstanceMap, positions: NDArray[np.float64], window: Window) -> NDArray[np.int32]:
+def move_instances(
+    present: InstanceMap,
+    positions: NDArray[np.float64],
+    foreground: NDArray[np.bool_],
+    window: Window,
+) -> NDArray[np.int32]:
     """Ids (1 + n, H, W) of the present instances and of them moved, by whole cells, to positions (N, 1 + n, 2) m.
 
-    Where two meet, the one with the higher score stands.
+    Where two meet, the one with the higher score stands. One without a cell in the foreground (n, H, W) of a step has
+    left by then.
     """
-    steps = positions.shape[1]
-    ids = np.zeros((steps, *window.shape), np.int32)
+    ids = np.zeros((positions.shape[1], *window.shape), np.int32)
     ids[0] = present.ids
-    i, j = np.nonzero(present.ids)
-    label = present.ids[i, j]
+    places = np.flatnonzero(present.ids > 0)
+    label = present.ids.ravel()[places]
     order = np.argsort(present.scores[label - 1], kind="stable")
-    i, j, label = i[order], j[order], label[order]
-    cells = np.round((positions - positions[:, :1]) / window.cell_size).astype(np.int64)
-    for k in range(1, steps):
-        to = np.stack([i, j], axis=1) + cells[label - 1, k]
-        inside = window.contains(to)
-        ids[k, to[inside, 0], to[inside, 1]] = label[inside]
+    label = label[order]
+    i, j = np.divmod(places[order], window.nj)
+    shift = np.round((positions - positions[:, :1]) / window.cell_size).astype(np.int64)[label - 1]
+    for k, there in enumerate(foreground, start=1):
+        to_i, to_j = i + shift[:, k, 0], j + shift[:, k, 1]
+        inside = (to_i >= 0) & (to_i < window.ni) & (to_j >= 0) & (to_j < window.nj)
+        target, moved = (to_i * window.nj + to_j)[inside], ids[k].reshape(-1)
+        moved[target] = label[inside]
+        stands = moved[target]
+        left = np.bincount(stands[there.ravel()[target]], minlength=len(positions) + 1) == 0
+        moved[target[left[stands]]] = 0
     return ids
