@@ -16,7 +16,7 @@ from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.wire.link import LinkFaults, link_of
-from support.harness import LEASE_S, TestWorld
+from support.harness import LEASE_S, TestWorld, flight, uav_spec
 
 TOPICS = ("/uav2/bev/features", "/uav3/bev/features")
 QOS = qos.features("reliable", LEASE_S, depth=1000)
@@ -100,3 +100,26 @@ def test_a_process_loses_the_messages_that_its_seed_tells_and_says_so(
         set_parameter(world, "loss", 0.0)
         senders[TOPICS[0]].publish(FeaturePacket(frame=7777))
         world.until(lambda: got[TOPICS[0]][-1] == 7777, "nothing is lost any more")
+
+
+def test_a_uav_hears_a_peer_over_a_link_only(tmp_path: Path, domain: int, model: Path) -> None:
+    topic = TOPICS[0]
+    parameters = {"links": [topic], "features_reliability": "reliable", "liveliness_lease_s": LEASE_S}
+    injector = NodeSpec("", "faults", "fault_injector_node", "/", parameters, {"ROS_DOMAIN_ID": str(domain)})
+    listed = {"peers": [f"/faulty{topic}"], "peer_wait_s": 1.0}
+    specs = [uav_spec("uav1", model, domain, **listed), uav_spec("uav2", model, domain), injector]
+    with flight(["uav1", "uav2"], specs, domain, tmp_path) as (world, _):
+        world.until(lambda: world.connected(["uav1", "uav2"]), "the UAVs are connected")
+        frame = 0
+        while not world.status["uav1"].packets_received:
+            world.fly(frame)
+            frame += 1
+            assert frame < 8, "nothing comes over the link"
+        assert list(world.status["uav1"].peers) == ["uav2"]
+        set_parameter(world, "loss", 1.0)
+        world.fly(frame)  # what was on the way has come
+        received = world.status["uav1"].packets_received
+        world.fly(frame + 1)
+        world.fly(frame + 2)
+        assert world.status["uav1"].packets_received == received
+        assert world.status["uav1"].packets_rejected == 0
