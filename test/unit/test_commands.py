@@ -131,6 +131,13 @@ def wire_inspect(work: Path) -> None:
     assert rsdfm("wire", "inspect", "nowhere.bin", cwd=work).returncode == 2
 
 
+def security_init(work: Path) -> None:
+    good("security", "init", "config/fleet/demo.yaml", "--out", "rules", cwd=work)
+    assert (work / "rules/governance.xml").is_file()
+    refused = rsdfm("security", "init", "config/fleet/demo.yaml", "--out", "rules", cwd=work)
+    assert refused.returncode == 2 and "--force" in refused.stderr
+
+
 def train(work: Path) -> None:
     few = {"steps": 1, "temporal_steps": 1, "codec_steps": 1, "batch_frames": 1, "temporal_batch": 1}
     model = yaml.safe_load(TINY.read_text())["model"] | {"window_tiles": [-4, -4, 8, 8]}  # ±64 m
@@ -235,6 +242,7 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "bag info": bag_info,
     "bag evaluate": bag_evaluate,
     "wire inspect": wire_inspect,
+    "security init": security_init,
     "train": train,
     "evaluate": evaluate,  # with the model of `train`
     "bench": bench,
