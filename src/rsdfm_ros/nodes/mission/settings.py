@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsdfm_ros import parameters as shared
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, ImageTopicSettings, NodeSettings
 from rsdfm_ros.settings import setting
-from rsdfm_ros.wire.link import LinkFaults
+from rsdfm_ros.wire import link
 
 
 @dataclass(frozen=True)
@@ -97,54 +97,54 @@ class FaultInjectorSettings(FeatureTopicSettings, NodeSettings):
     output_prefix: str = setting("/faulty", "put before the names of these topics for what leaves the links")
     seed: int = setting(0, "seed of the random numbers; every link has its own", low=0, high=2**31 - 1)
     loss: float = setting(
-        LinkFaults.loss, "share of the messages that are lost", low=0.0, high=1.0, dynamic=True
+        link.LinkFaults.loss, "share of the messages that are lost", low=0.0, high=1.0, dynamic=True
     )
     loss_correlation: float = setting(
-        LinkFaults.loss_correlation,
+        link.LinkFaults.loss_correlation,
         "0: losses are independent; towards 1 they come in bursts of 1 / ((1 - loss) (1 - correlation)) messages",
         low=0.0,
         high=0.99,
         dynamic=True,
     )
     delay_s: float = setting(
-        LinkFaults.delay_s, "time of a message on the way, s", low=0.0, high=10.0, dynamic=True
+        link.LinkFaults.delay_s, "time of a message on the way, s", low=0.0, high=10.0, dynamic=True
     )
     jitter_s: float = setting(
-        LinkFaults.jitter_s,
+        link.LinkFaults.jitter_s,
         "the delay is drawn evenly from delay_s - jitter_s (at least 0) to delay_s + jitter_s; the order stays, s",
         low=0.0,
         high=10.0,
         dynamic=True,
     )
     reorder: float = setting(
-        LinkFaults.reorder,
+        link.LinkFaults.reorder,
         "share of the messages that are held back and overtaken by others",
         low=0.0,
         high=1.0,
         dynamic=True,
     )
     reorder_s: float = setting(
-        LinkFaults.reorder_s, "time for which they are held back, s", low=0.0, high=10.0, dynamic=True
+        link.LinkFaults.reorder_s, "time for which they are held back, s", low=0.0, high=10.0, dynamic=True
     )
     duplicate: float = setting(
-        LinkFaults.duplicate, "share of the messages that arrive twice", low=0.0, high=1.0, dynamic=True
+        link.LinkFaults.duplicate, "share of the messages that arrive twice", low=0.0, high=1.0, dynamic=True
     )
     corrupt: float = setting(
-        LinkFaults.corrupt,
+        link.LinkFaults.corrupt,
         "share of the messages with up to four flipped bits in their payload",
         low=0.0,
         high=1.0,
         dynamic=True,
     )
     rate_bytes_s: float = setting(
-        LinkFaults.rate_bytes_s,
+        link.LinkFaults.rate_bytes_s,
         "serialised bytes that a link passes in a second; 0: no limit",
         low=0.0,
         high=1e9,
         dynamic=True,
     )
     queue_s: float = setting(
-        LinkFaults.queue_s,
+        link.LinkFaults.queue_s,
         "longest wait of a message for its turn at that rate; it is dropped where it would wait longer, s",
         low=0.0,
         high=10.0,
