@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rsdfm_ros import cli
+from rsdfm_ros.data.bags.bag import Bag
 from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.wire.packet import encode_frame
@@ -68,6 +70,15 @@ def test_what_a_receiver_would_refuse_is_named(bag: Path, capsys: pytest.Capture
     status, out, _ = inspected(capsys, bag, "--json", "--topic", "/uav2/bev/features")
     reasons = [p["error"]["reason"] for p in json.loads(out)["packets"]]
     assert status == 1 and reasons == ["checksum_mismatch", "broken_message", "covariance_invalid"]
+
+
+def test_messages_of_another_definition_are_refused_as_such(
+    bag: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for strange in (SimpleNamespace(agent="uav1"), SimpleNamespace(payload="text")):
+        monkeypatch.setattr(Bag, "decode", lambda self, raw, s=strange: s)
+        status, out, _ = inspected(capsys, bag, "--json", "--packets", "1")
+        assert status == 1 and json.loads(out)["packets"][0]["error"]["reason"] == "other_definition"
 
 
 def test_the_table_has_a_row_per_packet_and_stops_where_it_is_told(

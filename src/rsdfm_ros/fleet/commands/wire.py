@@ -112,7 +112,11 @@ def _message_facts(bag: Bag, message: BagMessage) -> dict[str, Any]:
             "fingerprint": f"{packet.fingerprint:016x}",
         }
         envelope_of(packet, topic_agent=packet.agent, frame_id=packet.header.frame_id)
-    except (MessageError, WireError) as error:
+    except (MessageError, WireError, AttributeError, TypeError, ValueError) as error:
+        if not isinstance(
+            error, MessageError | WireError
+        ):  # read by a definition of the bag that is not ours
+            error = MessageError("other_definition", f"the bag's {TYPE} is not ours: {error}")
         empty = dict.fromkeys(("bytes", "kind", "header", "content", "parts", "error"))
         facts = {**empty, **facts}
         facts["error"] = facts["error"] or {"reason": error.reason, "text": str(error)}
