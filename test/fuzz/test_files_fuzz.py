@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import time
@@ -28,16 +29,12 @@ LIMIT_S = 5.0
 """Of CPU time; see test_files_refused.py."""
 VALUES: list[Any] = [
     None, True, 0, 1, -1, 2**31, 2**63, -(2**70), 10**400, 0.5, 1e308, float("nan"), float("inf"), "", "x", "\0",
-    "é" * 9, "../..", "5", [], [1], [[]], [None, 1], [1e9] * 9, {}, {"x": 1}, {1: 2}, {"name": "a"}, [{"name": "a"}] * 3,
+    "é" * 9, "../..", "5", [], [1], [[]], [None, 1], [1e9] * 9, {}, {"x": 1},
+    {1: 2}, {"name": "a"}, [{"name": "a"}] * 3,
 ]  # fmt: skip
-TOKENS = rb"{ } [ ] : - &a *a !!int !!binary <<: | ' %".split() + [
-    b": ",
-    b"- ",
-    b"&a ",
-    b"<<: ",
-    b"|\n",
-    b"\t",
-    b"\xff",
+TOKENS = [
+    *rb"{ } [ ] : - &a *a !!int !!binary <<: | ' %".split(),
+    *(b": ", b"- ", b"&a ", b"<<: ", b"|\n", b"\t", b"\xff"),
 ]
 """Tokens of YAML, with and without what must follow them."""
 
@@ -65,7 +62,7 @@ def with_other_values(rng: np.random.Generator, content: Any) -> Any:
         elif way == 1 and isinstance(holder, dict):
             holder[f"{key}x"] = holder.pop(key)
         else:
-            holder[key] = VALUES[rng.integers(len(VALUES))]
+            holder[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
     return content
 
 

@@ -35,7 +35,9 @@ EPOCH = 5_000
 """Packets that one UAV receives before the next one begins with nothing."""
 PER_IMAGE = 100
 """Packets between two own images."""
-LARGE_SHARE = 0.02
+SIZES = ((1, 0), (1, 3), (1, 9), (1, 20), (2, 5), (2, 16), (3, 12), (4, 60), (4, 1024), (30, 300))
+"""Tiles and cells of the frames that are mutated: most are small, because a symbol more is a step more to decode."""
+LARGE_SHARE = 0.01
 """Share of packets made of frames that decode to as much as a packet may."""
 
 
@@ -84,7 +86,7 @@ class Campaign:
             agents[name].send(owns[name], keep)
         packets = [p for p in packets if p[:4] != b"RSBX"]
         rng = np.random.default_rng(self.seed)
-        for seed, (tiles, cells) in enumerate(((1, 0), (4, 60), (4, 1024), (30, 300), (1, 256))):
+        for seed, (tiles, cells) in enumerate(SIZES):
             frame = feature_frame(seed, tiles, cells, 4, 4)
             for one in (frame, replace(frame, low=np.zeros_like(frame.low)), extreme(rng, frame)):
                 packets += encode_frame(one, fingerprint=fingerprint)
@@ -151,7 +153,7 @@ class Campaign:
         def parse() -> tuple[Any, bytes]:
             return envelope_of(message, topic_agent=peer.name, frame_id="map"), payload
 
-        start = time.thread_time()
+        start = time.perf_counter()
         try:
             receipt = receiver.receive(peer, len(payload), parse, gid)
         except WireError as error:
@@ -160,24 +162,26 @@ class Campaign:
             self._untyped(n, name, error)
         else:
             self.report.taken += receipt is not None
-        spent_ms = 1000.0 * (time.thread_time() - start)
-        if spent_ms > self.report.slowest_ms:
+        if 1000.0 * (time.perf_counter() - start) > self.report.slowest_ms:
             self._time_again(n, name, payload)
-        elif n % 8 == 0:  # what a trusted publisher sends is decoded with its image: here by itself, too
+        elif n % 16 == 0:  # what a trusted publisher sends is decoded with its image: here by itself, too
             self._decode(n, name, payload)
 
-    def _decode(self, n: int, name: str, payload: bytes) -> float:
-        start = time.thread_time()
+    def _decode(self, n: int, name: str, payload: bytes) -> None:
         try:
             decode_packet(payload, expected=self._expected)
         except WireError:
             pass
         except Exception as error:
             self._untyped(n, name, error)
-        return 1000.0 * (time.thread_time() - start)
 
     def _time_again(self, n: int, name: str, payload: bytes) -> None:
-        best = min(self._decode(n, name, payload) for _ in range(5))
+        times = []
+        for _ in range(5):
+            start = time.thread_time()
+            self._decode(n, name, payload)
+            times.append(1000.0 * (time.thread_time() - start))
+        best = min(times)
         if best > self.report.slowest_ms:
             self.report.slowest_ms, self.report.slowest = best, f"packet {n} ({name}, {len(payload)} bytes)"
 
