@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -40,7 +39,7 @@ def main() -> int:
         except KeyboardInterrupt:
             went = args.first + campaign.report.packets
             print(f"stopped: --seed {args.seed} --first {went} goes on", file=sys.stderr)
-    print(json.dumps(asdict(campaign.report), indent=2))
+    print(json.dumps(vars(campaign.report), indent=2))
     return 1 if campaign.report.untyped else 0
 
 

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from rsdfm_ros.agent.fusion import Fusion
 from rsdfm_ros.agent.prefusion.prepare import Prepared
 from rsdfm_ros.wire.body import CodedPart
 from support.fuzz_campaign import EPOCH, Campaign
+from support.places import ROOT
 
 SEED = 1
 EXPECTED_REASONS = {
@@ -60,3 +64,15 @@ def test_errors_of_other_types_are_found_wherever_they_are_raised(monkeypatch: p
     untyped = Campaign(SEED).run(0, 2000).untyped
     for fault in ("IndexError: cell", "(fusion of uav2): LinAlgError: Singular matrix"):
         assert any(fault in line for line in untyped)
+
+
+def test_the_command_tells_what_happened_as_json() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/fuzz.py", "--first", "7", "--count", "40"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=200,
+    )
+    report = json.loads(done.stdout[done.stdout.index("{") :])
+    assert report["packets"] == 40 and report["untyped"] == [] and report["reasons"]
