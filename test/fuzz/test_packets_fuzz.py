@@ -31,10 +31,10 @@ EXPECTED_REASONS = {
 
 
 def test_mutated_packets_are_refused_by_reason_or_fused_and_nothing_else() -> None:
-    report = Campaign(SEED).run(0, 3 * EPOCH)
+    report = Campaign(SEED).run(0, 2 * EPOCH)
     assert report.untyped == []
     assert report.reasons.keys() >= EXPECTED_REASONS
-    assert report.taken > 1000 and report.fused_peers > 100, "and many get through"
+    assert report.taken > 300 and report.fused_peers > 50, "and many get through"
     assert report.held_bytes <= StoreLimits().total_bytes
     assert report.rss_mb[-1] - report.rss_mb[0] < 64
 
@@ -61,7 +61,7 @@ def test_errors_of_other_types_are_found_wherever_they_are_raised(monkeypatch: p
 
     monkeypatch.setattr(CodedPart, "part", failing_part)
     monkeypatch.setattr(Fusion, "merge", failing_merge)
-    untyped = Campaign(SEED).run(0, 2000).untyped
+    untyped = Campaign(SEED).run(0, 1000).untyped
     for fault in ("IndexError: cell", "(fusion of uav2): LinAlgError: Singular matrix"):
         assert any(fault in line for line in untyped)
 
@@ -72,7 +72,7 @@ def test_the_command_tells_what_happened_as_json() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=200,
+        timeout=280,
     )
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert report["packets"] == 40 and report["untyped"] == [] and report["reasons"]

@@ -31,7 +31,7 @@ from support.wire_frames import dense_frame, feature_frame
 
 NS = 10**9
 PEERS = ("uav2", "uav3")
-EPOCH = 5_000
+EPOCH = 2_500
 """Packets that one UAV receives before the next one begins with nothing."""
 PER_IMAGE = 100
 """Packets between two own images."""
