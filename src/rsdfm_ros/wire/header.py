@@ -36,6 +36,8 @@ TILE_KEY_BYTES = 4
 COUNT_BYTES = 2
 HALF_BYTES = 2
 VISIBLE_BYTES = CELLS_PER_TILE // 8
+TILE_INDEX_BYTES, TILE_ID_BYTES, SCALE_BYTES = 4, 8, 4
+"""Bytes of numbers in the arrays of a part: indices of tiles and cells, integers that stand for a tile, scales."""
 LARGEST_PACKET_BYTES = 65_536
 _HAS_LOW = 1
 
@@ -139,6 +141,13 @@ class Header:
     def decoded_bytes(self) -> int:
         """Bytes after decoding: the body and two bytes per symbol."""
         return self.content_bytes + 2 * sum(channels * symbols for channels, symbols in self.bands)
+
+    @property
+    def part_bytes(self) -> int:
+        """Bytes of the arrays of a COMPRESSED part (wire/features.py), with a key per tile."""
+        tile = 2 * TILE_INDEX_BYTES + TILE_ID_BYTES + CELLS_PER_TILE + self.low * LOW_SIDE * LOW_SIDE
+        cell = TILE_INDEX_BYTES + 1 + self.high
+        return self.tiles * tile + self.cells * cell + SCALE_BYTES * (self.low + self.high)
 
 
 def pack(header: Header, body: bytes, words: bytes) -> bytes:
