@@ -18,7 +18,7 @@ import numpy as np
 import zstandard
 
 MAX_PACKET_BYTES, MAX_TILES, MAX_CHANNELS = 65_536, 1024, 64
-MAX_DECODED_BYTES, MAX_SCALE, MAX_TILE_KEY = 4 << 20, 32.0, 8192
+MAX_DECODED_BYTES, MAX_SCALE, MAX_TILE_KEY = 768 << 10, 32.0, 8192
 COMPRESSED, DENSE = 0, 1
 TOTAL = 1 << 14  # sum of the frequencies of a channel
 

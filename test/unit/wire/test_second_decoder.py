@@ -17,6 +17,7 @@ import pytest
 from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.wire.boxes import decode_boxes, encode_boxes
 from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.limits import Limits
 from rsdfm_ros.wire.packet import DensePart, decode_packet, encode_frame
 from support.places import GOLDEN, ROOT
 from support.wire_frames import dense_frame, feature_frame
@@ -39,6 +40,11 @@ def second() -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look it up
     spec.loader.exec_module(module)
     return module
+
+
+def test_its_limits_are_those_of_a_receiver(second: ModuleType) -> None:
+    for name, value in vars(Limits()).items():
+        assert value == getattr(second, name.upper()), name
 
 
 def assert_same(second: ModuleType, packet: bytes) -> None:
