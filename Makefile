@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_OPTIONS ?=
 BIN := .venv/bin
 
-.PHONY: help setup setup-view test lint docs bench bench-accuracy demo clean
+.PHONY: help setup setup-view test fuzz lint docs bench bench-accuracy demo clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -17,6 +17,9 @@ setup-view: setup ## also install the rerun viewer for `rsdfm view` (about 230 M
 
 test: setup      ## every test: unit and fuzz, integration over real DDS, launch_testing where it is installed
 	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/fuzz test/integration test/launch)
+
+fuzz: setup      ## a million mutated packets through decoding, inbox and fusion (OPTIONS="--count N --first N --seed N")
+	@scripts/with_ros $(BIN)/python scripts/fuzz.py $(OPTIONS)
 
 lint: setup      ## style, types, import contracts
 	@$(BIN)/ruff check .

@@ -93,6 +93,8 @@ NOT_ACTIVATED = ("sim_node",)
 """Nodes that have all their topics once configured, and whose activity needs a renderer."""
 NOT_CONFIGURED = MappingProxyType(
     {
+        "fault_injector_node": "It takes the feature topics of `links` and publishes each below `output_prefix`: "
+        "[reliability.md](reliability.md#fault_injector_node).",
         "record_node": "It subscribes to the recorded topics: [bags.md](bags.md).",
         "replay_node": "Its topics are those of its bag, and `/clock`: [bags.md](bags.md).",
         "view_node": "It subscribes to the topics of the fleet in the ROS graph: [views.md](views.md).",

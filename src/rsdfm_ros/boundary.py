@@ -24,6 +24,8 @@ from rsdfm_ros import __version__
 from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.settings import FormerNameWarning
 
+EXIT_PROBLEMS = 1
+"""The command found problems in what it was given to check."""
 EXIT_ERROR = 2
 """An error that the user can act on, or a fault of this package; the sentence says which."""
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it

@@ -3,8 +3,8 @@
 Every command lives in a module of its own with `add_arguments(parser)` and `run(args) -> exit status`; a module is
 imported only when its command is chosen, so that `rsdfm --help` is immediate and works without torch or ROS.
 
-Exit status: 0 fine · 1 the command found problems (`doctor`, `data check`) · 2 an error, in
-one sentence (`boundary.py`) · 130 interrupted · 141 the reader of the output has gone.
+Exit status: 0 fine · 1 the command found problems (`doctor`, `data check`, `wire inspect`) · 2 an
+error, in one sentence (`boundary.py`) · 130 interrupted · 141 the reader of the output has gone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "fleet": ("rsdfm_ros.fleet.commands.fleet", "run a fleet: one process per UAV, simulator, evaluator"),
         "replay": ("rsdfm_ros.fleet.commands.replay", "play a recorded bag through the live nodes"),
         "bag": ("rsdfm_ros.fleet.commands.bag", "inspect, evaluate, record and export bags"),
+        "wire": ("rsdfm_ros.fleet.commands.wire", "look into feature packets of files and bags"),
         "simulate": (
             "rsdfm_ros.sim.dataset.simulate_command",
             "make a data set of simulated missions (nuScenes schema)",
@@ -57,6 +58,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "rsdfm_ros.view.command",
             "view a live fleet, a bag or a run; layouts for RViz and Foxglove",
         ),
+        "security": ("rsdfm_ros.fleet.commands.security", "write access rules of a fleet for SROS 2"),
         "doctor": ("rsdfm_ros.doctor", "check the installation: what is missing, and how to install it"),
     }
 )

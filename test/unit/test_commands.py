@@ -122,6 +122,22 @@ def bag_evaluate(work: Path) -> None:
     assert [row["method"] for row in content["results"]] == ["single", "rsdfm"]
 
 
+def wire_inspect(work: Path) -> None:
+    golden = ROOT / "test/golden"
+    facts = json.loads(good("wire", "inspect", golden / "wire_v2_dense.bin", "--json", cwd=work))
+    assert facts["packets"][0]["kind"] == "dense" and facts["packets"][0]["error"] is None
+    refused = rsdfm("wire", "inspect", golden / "wire_v1_low.bin", cwd=work)
+    assert refused.returncode == 1 and "unsupported_version" in refused.stdout and not refused.stderr
+    assert rsdfm("wire", "inspect", "nowhere.bin", cwd=work).returncode == 2
+
+
+def security_init(work: Path) -> None:
+    good("security", "init", "config/fleet/demo.yaml", "--out", "rules", cwd=work)
+    assert (work / "rules/governance.xml").is_file()
+    refused = rsdfm("security", "init", "config/fleet/demo.yaml", "--out", "rules", cwd=work)
+    assert refused.returncode == 2 and "--force" in refused.stderr
+
+
 def train(work: Path) -> None:
     few = {"steps": 1, "temporal_steps": 1, "codec_steps": 1, "batch_frames": 1, "temporal_batch": 1}
     model = yaml.safe_load(TINY.read_text())["model"] | {"window_tiles": [-4, -4, 8, 8]}  # ±64 m
@@ -225,6 +241,8 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "bag export": bag_export,
     "bag info": bag_info,
     "bag evaluate": bag_evaluate,
+    "wire inspect": wire_inspect,
+    "security init": security_init,
     "train": train,
     "evaluate": evaluate,  # with the model of `train`
     "bench": bench,

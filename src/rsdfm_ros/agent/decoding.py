@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.agent.inbox import PeerFrame, features_of
+from rsdfm_ros.agent.frame_store import PeerFrame
+from rsdfm_ros.agent.inbox import features_of
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.wire.concealment import conceal_loss
 from rsdfm_ros.wire.features import FeatureFrame

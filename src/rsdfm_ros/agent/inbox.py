@@ -2,84 +2,34 @@
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from rsdfm_ros.agent.envelope import Envelope, Refused
+from rsdfm_ros.agent.frame_store import FrameStore, PeerFrame, StoreLimits
 from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.agent.publishers import Gid
-from rsdfm_ros.wire.assemble import check_scales
 from rsdfm_ros.wire.body import DensePart, FeaturePart
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
-from rsdfm_ros.wire.errors import FingerprintMismatch, InconsistentParts, WireError
-from rsdfm_ros.wire.features import FeatureFrame, tile_keys
+from rsdfm_ros.wire.errors import FingerprintMismatch, WireError
+from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.header import Kind, unpack
 from rsdfm_ros.wire.packet import Expected, Limits, assemble, decode_packets
 
-FRAMES_KEPT = 4
-"""Frames kept per publisher up to the newest own stamp: the one in use, those before it for lost tiles, late ones."""
-FRAMES_AHEAD = 4
-"""Frames kept per publisher that are ahead of the newest own stamp. They take no room from the others, and those
-nearest to the own stamp are kept: a wrong clock or a false stamp drops nothing that may still be fused."""
-
-
-@dataclass
-class PeerFrame:
-    """One frame of one peer as far as it has arrived: the parts of its features, its boxes if it sent any, and the
-    indices of the packets that have arrived. tiles: keys of the tiles of its parts · coded: payloads of features by
-    index that are still to be decoded."""
-
-    first: Envelope
-    parts: list[FeaturePart] = field(default_factory=list)
-    boxes: SideBoxes | None = None
-    indices: set[int] = field(default_factory=set)
-    tiles: set[int] = field(default_factory=set)
-    coded: dict[int, bytes] = field(default_factory=dict)
-
-    def take(self, index: int, content: FeaturePart | SideBoxes | bytes) -> None:
-        """Add the content of one packet, or its bytes. Raises: Refused or InconsistentParts if it does not go with the
-        others."""
-        agent = self.first.agent
-        if index in self.indices:
-            raise Refused("duplicate_packet", f"packet {index} of {agent} came twice")
-        if isinstance(content, bytes):
-            self.coded[index] = content
-        elif isinstance(content, SideBoxes):
-            if self.boxes is not None:
-                raise Refused("boxes_twice", f"{agent} sent two messages of boxes for one image")
-            self.boxes = content
-        else:
-            keys = tile_keys(content.frame.tiles).tolist()
-            if not self.tiles.isdisjoint(keys):
-                raise InconsistentParts("a tile came in two parts")
-            if self.parts:
-                check_scales(self.parts[0].frame, content.frame)
-            self.parts.append(content)
-            self.tiles.update(keys)
-        self.indices.add(index)
-
-    @property
-    def complete(self) -> bool:
-        """Whether all packets that the peer announced have arrived."""
-        return len(self.indices) == self.first.count
-
-    @property
-    def usable(self) -> bool:
-        """Whether there is any tile, as far as is known before all is decoded."""
-        return bool(self.parts or self.coded)
+PACKET_BYTES = 512
+"""Bytes that a packet is counted with beside its content: objects, and the envelope of its image."""
 
 
 @dataclass(frozen=True)
 class InboxLimits:
-    """max_peers and max_packets 64 per frame bound the memory; max_ahead_s bounds stamps of a wrong clock; a peer
-    whose stamps jump back by more than max_back_s has restarted."""
+    """store: budgets of memory · max_peers and max_packets 64 per frame bound the number of objects · max_ahead_s:
+    bounds stamps of a wrong clock."""
 
     max_peers: int = DEFAULTS.max_peers
     max_packets: int = 64
     max_ahead_s: float = 10.0
-    max_back_s: float = 10.0
     wire: Limits = field(default_factory=Limits)
+    store: StoreLimits = field(default_factory=StoreLimits)
 
 
 class Inbox:
@@ -97,23 +47,29 @@ class Inbox:
         on_lost: Callable[[str, int], None] = lambda agent, n: None,
     ) -> None:
         self._expected, self._limits, self._on_lost = expected, limits, on_lost
-        self._frames: dict[tuple[str, Gid], dict[int, PeerFrame]] = {}
-        self._now_ns: int | None = None
+        self._store = FrameStore(limits.store, self._give_up)
 
     @property
     def peers(self) -> list[str]:
         """Peers that something usable came from, sorted."""
-        return sorted({agent for agent, _ in self._frames})
+        return sorted(self._store.agents)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of what is kept, as it is counted against the budgets; the contents take no more."""
+        return self._store.held_bytes
 
     def clear(self) -> None:
         """Forget everything, after the clock jumped back."""
-        self._frames.clear()
-        self._now_ns = None
+        self._store.clear()
 
     def forget(self, agent: str, gid: Gid | None = None) -> None:
         """Forget a peer that is gone, or one of its publishers."""
-        for key in [k for k in self._frames if k[0] == agent and gid in (None, k[1])]:
-            del self._frames[key]
+        self._store.forget(agent, lambda known: gid in (None, known))
+
+    def keep_only(self, agent: str, gids: Collection[Gid]) -> None:
+        """Forget all other publishers of a peer."""
+        self._store.forget(agent, lambda known: known not in gids)
 
     def put(
         self,
@@ -141,59 +97,45 @@ class Inbox:
         known = self.peers
         if envelope.agent not in known and len(known) >= limits.max_peers:
             raise Refused("too_many_peers", f"{envelope.agent} would be peer number {limits.max_peers + 1}")
-        content: FeaturePart | SideBoxes | bytes = self._checked(envelope, payload)
+        content: FeaturePart | SideBoxes | bytes
+        content, size = self._checked(envelope, payload)
+        store, key = self._store, (envelope.agent, gid)
+        if now_ns is not None:
+            store.now_ns = max(now_ns, store.now_ns or now_ns)
+        frame = store.frame_for(key, envelope)
+        if frame.first.count != envelope.count or frame.first.frame != envelope.frame:
+            raise Refused("envelope_changed", f"{envelope.agent} announced an image twice, differently")
+        frame.check(envelope.index, content)
+        store.check_room(key, frame, size)  # before it is decoded, which takes most time
         if isinstance(content, bytes) and not later:
             (part,) = self.decoded([content])
             if isinstance(part, WireError):
                 raise part
             content = part
-        if now_ns is not None:
-            self._now_ns = max(now_ns, self._now_ns or now_ns)
-        frames = self._frames.setdefault((envelope.agent, gid), {})
-        frame = self._room(frames, envelope)
-        if frame.first.count != envelope.count or frame.first.frame != envelope.frame:
-            raise Refused("envelope_changed", f"{envelope.agent} announced an image twice, differently")
+        frame.check(envelope.index, content)
+        store.put(key, frame, size)
         frame.take(envelope.index, content)
-        frames[envelope.stamp_ns] = frame
-        past, ahead = self._split(frames)
-        for stamp_ns in [*past[:-FRAMES_KEPT], *ahead[FRAMES_AHEAD:]]:
-            self._give_up(frames.pop(stamp_ns))
 
-    def _room(self, frames: dict[int, PeerFrame], envelope: Envelope) -> PeerFrame:
-        """The frame that a packet belongs to, a new one for a new stamp. Raises: Refused if there is no room for it."""
-        past, ahead = self._split(frames)
-        stamp_ns, agent = envelope.stamp_ns, envelope.agent
-        if past and past[-1] - stamp_ns > self._limits.max_back_s * 1e9:
-            frames.clear()
-        elif len(past) >= FRAMES_KEPT and stamp_ns < past[0]:
-            raise Refused("old_stamp", f"{agent} sent an image older than the {FRAMES_KEPT} kept")
-        elif len(ahead) >= FRAMES_AHEAD and stamp_ns > ahead[-1]:
-            text = f"{agent} sent an image beyond the {FRAMES_AHEAD} that are ahead of the own one"
-            raise Refused("stamp_ahead", text, blames=False)
-        return frames.get(stamp_ns) or PeerFrame(envelope)
-
-    def _split(self, frames: dict[int, PeerFrame]) -> tuple[list[int], list[int]]:
-        """Stamps up to the newest own one, all of them before the first own image, and those ahead of it; sorted."""
-        stamps, now_ns = sorted(frames), self._now_ns
-        at = len(stamps) if now_ns is None else bisect.bisect_right(stamps, now_ns)
-        return stamps[:at], stamps[at:]
-
-    def _checked(self, envelope: Envelope, payload: bytes | memoryview) -> bytes | SideBoxes:
-        """The boxes of a payload, or features that are still to be decoded. Boxes carry no model fingerprint, so that
-        of the envelope is used."""
+    def _checked(
+        self, envelope: Envelope, payload: bytes | memoryview
+    ) -> tuple[bytes, int] | tuple[SideBoxes, int]:
+        """The boxes of a payload, or features that are still to be decoded, and the bytes that they are counted with:
+        as many as they take until they are decoded and after that. Boxes carry no model fingerprint, so that of the
+        envelope is used."""
         expected = self._expected.fingerprint
+        content = bytes(payload)
         if carries_boxes(payload):
             if expected is not None and envelope.fingerprint != expected:
                 raise FingerprintMismatch(expected, envelope.fingerprint)
-            return decode_boxes(bytes(payload))
-        content = bytes(payload)
+            boxes = decode_boxes(content)
+            return boxes, PACKET_BYTES + sum(column.nbytes for column in vars(boxes).values())
         header = unpack(memoryview(content), self._limits.wire, self._expected)
         if header.fingerprint != envelope.fingerprint:
             raise Refused("envelope_fingerprint", "message and payload name different models")
         if header.kind is Kind.DENSE:
             text = f"{envelope.agent} sent dense features, which UAVs do not exchange"
             raise Refused("dense_packet", text)
-        return content
+        return content, PACKET_BYTES + len(content) + max(header.decoded_bytes, header.part_bytes)
 
     def decoded(self, payloads: Sequence[bytes]) -> list[FeaturePart | WireError]:
         """The features of payloads that `_checked` has let pass, or why there are none; together in half the time."""
@@ -202,12 +144,12 @@ class Inbox:
 
     def complete(self, agent: str, stamp_ns: int, gid: Gid = b"") -> bool:
         """Whether all packets of the publisher's frame at exactly this stamp have arrived."""
-        frame = self._frames.get((agent, gid), {}).get(stamp_ns)
+        frame = self._store.of((agent, gid)).get(stamp_ns)
         return frame is not None and frame.complete
 
     def newest(self, agent: str, stamp_ns: int, max_age_s: float, gid: Gid = b"") -> PeerFrame | None:
         """The publisher's newest usable frame not after `stamp_ns` and not older than max_age_s."""
-        frames = self._frames.get((agent, gid), {})
+        frames = self._store.of((agent, gid))
         good = [
             s for s, f in frames.items() if s <= stamp_ns and stamp_ns - s <= max_age_s * 1e9 and f.usable
         ]

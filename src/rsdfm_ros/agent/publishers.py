@@ -85,6 +85,11 @@ class Publishers:
     _heard: bool = False
     _others: dict[Gid, Publisher] = field(default_factory=dict)
 
+    @property
+    def gids(self) -> set[Gid]:
+        """The publishers with a record."""
+        return {self.leading.gid, *self._others}
+
     def of(self, gid: Gid, now_s: float) -> Publisher | None:
         """The record of a publisher, a new one for a new publisher; None if there are too many. One that sends no valid
         packets makes room for a new one."""

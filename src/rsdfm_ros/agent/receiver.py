@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rsdfm_ros.agent.envelope import Envelope, Refused
-from rsdfm_ros.agent.inbox import Inbox, InboxLimits, PeerFrame
+from rsdfm_ros.agent.frame_store import PeerFrame
+from rsdfm_ros.agent.inbox import Inbox, InboxLimits
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.publishers import Gid
@@ -151,7 +152,10 @@ class Receiver:
         now_s = self._clock()
         with self.lock:
             peer.arrived(size_bytes, now_s)
+            known = peer.publishers.gids
             publisher = peer.publishers.of(gid, now_s)
+            if gid not in known:
+                self.inbox.keep_only(peer.name, peer.publishers.gids)
             if publisher is None:
                 raise Refused("too_many_publishers", f"too many publish on {peer.topic}", blames=False)
             if publisher.quarantined(now_s):

@@ -14,13 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from rsdfm_ros.boundary import EXIT_PROBLEMS
 from rsdfm_ros.data.check import Report, check
 from rsdfm_ros.data.description import FILE_NAME
 from rsdfm_ros.data.presets import PRESETS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.outputs import check_new_file, write_atomically
-
-EXIT_PROBLEMS = 1
 
 
 def add_arguments(

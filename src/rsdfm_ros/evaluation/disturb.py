@@ -1,12 +1,13 @@
 """Disturbances of communication and localisation, seeded, off by default.
 
-loss: share of the messages between two UAVs that never arrive, independent per message and receiver · latency_ms:
-transmission time of messages · wait_ms: time that a UAV waits for its peers before it fuses · staggered: 0, all cameras
-expose together every 500 ms; 1, peers' cameras expose so that their messages arrive just in time · pose_sigma_m,
-pose_sigma_deg: standard deviation of independent Gaussian noise on each axis of every UAV's camera pose (the ego's
-too), drawn for every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene; the covariance that is
-sent includes it · drop_uavs: that many peers of every ego never send · attackers: that many peers of every ego send
-false features: of their images mirrored.
+loss: share of the messages between two UAVs that never arrive, drawn for every receiver · loss_correlation: 0,
+independent per message; more, losses within an image come in bursts (wire/link.py) · latency_ms: transmission time of
+messages · wait_ms: time that a UAV waits for its peers before it fuses · staggered: 0, all cameras expose together
+every 500 ms; 1, peers' cameras expose so that their messages arrive just in time · pose_sigma_m, pose_sigma_deg:
+standard deviation of independent Gaussian noise on each axis of every UAV's camera pose (the ego's too), drawn for
+every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene; the covariance that is sent includes
+it · drop_uavs: that many peers of every ego never send · attackers: that many peers of every ego send false features:
+of their images mirrored.
 
 The same seed draws the same random numbers for every strength and method, so that figures of a sweep
 differ only by the disturbance.
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.rotations import rotation_vector
+from rsdfm_ros.wire.link import lost
 
 _POSE, _LOSS, _BIAS = 1, 2, 3  # streams of random numbers
 
@@ -47,6 +49,7 @@ class Disturbance:
     pose_bias_m: float = 0.0
     pose_bias_deg: float = 0.0
     attackers: int = 0
+    loss_correlation: float = 0.0
 
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
@@ -119,7 +122,7 @@ class Disturbance:
         if self.loss == 0:
             return np.ones(count, dtype=bool)
         rng = np.random.default_rng([self.seed, _LOSS, scene, frame, sender, receiver])
-        return np.asarray(rng.uniform(size=count) >= self.loss)
+        return ~lost(rng.uniform(size=count), self.loss, self.loss_correlation)
 
 
 STAGGER_S = 0.1
@@ -137,6 +140,7 @@ _MOST = {
     "pose_bias_m": 100.0,
     "pose_bias_deg": 45.0,
     "attackers": 64,
+    "loss_correlation": 0.99,
 }
 
 

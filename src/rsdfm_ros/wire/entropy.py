@@ -23,6 +23,8 @@ STEPS = 384
 LOWEST = 1 << 16
 #: Streams decoded side by side: with more, the tables of all of them no longer fit into a processor's cache.
 SIDE_BY_SIDE = 4
+#: Symbols of streams decoded side by side: a symbol takes some 40 bytes meanwhile, and long streams gain nothing.
+SYMBOLS_TOGETHER = 1 << 17
 
 # Arrays without dimensions: a step with Python's numbers takes twice as long.
 _SLOT, _PRECISION, _LOWEST, _WORD = (np.array(v, np.int64) for v in (TOTAL - 1, PRECISION, LOWEST, 16))
@@ -120,13 +122,25 @@ def decode_all(streams: Sequence[Coded]) -> list[list[NDArray[np.int16]] | Corru
         else:
             if len(stream.channel):
                 waiting.append((n, stream))
-    for first in range(0, len(waiting), SIDE_BY_SIDE):
-        some = waiting[first : first + SIDE_BY_SIDE]
+    for some in _groups(waiting):
         for (n, _), found in zip(some, _decoded([stream for _, stream in some]), strict=True):
             values[n] = found
     return [
         v if isinstance(v, CorruptBody) else _bands(v, c.shapes) for v, c in zip(values, streams, strict=True)
     ]
+
+
+def _groups(waiting: Sequence[tuple[int, _Stream]]) -> list[list[tuple[int, _Stream]]]:
+    """Streams that are decoded side by side, in their order."""
+    groups: list[list[tuple[int, _Stream]]] = []
+    symbols = 0
+    for item in waiting:
+        symbols += len(item[1].channel)
+        if not groups or len(groups[-1]) == SIDE_BY_SIDE or symbols > SYMBOLS_TOGETHER:
+            groups.append([])
+            symbols = len(item[1].channel)
+        groups[-1].append(item)
+    return groups
 
 
 def _bands(values: NDArray[np.int16], shapes: Sequence[Shape]) -> list[NDArray[np.int16]]:

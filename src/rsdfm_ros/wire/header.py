@@ -6,6 +6,7 @@ import enum
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rsdfm_ros.wire.entropy import Shape, tables_bytes
 from rsdfm_ros.wire.errors import (
@@ -26,8 +27,7 @@ from rsdfm_ros.wire.limits import Expected, Limits
 MAGIC = b"RSDF"
 VERSION = 2
 
-# magic, version, kind, flags, reserved, fingerprint, crc32, tiles, low channels, high channels, cells, body bytes,
-# words; little-endian, unpadded.
+# The fields of Fields; little-endian, unpadded.
 _FIXED = struct.Struct("<4sBBBBQIHBBIHH")
 FIXED_BYTES = _FIXED.size
 CRC_OFFSET = 16
@@ -36,6 +36,8 @@ TILE_KEY_BYTES = 4
 COUNT_BYTES = 2
 HALF_BYTES = 2
 VISIBLE_BYTES = CELLS_PER_TILE // 8
+TILE_INDEX_BYTES, TILE_ID_BYTES, SCALE_BYTES = 4, 8, 4
+"""Bytes of numbers in the arrays of a part: indices of tiles and cells, integers that stand for a tile, scales."""
 LARGEST_PACKET_BYTES = 65_536
 _HAS_LOW = 1
 
@@ -45,6 +47,34 @@ class Kind(enum.IntEnum):
 
     COMPRESSED = 0
     DENSE = 1
+
+
+class Fields(NamedTuple):
+    """The fixed header as it stands in a packet, nothing of it checked; docs/wire_format.md describes each field."""
+
+    magic: bytes
+    version: int
+    kind: int
+    flags: int
+    reserved: int
+    fingerprint: int
+    crc32: int
+    tiles: int
+    low: int
+    high: int
+    cells: int
+    body_bytes: int
+    words: int
+
+
+def fields_of(data: bytes | memoryview) -> Fields:
+    """The fields of at least FIXED_BYTES bytes."""
+    return Fields(*_FIXED.unpack_from(data))
+
+
+def checksum(data: memoryview) -> int:
+    """CRC-32 of a packet with its own checksum taken as zero."""
+    return zlib.crc32(data[CRC_OFFSET + 4 :], zlib.crc32(b"\0\0\0\0", zlib.crc32(data[:CRC_OFFSET])))
 
 
 @dataclass(frozen=True)
@@ -64,6 +94,22 @@ class Header:
     has_low: bool = False
     body_bytes: int = 0
     words: int = 0
+
+    @classmethod
+    def of(cls, raw: Fields) -> Header:
+        """The counts of a header whose kind and flags were checked."""
+        has_low = bool(raw.flags & _HAS_LOW)
+        return cls(
+            Kind(raw.kind),
+            raw.fingerprint,
+            raw.tiles,
+            raw.low,
+            raw.high,
+            raw.cells,
+            has_low,
+            raw.body_bytes,
+            raw.words,
+        )
 
     @property
     def packet_bytes(self) -> int:
@@ -95,6 +141,13 @@ class Header:
     def decoded_bytes(self) -> int:
         """Bytes after decoding: the body and two bytes per symbol."""
         return self.content_bytes + 2 * sum(channels * symbols for channels, symbols in self.bands)
+
+    @property
+    def part_bytes(self) -> int:
+        """Bytes of the arrays of a COMPRESSED part (wire/features.py), with a key per tile."""
+        tile = 2 * TILE_INDEX_BYTES + TILE_ID_BYTES + CELLS_PER_TILE + self.low * LOW_SIDE * LOW_SIDE
+        cell = TILE_INDEX_BYTES + 1 + self.high
+        return self.tiles * tile + self.cells * cell + SCALE_BYTES * (self.low + self.high)
 
 
 def pack(header: Header, body: bytes, words: bytes) -> bytes:
@@ -129,27 +182,24 @@ def unpack(data: memoryview, limits: Limits, expected: Expected) -> Header:
         raise BadMagic(bytes(data[:4]))
     if len(data) < FIXED_BYTES:
         raise Truncated("fixed header", FIXED_BYTES, len(data))
-    _, version, kind, flags, reserved, fingerprint, crc, tiles, low, high, cells, body_bytes, words = (
-        _FIXED.unpack_from(data)
-    )
-    if version != VERSION:
-        raise UnsupportedVersion(VERSION, version)
-    if kind not in tuple(Kind):
-        raise UnknownKind(kind)
-    known = _HAS_LOW if kind == Kind.COMPRESSED else 0
-    if flags & ~known or reserved:
-        raise ReservedBits("flags and reserved (offset 6)", flags & ~known | reserved << 8)
-    has_low = bool(flags & _HAS_LOW)
-    header = Header(Kind(kind), fingerprint, tiles, low, high, cells, has_low, body_bytes, words)
+    raw = fields_of(data)
+    if raw.version != VERSION:
+        raise UnsupportedVersion(VERSION, raw.version)
+    if raw.kind not in tuple(Kind):
+        raise UnknownKind(raw.kind)
+    known = _HAS_LOW if raw.kind == Kind.COMPRESSED else 0
+    if raw.flags & ~known or raw.reserved:
+        raise ReservedBits("flags and reserved (offset 6)", raw.flags & ~known | raw.reserved << 8)
+    header = Header.of(raw)
     if header.packet_bytes > len(data):
         raise Truncated("body or words", header.packet_bytes, len(data))
     if header.packet_bytes < len(data):
         raise TrailingBytes(header.packet_bytes, len(data))
-    actual = zlib.crc32(data[CRC_OFFSET + 4 :], zlib.crc32(b"\0\0\0\0", zlib.crc32(data[:CRC_OFFSET])))
-    if actual != crc:
-        raise ChecksumMismatch(crc, actual)
-    if expected.fingerprint is not None and fingerprint != expected.fingerprint:
-        raise FingerprintMismatch(expected.fingerprint, fingerprint)
+    actual = checksum(data)
+    if actual != raw.crc32:
+        raise ChecksumMismatch(raw.crc32, actual)
+    if expected.fingerprint is not None and raw.fingerprint != expected.fingerprint:
+        raise FingerprintMismatch(expected.fingerprint, raw.fingerprint)
     _check_counts(header, limits, expected)
     return header
 

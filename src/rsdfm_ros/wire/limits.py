@@ -19,8 +19,9 @@ class Limits:
     max_packet_bytes 65 536: the largest packet of any kind; a UDP datagram cannot be longer.
     max_tiles 1024: 512 × 512 m at 1 m cells, sixteen times the window of the shipped model.
     max_channels 64: as many as the shipped model's features have before compression.
-    max_decoded_bytes 4 MiB: largest decoded size of a packet; a full-size dense packet needs at most about 0.1 MiB, all
-    cells of the largest window of the shipped model 1 MiB.
+    max_decoded_bytes 768 KiB: largest decoded size of a packet, which bounds the time that a packet takes: 10 ms
+    (docs/wire_format.md). A full-size dense packet needs at most about 0.1 MiB, all cells of the window of the shipped
+    model 0.54 MiB; senders split a frame accordingly.
     max_scale 32: largest quantisation scale. The shipped model sends up to 0.5, and four times that where it rounds
     more coarsely: larger ones come from no trained model, and features made of them overflow in fusion.
     max_tile_key 8192: ±131 km around the map origin, farther than one flat map is meaningful.
@@ -29,7 +30,7 @@ class Limits:
     max_packet_bytes: int = MAX_DENSE_PACKET_BYTES
     max_tiles: int = 1024
     max_channels: int = 64
-    max_decoded_bytes: int = 4 * 1024 * 1024
+    max_decoded_bytes: int = 768 * 1024
     max_scale: float = 32.0
     max_tile_key: int = 8192
 

@@ -108,7 +108,7 @@ def test_frames_are_decoded_once_for_all_on_one_ground(
     for name in NAMES:  # every packet once: all hear the same
         for image in sending[NAMES[0] if name != NAMES[0] else NAMES[1]].receiver.images(own[name].stamp_ns):
             if image.peer == name:
-                inbox._frames[name, b""] = {own[name].stamp_ns: image.frame}
+                inbox._store.put((name, b""), image.frame, 0)
     calls = []
     real = FrameDecoder.decode
     monkeypatch.setattr(FrameDecoder, "decode", lambda self, *a: (calls.append(1), real(self, *a))[1])

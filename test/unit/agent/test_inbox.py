@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.agent.envelope import Envelope, Refused, checked_pose
-from rsdfm_ros.agent.inbox import FRAMES_AHEAD, FRAMES_KEPT, Inbox, InboxLimits, features_of
+from rsdfm_ros.agent.frame_store import FRAMES_AHEAD, FRAMES_KEPT
+from rsdfm_ros.agent.inbox import Inbox, InboxLimits, features_of
 from rsdfm_ros.wire.boxes import SideBoxes, encode_boxes
 from rsdfm_ros.wire.concealment import conceal_loss
 from rsdfm_ros.wire.errors import WireError

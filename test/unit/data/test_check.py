@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rsdfm_ros.boundary import EXIT_PROBLEMS
 from rsdfm_ros.data import command
 from rsdfm_ros.data.check import check
 from rsdfm_ros.data.nuscenes import TableError, open_dataset
@@ -191,7 +192,7 @@ def test_the_command_says_what_it_found(root: Path, capsys: pytest.CaptureFixtur
     assert run("check", str(root)) == 0
     assert "can be used" in capsys.readouterr().out
     (root / "v1.0-trainval" / "scene.json").unlink()
-    assert run("check", str(root), "--json") == command.EXIT_PROBLEMS
+    assert run("check", str(root), "--json") == EXIT_PROBLEMS
     report = json.loads(capsys.readouterr().out)
     assert report["problems"][0]["text"] == "is missing"
     assert report["problems"][0]["path"].endswith("scene.json")

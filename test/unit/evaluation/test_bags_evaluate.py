@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rsdfm_ros.agent.inbox import FRAMES_KEPT
+from rsdfm_ros.agent.frame_store import FRAMES_KEPT
 from rsdfm_ros.cli import main
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError

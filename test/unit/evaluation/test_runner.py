@@ -264,6 +264,7 @@ def test_what_arrives_while_the_ego_waits_is_as_good_as_at_once(
         "staggered=2",
         "attackers=-1",
         "pose_bias_deg=90",
+        "loss_correlation=1",
     ],
 )
 def test_wrong_disturbances_are_refused(text: str) -> None:

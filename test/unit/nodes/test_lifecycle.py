@@ -220,8 +220,10 @@ def test_every_activation_of_the_evaluator_is_a_mission_with_its_own_results(
     assert world.change(node, DEACTIVATE)
     assert (tmp_path / "a" / "result.json").exists() and (tmp_path / "a" / "bag").is_dir()
     assert node.finished.is_set() and node.failure == ""
+    files = {p: p.read_bytes() for p in sorted((tmp_path / "a").rglob("*")) if p.is_file()}
     assert not world.change(node, ACTIVATE) and world.state(node) == "inactive"
     assert "exists already: choose another folder or remove it" in node.last_error
+    assert {p: p.read_bytes() for p in sorted((tmp_path / "a").rglob("*")) if p.is_file()} == files
     shutil.rmtree(tmp_path / "a")
     assert world.change(node, ACTIVATE) and node.mission is not first and not node.finished.is_set()
     assert world.change(node, DEACTIVATE) and world.change(node, CLEANUP)

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from rsdfm_ros.wire import entropy
 from rsdfm_ros.wire.entropy import (
     LOWEST,
     SIDE_BY_SIDE,
     STEPS,
+    SYMBOLS_TOGETHER,
     Coded,
     decode,
     decode_all,
@@ -213,6 +215,25 @@ def test_streams_decoded_side_by_side_are_those_decoded_alone_and_do_not_harm_ea
     for stream, (band,) in zip(good, bands, strict=True):
         (values,) = found[streams.index(stream)]  # type: ignore[misc]
         assert np.array_equal(values, band)
+
+
+def test_long_streams_are_decoded_by_themselves_so_that_memory_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together: list[int] = []
+    original = entropy._decoded
+
+    def noted(streams: list[object]) -> object:
+        together.append(len(streams))
+        return original(streams)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(entropy, "_decoded", noted)
+    sizes = [SYMBOLS_TOGETHER // 2, SYMBOLS_TOGETHER // 2, 10, SYMBOLS_TOGETHER + 1, 10, 10, 10, 10, 10]
+    bands = [np.full((1, size), 3, np.int16) for size in sizes]
+    found = decode_all([Coded(*encode([band]), [band.shape]) for band in bands])
+    assert together == [2, 1, 1, SIDE_BY_SIDE, 1]
+    for band, values in zip(bands, found, strict=True):
+        assert not isinstance(values, CorruptBody) and np.array_equal(values[0], band)
 
 
 def test_a_table_of_one_value_costs_no_words() -> None:

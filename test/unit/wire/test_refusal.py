@@ -9,7 +9,9 @@ import pytest
 import zstandard
 
 from rsdfm_ros.wire import entropy, errors
+from rsdfm_ros.wire.header import unpack
 from rsdfm_ros.wire.packet import Expected, Limits, decode_packet, decode_packets, encode_frame
+from support.hostile_packets import large_frame
 from support.places import GOLDEN
 from support.wire_frames import dense_frame, feature_frame
 
@@ -182,6 +184,18 @@ def test_limits_are_the_receivers_to_choose() -> None:
         decode_packet(PACKET, limits=Limits(max_packet_bytes=len(PACKET) - 1))
     with pytest.raises(errors.TileOutOfBounds):
         decode_packet(PACKET, limits=Limits(max_tile_key=int(np.abs(FRAME.tiles).max()) - 1))
+
+
+def test_packets_that_decode_to_too_much_are_refused_by_their_header_and_never_sent() -> None:
+    frame, limits = large_frame(1024, 65_535, 0.0), Limits()
+    sent = encode_frame(frame, 65_536)
+    assert len(sent) > 1 and max(map(len, sent)) < 4096, "by their length alone one would do"
+    for packet in sent:
+        header = unpack(memoryview(packet), limits, Expected())
+        assert header.decoded_bytes <= limits.max_decoded_bytes
+        decode_packet(packet)
+        with pytest.raises(errors.OverLimit, match="decoded size"):
+            unpack(memoryview(packet), Limits(max_decoded_bytes=header.decoded_bytes - 1), Expected())
 
 
 def test_packets_decoded_together_are_refused_one_by_one() -> None:

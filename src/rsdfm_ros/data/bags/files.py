@@ -26,6 +26,11 @@ class BagFiles:
     damage: list[str] = field(default_factory=list)
 
 
+def is_bag(place: Path) -> bool:
+    """Whether `place` is what can be a bag: a folder, its metadata.yaml, or a file named as one of a bag."""
+    return place.is_dir() or place.name == "metadata.yaml" or place.name.endswith(SUFFIXES)
+
+
 def find_files(place: Path) -> BagFiles:
     """The files of the bag at `place`. Raises: BagError if there are none."""
     if place.name == "metadata.yaml" and place.is_file():

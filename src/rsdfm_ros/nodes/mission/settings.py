@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rsdfm_ros import parameters as shared
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, ImageTopicSettings, NodeSettings
 from rsdfm_ros.settings import setting
+from rsdfm_ros.wire import link
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,74 @@ class ViewSettings(NodeSettings):
         "", "address of a viewer that runs already, such as rerun+http://127.0.0.1:9876/proxy"
     )
     topic_map: str = setting("", "topic map (YAML) for other topic names than ours; empty: ours")
+
+
+@dataclass(frozen=True)
+class FaultInjectorSettings(FeatureTopicSettings, NodeSettings):
+    """fault_injector_node: links with faults between feature topics of UAVs."""
+
+    links: tuple[str, ...] = setting(
+        (), "feature topics that are passed on, such as /uav2/bev/features: one link each"
+    )
+    output_prefix: str = setting("/faulty", "put before the names of these topics for what leaves the links")
+    seed: int = setting(0, "seed of the random numbers; every link has its own", low=0, high=2**31 - 1)
+    loss: float = setting(
+        link.LinkFaults.loss, "share of the messages that are lost", low=0.0, high=1.0, dynamic=True
+    )
+    loss_correlation: float = setting(
+        link.LinkFaults.loss_correlation,
+        "0: losses are independent; towards 1 they come in bursts of 1 / ((1 - loss) (1 - correlation)) messages",
+        low=0.0,
+        high=0.99,
+        dynamic=True,
+    )
+    delay_s: float = setting(
+        link.LinkFaults.delay_s, "time of a message on the way, s", low=0.0, high=10.0, dynamic=True
+    )
+    jitter_s: float = setting(
+        link.LinkFaults.jitter_s,
+        "the delay is drawn evenly from delay_s - jitter_s (at least 0) to delay_s + jitter_s; the order stays, s",
+        low=0.0,
+        high=10.0,
+        dynamic=True,
+    )
+    reorder: float = setting(
+        link.LinkFaults.reorder,
+        "share of the messages that are held back and overtaken by others",
+        low=0.0,
+        high=1.0,
+        dynamic=True,
+    )
+    reorder_s: float = setting(
+        link.LinkFaults.reorder_s, "time for which they are held back, s", low=0.0, high=10.0, dynamic=True
+    )
+    duplicate: float = setting(
+        link.LinkFaults.duplicate, "share of the messages that arrive twice", low=0.0, high=1.0, dynamic=True
+    )
+    corrupt: float = setting(
+        link.LinkFaults.corrupt,
+        "share of the messages with up to four flipped bits in their payload",
+        low=0.0,
+        high=1.0,
+        dynamic=True,
+    )
+    rate_bytes_s: float = setting(
+        link.LinkFaults.rate_bytes_s,
+        "serialised bytes that a link passes in a second; 0: no limit",
+        low=0.0,
+        high=1e9,
+        dynamic=True,
+    )
+    queue_s: float = setting(
+        link.LinkFaults.queue_s,
+        "longest wait of a message for its turn at that rate; it is dropped where it would wait longer, s",
+        low=0.0,
+        high=10.0,
+        dynamic=True,
+    )
+    held_bytes: int = setting(
+        64_000_000,
+        "messages on the way take at most so much memory; more are dropped and counted",
+        low=1_000_000,
+        high=2**40,
+    )

@@ -1,0 +1,246 @@
+"""A decoder of feature packets and of boxes beside them, written from docs/wire_format.md alone.
+
+A template for other languages: it shares no code with rsdfm_ros, and tests compare the two. It is short, not fast.
+It needs NumPy and zstandard:
+
+    python docs/wire_decoder.py PACKET_FILE
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import zstandard
+
+MAX_PACKET_BYTES, MAX_TILES, MAX_CHANNELS = 65_536, 1024, 64
+MAX_DECODED_BYTES, MAX_SCALE, MAX_TILE_KEY = 768 << 10, 32.0, 8192
+COMPRESSED, DENSE = 0, 1
+TOTAL = 1 << 14  # sum of the frequencies of a channel
+
+
+class Refused(Exception):
+    """A packet that must not be used; `reason` as in the table of checks."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def check(holds: bool, reason: str) -> None:
+    if not holds:
+        raise Refused(reason)
+
+
+@dataclass
+class Packet:
+    """M tiles. tiles (M, 2), visible (M, 256). Compressed: the tile row and cell of n sent cells, latents high (n, Ch)
+    and low (M, 4, Cl), zeros if they are not sent, and the scales. Dense: values (visible cells, Ch)."""
+
+    kind: int
+    fingerprint: int
+    tiles: np.ndarray
+    visible: np.ndarray
+    cell_tile: list[int] = field(default_factory=list)
+    cell: list[int] = field(default_factory=list)
+    low: np.ndarray | None = None
+    low_scale: np.ndarray | None = None
+    high: np.ndarray | None = None
+    high_scale: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+
+class Reader:
+    """Takes arrays from the body, one after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, kind: str, count: int) -> np.ndarray:
+        found = np.frombuffer(self.data, kind, count, self.at)
+        self.at += found.nbytes
+        return found
+
+
+def decode(packet: bytes) -> Packet:
+    """The content of one packet. Raises: Refused."""
+    check(len(packet) <= MAX_PACKET_BYTES, "over_limit")
+    check(len(packet) > 0 and b"RSDF".startswith(packet[:4]), "bad_magic")
+    check(len(packet) >= 32, "truncated")
+    version, kind, flags, reserved, fingerprint, crc, m, cl, ch, n, body_bytes, words = struct.unpack_from(
+        "<BBBBQIHBBIHH", packet, 4
+    )
+    check(version == 2, "unsupported_version")
+    check(kind in (COMPRESSED, DENSE), "unknown_kind")
+    check(flags & ~(1 if kind == COMPRESSED else 0) == 0 and reserved == 0, "reserved_bits")
+    check(len(packet) >= 32 + body_bytes + 2 * words, "truncated")
+    check(len(packet) <= 32 + body_bytes + 2 * words, "trailing_bytes")
+    check(zlib.crc32(packet[:16] + bytes(4) + packet[20:]) == crc, "checksum_mismatch")
+    check(kind == COMPRESSED or (cl == 0 and words == 0), "count_mismatch")
+    check(m <= MAX_TILES and cl <= MAX_CHANNELS and ch <= MAX_CHANNELS, "over_limit")
+    check(m > 0 and ch > 0 and (cl > 0 or kind == DENSE) and n <= 256 * m, "count_mismatch")
+
+    sent_low = cl * (flags & 1)
+    bands = [(1, n), (sent_low, 4 * m), (ch, n)] if kind == COMPRESSED else []
+    if kind == COMPRESSED:
+        tables = sum(4 + 3 * channels for channels, symbols in bands if channels and symbols)
+        size = 38 * m + 2 * (sent_low + ch) + tables
+    else:
+        size = 36 * m + 2 * ch * n
+    check(size + 2 * sum(k * s for k, s in bands) <= MAX_DECODED_BYTES, "over_limit")
+    body = Reader(decompress(packet[32 : 32 + body_bytes], size))
+
+    ti, tj = (np.cumsum(body.take("<i2", m), dtype=np.int64) for _ in range(2))
+    check(max(abs(ti).max(), abs(tj).max()) <= MAX_TILE_KEY, "tile_out_of_bounds")
+    keys = list(zip(ti.tolist(), tj.tolist(), strict=True))
+    check(all(a < b for a, b in pairwise(keys)), "tiles_unsorted")
+    visible = np.unpackbits(body.take("u1", 32 * m), bitorder="little").reshape(m, 256).astype(bool)
+    found = Packet(kind, fingerprint, np.array(keys), visible)
+
+    if kind == DENSE:
+        check(visible.sum() == n, "count_mismatch")
+        found.values = body.take("<f2", ch * n).reshape(ch, n).T
+        check(bool(np.isfinite(found.values).all()), "non_finite")
+        return found
+
+    counts = body.take("<u2", m)
+    check(counts.max() <= 256 and counts.sum() == n, "count_mismatch")
+    found.low_scale = body.take("<f2", sent_low)
+    found.high_scale = body.take("<f2", ch)
+    scales = np.concatenate([found.low_scale, found.high_scale]).astype(np.float64)
+    check(bool((np.isfinite(scales) & (scales > 0)).all()), "non_finite")
+    check(scales.max() <= MAX_SCALE, "over_limit")
+
+    channels = []  # of every channel: symbols, lowest value, frequencies
+    for number, symbols in bands:
+        if number and symbols:
+            lo, hi = (int(v) for v in body.take("<i2", 2))
+            check(-128 <= lo <= hi <= 255, "corrupt_body")
+            widths, means, zeros = (body.take("u1", number).tolist() for _ in range(3))
+            for w, mean, z in zip(widths, means, zeros, strict=True):
+                channels.append((symbols, lo, frequencies(lo, hi, w, mean, z)))
+    values = iter(decode_words(np.frombuffer(packet, "<u2", words, 32 + body_bytes).tolist(), channels))
+
+    for row, count in enumerate(counts):
+        at = -1
+        for _ in range(count):
+            gap = next(values)
+            at += 1 + gap
+            check(gap >= 0 and at < 256, "corrupt_body")
+            found.cell_tile.append(row)
+            found.cell.append(at)
+    latents = np.array(list(values), np.int64)
+    check(bool(((latents >= -128) & (latents <= 127)).all()), "corrupt_body")
+    split = sent_low * 4 * m
+    low = latents[:split].reshape(sent_low, m, 4)
+    found.low = np.moveaxis(low, 0, 2) if sent_low else np.zeros((m, 4, cl), np.int64)
+    found.high = latents[split:].reshape(ch, n).T
+    return found
+
+
+def decompress(body: bytes, size: int) -> bytes:
+    """One whole zstd frame that announces exactly `size` bytes."""
+    try:
+        check(zstandard.get_frame_parameters(body).content_size == size, "decoded_size_mismatch")
+        content = zstandard.ZstdDecompressor().decompress(
+            body, max_output_size=size, read_across_frames=False, allow_extra_data=False
+        )
+    except zstandard.ZstdError:
+        raise Refused("corrupt_body") from None
+    check(len(content) == size, "decoded_size_mismatch")
+    return content
+
+
+def frequencies(lo: int, hi: int, w: int, m: int, z: int) -> list[int]:
+    """Frequencies of the values lo to hi, which add up to 2^14."""
+    s, w = hi - lo + 1, min(w, 63)
+    u = 1 if s <= 64 else 4
+    g = (2 + w % 2) << (w // 2)
+    weight = []
+    for k in range(s):
+        e = (4 * k - u * m) ** 2 * g // 8
+        weight.append(max(1, (2**17 - e % 2**16) * 2**13 >> min(e // 2**16, 31)))
+    extra = (TOTAL - s) * z // 256
+    whole = sum(weight)
+    f = [1 + v * (TOTAL - s - extra) // whole for v in weight]
+    f[f.index(max(f))] += TOTAL - extra - sum(f)
+    f[min(max(-lo, 0), s - 1)] += extra
+    return f
+
+
+def decode_words(words: list[int], channels: list[tuple[int, int, list[int]]]) -> list[int]:
+    """The symbols of all channels, one channel after the other."""
+    total = sum(symbols for symbols, _, _ in channels)
+    coders = -(-total // 384)
+    check(len(words) >= 2 * coders, "corrupt_body")
+    states = [words[2 * c] << 16 | words[2 * c + 1] for c in range(coders)]
+    check(all(x >= 1 << 16 for x in states), "corrupt_body")
+    at, t, out = 2 * coders, 0, []
+    for symbols, lo, f in channels:
+        value_of = [k for k, times in enumerate(f) for _ in range(times)]
+        start = np.concatenate([[0], np.cumsum(f)]).tolist()
+        for _ in range(symbols):
+            x = states[t % coders]
+            slot = x % TOTAL
+            k = value_of[slot]
+            x = f[k] * (x // TOTAL) + slot - start[k]
+            if x < 1 << 16:
+                check(at < len(words), "corrupt_body")
+                x = x << 16 | words[at]
+                at += 1
+            states[t % coders] = x
+            out.append(lo + k)
+            t += 1
+    check(at == len(words) and all(x == 1 << 16 for x in states), "corrupt_body")
+    return out
+
+
+BOX = np.dtype(
+    [
+        ("class", "u1"),
+        ("score", "u1"),
+        ("centre", "<i2", (3,)),
+        ("size", "u1", (3,)),
+        ("heading", "u1"),
+        ("velocity", "<i2", (2,)),
+    ]
+)
+
+
+def decode_boxes(payload: bytes) -> list[dict[str, object]]:
+    """The boxes beside the features, in m, rad and m/s. Raises: Refused."""
+    check(len(payload) >= 20, "truncated")
+    magic, version, reserved, count, x, y, crc = struct.unpack_from("<4sBBHiiI", payload)
+    check(magic == b"RSBX", "bad_magic")
+    check(version == 1, "unsupported_version")
+    check(reserved == 0, "reserved_bits")
+    check(count <= 255 and max(abs(x), abs(y)) <= 1_000_000, "over_limit")
+    check(len(payload) >= 20 + 16 * count, "truncated")
+    check(len(payload) == 20 + 16 * count, "trailing_bytes")
+    check(zlib.crc32(payload[:16] + bytes(4) + payload[20:]) == crc, "checksum_mismatch")
+    rows = np.frombuffer(payload, BOX, count, 20)
+    check(bool(rows["size"].all()), "invalid_frame")
+    return [
+        {
+            "class": int(row["class"]),
+            "score": row["score"] / 255,
+            "centre": row["centre"] / 100 + [x, y, 0],
+            "size": row["size"] / 10,
+            "heading": int(row["heading"]) * 2 * np.pi / 256,
+            "velocity": row["velocity"] / 100,
+        }
+        for row in rows
+    ]
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], "rb") as file:
+        data = file.read(MAX_PACKET_BYTES + 1)
+    try:
+        print(decode_boxes(data) if data[:4] == b"RSBX" else decode(data))
+    except Refused as refused:
+        sys.exit(f"refused: {refused}")
