@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from rsdfm_ros.agent.options import DEFAULTS
+from rsdfm_ros.agent.options import DEFAULTS, PACKET_BYTES_RANGE
 from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.settings import setting
 from rsdfm_ros.shipped import SHIPPED_MODEL
@@ -37,9 +37,9 @@ BUDGET_BYTES = partial(
 PACKET_BYTES = partial(
     setting,
     DEFAULTS.max_packet_bytes,
-    text="largest payload of a feature packet, bytes",
-    low=512,
-    high=65_536,
+    text="largest serialised feature packet, bytes; 1300: with all headers one Ethernet frame",
+    low=PACKET_BYTES_RANGE[0],
+    high=PACKET_BYTES_RANGE[1],
 )
 MAX_AGE_S = partial(
     setting, DEFAULTS.max_age_s, text="peers' features older than this are not fused, s", low=0.0, high=60.0

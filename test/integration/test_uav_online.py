@@ -13,6 +13,7 @@ from rsdfm_ros.agent.solo import SoloHistory
 from rsdfm_ros.agent.tracking import Identities, with_ids
 from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.poses import pose_matrix
+from rsdfm_ros.geometry.uncertainty import from_upper_triangle, upper_triangle
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.budget import BudgetController, apply_plan
@@ -108,7 +109,7 @@ class Offline:
         features, boxes = unpacked(messages)
         frame = assemble(features, low_channels=p.config.low_channels, high_channels=p.config.high_channels)
         T = pose_matrix(messages[0].camera_pose)
-        covariance = np.reshape(messages[0].covariance, (6, 6))
+        covariance = from_upper_triangle(messages[0].covariance)
         return View(p.decompress(frame, T, covariance), T, covariance, boxes, 0.0, agent)
 
 
@@ -142,5 +143,5 @@ def test_the_packets_are_those_that_the_codec_makes_within_the_budget(
             np.testing.assert_array_equal(got.low, sent.low)
             np.testing.assert_array_equal(got.high, sent.high)
         assert all(m.fingerprint == perception.fingerprint and m.frame == frame for m in messages)
-        np.testing.assert_allclose(np.reshape(messages[0].covariance, (6, 6)), covariance)
+        np.testing.assert_array_equal(messages[0].covariance, upper_triangle(covariance))
     assert camera_image(1, 0).shape == (*SIZE, 3)

@@ -20,6 +20,7 @@ from rsdfm_ros.agent.envelope import envelope_of
 from rsdfm_ros.agent.fusion import FusionFailed
 from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.agent.peers import Peer
+from rsdfm_ros.geometry.uncertainty import upper_triangle
 from rsdfm_ros.wire.boxes import encode_boxes
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.packet import MAX_DENSE_PACKET_BYTES, decode_packet, encode_frame
@@ -225,7 +226,7 @@ class Campaign:
                 position=SimpleNamespace(x=x, y=y, z=z),
                 orientation=SimpleNamespace(x=qx, y=qy, z=qz, w=qw),
             ),
-            covariance=covariance.ravel(),
+            covariance=upper_triangle(covariance),
         )
 
     # --- one own image --------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.geometry.ground import Ground
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.message import FRAME_ID, envelope_bytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Answer:
 
 class Agent:
     """One UAV. peers: names of the peers that it receives from · inbox: see Receiver · decoder: shared with other UAVs,
-    so that frames are decoded once · on_error: called with peer and error of images that do not decode."""
+    so that frames are decoded once · on_error: called with peer and error of images that do not decode · frame_id: of
+    the messages that carry its packets."""
 
     def __init__(
         self,
@@ -51,11 +53,12 @@ class Agent:
         inbox: Inbox | None = None,
         decoder: FrameDecoder | None = None,
         on_error: Callable[[str, WireError], None] = lambda peer, error: None,
+        frame_id: str = FRAME_ID,
     ) -> None:
         self.name, self.model, self.options = name, model, options
         length = model.config.history
         self.encoder = Encoder(length, options.max_gap_s)
-        self.sender = Sender(options)
+        self.sender = Sender(options, envelope_bytes=envelope_bytes(name, frame_id))
         self.receiver = Receiver(name, expected_of(model), options, inbox=inbox)
         self.fusion = Fusion(options.pre_fusion(model.thresholds))
         self.tasks = Tasks(Identities())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.geometry.uncertainty import TRIANGLE_NUMBERS, from_upper_triangle
 from rsdfm_ros.wire.errors import WireError
 
 MAX_NAME = 64
@@ -60,7 +61,14 @@ def envelope_of(message: Any, *, topic_agent: str, frame_id: str) -> Envelope:
     if message.header.frame_id != frame_id:
         raise Refused("frame_id", f"expected features in frame {frame_id!r}, got {message.header.frame_id!r}")
     p, q = message.camera_pose.position, message.camera_pose.orientation
-    checked_pose((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), message.covariance)
+    if len(message.covariance) != TRIANGLE_NUMBERS:
+        raise Refused(
+            "other_definition",
+            f"a FeaturePacket with a covariance of {len(message.covariance)} numbers, expected the "
+            f"{TRIANGLE_NUMBERS} of its upper triangle: sent or recorded by another version of rsdfm_ros",
+        )
+    covariance = from_upper_triangle(message.covariance)
+    checked_pose((p.x, p.y, p.z), (q.x, q.y, q.z, q.w), covariance)
     return Envelope(
         agent=message.agent,
         stamp_ns=stamp_ns(message.header.stamp),
@@ -69,34 +77,33 @@ def envelope_of(message: Any, *, topic_agent: str, frame_id: str) -> Envelope:
         count=int(message.packet_count),
         fingerprint=int(message.fingerprint),
         T_map_camera=pose_matrix(message.camera_pose),
-        covariance=np.asarray(message.covariance, dtype=np.float64).reshape(6, 6).copy(),
+        covariance=covariance,
     )
 
 
-def checked_pose(position: Sequence[float], xyzw: Sequence[float], covariance: Sequence[float]) -> None:
-    """Raise Refused unless a pose is finite and near-unit, and its covariance (36,) is one: finite, symmetric, positive
-    semi-definite, with standard deviations up to MAX_POSE_SIGMA_M and MAX_POSE_SIGMA_RAD."""
+def checked_pose(position: Sequence[float], xyzw: Sequence[float], covariance: NDArray[np.float64]) -> None:
+    """Raise Refused unless a pose is finite and near-unit, and its covariance (6, 6) is one: finite, symmetric,
+    positive semi-definite, with standard deviations up to MAX_POSE_SIGMA_M and MAX_POSE_SIGMA_RAD."""
     if not all(map(math.isfinite, (*position, *xyzw))):
         raise Refused("pose_not_finite", f"pose {position} {xyzw}")
     if not abs(math.hypot(*xyzw) - 1.0) <= 0.01:
         raise Refused("pose_not_unit", f"orientation {xyzw} is no unit quaternion")
     if not max(abs(v) for v in position) <= 1e6:
         raise Refused("pose_far", f"position {position} is beyond 1000 km")
-    matrix = np.asarray(covariance, dtype=np.float64).reshape(6, 6)
-    if not np.isfinite(matrix).all():
+    if not np.isfinite(covariance).all():
         raise Refused("covariance_not_finite", "covariance is not finite")
-    largest = float(np.abs(matrix).max())
+    largest = float(np.abs(covariance).max())
     slack = COVARIANCE_TOLERANCE * max(1.0, largest)
     with np.errstate(over="ignore"):  # of differences of huge numbers
-        symmetric = bool(np.abs(matrix - matrix.T).max() <= slack)
-    if not (symmetric and (np.diag(matrix) >= 0).all()):
+        symmetric = bool(np.abs(covariance - covariance.T).max() <= slack)
+    if not (symmetric and (np.diag(covariance) >= 0).all()):
         raise Refused("covariance_invalid", "covariance is not symmetric with variances >= 0")
     most = np.repeat([MAX_POSE_SIGMA_M**2, MAX_POSE_SIGMA_RAD**2], 3) * (1.0 + COVARIANCE_TOLERANCE)
-    if not (np.diag(matrix) <= most).all():
+    if not (np.diag(covariance) <= most).all():
         raise Refused(
             "covariance_too_large",
-            f"variances {np.diag(matrix)} exceed those of {MAX_POSE_SIGMA_M:.0f} m and half a turn",
+            f"variances {np.diag(covariance)} exceed those of {MAX_POSE_SIGMA_M:.0f} m and half a turn",
         )
     # No entry of a covariance exceeds the largest variance: others are refused before the eigenvalues are taken.
-    if not (largest <= most.max() and np.linalg.eigvalsh(matrix).min() >= -slack):
+    if not (largest <= most.max() and np.linalg.eigvalsh(covariance).min() >= -slack):
         raise Refused("covariance_invalid", "covariance is not positive semi-definite")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
-from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, encode_boxes
-from rsdfm_ros.wire.budget import BudgetConfig, BudgetController, Plan, apply_plan
+from rsdfm_ros.wire.boxes import SideBoxes, boxes_in, boxes_within, encode_boxes
+from rsdfm_ros.wire.budget import MESSAGE_OVERHEAD_BYTES, BudgetConfig, BudgetController, Plan, apply_plan
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 from rsdfm_ros.wire.packet import encode_frame
 
@@ -43,19 +43,27 @@ class Outgoing:
 def packets_of(
     model: Perception, frame: FeatureFrame | DenseFrame, max_packet_bytes: int | None = None
 ) -> list[bytes]:
-    """The packets of a frame of the model's features."""
-    return encode_frame(frame, max_packet_bytes, fingerprint=model.fingerprint)
+    """The packets of a frame of the model's features. max_packet_bytes: of the payload; a tile that does not fit loses
+    cells."""
+    return encode_frame(frame, max_packet_bytes, fingerprint=model.fingerprint, thin=True)
 
 
 class Sender:
     """The sender of one UAV. Offline methods subclass it: `plan` sets the content of a frame, `features` compresses it.
 
     peers_late: the newest fusion used older maps of peers, so that boxes are useful to all.
-    budget: settings of the byte budget beside its target, which is that of the options.
+    budget: settings of the byte budget beside its target, which is that of the options · envelope_bytes: of a message
+    around its payload, which with it has at most the `max_packet_bytes` of the options.
     """
 
-    def __init__(self, options: AgentOptions = DEFAULTS, budget: BudgetConfig | None = None) -> None:
-        self.options = options
+    def __init__(
+        self,
+        options: AgentOptions = DEFAULTS,
+        budget: BudgetConfig | None = None,
+        *,
+        envelope_bytes: int = MESSAGE_OVERHEAD_BYTES,
+    ) -> None:
+        self.options, self._envelope_bytes = options, envelope_bytes
         self.peers_late = False
         self._budget = BudgetController(options.budget_bytes if budget is None else budget)
 
@@ -98,14 +106,16 @@ class Sender:
         messages of this image, which count against the budget.
         """
         frame = self.features(model, bev, self.plan(), demand)
-        packets = packets_of(model, frame, self.options.max_packet_bytes)
+        most_bytes = self.options.max_packet_bytes - self._envelope_bytes
+        packets = packets_of(model, frame, most_bytes)
         boxes = bool(packets) and self.sends_boxes(model, covariance)
         count = len(packets) + boxes
         feature_bytes = sum(transmit(payload, index, count) for index, payload in enumerate(packets))
         box_bytes = 0
         found = own_boxes() if boxes else None
         if found is not None:
-            packets.append(encode_boxes(found, boxes_within(self.options.budget_bytes)))
+            most = min(boxes_within(self.options.budget_bytes), boxes_in(most_bytes))
+            packets.append(encode_boxes(found, most))
             box_bytes = transmit(packets[-1], count - 1, count)
         self._budget.sent(feature_bytes, len(frame.high_cell), len(frame.tiles), box_bytes + other_bytes)
         return Outgoing(tuple(packets), feature_bytes, box_bytes, found is not None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.evaluation.disturb import Disturbance
@@ -57,6 +58,7 @@ class Protocol:
     weathers: tuple[str, ...] = ()
     terrains: tuple[str, ...] = ()
     engine: str = "torch"
+    max_packet_bytes: int = DEFAULTS.max_packet_bytes
 
     @property
     def areas(self) -> dict[str, Window]:

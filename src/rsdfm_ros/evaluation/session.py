@@ -164,7 +164,9 @@ class _Run:
 def make_methods(perception: Perception, settings: Settings) -> dict[str, Method]:
     """Fresh methods for a scene."""
     return {
-        name: METHODS[name].make(perception, settings.thresholds, settings.budget_bytes)
+        name: METHODS[name].make(
+            perception, settings.thresholds, settings.budget_bytes, settings.max_packet_bytes
+        )
         for name in settings.methods
     }
 

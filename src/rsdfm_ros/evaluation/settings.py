@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.protocol import Protocol
@@ -24,13 +25,20 @@ class Settings:
     thresholds: Thresholds
     disturbance: Disturbance
     areas: dict[str, Window]
+    max_packet_bytes: int = DEFAULTS.max_packet_bytes
 
 
 def settings_of(protocol: Protocol, methods: tuple[str, ...]) -> Settings:
     """Settings of the session for a protocol."""
     thresholds = Thresholds(protocol.segmentation_threshold, protocol.detection_threshold)
     return Settings(
-        methods, protocol.egos, protocol.budget_bytes, thresholds, protocol.disturbance, protocol.areas
+        methods,
+        protocol.egos,
+        protocol.budget_bytes,
+        thresholds,
+        protocol.disturbance,
+        protocol.areas,
+        protocol.max_packet_bytes,
     )
 
 
@@ -44,6 +52,7 @@ def protocol_of(
     egos: int | None,
     budget_bytes: int,
     disturbance: Disturbance,
+    max_packet_bytes: int = DEFAULTS.max_packet_bytes,
 ) -> Protocol:
     """The protocol of methods on scenes. model: as the user names it · source: of the scenes · egos: all UAVs if None.
 
@@ -63,6 +72,7 @@ def protocol_of(
         egos=uavs if egos is None else min(egos, uavs),
         frames_per_scene=tuple(s.frames for s in scenes),
         budget_bytes=budget_bytes,
+        max_packet_bytes=max_packet_bytes,
         segmentation_threshold=thresholds.segmentation,
         detection_threshold=thresholds.detection,
         disturbance=disturbance,

@@ -1,4 +1,4 @@
-"""Transformation of pose covariances between frames.
+"""Pose covariances: transformation between frames, and the upper triangle in which messages carry them.
 
 Covariances are (6, 6) in the order x y z (m), rotation about x y z (rad), about the axes of the parent frame (as in
 geometry_msgs/PoseWithCovariance): the true pose is R = exp(δθ) R̄, t = t̄ + δt.
@@ -7,11 +7,15 @@ geometry_msgs/PoseWithCovariance): the true pose is R = exp(δθ) R̄, t = t̄ +
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix, rotation_vector, transform
 
 Array = NDArray[np.float64]
+
+POSE_TRIANGLE = np.triu_indices(6)
+"""Rows and columns of the upper triangle of a (6, 6) covariance, row after row."""
+TRIANGLE_NUMBERS = len(POSE_TRIANGLE[0])
 
 
 def cross_matrix(v: Array) -> Array:
@@ -55,3 +59,21 @@ def rotation_logarithm(R: Array) -> Array:
     if half < 1e-12:
         return np.zeros(3)
     return np.asarray(2.0 * np.arctan2(half, q[3]) / half * q[:3])
+
+
+def upper_triangle(covariance: Array) -> NDArray[np.float32]:
+    """(21,) the upper triangle of a covariance (6, 6), row after row, in single precision."""
+    with np.errstate(over="ignore"):  # receivers refuse what is not finite
+        triangle: NDArray[np.float32] = np.asarray(covariance, np.float64)[POSE_TRIANGLE].astype(np.float32)
+    return triangle
+
+
+def from_upper_triangle(triangle: ArrayLike) -> Array:
+    """The symmetric (6, 6) covariance of its upper triangle (21,). ValueError for another length."""
+    values = np.asarray(triangle, np.float64)
+    if values.shape != (TRIANGLE_NUMBERS,):
+        raise ValueError(f"expected {TRIANGLE_NUMBERS} numbers, got an array of shape {values.shape}")
+    covariance = np.empty((6, 6))
+    covariance[POSE_TRIANGLE] = values
+    covariance.T[POSE_TRIANGLE] = values
+    return covariance

@@ -76,6 +76,11 @@ def boxes_within(budget_bytes: int) -> int:
     return max(1, min(MAX_BOXES, int(budget_bytes * BOXES_SHARE) // BOX_BYTES))
 
 
+def boxes_in(payload_bytes: int) -> int:
+    """Number of boxes that fit into a payload of so many bytes."""
+    return max(0, min(MAX_BOXES, (payload_bytes - _HEADER.size) // BOX_BYTES))
+
+
 def encode_boxes(boxes: Detections, most: int = MAX_BOXES) -> bytes:
     """The message of the best `most` boxes, best first; values beyond the format are clipped; boxes farther than 327 m
     from the first one are left out. Raises: InvalidFrame for values that are not finite or out of range."""

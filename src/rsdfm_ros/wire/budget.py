@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rsdfm_ros.wire.features import FeatureFrame, half
+from rsdfm_ros.wire.message import FRAME_ID, envelope_bytes
 
-#: Bytes that a FeaturePacket message adds to its payload: CDR header, stamp, strings, pose, covariance, lengths.
-MESSAGE_OVERHEAD_BYTES = 480
-
+MESSAGE_OVERHEAD_BYTES = envelope_bytes("uav1", FRAME_ID)
+"""Bytes that a FeaturePacket message with short names adds to its payload."""
 
 DEFAULT_BUDGET_BYTES = 5_000
 """Default mean of the serialised bytes per UAV and frame."""

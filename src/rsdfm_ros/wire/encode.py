@@ -1,4 +1,8 @@
-"""Frames to packets: whole tiles only, as few as possible, none above the size limit."""
+"""Frames to packets: whole tiles only, as few as possible, none above the size limit.
+
+The tiles of an image are dealt to its packets so that each has a similar share of the cells, and neighbours travel in
+different packets: a lost packet takes a part of every place instead of all of one (`spread`).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from rsdfm_ros.wire.errors import OverLimit, PacketTooSmall, TileOutOfBounds
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 from rsdfm_ros.wire.header import LARGEST_PACKET_BYTES, WORD_BYTES, Header, Kind, pack
 from rsdfm_ros.wire.limits import MAX_DENSE_PACKET_BYTES, MAX_PACKET_BYTES, Limits
+from rsdfm_ros.wire.spreading import spread, thinned
 
 ZSTD_LEVEL = 15
 """Higher ones take twice the time and make bodies of this size hardly a byte shorter."""
@@ -21,17 +26,24 @@ DENSE_ZSTD_LEVEL = 1
 
 TILE_WEIGHT = 8
 """Weight of a tile without cells, in cells, where a frame is split into parts of similar size."""
+THINNED_TO = 0.95
+"""Share of the limit that a tile with too many cells is expected to take with fewer."""
 
 
 def encode_frame(
-    frame: FeatureFrame | DenseFrame, max_packet_bytes: int | None = None, *, fingerprint: int = 0
+    frame: FeatureFrame | DenseFrame,
+    max_packet_bytes: int | None = None,
+    *,
+    fingerprint: int = 0,
+    thin: bool = False,
 ) -> list[bytes]:
     """The packets of a frame; every one decodes alone. A frame without tiles gives no packet.
 
     The low band is sent if any of its latents is not zero. max_packet_bytes: defaults to MAX_PACKET_BYTES, or
-    MAX_DENSE_PACKET_BYTES for a DenseFrame. fingerprint: uint64 of the sender's model. Raises: InvalidFrame,
-    TilesUnsorted, CellsUnsorted, NonFinite if the frame is malformed; TileOutOfBounds, OverLimit if every receiver
-    would refuse it; PacketTooSmall if a single tile does not fit.
+    MAX_DENSE_PACKET_BYTES for a DenseFrame. fingerprint: uint64 of the sender's model. thin: tiles of a FeatureFrame
+    that do not fit into a packet alone are sent with fewer cells (`thinned`). Raises: InvalidFrame, TilesUnsorted,
+    CellsUnsorted, NonFinite if the frame is malformed; TileOutOfBounds, OverLimit if every receiver would refuse it;
+    PacketTooSmall if a single tile does not fit.
     """
     frame.validate()
     limits = Limits()
@@ -45,16 +57,26 @@ def encode_frame(
             raise OverLimit("channel count", limits.max_channels, channels)
     limit = max_packet_bytes or (MAX_DENSE_PACKET_BYTES if dense else MAX_PACKET_BYTES)
     has_low = isinstance(frame, FeatureFrame) and frame.has_low
-    return _split(frame, has_low, min(limit, LARGEST_PACKET_BYTES), fingerprint)
+    limit = min(limit, LARGEST_PACKET_BYTES)
+    while True:
+        try:
+            return _split(frame, has_low, limit, fingerprint)
+        except PacketTooSmall as error:
+            if isinstance(frame, DenseFrame) or not thin:
+                raise
+            (row,) = np.flatnonzero((frame.tiles == error.tile).all(axis=1))
+            cells = int(frame.counts[row])
+            if cells == 0:
+                raise
+            frame = thinned(frame, min(cells - 1, int(cells * THINNED_TO * limit / error.actual)))
 
 
 def _split(frame: FeatureFrame | DenseFrame, has_low: bool, limit: int, fingerprint: int) -> list[bytes]:
-    """Packets of similar size that cover all tiles, as few as fit."""
+    """Packets of similar size that cover all tiles, as few as fit. Raises: PacketTooSmall."""
     weights = frame.counts + TILE_WEIGHT
-    middle = np.cumsum(weights) - weights / 2
     parts = 1
     while True:
-        part = middle * parts // max(1, weights.sum())
+        part = spread(frame.tiles, weights, parts)
         packets, worst = [], 0.0
         for number in np.unique(part):
             header, body, words = _encoded(frame.rows(part == number), has_low, fingerprint)

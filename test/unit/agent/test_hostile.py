@@ -15,6 +15,7 @@ from rsdfm_ros.agent.options import DEFAULTS, NO_PRE_FUSION
 from rsdfm_ros.agent.prefusion.pose_alignment import pose_too_uncertain
 from rsdfm_ros.agent.prefusion.prepare import Prepared
 from rsdfm_ros.agent.prefusion.views import View
+from rsdfm_ros.geometry.uncertainty import from_upper_triangle, upper_triangle
 from rsdfm_ros.model.maps import AgentBev, FusedMap
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.errors import WireError
@@ -52,7 +53,7 @@ def changed(*entries: tuple[int, int, float]) -> np.ndarray:
 )
 def test_covariances_that_no_pose_has_are_refused(covariance: np.ndarray, reason: str) -> None:
     with pytest.raises(WireError) as caught:
-        checked_pose((0, 0, 50), UP, covariance.ravel())
+        checked_pose((0, 0, 50), UP, covariance)
     assert caught.value.reason == reason
 
 
@@ -60,9 +61,10 @@ def test_covariances_up_to_the_bounds_and_rounded_ones_are_taken() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         root = rng.uniform(-1.0, 1.0, (6, rng.integers(1, 7)))
-        checked_pose((0, 0, 50), UP, (root @ root.T).astype(np.float32).ravel())
-    checked_pose((0, 0, 50), UP, largest().ravel())
-    checked_pose((0, 0, 50), UP, np.zeros(36))
+        covariance = from_upper_triangle(upper_triangle(root @ root.T))
+        checked_pose((0, 0, 50), UP, covariance)
+    checked_pose((0, 0, 50), UP, from_upper_triangle(upper_triangle(largest())))
+    checked_pose((0, 0, 50), UP, np.zeros((6, 6)))
 
 
 def view(name: str, value: float = 0.0, sigma: float = 0.0) -> View:

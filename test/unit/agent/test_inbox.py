@@ -198,16 +198,16 @@ def test_wrong_packets_are_refused_by_reason(changes: dict, payload: bytes, reas
 @pytest.mark.parametrize(
     ("position", "xyzw", "covariance", "reason"),
     [
-        ((np.nan, 0, 0), (0, 0, 0, 1), np.zeros(36), "pose_not_finite"),
-        ((0, 0, 0), (0, 0, 0, 0), np.zeros(36), "pose_not_unit"),
-        ((1e9, 0, 0), (0, 0, 0, 1), np.zeros(36), "pose_far"),
-        ((0, 0, 0), (0, 0, 0, 1), np.full(36, np.inf), "covariance_not_finite"),
-        ((0, 0, 0), (0, 0, 0, 1), -np.eye(6).ravel(), "covariance_invalid"),
-        ((0, 0, 0), (0, 0, 0, 1), np.arange(36.0), "covariance_invalid"),
+        ((np.nan, 0, 0), (0, 0, 0, 1), np.zeros((6, 6)), "pose_not_finite"),
+        ((0, 0, 0), (0, 0, 0, 0), np.zeros((6, 6)), "pose_not_unit"),
+        ((1e9, 0, 0), (0, 0, 0, 1), np.zeros((6, 6)), "pose_far"),
+        ((0, 0, 0), (0, 0, 0, 1), np.full((6, 6), np.inf), "covariance_not_finite"),
+        ((0, 0, 0), (0, 0, 0, 1), -np.eye(6), "covariance_invalid"),
+        ((0, 0, 0), (0, 0, 0, 1), np.arange(36.0).reshape(6, 6), "covariance_invalid"),
     ],
 )
 def test_poses_that_cannot_be_are_refused(position, xyzw, covariance, reason: str) -> None:
-    checked_pose((0, 0, 50), (0, 0, 0, 1), np.eye(6).ravel())
+    checked_pose((0, 0, 50), (0, 0, 0, 1), np.eye(6))
     with pytest.raises(WireError) as caught:
         checked_pose(position, xyzw, covariance)
     assert caught.value.reason == reason

@@ -7,9 +7,17 @@ import pytest
 
 from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.sender import Sender
+from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.model.maps import AgentBev
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
+from rsdfm_ros.wire.message import (
+    DATAGRAM_PACKET_BYTES,
+    FRAME_ID,
+    RTPS_BYTES,
+    UDP_PAYLOAD_BYTES,
+    envelope_bytes,
+)
 from rsdfm_ros.wire.packet import assemble, decode_packet
 from support.maps import boxes_at
 from support.painted import PaintedScene, tiny_perception
@@ -95,6 +103,33 @@ def test_boxes_do_not_travel_alone_nor_without_a_detector(perception: Perception
     radio = Radio()
     sent = Sender(AgentOptions(send_boxes="always")).send(perception, nothing, UNSURE, radio, no_boxes)
     assert radio.sent == [] and sent.message_bytes == 0 and not sent.boxes
+
+
+@pytest.mark.parametrize("names", [("uav1", "map"), ("u" * 64, "world")])
+@pytest.mark.parametrize("budget", [2_500, 30_000])
+def test_whole_messages_stay_within_the_limit_and_an_ethernet_frame(
+    perception: Perception, bev: AgentBev, names: tuple[str, str], budget: int
+) -> None:
+    """As serialised for the network; the larger budget fills tiles with more cells than fit into one packet."""
+    agent, frame_id = names
+    frame = dict.fromkeys(("frame", "stamp_ns"), 1) | {"fingerprint": 7}
+    sizes: list[int] = []
+
+    def transmit(payload: bytes, index: int, count: int) -> int:
+        about = {"T_map_camera": np.eye(4), "covariance": UNSURE, "agent": agent, **frame}
+        raw = feature_message(payload, index=index, count=count, **about)
+        sizes.append(len(raw) - len(FRAME_ID) + len(frame_id))
+        return sizes[-1]
+
+    many = boxes_at(np.random.default_rng(0).uniform(-50, 50, (200, 2)), np.ones((200, 2)))
+    options = AgentOptions(budget_bytes=budget, max_packet_bytes=DATAGRAM_PACKET_BYTES, send_boxes="always")
+    around = envelope_bytes(agent, frame_id)
+    sent = Sender(options, envelope_bytes=around).send(perception, bev, UNSURE, transmit, lambda: many)
+    assert sent.boxes and len(sizes) >= (2 if budget < 10_000 else 4)
+    assert max(sizes) <= DATAGRAM_PACKET_BYTES and max(sizes) + RTPS_BYTES <= UDP_PAYLOAD_BYTES
+    if budget > 10_000:
+        assert len(decode_boxes(sent.packets[-1])) == (DATAGRAM_PACKET_BYTES - around - 20) // 16
+        assert sum(size > 0.7 * DATAGRAM_PACKET_BYTES for size in sizes) > len(sizes) / 2
 
 
 def test_the_mean_stays_on_the_budget_whatever_else_is_sent(perception: Perception, bev: AgentBev) -> None:

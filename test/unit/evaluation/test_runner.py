@@ -34,6 +34,7 @@ from rsdfm_ros.evaluation.session import evaluate_cases, evaluate_scene
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.geometry.rotations import rotation_vector
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.wire.message import FRAME_ID, envelope_bytes
 from support.painted import (
     AREAS,
     FEATURES,
@@ -280,13 +281,13 @@ def test_disturbances_parse() -> None:
     assert parsed == Disturbance(0.2, 200.0, 0.5, 0.5, 1, 3)
 
 
-def test_a_feature_message_adds_a_few_hundred_bytes_to_its_payload() -> None:
+def test_a_feature_message_adds_less_than_200_bytes_to_its_payload() -> None:
     common = {"agent": "uav1", "stamp_ns": 5, "frame": 1, "index": 0, "count": 1, "fingerprint": 9}
     sizes = [
         len(feature_message(bytes(n), T_map_camera=np.eye(4), covariance=np.zeros((6, 6)), **common))
         for n in (1, 1001)
     ]
-    assert 300 < sizes[0] < 500
+    assert sizes[0] == envelope_bytes("uav1", FRAME_ID) + 1 < 200
     assert sizes[1] - sizes[0] == 1000
 
 

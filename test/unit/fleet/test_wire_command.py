@@ -8,10 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from rsdfm_ros import cli
 from rsdfm_ros.data.bags.bag import Bag
 from rsdfm_ros.data.bags.message_sizes import feature_message
+from rsdfm_ros.data.bags.types import message_folder, typestore
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.wire.packet import encode_frame
 from support.wire_frames import feature_frame
@@ -79,6 +81,28 @@ def test_messages_of_another_definition_are_refused_as_such(
         monkeypatch.setattr(Bag, "decode", lambda self, raw, s=strange: s)
         status, out, _ = inspected(capsys, bag, "--json", "--packets", "1")
         assert status == 1 and json.loads(out)["packets"][0]["error"]["reason"] == "other_definition"
+
+
+def test_packets_of_the_former_definition_are_named_in_bags(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Definition 1 had the covariance as float64[36]: the bag brings that definition with it."""
+    text = (message_folder() / "FeaturePacket.msg").read_text()
+    former = get_typestore(Stores.ROS2_JAZZY)
+    former.register(
+        get_types_from_msg(text.replace("float32[21] covariance", "float64[36] covariance"), TYPE)
+    )
+    (good,) = encode_frame(feature_frame(3, tiles=4, cells=30), fingerprint=9)
+    now = typestore().deserialize_cdr(message(good), TYPE)
+    fields = {name: getattr(now, name) for name in now.__dataclass_fields__ if name != "__msgtype__"}
+    then = former.types[TYPE](**fields | {"covariance": np.zeros(36)})
+    with BagWriter(tmp_path / "bag") as writer:
+        writer.add("/uav1/bev/features", TYPE, former)
+        writer.write("/uav1/bev/features", TYPE, 1, former.serialize_cdr(then, TYPE))
+    status, out, _ = inspected(capsys, tmp_path / "bag", "--json")
+    (packet,) = json.loads(out)["packets"]
+    assert status == 1 and packet["error"]["reason"] == "other_definition"
+    assert "36 numbers, expected the 21" in packet["error"]["text"]
 
 
 def test_the_table_has_a_row_per_packet_and_stops_where_it_is_told(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.bags.types import PACKAGE, typestore
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix
-
-FRAME_ID = "map"
+from rsdfm_ros.geometry.uncertainty import upper_triangle
+from rsdfm_ros.wire.message import FRAME_ID
 
 
 def feature_message(
@@ -38,7 +38,7 @@ def feature_message(
         packet_count=count,
         fingerprint=fingerprint,
         camera_pose=_pose(T_map_camera[:3, 3], quaternion_from_matrix(T_map_camera[:3, :3])),
-        covariance=np.asarray(covariance, dtype=np.float64).reshape(36),
+        covariance=upper_triangle(covariance),
         payload=np.frombuffer(payload, dtype=np.uint8),
     )
     return bytes(typestore().serialize_cdr(message, f"{PACKAGE}/msg/FeaturePacket"))

@@ -23,7 +23,7 @@ from rsdfm_ros.agent.inbox import Inbox, InboxLimits
 from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, TaskAnswers
 from rsdfm_ros.agent.types import OwnFeatures
-from rsdfm_ros.data.bags.message_sizes import FRAME_ID, feature_message
+from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.data.bags.sensors import InstantInputs, Packet, Sensors
 from rsdfm_ros.data.bags.topic_map import FEATURES
 from rsdfm_ros.data.bags.types import typestore
@@ -36,6 +36,7 @@ from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.model.perception import FusedMap, Perception
 from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.message import FRAME_ID
 
 JUDGED = ("detection", "segmentation", "trajectory")
 """Tasks whose answers are scored."""

@@ -70,6 +70,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="serialised bytes per frame and UAV that rsdfm may send on average (default %(default)s)",
     )
     parser.add_argument(
+        "--max-packet-bytes",
+        type=int,
+        default=DEFAULTS.max_packet_bytes,
+        metavar="N",
+        help="largest serialised message of those methods; 1300: with all headers one Ethernet frame "
+        "(default %(default)s)",
+    )
+    parser.add_argument(
         "--disturb",
         default="",
         metavar="K=V,…",

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rsdfm_ros.agent.options import PACKET_BYTES_RANGE
 from rsdfm_ros.data.bags.topic_map import MAX_RECORDED_UAVS
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
@@ -55,6 +56,7 @@ def check_options(args: argparse.Namespace) -> None:
     require_range("--uavs", args.uavs, 1, MAX_UAVS if simulated else MAX_RECORDED_UAVS)
     require_range("--seed", args.seed, 0, SEED_LIMIT - (args.scenes or SCENES))
     require_range("--budget-bytes", args.budget_bytes, 1, 10**9)
+    require_range("--max-packet-bytes", args.max_packet_bytes, *PACKET_BYTES_RANGE)
     require_range("--fixed-height", args.fixed_height, 1, 1000, "m")
     require_range("--egos", args.egos, 1, args.uavs)
     if args.frames is not None and args.frames < shortest:
@@ -106,6 +108,7 @@ def asked_protocol(
         uavs=args.uavs,
         egos=args.egos,
         budget_bytes=args.budget_bytes,
+        max_packet_bytes=args.max_packet_bytes,
         disturbance=disturbance,
     )
 

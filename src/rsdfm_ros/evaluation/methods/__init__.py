@@ -23,7 +23,7 @@ from rsdfm_ros.model.perception import Perception
 class Entry:
     """A method in the table: how it is made, and a sentence on it."""
 
-    make: Callable[[Perception, Thresholds, int], Method]
+    make: Callable[[Perception, Thresholds, int, int], Method]
     summary: str
 
 

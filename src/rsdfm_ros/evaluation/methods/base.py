@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from rsdfm_ros.agent.fusion import Fusion
-from rsdfm_ros.agent.options import NO_PRE_FUSION
+from rsdfm_ros.agent.options import DEFAULTS, NO_PRE_FUSION
 from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.evaluation.frames import FramePrediction
@@ -27,10 +27,16 @@ from rsdfm_ros.wire.packet import Part, decode_packet
 class Method(ABC):
     """One way to collaborate, during one scene."""
 
-    def __init__(self, perception: Perception, thresholds: Thresholds, budget_bytes: int) -> None:
+    def __init__(
+        self,
+        perception: Perception,
+        thresholds: Thresholds,
+        budget_bytes: int,
+        max_packet_bytes: int = DEFAULTS.max_packet_bytes,
+    ) -> None:
         self.perception = perception
         self.thresholds = thresholds
-        self.budget_bytes = budget_bytes
+        self.budget_bytes, self.max_packet_bytes = budget_bytes, max_packet_bytes
         self.start()
 
     def start(self) -> None:

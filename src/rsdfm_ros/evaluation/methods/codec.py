@@ -51,7 +51,11 @@ class RsdfmPlain(FeatureMethod):
 
     def start(self) -> None:
         super().start()
-        self._options = AgentOptions(budget_bytes=self.budget_bytes, send_boxes=self.send_boxes)
+        self._options = AgentOptions(
+            budget_bytes=self.budget_bytes,
+            max_packet_bytes=self.max_packet_bytes,
+            send_boxes=self.send_boxes,
+        )
         self._senders: dict[int, Sender] = {}
 
     def send(self, step: EvaluationFrame, sender: int) -> Sent | None:

@@ -96,7 +96,9 @@ class _Budgeted(FeatureMethod):
             first_bytes_per_cell=0.6 * self.perception.config.channels,
             low_bytes_per_tile=0.0,
         )
-        options = AgentOptions(budget_bytes=self.budget_bytes, send_boxes="never")
+        options = AgentOptions(
+            budget_bytes=self.budget_bytes, max_packet_bytes=self.max_packet_bytes, send_boxes="never"
+        )
         this = self._senders.setdefault(sender, _BestCells(options, budget))
         this.score = self.score(step, sender)
         sent = this.send(

@@ -15,6 +15,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.geometry.uncertainty import upper_triangle
 from rsdfm_ros.msg import FeaturePacket, FusedBev
 from rsdfm_ros.nodes.convert.sensors import fill_pose, time_of
 
@@ -40,7 +41,7 @@ def packet_to_message(
     message.header.stamp, message.header.frame_id = time_of(stamp_ns), frame_id
     message.fingerprint = fingerprint
     fill_pose(message.camera_pose, T_map_camera)
-    message.covariance = np.ascontiguousarray(covariance, dtype=np.float64).ravel()
+    message.covariance = upper_triangle(covariance)
     message.payload = array.array("B", payload)
     return message
 

@@ -30,6 +30,7 @@ from rsdfm_ros.nodes.uav.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import EncoderSettings
+from rsdfm_ros.wire.message import envelope_bytes
 
 
 class EncoderNode(PipelineNode[EncoderSettings]):
@@ -61,7 +62,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
 
     def configure(self) -> None:
         s = self.settings
-        self.sender = Sender(AgentOptions.of(s))
+        self.sender = Sender(AgentOptions.of(s), envelope_bytes=envelope_bytes(self.agent, s.frame_id))
         self._inputs = CameraInputs(self, self.agent, self._take)
         self._ground = GroundSource(self, takes_range=True)
         self._path = self.create_publisher(Path, "path", qos.outputs())
