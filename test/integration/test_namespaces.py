@@ -27,7 +27,7 @@ IMAGES = 12
 WAIT_S = 90.0
 LEASE_S = 3.0
 HEADERS = 14 + 20 + 8 + 20 + 12 + 24
-"""Bytes of Ethernet, IP, UDP and RTPS around a message, without what only some have."""
+"""Bytes of Ethernet, IP, UDP and RTPS around a message, without those that depend on the DDS."""
 DISCOVERY_BYTES_S = 6_000
 """What discovery and liveliness of the four participants put on the wire of each computer, at most."""
 DOMAIN = 0

@@ -12,12 +12,12 @@ LENGTH_BYTES = 4
 
 UDP_PAYLOAD_BYTES = 1472
 """Most bytes of a UDP datagram in one Ethernet frame: 1500 without the headers of IPv4 (20) and UDP (8)."""
-RTPS_BYTES = 20 + 16 + 12 + 24 + 32
-"""RTPS around a message, at most: header, INFO_DST, INFO_TS, DATA, and the HEARTBEAT of reliable topics. Fast DDS puts
-no inline QoS into messages of a topic."""
+RTPS_BYTES = 20 + 16 + 12 + 24 + 60 + 32
+"""RTPS around a message, at most: header, INFO_DST, INFO_TS, DATA without inline QoS, a submessage of Fast DDS's own
+(0x80), and the HEARTBEAT of reliable topics."""
 DATAGRAM_PACKET_BYTES = 1300
-"""max_packet_bytes with which a packet is one UDP datagram in one Ethernet frame: UDP_PAYLOAD_BYTES without RTPS_BYTES
-are 1368, of which some remain for a VLAN tag, a tunnel or another vendor's inline QoS."""
+"""max_packet_bytes with which a packet is one UDP datagram in one Ethernet frame: a multiple of 4, to which RTPS pads,
+and at most UDP_PAYLOAD_BYTES without RTPS_BYTES, 1308."""
 
 
 def envelope_bytes(agent: str, frame_id: str) -> int:
