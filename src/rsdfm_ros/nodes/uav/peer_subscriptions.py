@@ -25,6 +25,8 @@ HEARD, MATCHED, PUBLISHED, UNHEARD, UNPUBLISHED = range(5)
 without a valid packet; without publishers. Newcomers push out only peers that are silent or gone."""
 UNHEARD_S = 30.0
 """A connected peer without a valid packet for so long makes room for others, if there are more than max_peers."""
+GONE_S = 30.0
+"""A topic found in the graph whose publishers have been gone for so long is left, with its QoS parameters."""
 
 
 def topic_of(peer: str) -> str:
@@ -97,6 +99,7 @@ class PeerSubscriptions:
         self._own_topic = node.resolve_topic_name(FEATURES)
         self._subscriptions: dict[str, Any] = {}
         self._since_s: dict[str, float] = {}
+        self._published_s: dict[str, float] = {}
         self._refused: set[str] = set()
         self._timer = node.create_timer(node.settings.discovery_period_s, self.refresh_peers, clock=STEADY)
         if own:
@@ -105,11 +108,7 @@ class PeerSubscriptions:
     def refresh_peers(self) -> None:
         """Subscribe to the topics that are due, and to no others."""
         s = self._node.settings
-        found = [
-            topic
-            for topic, types in self._node.get_topic_names_and_types()
-            if TYPE in types and topic.endswith(f"/{FEATURES}")
-        ]
+        found = self._published()
         topics = select_topics(
             found,
             s.peers,
@@ -134,6 +133,16 @@ class PeerSubscriptions:
         self._node.destroy_timer(self._timer)
         for topic in list(self._subscriptions):
             self._stop(topic)
+
+    def _published(self) -> list[str]:
+        """Feature topics in the graph with a publisher, or with one until GONE_S ago: without that, the own
+        subscription would keep a topic in the graph for ever."""
+        node, now_s = self._node, monotonic()
+        for topic, types in node.get_topic_names_and_types():
+            if TYPE in types and topic.endswith(f"/{FEATURES}") and node.count_publishers(topic):
+                self._published_s[topic] = now_s
+        self._published_s = {t: at_s for t, at_s in self._published_s.items() if now_s - at_s < GONE_S}
+        return [*self._published_s]
 
     def _refuse(self, taken: Mapping[str, str]) -> None:
         """Report topics of names that others have, once each; they are tried again when the name is free."""
