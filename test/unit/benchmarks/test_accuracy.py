@@ -297,6 +297,9 @@ def test_entropy_estimates_agree_with_what_is_known() -> None:
     even = np.tile(np.arange(16), 64)
     assert entropy.entropy_bytes(even) == pytest.approx(len(even) * 4 / 8)
     assert entropy.entropy_bytes(np.zeros(50)) == 0.0
+    assert entropy.adaptive_bytes(np.array([3]), 16) == pytest.approx(0.5), "the first symbol costs 4 bits"
+    many = np.random.default_rng(0).integers(0, 4, 4000)
+    assert 1.0 < entropy.adaptive_bytes(many, 4) / entropy.entropy_bytes(many) < 1.02
 
 
 def test_flights_at_one_altitude_look_at_the_same_places() -> None:
