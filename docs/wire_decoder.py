@@ -1,4 +1,4 @@
-"""A decoder of feature packets and of boxes beside them, written from docs/wire_format.md alone.
+"""A decoder of feature packets, of boxes beside them and of messages, written from docs/wire_format.md alone.
 
 A template for other languages: it shares no code with rsdfm_ros, and tests compare the two. It is short, not fast.
 It needs NumPy and zstandard:
@@ -13,6 +13,7 @@ import sys
 import zlib
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -235,6 +236,42 @@ def decode_boxes(payload: bytes) -> list[dict[str, object]]:
         }
         for row in rows
     ]
+
+
+def decode_message(data: bytes) -> dict[str, Any]:
+    """The fields of a FeaturePacket (definition 2) in CDR, covariance as (6, 6). Raises: Refused."""
+    check(data[:4] == b"\x00\x01\x00\x00", "not_cdr")
+    at = 4
+    fields: dict[str, Any] = {}
+
+    def take(name: str, kind: str, count: int = 1) -> np.ndarray:
+        nonlocal at
+        size = np.dtype(kind).itemsize
+        at += -(at - 4) % size  # alignment is counted from behind the encapsulation
+        check(len(data) >= at + size * count, "not_cdr")
+        fields[name] = np.frombuffer(data, kind, count, at)
+        at += size * count
+        return fields[name]
+
+    take("stamp", "<u4", 2)
+    for name in ("frame_id", "agent"):
+        text = take(name, "u1", int(take(name, "<u4")[0])).tobytes()
+        check(text[-1:] == b"\0", "not_cdr")
+        fields[name] = text[:-1].decode(errors="replace")
+    for name, kind in (
+        ("frame", "<u4"),
+        ("packet_index", "<u2"),
+        ("packet_count", "<u2"),
+        ("fingerprint", "<u8"),
+    ):
+        fields[name] = int(take(name, kind)[0])
+    take("position", "<f8", 3)
+    take("orientation", "<f8", 4)
+    upper = np.zeros((6, 6))
+    upper[np.triu_indices(6)] = take("covariance", "<f4", 21)
+    fields["covariance"] = upper + np.triu(upper, 1).T
+    fields["payload"] = take("payload", "u1", int(take("payload", "<u4")[0])).tobytes()
+    return fields
 
 
 if __name__ == "__main__":

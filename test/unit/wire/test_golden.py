@@ -1,6 +1,7 @@
 """Stored packets of version 2 decode to known frames, forever; new packets differ from them in compression at most.
 
-``PYTHONPATH=src:test python test/unit/wire/test_golden.py`` writes test/golden/wire_v2_*.bin again, from formulas.
+``PYTHONPATH=src:test python test/unit/wire/test_golden.py`` writes test/golden/wire_v2_*.bin and
+message_2.bin again, from formulas.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import numpy as np
 import pytest
 import zstandard
 
+from rsdfm_ros.agent.envelope import envelope_of
+from rsdfm_ros.data.bags.message_sizes import feature_message
+from rsdfm_ros.data.bags.topic_map import FEATURES
+from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.wire.errors import UnsupportedVersion
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 from rsdfm_ros.wire.packet import assemble, assemble_dense, decode_packet, encode_frame
@@ -89,6 +94,27 @@ def test_the_documented_example_is_the_stored_packet() -> None:
     assert " ".join(f"{b:02x}" for b in stored("compressed")[:32]) in " ".join(text.split())
 
 
+def fresh_message() -> bytes:
+    """The message, definition 2, around the first golden packet."""
+    T, root = np.eye(4), np.tri(6) * np.arange(1.0, 7.0) / 8
+    T[:3, 3] = 1.5, -2.25, 40.0
+    about = {"agent": "uav2", "stamp_ns": 12_345_678_901, "frame": 7, "index": 1, "count": 3}
+    return feature_message(
+        stored("compressed"), fingerprint=FINGERPRINT, T_map_camera=T, covariance=root @ root.T, **about
+    )
+
+
+def test_the_message_around_a_packet_is_made_and_read_as_stored() -> None:
+    message = (GOLDEN / "message_2.bin").read_bytes()
+    assert message == fresh_message()
+    read = typestore().deserialize_cdr(message, FEATURES)
+    assert bytes(read.payload) == stored("compressed") and read.covariance.dtype == np.float32
+    envelope = envelope_of(read, topic_agent="uav2", frame_id="map")
+    root = np.tri(6) * np.arange(1.0, 7.0) / 8
+    np.testing.assert_array_equal(envelope.covariance, root @ root.T)
+
+
 if __name__ == "__main__":
     for name, packet in fresh().items():
         (GOLDEN / f"wire_v2_{name}.bin").write_bytes(packet)
+    (GOLDEN / "message_2.bin").write_bytes(fresh_message())

@@ -14,6 +14,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from rsdfm_ros.agent.envelope import envelope_of
+from rsdfm_ros.data.bags.topic_map import FEATURES
+from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.wire.boxes import decode_boxes, encode_boxes
 from rsdfm_ros.wire.errors import WireError
@@ -68,6 +71,27 @@ def assert_same(second: ModuleType, packet: bytes) -> None:
 @pytest.mark.parametrize("packet", [*STORED, *MADE])
 def test_both_decoders_read_the_same(second: ModuleType, packet: bytes) -> None:
     assert_same(second, packet)
+
+
+def test_it_reads_the_stored_message(second: ModuleType) -> None:
+    data = (GOLDEN / "message_2.bin").read_bytes()
+    read, ours = second.decode_message(data), typestore().deserialize_cdr(data, FEATURES)
+    envelope = envelope_of(ours, topic_agent=read["agent"], frame_id=read["frame_id"])
+    assert (read["agent"], read["frame_id"]) == ("uav2", "map")
+    assert read["stamp"].tolist() == [ours.header.stamp.sec, ours.header.stamp.nanosec]
+    for name, value in {
+        "frame": 7,
+        "packet_index": 1,
+        "packet_count": 3,
+        "fingerprint": ours.fingerprint,
+    }.items():
+        assert read[name] == value
+    assert read["position"].tolist() == envelope.T_map_camera[:3, 3].tolist()
+    assert read["orientation"].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert np.array_equal(read["covariance"], envelope.covariance)
+    assert_same(second, read["payload"])
+    for end in (0, 3, 20, 100, len(data) - 1):
+        assert refusal(second.decode_message, second.Refused, data[:end]) == "not_cdr"
 
 
 def test_stored_packets_of_every_kind_are_compared() -> None:
