@@ -21,7 +21,8 @@ from rsdfm_ros.wire.header import LARGEST_PACKET_BYTES
 from rsdfm_ros.wire.limits import Limits
 
 NONE = "none"
-WIRE_ATTACKS = (NONE, "shifted", "replayed", "saturated", "covariance")
+SHIFTED, REPLAYED, SATURATED, COVARIANCE = "shifted", "replayed", "saturated", "covariance"
+WIRE_ATTACKS = (NONE, SHIFTED, REPLAYED, SATURATED, COVARIANCE)
 """Attacks on packets that pass: `shifted_tiles`, `Replay`, `saturated`, and a covariance of zeros."""
 
 LARGEST_LATENT = 127

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-MIRRORED, FABRICATED, ERASED, SHIFTED = "mirrored", "fabricated", "erased", "shifted"
-REPLAYED, SATURATED, COVARIANCE = "replayed", "saturated", "covariance"
+from rsdfm_ros.wire.attack import COVARIANCE, REPLAYED, SATURATED, SHIFTED
+
+MIRRORED, FABRICATED, ERASED = "mirrored", "fabricated", "erased"
 COLLUDING, OPTIMISED = "colluding", "optimised"
 
 KINDS: dict[str, str] = {

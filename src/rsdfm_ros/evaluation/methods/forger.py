@@ -17,17 +17,7 @@ from rsdfm_ros.evaluation.attacks.fabricated import (
     fabricated,
     free_places,
 )
-from rsdfm_ros.evaluation.attacks.kinds import (
-    COLLUDING,
-    COVARIANCE,
-    ERASED,
-    FABRICATED,
-    MAP_KINDS,
-    OPTIMISED,
-    REPLAYED,
-    SATURATED,
-    SHIFTED,
-)
+from rsdfm_ros.evaluation.attacks.kinds import COLLUDING, ERASED, FABRICATED, MAP_KINDS, OPTIMISED
 from rsdfm_ros.evaluation.attacks.maps import AgentMap
 from rsdfm_ros.evaluation.attacks.optimised import optimised
 from rsdfm_ros.evaluation.attacks.shifted import shift_cells, shifted
@@ -36,7 +26,7 @@ from rsdfm_ros.evaluation.methods.base import Method
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.radio import Sent
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.wire.attack import Replay, saturated
+from rsdfm_ros.wire.attack import COVARIANCE, REPLAYED, SATURATED, SHIFTED, Replay, saturated
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.decode import decode_packet
 from rsdfm_ros.wire.header import MAGIC

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.evaluation.attacks.covariance import misplaced
-from rsdfm_ros.evaluation.attacks.kinds import COVARIANCE, IMAGE_KINDS, MIRRORED
+from rsdfm_ros.evaluation.attacks.kinds import IMAGE_KINDS, MIRRORED
 from rsdfm_ros.evaluation.attacks.mirrored import mirrored
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories
 from rsdfm_ros.evaluation.scene_source import SceneSource
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.wire.attack import COVARIANCE
 
 
 class FrameCache:
