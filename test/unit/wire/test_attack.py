@@ -59,7 +59,9 @@ def test_shifted_packets_are_the_same_features_at_tiles_further_on() -> None:
     for payload in packets():
         true, false = decode_packet(payload), decode_packet(shifted_tiles(payload, 1.0))
         assert false.fingerprint == FINGERPRINT
-        np.testing.assert_array_equal(false.frame.tiles - true.frame.tiles, [SHIFT_TILES] * len(true.frame.tiles))
+        np.testing.assert_array_equal(
+            false.frame.tiles - true.frame.tiles, [SHIFT_TILES] * len(true.frame.tiles)
+        )
         back = decode_packet(shifted_tiles(shifted_tiles(payload, 1.0), 1.0, (-1, 0))).frame
         assert same(back, true.frame)
 
@@ -81,7 +83,8 @@ def test_what_no_receiver_accepts_is_refused_typed() -> None:
 def replayed(replay: Replay[str], images: range, period_s: float, count: int = 2) -> list[list[str]]:
     """What is sent in the place of every image of `count` packets."""
     return [
-        [p for n in range(count) for p in replay.packets(round(k * period_s * 1e9), f"{k}.{n}")] for k in images
+        [p for n in range(count) for p in replay.packets(round(k * period_s * 1e9), f"{k}.{n}")]
+        for k in images
     ]
 
 
