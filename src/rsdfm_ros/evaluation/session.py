@@ -154,18 +154,25 @@ class _Run:
             return {name: ([], []) for name in self._methods}
         agents = [a for a in range(len(step.agents)) if step.sees(a)]
         false_step = self._evaluation_frame(lead_s, false=True) if self._forgers else None
+        attackers = self._attackers(agents)
         if false_step is not None:
             disturbance = self._settings.disturbance
-            false_step = false_frame(false_step, self._window, agents, disturbance, self._scene)
+            false_step = false_frame(false_step, self._window, attackers, disturbance, self._scene)
         out: dict[str, tuple[list[Sent], list[Sent]]] = {}
         for name, method in self._methods.items():
             sent = [s for s in self._pool.map(partial(method.send, step), agents) if s is not None]
             false: list[Sent] = []
             if false_step is not None:
                 forge = partial(self._forgers[name].send, false_step)
-                false = [s for s in self._pool.map(forge, agents) if s is not None]
+                false = [s for s in self._pool.map(forge, attackers) if s is not None]
             out[name] = (sent, false)
         return out
+
+    def _attackers(self, agents: Sequence[int]) -> list[int]:
+        """The agents that attack an ego that is scored."""
+        number, disturbance = max(agents, default=-1) + 1, self._settings.disturbance
+        every = set().union(*(disturbance.false(number, ego) for ego in range(self._settings.egos)))
+        return [a for a in agents if a in every]
 
 
 def make_methods(perception: Perception, settings: Settings) -> dict[str, Method]:

@@ -81,6 +81,7 @@ def test_attackers_agree_on_places_that_several_see() -> None:
     places = np.arange(8.0).reshape(4, 2)
     free = np.array([[1, 1, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1]], bool)
     np.testing.assert_array_equal(agreed_places(places, free), places[[3, 1]])
+    np.testing.assert_array_equal(agreed_places(places, free[:1]), places[[0, 1, 3]])
 
 
 def test_an_erased_vehicle_leaves_empty_road_and_no_box() -> None:

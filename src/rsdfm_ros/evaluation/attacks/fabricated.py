@@ -42,11 +42,11 @@ def free_places(seen: AgentMap, window: Window, places: NDArray[np.float64]) -> 
 
 
 def agreed_places(places: NDArray[np.float64], free: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The places (n, 2) that several attackers fabricate vehicles at: those that are free to at least two of them, and
-    first those that are free to most. free (attackers, n)."""
+    """The places (n, 2) that several attackers fabricate vehicles at: those that are free to at least two of them, if
+    there are two, and first those that are free to most. free (attackers, n)."""
     number = free.sum(axis=0)
     order = np.argsort(-number, kind="stable")
-    return places[order[number[order] >= 2]]
+    return places[order[number[order] >= min(2, len(free))]]
 
 
 def fabricated(seen: AgentMap, window: Window, places: NDArray[np.float64]) -> AgentMap:
