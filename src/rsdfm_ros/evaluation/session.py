@@ -154,7 +154,7 @@ class _Run:
             return {name: ([], []) for name in self._methods}
         agents = [a for a in range(len(step.agents)) if step.sees(a)]
         false_step = self._evaluation_frame(lead_s, false=True) if self._forgers else None
-        attackers = self._attackers(agents)
+        attackers = [a for a in agents if a in self._attackers(len(step.agents))]
         if false_step is not None:
             disturbance = self._settings.disturbance
             false_step = false_frame(false_step, self._window, attackers, disturbance, self._scene)
@@ -168,11 +168,10 @@ class _Run:
             out[name] = (sent, false)
         return out
 
-    def _attackers(self, agents: Sequence[int]) -> list[int]:
-        """The agents that attack an ego that is scored."""
-        number, disturbance = max(agents, default=-1) + 1, self._settings.disturbance
-        every = set().union(*(disturbance.false(number, ego) for ego in range(self._settings.egos)))
-        return [a for a in agents if a in every]
+    def _attackers(self, fleet: int) -> set[int]:
+        """The UAVs of a fleet that attack an ego that is scored."""
+        disturbance, egos = self._settings.disturbance, self._settings.egos
+        return {attacker for ego in range(egos) for attacker in disturbance.false(fleet, ego)}
 
 
 def make_methods(perception: Perception, settings: Settings) -> dict[str, Method]:

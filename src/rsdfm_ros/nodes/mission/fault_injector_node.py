@@ -1,5 +1,4 @@
-"""fault_injector_node: feature packets of UAVs over links with loss, delay, disorder, damage and a limited rate, or of
-attackers in their place.
+"""fault_injector_node: feature packets of UAVs over links with loss, delay, disorder, damage, a rate limit or attacks.
 
 Each topic of `links` is one link with random numbers of its own; what arrives is published on the same name below
 `output_prefix`. Receivers list those topics as their `peers`. Delays pass on the steady clock.
