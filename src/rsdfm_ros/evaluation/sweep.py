@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.attacks.kinds import KINDS
+from rsdfm_ros.evaluation.attacks.kinds import COLLUDING, KINDS
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.protocol import Protocol
 from rsdfm_ros.outputs import write_json
@@ -28,7 +28,7 @@ GRID: dict[str, tuple[str, ...]] = {
     "budget_bytes": ("2000", "5000", "10000", "18000", "25000", "50000"),
     "attackers": ("0", "1", "2"),
     "drop_uavs": ("0", "1", "2", "3"),
-    "attack": tuple(f"{kind}/{number}" for kind in KINDS for number in (1, 2)),
+    "attack": tuple(f"{kind}/{n}" for kind in KINDS for n in (1, 2) if (kind, n) != (COLLUDING, 1)),
 }
 """The grid of evaluation, axis by axis; `pose` and `bias` are metres/degrees, `attack` is the kind/number of
 attackers."""
