@@ -7,15 +7,25 @@ different packets: a lost packet takes a part of every place instead of all of o
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import zstandard
+from numpy.typing import NDArray
 
 from rsdfm_ros.wire.body import compressed_body, dense_body
+from rsdfm_ros.wire.entropy import tables_bytes
 from rsdfm_ros.wire.errors import OverLimit, PacketTooSmall, TileOutOfBounds
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
-from rsdfm_ros.wire.header import LARGEST_PACKET_BYTES, WORD_BYTES, Header, Kind, pack
+from rsdfm_ros.wire.header import (
+    FIXED_BYTES,
+    HALF_BYTES,
+    LARGEST_PACKET_BYTES,
+    WORD_BYTES,
+    Header,
+    Kind,
+    pack,
+)
 from rsdfm_ros.wire.limits import MAX_DENSE_PACKET_BYTES, MAX_PACKET_BYTES, Limits
 from rsdfm_ros.wire.spreading import spread, thinned
 
@@ -26,8 +36,8 @@ DENSE_ZSTD_LEVEL = 1
 
 TILE_WEIGHT = 8
 """Weight of a tile without cells, in cells, where a frame is split into parts of similar size."""
-THINNED_TO = 0.95
-"""Share of the limit that a tile with too many cells is expected to take with fewer."""
+THINNED_TO = 0.97
+"""Share of a packet's room that a tile with too many cells is expected to take with fewer."""
 
 
 def encode_frame(
@@ -57,46 +67,58 @@ def encode_frame(
             raise OverLimit("channel count", limits.max_channels, channels)
     limit = max_packet_bytes or (MAX_DENSE_PACKET_BYTES if dense else MAX_PACKET_BYTES)
     has_low = isinstance(frame, FeatureFrame) and frame.has_low
-    limit = min(limit, LARGEST_PACKET_BYTES)
+    limit, parts = min(limit, LARGEST_PACKET_BYTES), 1
     while True:
-        try:
-            return _split(frame, has_low, limit, fingerprint)
-        except PacketTooSmall as error:
-            if isinstance(frame, DenseFrame) or not thin:
-                raise
-            (row,) = np.flatnonzero((frame.tiles == error.tile).all(axis=1))
-            cells = int(frame.counts[row])
-            if cells == 0:
-                raise
-            frame = thinned(frame, min(cells - 1, int(cells * THINNED_TO * limit / error.actual)))
+        found = _split(frame, has_low, limit, fingerprint, parts)
+        if not isinstance(found, _TooLarge):
+            return found
+        rows = np.flatnonzero(found.rows)
+        if len(rows) > 1:
+            parts = min(len(frame.tiles), max(parts + 1, math.ceil(parts * found.growth)))
+            continue
+        (row,), cells = rows, found.header.cells
+        if isinstance(frame, DenseFrame) or not thin or cells == 0:
+            ti, tj = (int(v) for v in frame.tiles[row])
+            raise PacketTooSmall((ti, tj), limit, found.header.packet_bytes)
+        frame = thinned(frame, min(cells - 1, int(THINNED_TO * cells / found.growth)))
 
 
-def _split(frame: FeatureFrame | DenseFrame, has_low: bool, limit: int, fingerprint: int) -> list[bytes]:
-    """Packets of similar size that cover all tiles, as few as fit. Raises: PacketTooSmall."""
+@dataclass(frozen=True)
+class _TooLarge:
+    """The tiles of a packet beyond a limit, as a mask (M,), its header, and the factor by which its content is too
+    much: above 1."""
+
+    rows: NDArray[np.bool_]
+    header: Header
+    growth: float
+
+
+def _split(
+    frame: FeatureFrame | DenseFrame, has_low: bool, limit: int, fingerprint: int, parts: int
+) -> list[bytes] | _TooLarge:
+    """At most `parts` packets of similar size that cover all tiles, or the first one that is too large, the heaviest
+    first."""
     weights = frame.counts + TILE_WEIGHT
-    parts = 1
-    while True:
-        part = spread(frame.tiles, weights, parts)
-        packets, worst = [], 0.0
-        for number in np.unique(part):
-            header, body, words = _encoded(frame.rows(part == number), has_low, fingerprint)
-            excess = _excess(header, limit)
-            if excess > 1 and header.tiles == 1:
-                ti, tj = (int(v) for v in frame.tiles[part == number][0])
-                raise PacketTooSmall((ti, tj), limit, header.packet_bytes)
-            worst = max(worst, excess)
-            if worst <= 1:
-                packets.append(pack(header, body, words))
-        if worst <= 1:
-            return packets
-        parts = max(parts + 1, math.ceil(parts * worst))
+    part = spread(frame.tiles, weights, parts)
+    heaviest = np.argsort(-np.bincount(part, weights), kind="stable")
+    packets = []
+    for number in heaviest[np.isin(heaviest, part)]:
+        rows = part == number
+        header, body, words = _encoded(frame.rows(rows), has_low, fingerprint)
+        growth = _growth(header, limit)
+        if growth > 1:
+            return _TooLarge(rows, header, growth)
+        packets.append(pack(header, body, words))
+    return packets
 
 
-def _excess(header: Header, limit: int) -> float:
-    """Size of a packet relative to the limits of sender and receivers: too large above 1."""
+def _growth(header: Header, limit: int) -> float:
+    """Content of a packet relative to the limits of sender and receivers: too much above 1. Of the bytes, those that
+    every part of an image has (header, scales, tables) are no content."""
     receiver = Limits()
+    fixed = min(FIXED_BYTES + header.scales * HALF_BYTES + tables_bytes(header.bands), limit // 2)
     shares = (
-        header.packet_bytes / limit,
+        (header.packet_bytes - fixed) / (limit - fixed),
         header.tiles / receiver.max_tiles,
         header.decoded_bytes / receiver.max_decoded_bytes,
     )

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from rsdfm_ros.wire import encode
 from rsdfm_ros.wire.concealment import conceal_loss
 from rsdfm_ros.wire.errors import PacketTooSmall
 from rsdfm_ros.wire.features import FeatureFrame
@@ -113,6 +114,19 @@ def test_the_cells_that_stay_cover_a_tile_evenly_the_even_ones_of_the_checkerboa
     place = {(t, c): v.tolist() for t, c, v in zip(frame.high_tile, frame.high_cell, frame.high, strict=True)}
     for t, c, v in zip(rows.high_tile, rows.high_cell, rows.high, strict=True):
         assert place[t, c] == v.tolist()
+
+
+@pytest.mark.parametrize("limit", [400, PAYLOAD, 4000])
+def test_no_limit_is_exceeded_and_the_number_of_packets_is_found_in_few_tries(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    original = encode.spread
+    monkeypatch.setattr(encode, "spread", lambda t, w, parts: tries.append(parts) or original(t, w, parts))
+    frame = thinned(feature_frame(tiles=40, cells=40 * 256, high_channels=8), 120)
+    packets = encode_frame(frame, limit, thin=True)
+    assert max(map(len, packets)) <= limit and len(tries) <= 8
+    assert sum(map(len, packets)) > 0.7 * limit * len(packets)
 
 
 def test_a_tile_that_does_not_fit_loses_cells_where_that_is_wanted() -> None:
