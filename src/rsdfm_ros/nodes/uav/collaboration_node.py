@@ -26,7 +26,7 @@ from rsdfm_ros.nodes.core.live_settings import UNCONFIGURED
 from rsdfm_ros.nodes.core.parameters import SettingError
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
-from rsdfm_ros.nodes.uav.collaboration.demand_exchange import DemandExchange
+from rsdfm_ros.nodes.uav.collaboration.demand_exchange import DemandExchange, demand_status
 from rsdfm_ros.nodes.uav.collaboration.fused_outputs import FusedOutputs
 from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES
 from rsdfm_ros.nodes.uav.fusion_status import note_fusion, peer_statuses
@@ -70,6 +70,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._outputs: FusedOutputs | None = None
         self._demand: DemandExchange | None = None
         self.diagnostics.add(lambda: peer_statuses(self.receiver, self.health, self.settings.input_timeout_s))
+        self.diagnostics.add(lambda: demand_status(self._demand))
 
     @property
     def peers_matched(self) -> list[str]:
@@ -79,8 +80,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     @property
     def peers(self) -> list[Peer]:
         """The peers that are listened to, not the UAV itself, by name."""
-        receiver = self.receiver
-        return receiver.peers if receiver is not None else []
+        return self.receiver.peers if self.receiver is not None else []
 
     @property
     def waiting(self) -> bool:

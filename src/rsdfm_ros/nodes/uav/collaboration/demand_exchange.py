@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
@@ -16,6 +16,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import DemandMap
 from rsdfm_ros.nodes.convert.features import demand_from_raw, demand_to_message
 from rsdfm_ros.nodes.core import qos
+from rsdfm_ros.nodes.core.diagnostics import OK, WARN, Status
 from rsdfm_ros.nodes.core.qos_overrides import forget
 from rsdfm_ros.nodes.uav.collaboration.fused_outputs import FusedOutputs
 from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES, gid_of, name_of
@@ -109,10 +110,20 @@ class DemandExchange:
         senders = [participant_of(bytes(info.endpoint_gid)) for info in infos]
         return self._interests.far(name_of(topic), senders, region)
 
-    def counts(self) -> dict[str, int]:
-        """Figures for diagnostics."""
+    def status(self) -> Status:
+        """How many demands are known, for diagnostics."""
         fresh, quarantined = self._interests.counts()
-        return {"demands": fresh, "demand_publishers_quarantined": quarantined}
+        counts, _ = self._node.health.snapshot()
+        values: dict[str, object] = {
+            "demands": fresh,
+            "topics": len(self._subscriptions),
+            "receivers": len(self._receivers),
+            "publishers_quarantined": quarantined,
+            **{name: number for name, number in sorted(counts.items()) if name.startswith("demand")},
+        }
+        if quarantined:
+            return Status(WARN, f"{quarantined} publishers of demands are in quarantine", values)
+        return Status(OK, f"{fresh} UAVs say what they want", values)
 
     def close(self) -> None:
         """End all subscriptions."""
@@ -143,3 +154,9 @@ class DemandExchange:
             return
         if not taken:
             node.health.count("demands_quarantined")
+
+
+def demand_status(demand: DemandExchange | None) -> Iterable[tuple[str, Status]]:
+    """Diagnostics of the demands of an active node; demand: None while it is not active."""
+    if demand is not None:
+        yield "demands", demand.status()
