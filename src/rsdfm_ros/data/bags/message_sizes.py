@@ -46,7 +46,7 @@ def feature_message(
 
 def demand_message(
     tiles: NDArray[np.int32],
-    values: NDArray[np.uint8],
+    values: NDArray[np.uint8] | None,
     *,
     agent: str,
     stamp_ns: int,
@@ -54,8 +54,8 @@ def demand_message(
     fingerprint: int,
     cell_size: float,
 ) -> bytes:
-    """A serialised DemandMap of tiles (M, 2) with values (M, 4). tiles: a rectangle, at least one, the second index
-    fastest."""
+    """A serialised DemandMap of tiles (M, 2) with values (M, 4), None where all of them is wanted. tiles: a rectangle,
+    at least one, the second index fastest."""
     corner, size = tiles[0], tiles[-1] - tiles[0] + 1
     message = typestore().types[f"{PACKAGE}/msg/DemandMap"](
         header=_header(stamp_ns),
@@ -67,7 +67,7 @@ def demand_message(
         tile_j0=int(corner[1]),
         tiles_i=int(size[0]),
         tiles_j=int(size[1]),
-        values=np.ascontiguousarray(values, np.uint8).ravel(),
+        values=np.empty(0, np.uint8) if values is None else np.ascontiguousarray(values, np.uint8).ravel(),
     )
     return bytes(typestore().serialize_cdr(message, f"{PACKAGE}/msg/DemandMap"))
 
