@@ -19,7 +19,7 @@ from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.diagnostics import OK, WARN, Status
 from rsdfm_ros.nodes.core.qos_overrides import forget
 from rsdfm_ros.nodes.uav.collaboration.fused_outputs import FusedOutputs
-from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES, gid_of, name_of
+from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES, gid_of, name_of, topic_of
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 from rsdfm_ros.wire.errors import WireError
@@ -53,21 +53,15 @@ class DemandExchange:
         self._region: Window | None = None
 
     def refresh(self) -> None:
-        """Subscribe to the demands of all UAVs in the graph, and look who subscribes to the own features."""
+        """Subscribe to the demands of all UAVs in the graph and of listed peers, and look who subscribes to the own
+        features."""
         node = self._node
-        off = node.settings.demand == "off"
-        found = [] if off else node.get_topic_names_and_types()
-        topics = sorted(
-            topic
-            for topic, types in found
-            if TYPE in types and topic.endswith(f"/{DEMAND}") and topic != self._own_topic
-        )[:MAX_DEMANDS]
-        for topic in [t for t in self._subscriptions if t not in topics or not node.count_publishers(t)]:
+        due = set() if node.settings.demand == "off" else self._topics()
+        for topic in self._subscriptions.keys() - due:
             node.destroy_subscription(self._subscriptions.pop(topic))
             forget(node, qos.demand(), topic, "subscription")
-        for topic in topics:
-            if topic not in self._subscriptions and node.count_publishers(topic):
-                self._listen(topic)
+        for topic in sorted(due - self._subscriptions.keys()):
+            self._listen(topic)
         infos = node.get_subscriptions_info_by_topic(self._features_topic)
         self._receivers = [participant_of(bytes(info.endpoint_gid)) for info in infos]
 
@@ -130,6 +124,18 @@ class DemandExchange:
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions = {}
+
+    def _topics(self) -> set[str]:
+        """Topics to subscribe to. A middleware that tells only what a node asked for does not show those of peers."""
+        node = self._node
+        listed = (topic_of(peer) for peer in node.settings.peers)
+        beside = {t.removesuffix(FEATURES) + DEMAND for t in listed if t.endswith(f"/{FEATURES}")}
+        found = {
+            topic
+            for topic, types in node.get_topic_names_and_types()
+            if TYPE in types and topic.endswith(f"/{DEMAND}") and node.count_publishers(topic)
+        }
+        return set(sorted((found | beside) - {self._own_topic})[:MAX_DEMANDS])
 
     def _listen(self, topic: str) -> None:
         name = topic.removesuffix(f"/{DEMAND}").rpartition("/")[2][:64]
