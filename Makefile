@@ -35,7 +35,7 @@ docs: setup      ## write the pages about messages, topics, parameters and fleet
 bench: setup     ## speed on this machine, into docs/performance.md; resumable (ONLY=section, QUICK=1, AGAIN=1, OPTIONS=…)
 	@scripts/with_ros $(BIN)/python -m benchmarks.performance $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(AGAIN),--again) $(OPTIONS)
 
-bench-accuracy: setup ## every table and figure of docs/benchmarks.md; resumable (ONLY=section, QUICK=1, OPTIONS=…)
+bench-accuracy: setup ## every table and figure of docs/benchmarks.md, attacks; resumable (ONLY=section, QUICK=1, OPTIONS=…)
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -c requirements/constraints.txt -r requirements/bench.txt
 	@scripts/with_ros $(BIN)/python -m benchmarks.accuracy $(addprefix --only ,$(ONLY)) $(addprefix --scenes ,$(SCENES)) $(if $(QUICK),--quick) $(OPTIONS)
 

@@ -1,4 +1,5 @@
-"""Accuracy of the shipped model on everything that docs/benchmarks.md reports; continues an earlier run.
+"""Accuracy of the shipped model on everything that docs/benchmarks.md reports, and under the attacks of
+docs/reliability.md; continues an earlier run.
 
 python -m benchmarks.accuracy [--only SECTION] [--scenes N] [--quick] [--model models/nano]
 
@@ -75,8 +76,11 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def write_page(page: Path, template: Path, sections: Sequence[Section], out: Path) -> None:
-    """Writes what `out` holds into the page: sections without results keep their note that they were not measured."""
+def write_page(
+    page: Path, template: Path, sections: Sequence[Section], out: Path, name: str = PAGE.name
+) -> None:
+    """Writes what `out` holds for the page `name` into a page: sections without results keep their note that they were
+    not measured. The bars of all sections go where the page has a place for them."""
     text, bars = template.read_text(), []
     unknown = set(places(text)) - {s.name for s in sections} - {BARS}
     if unknown:
@@ -84,10 +88,11 @@ def write_page(page: Path, template: Path, sections: Sequence[Section], out: Pat
     for section in sections:
         path = out / f"{section.source}.json"
         results = read_json(path) if path.exists() else None
-        shown = NOT_YET if not results else section_text(section, results, page.parent / "images", page)
-        text = between(text, section.name, shown)
         bars += [(section.name, bar) for bar in section.bars(results["units"] if results else {})]
-    write_atomically(page, between(text, BARS, bars_table(bars)))
+        if section.page == name:
+            shown = NOT_YET if not results else section_text(section, results, page.parent / "images", page)
+            text = between(text, section.name, shown)
+    write_atomically(page, between(text, BARS, bars_table(bars)) if BARS in places(text) else text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,8 +113,10 @@ def _run(args: argparse.Namespace, out: Path, page: Path) -> int:
                 measure(bench, section, out)
     if args.no_page:
         return 0
-    write_page(page, PAGE, SECTIONS, out)
-    print(f"{page} written from {out}", file=sys.stderr)
+    for name in dict.fromkeys(section.page for section in SECTIONS):
+        target = page if name == PAGE.name else page.with_name(name)
+        write_page(target, PAGE.with_name(name), SECTIONS, out, name)
+        print(f"{target} written from {out}", file=sys.stderr)
     return 0
 
 

@@ -119,7 +119,7 @@ def tables(content: Content) -> str:
             continue
         others = [m for m in METHODS[1:] if any(m in rows for rows in found.values())]
         lines = [
-            [point, number(rows["single"][KEY]), *(_marked(gain(rows, m)) for m in others)]
+            [point, number(rows["single"][KEY]), *(marked(gain(rows, m)) for m in others)]
             for point, rows in found.items()
         ]
         out.append(table([title, "`single`", *(f"`{m}`" for m in others)], lines))
@@ -129,7 +129,8 @@ def tables(content: Content) -> str:
     )
 
 
-def _marked(value: float | None) -> str:
+def marked(value: float | None) -> str:
+    """A gain; bold if it is harm."""
     text = number(value, sign=True)
     return f"**{text}**" if value is not None and value < drawing.HARM else text
 

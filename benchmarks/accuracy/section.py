@@ -22,7 +22,8 @@ class Section:
     run: computes what the store does not hold yet, unit by unit · tables: the Markdown of the results · figures: draws
     images into a folder and returns their captions by file name · bars: what the results have to clear · sizes: which
     of bench.Sizes it is measured with, by the beginning of their names ("" for the standard split, part, world, study,
-    mission) · shows: the section whose results it shows, if it measures none itself · scored: UAVs answer.
+    mission) · page: the file in docs/ that shows it · shows: the section whose results it shows, if it measures none
+    itself · scored: UAVs answer.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Section:
     figures: Callable[[Content, Path], Mapping[str, str]] = lambda content, folder: {}
     bars: Callable[[Content], Sequence[Bar]] = lambda content: ()
     sizes: str = "part"
+    page: str = "benchmarks.md"
     shows: str = ""
     scored: bool = True
 

@@ -1,8 +1,10 @@
-"""The sections of docs/benchmarks.md in order. A new one is a Section in here and its markers in the page."""
+"""The sections of docs/benchmarks.md, and of other pages, in order. A new one is a Section in here and its markers in
+its page."""
 
 from __future__ import annotations
 
 from benchmarks.accuracy import (
+    attacks,
     budget,
     carrying,
     disturbances,
@@ -25,6 +27,7 @@ SECTIONS: tuple[Section, ...] = (
     entropy.SECTION,
     budget.SECTION,
     disturbances.SECTION,
+    attacks.SECTION,
     carrying.SECTION,
     terrain.SECTION,
     styles.SECTION,

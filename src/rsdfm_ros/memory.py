@@ -31,3 +31,10 @@ def keep_for_next_image() -> bool:
     )
     taken = [mallopt(option, value) for option, value in wanted]
     return all(taken)
+
+
+def give_back() -> bool:
+    """Hand free memory to the system, also from amid the pool, as after loading a model; whether there was any. Has no
+    effect on C libraries other than that of GNU."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    return trim is not None and bool(trim(0))

@@ -27,7 +27,7 @@ MODEL = partial(
 ENGINE = partial(
     setting,
     "auto",
-    text="what runs the network; auto: openvino where it is installed, else torch",
+    text="what runs the network; auto: torch; openvino has to be installed",
     choices=ENGINES,
 )
 THREADS = partial(setting, 1, text="threads of the network in a process", low=1, high=64)

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from rsdfm_ros.agent.options import DEFAULTS
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
@@ -116,12 +117,26 @@ class Tracker:
             allowed = near[pairs]
             if not allowed.any():
                 continue
-            # A forbidden pair costs more than any number of allowed ones: as many as possible are matched.
-            limit = 1.0 + float(reach[rows].max()) * (min(allowed.shape) + 1)
-            r, f = linear_sum_assignment(np.where(allowed, distance[pairs], limit))
-            found = allowed[r, f]
-            track_of[free[f[found]]] = rows[r[found]]
+            r, f = _assign(distance[pairs], allowed)
+            track_of[free[f]] = rows[r]
         return track_of
+
+
+def _assign(cost: Array, allowed: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the allowed pairs that are matched: as many as possible, of these the cheapest together.
+
+    cost (n, m): not negative. A column of its own stands for "no match" beside every row; it costs more than all
+    allowed pairs together. (SciPy's sparse matching is exact as `scipy.optimize` is, and is loaded anyway.)
+    """
+    n, m = cost.shape
+    r, f = np.nonzero(allowed)
+    offset = 1.0  # a cost of zero would be no pair at all
+    none = (offset + float(cost[r, f].max())) * (min(n, m) + 1)
+    rows, columns = np.concatenate([r, np.arange(n)]), np.concatenate([f, m + np.arange(n)])
+    costs = np.concatenate([cost[r, f] + offset, np.full(n, none)])
+    row, column = min_weight_full_bipartite_matching(csr_array((costs, (rows, columns)), shape=(n, m + n)))
+    found = column < m
+    return row[found], column[found]
 
 
 class Identities:

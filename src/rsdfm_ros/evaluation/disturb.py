@@ -6,8 +6,8 @@ messages · wait_ms: time that a UAV waits for its peers before it fuses · stag
 every 500 ms; 1, peers' cameras expose so that their messages arrive just in time · pose_sigma_m, pose_sigma_deg:
 standard deviation of independent Gaussian noise on each axis of every UAV's camera pose (the ego's too), drawn for
 every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene; the covariance that is sent includes
-it · drop_uavs: that many peers of every ego never send · attackers: that many peers of every ego send false features:
-of their images mirrored.
+it · drop_uavs: that many peers of every ego never send · attackers: that many peers of every ego send false features;
+attack_kind: which ones (evaluation/attacks/kinds.py).
 
 The same seed draws the same random numbers for every strength and method, so that figures of a sweep
 differ only by the disturbance.
@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.attacks.kinds import KINDS, MIRRORED
 from rsdfm_ros.geometry.rotations import rotation_vector
 from rsdfm_ros.wire.link import lost
 
-_POSE, _LOSS, _BIAS = 1, 2, 3  # streams of random numbers
+_POSE, _LOSS, _BIAS, _ATTACK = 1, 2, 3, 4  # streams of random numbers
 
 
 class DisturbanceError(RsdfmError):
@@ -50,12 +51,15 @@ class Disturbance:
     pose_bias_deg: float = 0.0
     attackers: int = 0
     loss_correlation: float = 0.0
+    attack_kind: str = MIRRORED
 
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
             value = getattr(self, name)
             if not 0 <= value <= most:
                 raise DisturbanceError(f"{name}={value} is out of range: expected 0 to {most:g}")
+        if self.attack_kind not in KINDS:
+            raise DisturbanceError(f"attack_kind={self.attack_kind}: expected one of {', '.join(KINDS)}")
 
     @property
     def lag_s(self) -> float:
@@ -91,6 +95,10 @@ class Disturbance:
     def false(self, agents: int, ego: int) -> set[int]:
         """The peers of `ego` that send false features: the first ones of `agents`, never the ego."""
         return set([a for a in range(agents) if a != ego][: self.attackers])
+
+    def attack_seed(self, scene: int) -> tuple[int, ...]:
+        """Seed of what attackers draw in a scene."""
+        return (self.seed, _ATTACK, scene)
 
     def noisy_pose(
         self,
@@ -144,10 +152,13 @@ _MOST = {
 }
 
 
+_TYPES = {"int": int, "float": float, "str": str}
+
+
 def parse_disturbance(text: str) -> Disturbance:
     """Parse `loss=0.2,latency_ms=200`; an unknown, repeated or ill-typed key raises DisturbanceError."""
-    kinds = {f.name: int if f.type == "int" else float for f in dataclasses.fields(Disturbance)}
-    values: dict[str, float] = {}
+    kinds = {f.name: _TYPES[str(f.type)] for f in dataclasses.fields(Disturbance)}
+    values: dict[str, float | str] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, equals, value = (p.strip() for p in part.partition("="))
         if not equals or name not in kinds:

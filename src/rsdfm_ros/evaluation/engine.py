@@ -13,6 +13,6 @@ def add_engine_argument(parser: argparse.ArgumentParser, default: str = "auto") 
         "--engine",
         choices=ENGINES,
         default=default,
-        help="what runs the network: torch, the reference; openvino, faster on CPUs; auto, as the nodes take: openvino "
-        "where it is installed and the device is a CPU (default %(default)s)",
+        help="what runs the network: torch, the reference; openvino, where it is installed, on CPUs; auto, as nodes "
+        "take: torch (default %(default)s)",
     )

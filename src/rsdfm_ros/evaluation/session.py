@@ -15,6 +15,7 @@ from rsdfm_ros.evaluation.frames import FramePrediction, FrameTruth, truth_of
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.evaluation.methods.base import Method
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
+from rsdfm_ros.evaluation.methods.forger import Forger, false_frame
 from rsdfm_ros.evaluation.methods.frame_cache import FrameCache
 from rsdfm_ros.evaluation.methods.radio import RadioChannel, Sent
 from rsdfm_ros.evaluation.protocol import scored_frames
@@ -108,8 +109,11 @@ class _Run:
     ) -> None:
         self._settings, self._pool, self._frame_cache = settings, pool, frame_cache
         self._methods = make_methods(perception, settings)
-        forge = bool(settings.disturbance.attackers)
-        self._forgers = make_methods(perception, settings) if forge else {}
+        self._window, self._scene = perception.window, scene.number
+        forging = make_methods(perception, settings) if settings.disturbance.attackers else {}
+        self._forgers = {
+            name: Forger(method, settings.disturbance, scene.number) for name, method in forging.items()
+        }
         self._channels = {name: RadioChannel(settings.disturbance, scene.number) for name in self._methods}
         self._scores = {
             name: [MethodScore.empty(settings.areas) for _ in range(settings.egos)] for name in self._methods
@@ -148,17 +152,26 @@ class _Run:
         step = self._evaluation_frame(lead_s)
         if step is None:
             return {name: ([], []) for name in self._methods}
-        false_step = self._evaluation_frame(lead_s, false=True) if self._forgers else None
         agents = [a for a in range(len(step.agents)) if step.sees(a)]
+        false_step = self._evaluation_frame(lead_s, false=True) if self._forgers else None
+        attackers = [a for a in agents if a in self._attackers(len(step.agents))]
+        if false_step is not None:
+            disturbance = self._settings.disturbance
+            false_step = false_frame(false_step, self._window, attackers, disturbance, self._scene)
         out: dict[str, tuple[list[Sent], list[Sent]]] = {}
         for name, method in self._methods.items():
             sent = [s for s in self._pool.map(partial(method.send, step), agents) if s is not None]
             false: list[Sent] = []
             if false_step is not None:
                 forge = partial(self._forgers[name].send, false_step)
-                false = [s for s in self._pool.map(forge, agents) if s is not None]
+                false = [s for s in self._pool.map(forge, attackers) if s is not None]
             out[name] = (sent, false)
         return out
+
+    def _attackers(self, fleet: int) -> set[int]:
+        """The UAVs of a fleet that attack an ego that is scored."""
+        disturbance, egos = self._settings.disturbance, self._settings.egos
+        return {attacker for ego in range(egos) for attacker in disturbance.false(fleet, ego)}
 
 
 def make_methods(perception: Perception, settings: Settings) -> dict[str, Method]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.attacks.kinds import COLLUDING, KINDS
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.protocol import Protocol
 from rsdfm_ros.outputs import write_json
@@ -27,10 +28,18 @@ GRID: dict[str, tuple[str, ...]] = {
     "budget_bytes": ("2000", "5000", "10000", "18000", "25000", "50000"),
     "attackers": ("0", "1", "2"),
     "drop_uavs": ("0", "1", "2", "3"),
+    "attack": tuple(f"{kind}/{n}" for kind in KINDS for n in (1, 2) if (kind, n) != (COLLUDING, 1)),
 }
-"""The grid of evaluation, axis by axis; `pose` and `bias` are metres/degrees."""
+"""The grid of evaluation, axis by axis; `pose` and `bias` are metres/degrees, `attack` is the kind/number of
+attackers."""
 
-_PAIRS = {"pose": ("pose_sigma_m", "pose_sigma_deg"), "bias": ("pose_bias_m", "pose_bias_deg")}
+_PAIRS = {
+    "pose": ("pose_sigma_m", "pose_sigma_deg"),
+    "bias": ("pose_bias_m", "pose_bias_deg"),
+    "attack": ("attack_kind", "attackers"),
+}
+_NOISE = "metres/degrees as in 0.5/0.5"
+_EXAMPLES = {"pose": _NOISE, "bias": _NOISE, "attack": "kind/number as in fabricated/1"}
 
 
 class SweepError(RsdfmError):
@@ -92,10 +101,10 @@ def _case(name: str, value: str, base: Disturbance, budget_bytes: int, uavs: int
             raise SweepError(f"{name}={value}: expected a positive whole number")
         return dataclasses.replace(plain, **{name: int(value)})
     if name in _PAIRS:
-        metres, slash, degrees = value.partition("/")
+        first, slash, second = value.partition("/")
         if not slash:
-            raise SweepError(f"{name}={value}: expected metres/degrees as in 0.5/0.5")
-        change = ",".join(f"{k}={v}" for k, v in zip(_PAIRS[name], (metres, degrees), strict=True))
+            raise SweepError(f"{name}={value}: expected {_EXAMPLES[name]}")
+        change = ",".join(f"{k}={v}" for k, v in zip(_PAIRS[name], (first, second), strict=True))
     elif name in {f.name for f in dataclasses.fields(Disturbance)}:
         change = f"{name}={value}"
     else:
@@ -152,8 +161,8 @@ class SweepFile:
 
     def find(self, case: Case) -> dict[str, Any] | None:
         """The point of a case that was evaluated before."""
-        key = case.key()
-        return next((p for p in self._content["points"] if p["case"] == key), None)
+        key, default = case.key(), dataclasses.asdict(Disturbance())  # older files lack newer disturbances
+        return next((p for p in self._content["points"] if default | p["case"] == key), None)
 
     def add(self, case: Case, protocol: Protocol, results: list[dict[str, Any]]) -> None:
         """Keep a point, and write the file."""

@@ -6,10 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
-from rsdfm_ros.agent.tracking import MAX_ID, Identities, Tracker, TrackerConfig, with_ids
+from rsdfm_ros.agent.tracking import MAX_ID, Identities, Tracker, TrackerConfig, _assign, with_ids
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.metrics.id_metrics import IdentityScore
 
@@ -221,3 +222,19 @@ def test_idf1_equals_brute_force(seed: int) -> None:
         best = max(best, sum(places[k].get(10.0 * i) == names[i] for k in range(5) for i in range(3)))
     total = 15 + sum(len(p) for p in predicted)
     assert score(predicted, true)["idf1"] == pytest.approx(2 * best / total)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 7), st.integers(1, 7), st.floats(0.1, 1.0))
+def test_as_many_pairs_as_possible_are_matched_and_of_these_the_cheapest(
+    seed: int, n: int, m: int, share: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    cost, allowed = rng.uniform(0.0, 5.0, (n, m)), rng.random((n, m)) < share
+    cost[rng.random((n, m)) < 0.2] = 0.0
+    assume(allowed.any())
+    rows, columns = _assign(cost, allowed)
+    assert allowed[rows, columns].all() and len(set(rows)) == len(set(columns)) == len(rows)
+    r, c = linear_sum_assignment(np.where(allowed, cost, 1000.0))
+    real = allowed[r, c]
+    assert len(rows) == real.sum()
+    assert cost[rows, columns].sum() == pytest.approx(cost[r, c][real].sum(), abs=1e-9)

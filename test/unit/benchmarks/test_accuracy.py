@@ -13,6 +13,7 @@ import pytest
 from benchmarks import drawing, generalisation
 from benchmarks.accuracy import (
     altitudes,
+    attacks,
     budget,
     carrying,
     disturbances,
@@ -33,6 +34,7 @@ from benchmarks.errors import BenchError
 from benchmarks.page import Bar, bars_table, between, number, places, table
 from benchmarks.store import Store
 
+from rsdfm_ros.evaluation.attacks.kinds import KINDS
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.height_grid import HeightGrid
@@ -70,6 +72,10 @@ def fill(name: str) -> dict[str, Any]:
         return {"all": {m: row(0.5 + 0.01 * i) for i, m in enumerate(standard.MAIN)}}
     if name == "methods":
         return {"all": {m: row(0.5 + 0.01 * i) for i, m in enumerate(methods.NAMES)}}
+    if name == "attacks":
+        rows = {m: row(0.5 if m == "single" else 0.7) for m in attacks.METHODS}
+        units = {kind: {str(n): rows for n in attacks.numbers_of(kind)} for kind in KINDS}
+        return {attacks.NONE: {"0": rows}, **units}
     if name == "styles":
         return {world: {m: row(0.6) for m in styles.METHODS} for world in styles.WORLDS}
     if name == "terrain":
@@ -180,7 +186,8 @@ def test_the_page_has_a_place_for_every_section_and_shows_its_results(root: Path
     write_page(page, template, SECTIONS, tmp_path / "out")
     text = page.read_text()
     assert "weights 01234567…" in text and "images/bench_rates.svg" in text
-    assert text.count(NOT_YET) == len(SECTIONS) - 3
+    shown = [section for section in SECTIONS if section.page == template.name]
+    assert text.count(NOT_YET) == len(shown) - 3
     assert "Ids over time" in text
     assert "| `rsdfm`, IoU ±50 m (standard) | ≥ 0.820 | 0.530 | **missed** |" in text
     assert (tmp_path / "images" / "bench_rates.svg").is_file()
@@ -215,6 +222,26 @@ def test_harm_is_found_wherever_it_is_and_printed_bold() -> None:
     worst = next(bar for bar in disturbances.bars(units) if "smallest gain" in bar.what)
     assert worst.measured == pytest.approx(-0.006) and not worst.met
     assert "**−0.006**" in disturbances.tables(units)
+
+
+def test_attacks_are_judged_by_the_worst_and_shown_on_their_own_page(root: Path, tmp_path: Path) -> None:
+    units = fill("attacks")
+    units["erased"] = {"1": units["none"]["0"], "2": units["none"]["0"] | {"rsdfm": row(0.44)}}
+    bars = {bar.asked: bar for bar in attacks.bars(units)}
+    assert bars[0.15].measured == pytest.approx(0.2) and bars[0.15].met
+    assert bars[0.08].measured == pytest.approx(-0.06) and not bars[0.08].met
+    store = Store(tmp_path / "attacks.json", COMMON)
+    store.units = units
+    store.write()
+    page = tmp_path / "reliability.md"
+    write_page(page, root / "docs" / page.name, SECTIONS, tmp_path, page.name)
+    text = page.read_text()
+    assert "`make bench-accuracy ONLY=attacks`" in text and NOT_YET not in text
+    assert "| `erased` | +0.200 | +0.200 | +0.200 | +0.200 | +0.200 | **−0.060** |" in text
+    assert "| `colluding` | – | – | – | +0.200 |" in text
+    whole = tmp_path / "benchmarks.md"
+    write_page(whole, root / "docs" / whole.name, SECTIONS, tmp_path)
+    assert "under any attack by 2 of 3 peers (attacks) | ≥ 0.080 | −0.060 | **missed** |" in whole.read_text()
 
 
 def test_axes_that_are_not_measured_yet_are_left_out() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from benchmarks.accuracy import budget, disturbances, entropy, rates, standard
+from benchmarks.accuracy import attacks, budget, disturbances, entropy, rates, standard
 from benchmarks.accuracy.bench import Bench, Case, Sizes, settings_of
 from benchmarks.accuracy.section import Section
 from benchmarks.store import Store
@@ -60,6 +60,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
     rows = {"single": {"iou_long": 0.5}, "rsdfm": {"iou_long": 0.6}}
     monkeypatch.setattr(disturbances, "_fleet", lambda *_: rows)  # these simulate scenes
     monkeypatch.setattr(disturbances, "_altitudes", lambda *_: {"30": rows})
+    monkeypatch.setattr(attacks, "KINDS", ("saturated",))
+    monkeypatch.setattr(attacks, "METHODS", ("single", "rsdfm-plain"))
     monkeypatch.setattr(budget, "BUDGETS", (1_500,))
     monkeypatch.setattr(entropy, "PLANS", {n: Plan(n) for n in (20, 60)})
     return PaintedBench()
@@ -67,7 +69,14 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> PaintedBench:
 
 @pytest.mark.parametrize(
     "section",
-    [standard.SECTION, rates.SECTION, disturbances.SECTION, entropy.SECTION, budget.SECTION],
+    [
+        standard.SECTION,
+        rates.SECTION,
+        disturbances.SECTION,
+        attacks.SECTION,
+        entropy.SECTION,
+        budget.SECTION,
+    ],
     ids=lambda s: s.name,
 )
 def test_a_section_measures_what_it_shows(section: Section, bench: PaintedBench, tmp_path: Path) -> None:
@@ -82,6 +91,10 @@ def test_a_section_measures_what_it_shows(section: Section, bench: PaintedBench,
         assert 0 < small < large
     if section is disturbances.SECTION:  # nothing arrives: no collaboration, no harm
         assert disturbances.gain(store.units["loss"]["1"]) == 0.0
+    if section is attacks.SECTION:
+        assert set(store.units) == {"none", "saturated"} and set(store.units["saturated"]) == {"1", "2"}
+        alone = [rows["single"]["iou_long"] for unit in store.units.values() for rows in unit.values()]
+        assert len(set(alone)) == 1
     if section is budget.SECTION:
         sent = store.units["seed 7"]["rsdfm"]["1500"]
         assert [len(frames) for frames in sent] == [PaintedScene.frames] * UAVS

@@ -19,11 +19,12 @@ from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.data.frame import CameraView, WorldFrame
 from rsdfm_ros.data.outputs import boxes_of_objects
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.attacks.mirrored import mirrored
 from rsdfm_ros.evaluation.disturb import Disturbance, parse_disturbance
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.live import LiveWorld
 from rsdfm_ros.evaluation.methods.codec import Rsdfm
-from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, mirrored
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.radio import RadioChannel, Sent
 from rsdfm_ros.evaluation.scores import MethodScore
 from rsdfm_ros.evaluation.session import evaluate_scene

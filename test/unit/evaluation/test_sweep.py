@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.attacks.kinds import KINDS
 from rsdfm_ros.evaluation.disturb import Disturbance, DisturbanceError
 from rsdfm_ros.evaluation.protocol import Protocol
 from rsdfm_ros.evaluation.report.sweep_plot import write_plot
@@ -73,6 +74,8 @@ def test_the_grid_holds_every_axis_and_can_be_narrowed() -> None:
         ("budget_bytes=-5", SweepError),
         ("pose=0.5", SweepError),
         ("pose=a/b", DisturbanceError),
+        ("attack=fabricated", SweepError),
+        ("attack=polite/1", DisturbanceError),
         ("loss=0,2", DisturbanceError),
         ("loss=x", DisturbanceError),
     ],
@@ -95,6 +98,26 @@ def test_every_case_is_evaluated_once_and_found_on_all_its_axes(tmp_path: Path) 
     assert points_on(content, "loss")[1][1]["rsdfm"]["gain_iou_long"] == pytest.approx(0.1)
     assert content["points"][1]["protocol"]["disturbance"]["loss"] == 0.5
     assert points_on(content, "uavs") == []
+
+
+def test_attacks_are_swept_by_kind_and_number() -> None:
+    (attack,) = axes("attack=fabricated/1, erased/2", disturb="loss=0.1")
+    assert [c.disturbance for c in attack.cases] == [
+        Disturbance(loss=0.1, attackers=1, attack_kind="fabricated"),
+        Disturbance(loss=0.1, attackers=2, attack_kind="erased"),
+    ]
+    assert {v.partition("/")[0] for v in GRID["attack"]} == set(KINDS)
+
+
+def test_points_of_a_file_from_before_there_were_kinds_of_attack_are_found(tmp_path: Path) -> None:
+    path, wanted = tmp_path / "sweep.json", axes("attackers=1")
+    run_sweep(wanted, SweepFile(path, COMMON, wanted), Counter())
+    content = json.loads(path.read_text())
+    del content["points"][0]["case"]["attack_kind"]
+    path.write_text(json.dumps(content))
+    again = Counter()
+    run_sweep(wanted, SweepFile(path, COMMON, wanted), again)
+    assert again.cases == []
 
 
 def test_an_interrupted_sweep_goes_on_where_it_ended(tmp_path: Path) -> None:

@@ -167,13 +167,13 @@ def test_nothing_is_reported_to_anybody(
     assert (own / openvino_runtime.CACHE).is_dir() and reports == []
 
 
-def test_without_openvino_auto_is_torch_and_asking_for_it_says_what_to_do(
+def test_openvino_is_taken_only_when_asked_for_and_says_what_to_do_where_it_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = RSDFM(CONFIG).eval()
+    assert make_runtime(model, CPU, "auto").engine == "torch"
     monkeypatch.delitem(sys.modules, "rsdfm_ros.model.engine.openvino_runtime", raising=False)
     monkeypatch.setitem(sys.modules, "openvino", None)
-    assert make_runtime(model, CPU, "auto").engine == "torch"
     with pytest.raises(RsdfmError, match="pip install openvino"):
         make_runtime(model, CPU, "openvino")
 

@@ -47,6 +47,7 @@ class Ends:
         for done, frame in enumerate(frames, 1):
             message = FeaturePacket(agent="uav2", frame=frame, packet_count=1)
             message.payload = array.array("B", PAYLOAD)
+            message.covariance[0] = 1.0
             self.sender.publish(message)
             self.world.until(lambda n=before + done: self.counts["received"] >= n, "the message is taken")
 
@@ -85,6 +86,20 @@ def test_every_fault_acts_from_the_moment_when_it_is_set(world: RosWorld) -> Non
     assert ends.counts["overflowed"] == 1
     expected = {"received": 16, "lost": 3, "duplicated": 2, "corrupted": 2, "held_back": 1, "passed": 13}
     assert {name: ends.counts[name] for name in expected} == expected
+
+
+def test_an_attack_begins_and_ends_when_the_parameter_is_set(world: RosWorld) -> None:
+    ends = Ends(world)
+    ends.send(range(2))
+    assert world.set(ends.node, attack="covariance") == [""]
+    ends.send(range(2, 5))
+    assert ends.frames(5) == [0, 1, 2, 3, 4]
+    assert world.set(ends.node, attack="none") == [""]
+    ends.send(range(5, 6))
+    assert ends.frames(6)[5:] == [5]
+    assert [m.covariance[0] for m in ends.got] == [1.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    assert ends.counts["falsified"] == 3
+    assert "expected one of 'none'" in world.set(ends.node, attack="polite")[0]
 
 
 def test_a_delay_holds_messages_and_the_end_of_the_node_drops_them(world: RosWorld) -> None:

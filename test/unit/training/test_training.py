@@ -174,13 +174,13 @@ def test_the_trunk_loss_falls(config_path: Path) -> None:
     batch = collate([sampler[0], sampler[1]], model, heads)
     optimiser = torch.optim.AdamW(objective.parameters(), 1e-2)
     history = []
-    for _ in range(60):
+    for _ in range(150):
         optimiser.zero_grad()
         total, parts = objective(batch, 100, 0.0)
         total.backward()
         optimiser.step()
         history.append(float(parts["segmentation.mask"]))
-    assert np.mean(history[-3:]) < 0.6 * np.mean(history[:3])
+    assert np.mean(history[-3:]) < 0.2 * np.mean(history[:3])
 
 
 def test_the_temporal_stage_leaves_the_trunk_alone(config_path: Path) -> None:

@@ -73,8 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--disturb",
         default="",
         metavar="K=V,…",
-        help="loss=0.2,latency_ms=200,pose_sigma_m=0.5,pose_sigma_deg=0.5,drop_uavs=1,attackers=1,seed=0; more in "
-        "docs/evaluation.md (default none)",
+        help="loss=0.2,latency_ms=200,pose_sigma_m=0.5,pose_sigma_deg=0.5,drop_uavs=1,attackers=1,"
+        "attack_kind=mirrored,seed=0; more in docs/evaluation.md (default none)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write protocol and results there")
     parser.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.evaluation.attacks.kinds import MAP_KINDS, OPTIMISED
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.methods import METHODS
 from rsdfm_ros.model.perception import Perception
@@ -29,7 +30,13 @@ def parse_methods(text: str) -> tuple[str, ...]:
 
 
 def check_methods(perception: Perception, methods: Sequence[str], disturbance: Disturbance) -> None:
-    """RsdfmError if a method exchanges boxes and the model detects none."""
+    """RsdfmError if a method exchanges boxes and the model detects none, or if attackers need a head that it lacks."""
+    kind = disturbance.attack_kind
+    head = "detection" if kind in MAP_KINDS else "segmentation" if kind == OPTIMISED else None
+    if disturbance.attackers and head is not None and head not in perception.config.heads:
+        raise RsdfmError(
+            f"attack_kind={kind} needs a {head} head, and this model has {', '.join(perception.config.heads)}"
+        )
     if "detection" in perception.config.heads:
         return
     boxes = ALWAYS_BY_BOXES if disturbance == Disturbance() else BY_BOXES

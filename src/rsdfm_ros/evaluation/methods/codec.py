@@ -65,7 +65,7 @@ class RsdfmPlain(FeatureMethod):
             step.pose(sender)[1],
             lambda payload, index, count: message_size(self.perception, step, sender, payload),
             lambda: step.side_boxes(sender),
-            demand=self.demand(sender),
+            demand=self.demand(step, sender),
             other_bytes=sum(map(len, other)),
         )
         return step.sent(sender, [*sent.packets, *other], sent.message_bytes + sum(map(len, other)))
@@ -74,9 +74,9 @@ class RsdfmPlain(FeatureMethod):
         """Further serialised messages of the sender at this frame."""
         return []
 
-    def demand(self, sender: int) -> NDArray[np.float32] | None:
-        """Demand of the peers of a sender (H, W), as Perception.compress takes it."""
-        return None
+    def demand(self, step: EvaluationFrame, sender: int) -> NDArray[np.float32] | None:
+        """Demand for the cells of a sender (H, W), as Perception.compress takes it: an attacker's own priority."""
+        return step.priority(sender)
 
     def arrived(self, item: Received) -> FeatureFrame:
         """The part of a peer's map that arrived."""
@@ -181,8 +181,9 @@ class RsdfmOnDemand(Rsdfm):
         super().start()
         self._known: dict[int, dict[int, NDArray[np.float32]]] = {}
 
-    def demand(self, sender: int) -> NDArray[np.float32] | None:
-        return combined(self._known.get(sender, {}).values())
+    def demand(self, step: EvaluationFrame, sender: int) -> NDArray[np.float32] | None:
+        own = super().demand(step, sender)
+        return combined(self._known.get(sender, {}).values()) if own is None else own
 
     def other(self, step: EvaluationFrame, sender: int) -> list[bytes]:
         wanted = demand_for(self.perception, step.bev(sender))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rsdfm_ros.agent.encoder import Encoder
 from rsdfm_ros.agent.types import OwnFeatures
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.evaluation.attacks.maps import AgentMap
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.answers import Thresholds, answer
@@ -31,12 +32,6 @@ class OwnHistories:
     def encoder(self, agent: int, history: int) -> Encoder:
         """The encoder of an agent, whose history has so many maps."""
         return self._encoders.setdefault(agent, Encoder(history))
-
-
-def mirrored(frame: WorldFrame) -> WorldFrame:
-    """The frame with every image flipped left to right, but all poses as they are: well-formed but false data."""
-    views = tuple(replace(v, image=np.ascontiguousarray(v.image[:, ::-1])) for v in frame.views)
-    return replace(frame, views=views)
 
 
 class EvaluationFrame:
@@ -75,6 +70,7 @@ class EvaluationFrame:
         self._locks = [threading.Lock() for _ in self.agents]
         self._own: dict[int, OwnFeatures] = {}
         self._answers: dict[int, FramePrediction] = {}
+        self._priorities: dict[int, NDArray[np.float32]] = {}
 
     def under(self, disturbance: Disturbance) -> EvaluationFrame:
         """The same frame with its computations, in a case of other delays; ValueError for other poses."""
@@ -82,6 +78,14 @@ class EvaluationFrame:
             raise ValueError("an EvaluationFrame holds for one set of noisy poses")
         other = copy.copy(self)
         other.late = disturbance.age_s > 0
+        return other
+
+    def falsified(self, maps: Mapping[int, AgentMap]) -> EvaluationFrame:
+        """The same frame where some agents send other maps and boxes than their own."""
+        other = copy.copy(self)
+        other._own = self._own | {a: replace(self._own[a], bev=m.bev) for a, m in maps.items()}
+        other._answers = self._answers | {a: replace(self.own(a), boxes=m.boxes) for a, m in maps.items()}
+        other._priorities = {a: m.priority for a, m in maps.items() if m.priority is not None}
         return other
 
     def sees(self, agent: int) -> bool:
@@ -126,6 +130,10 @@ class EvaluationFrame:
     def bev(self, agent: int) -> AgentBev:
         """The agent's own BEV map."""
         return self._own[agent].bev
+
+    def priority(self, agent: int) -> NDArray[np.float32] | None:
+        """Priority (H, W) in [0, 1] by which an attacker ranks its cells for sending; None for honest agents."""
+        return self._priorities.get(agent)
 
     def history(self, agent: int) -> list[FusedMap]:
         """The agent's last maps without peers, newest last."""

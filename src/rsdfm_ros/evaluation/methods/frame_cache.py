@@ -6,11 +6,15 @@ from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 
 from rsdfm_ros.data.frame import WorldFrame
+from rsdfm_ros.evaluation.attacks.covariance import misplaced
+from rsdfm_ros.evaluation.attacks.kinds import IMAGE_KINDS, MIRRORED
+from rsdfm_ros.evaluation.attacks.mirrored import mirrored
 from rsdfm_ros.evaluation.disturb import Disturbance
 from rsdfm_ros.evaluation.methods.answers import Thresholds
-from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories, mirrored
+from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories
 from rsdfm_ros.evaluation.scene_source import SceneSource
 from rsdfm_ros.model.perception import Perception
+from rsdfm_ros.wire.attack import COVARIANCE
 
 
 class FrameCache:
@@ -34,17 +38,23 @@ class FrameCache:
     def frame(
         self, thresholds: Thresholds, disturbance: Disturbance, lead_s: float = 0.0, *, false: bool = False
     ) -> EvaluationFrame | None:
-        """The frame as a case has it, or as it was `lead_s` earlier (None before the scene began); with mirrored
-        images if false. Not from several threads."""
+        """The frame as a case has it, or as it was `lead_s` earlier (None before the scene began); false: as attackers
+        see it, if their kind falsifies images or poses. Not from several threads."""
         if lead_s not in self._frames:
             self._frames[lead_s] = self._scene.earlier(self._k, lead_s)
         frame = self._frames[lead_s]
         if frame is None:
             return None
-        key = (lead_s, false, thresholds, disturbance.believed_poses)
+        kind = disturbance.attack_kind if false and disturbance.attack_kind in IMAGE_KINDS else ""
+        seed = disturbance.attack_seed(self._scene.number)
+        key = (lead_s, kind, seed if kind == COVARIANCE else (), thresholds, disturbance.believed_poses)
         if key not in self._encoded:
             histories = self._histories.setdefault(key, OwnHistories())
-            seen = mirrored(frame) if false else frame
+            seen = frame
+            if kind == MIRRORED:
+                seen = mirrored(frame)
+            elif kind == COVARIANCE:
+                seen = misplaced(frame, seed)
             scene = self._scene.number
             encoded = EvaluationFrame(self._perception, thresholds, seen, scene, disturbance, histories)
             list(self._pool.map(encoded.encode, range(len(seen.agents))))

@@ -24,6 +24,7 @@ TITLES = {
     "budget_bytes": "byte budget per frame and UAV",
     "attackers": "attackers among the peers",
     "drop_uavs": "silent peers",
+    "attack": "attackers (kind/number)",
 }
 HARM = -0.005
 """Below this a method does harm."""

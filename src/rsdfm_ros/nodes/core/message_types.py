@@ -1,72 +1,30 @@
-"""Message classes and definitions by type name, as they are installed here."""
+"""Message classes by type name, as they are installed here."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import re
-from pathlib import Path
 from typing import Any
 
-from rosbags.typesys import get_types_from_msg
-from rosbags.typesys.store import Typestore
-
-from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.errors import RsdfmError
 
 _NAME = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Za-z][A-Za-z0-9_]*)")
 
 
-def message_class(type_name: str) -> Any:
-    """The class of e.g. `sensor_msgs/msg/Image`. Raises: RsdfmError if it is not installed here."""
+def package_and_name(type_name: str) -> tuple[str, str]:
+    """E.g. `sensor_msgs/msg/Image` → sensor_msgs, Image. Raises: RsdfmError."""
     match = _NAME.fullmatch(type_name)
     if match is None:
         raise RsdfmError(f"{type_name[:80]!r} is no message type")
-    package, name = match.groups()
+    return match[1], match[2]
+
+
+def message_class(type_name: str) -> Any:
+    """The class of e.g. `sensor_msgs/msg/Image`. Raises: RsdfmError if it is not installed here."""
+    package, name = package_and_name(type_name)
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:
         raise RsdfmError(
             f"{type_name} is not installed here: install {package}, or leave the topic out"
         ) from error
-
-
-def installed_types(type_name: str) -> Typestore:
-    """A store that knows the type and all that it contains, from the .msg files installed beside the classes.
-
-    Raises: RsdfmError if a file cannot be found or read.
-    """
-    if type_name in typestore().fielddefs:
-        return typestore()
-    types: dict[str, Any] = {}
-    todo = [type_name]
-    while todo:
-        name = todo.pop()
-        if name in types:
-            continue
-        ours = typestore().fielddefs.get(name)
-        types[name] = ours if ours is not None else _read(name)
-        todo += [inner for _, desc in types[name][1] for inner in _inner(desc)]
-    store = Typestore()
-    store.register(types)
-    return store
-
-
-def _read(name: str) -> Any:
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise RsdfmError(f"{name[:80]!r} is no message type")
-    file = Path("share") / match[1] / "msg" / f"{match[2]}.msg"
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        if prefix and (Path(prefix) / file).is_file():
-            try:
-                return get_types_from_msg((Path(prefix) / file).read_text(), name)[name]
-            except Exception as error:  # the parser may raise anything
-                raise RsdfmError(f"{Path(prefix) / file} cannot be read: {error}") from error
-    raise RsdfmError(f"{file} was not found in any prefix of AMENT_PREFIX_PATH")
-
-
-def _inner(desc: Any) -> list[str]:
-    if isinstance(desc[1], str):
-        return [desc[1]]
-    return _inner(desc[1][0]) if isinstance(desc[1][0], tuple) and not isinstance(desc[1][0][0], str) else []

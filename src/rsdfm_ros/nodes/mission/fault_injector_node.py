@@ -1,4 +1,4 @@
-"""fault_injector_node: feature packets of UAVs over links with loss, delay, disorder, damage and a limited rate.
+"""fault_injector_node: feature packets of UAVs over links with loss, delay, disorder, damage, a rate limit or attacks.
 
 Each topic of `links` is one link with random numbers of its own; what arrives is published on the same name below
 `output_prefix`. Receivers list those topics as their `peers`. Delays pass on the steady clock.
@@ -20,6 +20,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.msg import FeaturePacket
+from rsdfm_ros.nodes.convert.attacks import Attacker
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.diagnostics import Status
@@ -30,7 +31,17 @@ from rsdfm_ros.wire.link import Link, LinkFaults, damaged, link_of
 JOIN_S = 5.0
 DEPTH = 256
 """Messages that the queues of the middleware hold: the links lose what is asked for and no more."""
-COUNTED = ("received", "passed", "lost", "overflowed", "duplicated", "corrupted", "held_back", "bytes_passed")
+COUNTED = (
+    "received",
+    "falsified",
+    "passed",
+    "lost",
+    "overflowed",
+    "duplicated",
+    "corrupted",
+    "held_back",
+    "bytes_passed",
+)
 
 
 class _Relay:
@@ -39,6 +50,7 @@ class _Relay:
     def __init__(self, topic: str, seed: int) -> None:
         self.topic = topic
         self.link = link_of(topic, seed)
+        self.attacker = Attacker()
         self.publisher: Any = None
         self.counts = dict.fromkeys(COUNTED, 0)
 
@@ -132,26 +144,32 @@ class FaultInjectorNode(RsdfmNode[FaultInjectorSettings]):
             relay.publisher = self.create_publisher(FeaturePacket, name, self._profile())
 
     def _take(self, relay: _Relay, raw: bytes) -> None:
-        now_s, link, counts = monotonic(), relay.link, relay.counts
-        arrivals = link.arrivals(len(raw), now_s, self._faults)
+        s = self.settings
+        messages = relay.attacker.messages(raw, s.attack, s.cell_size_m)
         with self._condition:
             self._open(relay)  # a message may be handled before the event of its sender
-            counts["received"] += 1
-            counts["lost"], counts["overflowed"] = link.lost, link.overflowed
-            counts["duplicated"] += len(arrivals) > 1
-            for arrival in arrivals:
-                if self._waiting_bytes + len(raw) > self.settings.held_bytes:
-                    self.reject(
-                        "held_bytes", f"a message of {relay.topic} was dropped: too many are on the way"
-                    )
-                    continue
-                counts["corrupted"] += arrival.corrupt
-                counts["held_back"] += arrival.late
-                data = self._corrupted(raw, link) if arrival.corrupt else raw
-                self._sent += 1
-                self._waiting_bytes += len(data)
-                heapq.heappush(self._waiting, (arrival.due_s, self._sent, relay, data))
+            relay.counts["received"] += 1
+            relay.counts["falsified"] += sum(message != raw for message in messages)
+            for message in messages:
+                self._send_over(relay, message)
             self._condition.notify()
+
+    def _send_over(self, relay: _Relay, raw: bytes) -> None:
+        """Put what arrives of a message into the queue. The lock is held."""
+        link, counts = relay.link, relay.counts
+        arrivals = link.arrivals(len(raw), monotonic(), self._faults)
+        counts["lost"], counts["overflowed"] = link.lost, link.overflowed
+        counts["duplicated"] += len(arrivals) > 1
+        for arrival in arrivals:
+            if self._waiting_bytes + len(raw) > self.settings.held_bytes:
+                self.reject("held_bytes", f"a message of {relay.topic} was dropped: too many are on the way")
+                continue
+            counts["corrupted"] += arrival.corrupt
+            counts["held_back"] += arrival.late
+            data = self._corrupted(raw, link) if arrival.corrupt else raw
+            self._sent += 1
+            self._waiting_bytes += len(data)
+            heapq.heappush(self._waiting, (arrival.due_s, self._sent, relay, data))
 
     @staticmethod
     def _corrupted(raw: bytes, link: Link) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsdfm_ros import parameters as shared
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, ImageTopicSettings, NodeSettings
 from rsdfm_ros.settings import setting
-from rsdfm_ros.wire import link
+from rsdfm_ros.wire import attack, link
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,19 @@ class FaultInjectorSettings(FeatureTopicSettings, NodeSettings):
         low=0.0,
         high=10.0,
         dynamic=True,
+    )
+    attack: str = setting(
+        attack.NONE,
+        "what the senders turn into: attackers that shift their map by a tile, repeat the image of 5 s ago, send all "
+        "latents at their maximum, or claim to know their pose exactly",
+        choices=attack.WIRE_ATTACKS,
+        dynamic=True,
+    )
+    cell_size_m: float = setting(
+        1.0,
+        "side of a cell of the features, by which the attack `shifted` moves boxes, m",
+        low=0.01,
+        high=10.0,
     )
     held_bytes: int = setting(
         64_000_000,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.memory import give_back
 from rsdfm_ros.model.heads.answers import plug_ins
 from rsdfm_ros.yaml_file import YamlError, read_yaml
 
@@ -38,6 +39,7 @@ class SharedModel:
             if self._model is None:
                 self._model = _load(wanted.model, wanted.threads, wanted.engine)
                 self._loaded = wanted
+                give_back()
             elif wanted != self._loaded:
                 used = self._loaded.model if self._loaded else ""
                 raise RsdfmError(
@@ -53,6 +55,7 @@ class SharedModel:
             self._users = max(0, self._users - 1)
             if self._users == 0:
                 self._model = self._loaded = None
+                give_back()
 
 
 def plug_ins_of(source: str) -> tuple[str, ...]:
