@@ -116,6 +116,8 @@ class Senders:
             name: node.create_publisher(FeaturePacket, f"/{name}/bev/features", profile)
             for name in (f"uav{number + 2}" for number in range(peers))
         }
+        # A peer that listens: without one, the UAV would send nothing.
+        node.create_subscription(FeaturePacket, f"/{AGENT}/bev/features", lambda message: None, profile)
         self._make(model)
 
     def _make(self, model: str) -> None:

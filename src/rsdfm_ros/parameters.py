@@ -34,6 +34,14 @@ THREADS = partial(setting, 1, text="threads of the network in a process", low=1,
 BUDGET_BYTES = partial(
     setting, DEFAULTS.budget_bytes, text="mean serialised bytes per image", low=1000, high=10_000_000
 )
+BUDGET_BYTES_S = partial(
+    setting,
+    DEFAULTS.budget_bytes_s,
+    text="serialised bytes per second of everything that goes to peers, beside budget_bytes as the bound of an image; "
+    "0: no limit; a lower value on radio/rate counts instead",
+    low=0,
+    high=1_000_000_000,
+)
 PACKET_BYTES = partial(
     setting,
     DEFAULTS.max_packet_bytes,

@@ -43,15 +43,17 @@ NO_PRE_FUSION = PreFusionOptions(compensate_latency=False, align_poses=False, re
 class AgentOptions:
     """Options of one UAV; parameters of the nodes have the same names.
 
-    budget_bytes: mean of the serialised bytes per image · max_packet_bytes: largest serialised message of a packet ·
-    send_boxes: one of SEND_BOXES · max_age_s: features of peers that are older are not fused · peer_wait_s: longest
-    wait for the packets of peers of the same instant · max_peers: largest number of peers · quarantine_after: refused
-    packets in a row after which a peer is ignored for quarantine_s (0: never) · move_peers, correct_poses, doubt_peers,
+    budget_bytes: mean of the serialised bytes per image · budget_bytes_s: serialised bytes per second, 0 for no limit
+    beside that · max_packet_bytes: largest serialised message of a packet · send_boxes: one of SEND_BOXES · max_age_s:
+    features of peers that are older are not fused · peer_wait_s: longest wait for the packets of peers of the same
+    instant · max_peers: largest number of peers · quarantine_after: refused packets in a row after which a peer is
+    ignored for quarantine_s (0: never) · move_peers, correct_poses, doubt_peers,
     map_consistency: PreFusionOptions, a negative map_consistency is the model's own · max_gap_s: a longer gap between
     images starts the history anew · id_memory_s: time that an unseen object keeps its id.
     """
 
     budget_bytes: int = DEFAULT_BUDGET_BYTES
+    budget_bytes_s: int = 0
     max_packet_bytes: int = MAX_PACKET_BYTES
     send_boxes: str = "auto"
     max_age_s: float = 1.0

@@ -15,6 +15,7 @@ import numpy as np
 
 from rsdfm_ros.wire.features import FeatureFrame, half
 from rsdfm_ros.wire.message import FRAME_ID, envelope_bytes
+from rsdfm_ros.wire.rate import UNLIMITED, Share
 
 MESSAGE_OVERHEAD_BYTES = envelope_bytes("uav1", FRAME_ID)
 """Bytes that a FeaturePacket message with short names adds to its payload."""
@@ -85,41 +86,61 @@ class BudgetController:
         self.config = replace(self.config, target_bytes_per_frame=target_bytes_per_frame)
         self._tokens = min(self._tokens, target_bytes_per_frame * (1.0 + self.config.burst_frames))
 
-    def plan(self) -> Plan:
-        """Plan the content of this frame."""
+    def plan(self, share: Share = UNLIMITED) -> Plan:
+        """Plan the content of this frame. share: what a rate in bytes per second leaves to it."""
         c = self.config
-        target = c.target_bytes_per_frame
-        most = c.max_factor * max(target, self._fixed_bytes)
-        allowed = min(self._tokens, most) - (self._other_bytes or 0.0) - self._fixed_bytes
+        target = min(c.target_bytes_per_frame, share.mean_bytes)
+        low = target >= c.low_from_bytes and share.bytes >= self._fixed_bytes(low=True)
+        fixed = self._fixed_bytes(low=low)
+        most = min(c.max_factor * max(c.target_bytes_per_frame, fixed), share.bytes)
+        allowed = min(self._tokens, most) - (self._other_bytes or 0.0) - fixed
         return Plan(
             cells=max(0, int(allowed / (self._bytes_per_cell or c.first_bytes_per_cell))),
-            low=target >= c.low_from_bytes,
+            low=low,
             coarseness=c.small_coarseness if target < c.small_below_bytes else (1, 1),
         )
 
-    def sent(self, feature_bytes: int, cells: int, tiles: int, other_bytes: int = 0) -> None:
+    def sent(
+        self, feature_bytes: int, cells: int, tiles: int, other_bytes: int = 0, *, low: bool | None = None
+    ) -> None:
         """Account for a sent frame of so many cells and tiles: bytes of the serialised messages of its features, and of
-        the others. ValueError for negative numbers."""
+        the others. low: whether it had the low band, None for as the target says. ValueError for negative numbers."""
+        if low is None:
+            low = self.config.target_bytes_per_frame >= self.config.low_from_bytes
         numbers = (feature_bytes, cells, tiles, other_bytes)
         if min(numbers) < 0:
             raise ValueError(f"bytes, cells and tiles cannot be negative: {numbers}")
         self._tiles = tiles
         self._other_bytes = self._smoothed(self._other_bytes, other_bytes)
         if cells >= FEW:
-            each = max(1.0, (feature_bytes - self._fixed_bytes) / cells)
+            each = max(1.0, (feature_bytes - self._fixed_bytes(low=low)) / cells)
             self._bytes_per_cell = self._smoothed(self._bytes_per_cell, each)
         target = self.config.target_bytes_per_frame
         most = target * (1.0 + self.config.burst_frames)
         self._tokens = min(most, self._tokens - feature_bytes - other_bytes + target)
 
-    @property
-    def _fixed_bytes(self) -> float:
-        c = self.config
-        has_low = c.target_bytes_per_frame >= c.low_from_bytes
-        return c.fixed_bytes + has_low * c.low_bytes_per_tile * self._tiles
+    def _fixed_bytes(self, *, low: bool) -> float:
+        """Bytes of a frame without cells, with the low band or without."""
+        return self.config.fixed_bytes + low * self.config.low_bytes_per_tile * self._tiles
 
     def _smoothed(self, known: float | None, value: float) -> float:
         return value if known is None else known + self.config.smoothing * (value - known)
+
+
+FEWER_CELLS, COARSER, NO_LOW_BAND, NOT_SENT = "fewer_cells", "coarser", "no_low_band", "not_sent"
+"""What a rate takes from an image, in this order as it falls."""
+
+
+def reductions(full: Plan, plan: Plan, cells: int, *, enough: bool) -> tuple[str, ...]:
+    """What `plan` lacks of the plan `full` without a rate. cells: those that were sent · enough: see Share."""
+    if not enough:
+        return (NOT_SENT,)
+    found = {
+        FEWER_CELLS: plan.cells < full.cells and cells >= plan.cells,
+        COARSER: plan.coarseness > full.coarseness,
+        NO_LOW_BAND: full.low and not plan.low,
+    }
+    return tuple(name for name, true in found.items() if true)
 
 
 def apply_plan(frame: FeatureFrame, plan: Plan) -> FeatureFrame:

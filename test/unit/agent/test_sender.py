@@ -158,3 +158,93 @@ def test_what_travels_is_what_the_codec_made_of_the_map(perception: Perception, 
     np.testing.assert_array_equal(frame.tiles, direct.tiles)
     np.testing.assert_array_equal(frame.high, direct.high)
     np.testing.assert_array_equal(frame.low, direct.low)
+
+
+def wanted(perception: Perception, tiles: int) -> np.ndarray:
+    """A demand for the first rows of tiles."""
+    demand = np.zeros(perception.window.shape, np.float32)
+    demand[: 16 * tiles] = 1.0
+    return demand
+
+
+@pytest.mark.parametrize("budget_bytes", [2_500, 20_000])
+def test_only_tiles_that_somebody_wants_are_sent(
+    perception: Perception, bev: AgentBev, budget_bytes: int
+) -> None:
+    radio = Radio()
+    Sender(AgentOptions(budget_bytes=budget_bytes)).send(
+        perception, bev, EXACT, radio, no_boxes, demand=wanted(perception, 1)
+    )
+    frame = assemble(
+        [decode_packet(p) for p, _, _ in radio.sent],
+        low_channels=perception.config.low_channels,
+        high_channels=perception.config.high_channels,
+    )
+    first = perception.window.tiles()[:, 0].min()
+    assert len(frame.tiles) and (frame.tiles[:, 0] == first).all() and len(frame.high_cell)
+
+
+def test_nothing_is_sent_when_nobody_wants_it_and_the_budget_stays(
+    perception: Perception, bev: AgentBev
+) -> None:
+    sender, radio = Sender(AgentOptions(send_boxes="always")), Radio()
+    before = sender.plan()
+    for _ in range(5):
+        sent = sender.send(perception, bev, UNSURE, radio, no_boxes, demand=wanted(perception, 0))
+        assert not sent.wanted and sent.packets == () and sent.message_bytes == 0
+    assert radio.sent == [] and sender.plan() == before
+    everything = wanted(perception, perception.window.ni // 16)
+    asked, plain = Radio(), Radio()
+    sender.send(perception, bev, EXACT, asked, some_boxes, demand=everything)
+    Sender(AgentOptions(send_boxes="always")).send(perception, bev, EXACT, plain, some_boxes)
+    assert asked.sent == plain.sent, "those who want everything get what is sent without demands"
+
+
+def test_a_demand_for_everything_by_a_hostile_peer_costs_no_more_than_the_budget(
+    perception: Perception, bev: AgentBev
+) -> None:
+    sender = Sender(AgentOptions(budget_bytes=2_000, budget_bytes_s=4_000))
+    everything = wanted(perception, perception.window.ni // 16)
+    spent = [
+        sender.send(perception, bev, EXACT, Radio(), no_boxes, demand=everything, now_s=k / 2).message_bytes
+        for k in range(30)
+    ]
+    assert sum(spent[10:]) <= 1.05 * 2_000 * 20
+
+
+def test_the_rate_holds_for_all_that_is_sent_and_follows_the_radio(
+    perception: Perception, bev: AgentBev
+) -> None:
+    sender, radio = Sender(AgentOptions(budget_bytes=4_000, send_boxes="always")), Radio()
+
+    def fly(start: int, images: int) -> int:
+        spent, kinds = 0, set()
+        for k in range(start, start + images):
+            sent = sender.send(perception, bev, EXACT, radio, some_boxes, now_s=k / 2)
+            spent += sent.message_bytes
+            kinds |= set(sent.reduced)
+            if k % 2:
+                sender.spend(100)  # a demand
+                spent += 100
+        reduced.append(kinds)
+        return spent
+
+    reduced: list[set[str]] = []
+    free = fly(0, 20)
+    assert reduced == [set()] and free > 20 * 2_000
+    sender.limit(3_000)
+    assert sender.bytes_per_s == 3_000
+    fly(20, 4)
+    assert fly(24, 20) == pytest.approx(30_000, rel=0.05)
+    assert "fewer_cells" in reduced[-1]
+    sender.configure(AgentOptions(budget_bytes=4_000, budget_bytes_s=2_400, send_boxes="always"))
+    assert sender.bytes_per_s == 2_400, "the lower one counts"
+    fly(44, 4)
+    assert fly(48, 20) == pytest.approx(24_000, rel=0.05)
+    sender.limit(0)
+    fly(68, 1)
+    number = len(radio.sent)
+    fly(69, 10)
+    assert reduced[-1] == {"not_sent"} and len(radio.sent) == number
+    sender.limit(None)
+    assert sender.bytes_per_s == 2_400

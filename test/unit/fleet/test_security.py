@@ -50,9 +50,9 @@ def test_a_uav_writes_its_own_features_only_and_reads_those_of_its_peers() -> No
     assert [*found] == [*(f"/uav{n}" for n in range(1, 13)), "/ground"]
     for enclave, grant in found.items():
         for n in range(1, 13):
-            topic = f"rt/uav{n}/bev/features"
-            assert may(grant.publish, topic) == (enclave == f"/uav{n}")
-            assert may(grant.subscribe, topic)
+            for topic in (f"rt/uav{n}/bev/features", f"rt/uav{n}/bev/demand"):
+                assert may(grant.publish, topic) == (enclave == f"/uav{n}")
+                assert may(grant.subscribe, topic)
 
 
 def test_a_uav_does_what_its_nodes_need() -> None:

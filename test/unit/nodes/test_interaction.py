@@ -126,7 +126,7 @@ class Hearing:
         self.node = self.world.up(self.world.add(CollaborationNode(**self.world.options(**values))))
         self.world.until(lambda: self.node.peers_matched == sorted(peers), f"{peers} are heard")
         self.world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
-        self.world.until(lambda: self.node._fused.get_subscription_count(), "the map is listened to")
+        self.world.until(lambda: self.node._outputs.fused.get_subscription_count(), "the map is listened to")
 
     def fuse(self, frame: int, **of: dict[str, Any]) -> FusedBev:
         """Send the packets of UAVs (name → what Flight.packets takes) and then the own ones; the fused map."""

@@ -19,14 +19,13 @@ from rsdfm_ros.agent.publishers import FORGIVEN_AFTER_S
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.diagnostics import ERROR, OK, STALE, WARN, peer_status
 from rsdfm_ros.nodes.uav import peer_subscriptions
+from rsdfm_ros.nodes.uav.collaboration.peer_topics import name_of, topic_of
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.uav.peer_subscriptions import (
     HEARD,
     PUBLISHED,
     UNPUBLISHED,
-    name_of,
     select_topics,
-    topic_of,
 )
 from support.node_flight import Flight, stamp_of
 from support.ros_world import facts, level
@@ -178,7 +177,7 @@ def test_a_quarantined_peer_is_not_waited_for(flight: Flight, model: Path) -> No
     flight.features("uav2").publish(garbage("uav2"))
     flight.world.until(lambda: node.health.counts["quarantines"] == 1, "it is quarantined")
     flight.world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
-    flight.world.until(lambda: node._fused.get_subscription_count(), "the map is listened to")
+    flight.world.until(lambda: node._outputs.fused.get_subscription_count(), "the map is listened to")
     flight.send(0, "uav1")
     flight.world.until(lambda: maps, "the fused map comes without that wait", 30.0)
 
@@ -271,7 +270,7 @@ def test_a_peer_that_breaks_fusion_costs_no_own_map_and_is_quarantined(
     node = hearing(flight, model, "uav1", "uav2", "uav3", quarantine_after=2, doubt_peers=False)
     world, maps = flight.world, flight.keep(FusedBev, "/uav1/bev/fused", qos.fused())
     world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
-    world.until(lambda: node._fused.get_subscription_count(), "the map is listened to")
+    world.until(lambda: node._outputs.fused.get_subscription_count(), "the map is listened to")
     merge = Fusion.merge
 
     def failing(self: Fusion, model: Any, ready: Any, with_dominant: bool) -> Any:
@@ -363,7 +362,7 @@ def test_a_peer_that_leaves_is_forgotten_at_once_and_heard_again_when_it_is_back
     node = hearing(flight, model, "uav1", "uav2", peer_wait_s=60.0, max_age_s=0.1)
     world, maps = flight.world, flight.keep(FusedBev, "/uav1/bev/fused", qos.fused())
     world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
-    world.until(lambda: node._fused.get_subscription_count(), "the map is listened to")
+    world.until(lambda: node._outputs.fused.get_subscription_count(), "the map is listened to")
     flight.send(0, "uav2")
     world.until(lambda: node.receiver.inbox.peers == ["uav2"], "its packets are here")
     flight.node.destroy_publisher(flight._publishers.pop("/uav2/bev/features"))

@@ -46,7 +46,7 @@ def feature_message(
 
 def demand_message(
     tiles: NDArray[np.int32],
-    values: NDArray[np.uint8],
+    values: NDArray[np.uint8] | None,
     *,
     agent: str,
     stamp_ns: int,
@@ -54,16 +54,20 @@ def demand_message(
     fingerprint: int,
     cell_size: float,
 ) -> bytes:
-    """A serialised DemandMap of tiles (M, 2) with values (M, 4)."""
+    """A serialised DemandMap of tiles (M, 2) with values (M, 4), None where all of them is wanted. tiles: a rectangle,
+    at least one, the second index fastest."""
+    corner, size = tiles[0], tiles[-1] - tiles[0] + 1
     message = typestore().types[f"{PACKAGE}/msg/DemandMap"](
         header=_header(stamp_ns),
         agent=agent,
         frame=frame,
         fingerprint=fingerprint,
         cell_size=cell_size,
-        tile_i=np.ascontiguousarray(tiles[:, 0], np.int32),
-        tile_j=np.ascontiguousarray(tiles[:, 1], np.int32),
-        values=np.ascontiguousarray(values, np.uint8).ravel(),
+        tile_i0=int(corner[0]),
+        tile_j0=int(corner[1]),
+        tiles_i=int(size[0]),
+        tiles_j=int(size[1]),
+        values=np.empty(0, np.uint8) if values is None else np.ascontiguousarray(values, np.uint8).ravel(),
     )
     return bytes(typestore().serialize_cdr(message, f"{PACKAGE}/msg/DemandMap"))
 
@@ -71,7 +75,10 @@ def demand_message(
 def demand_of_message(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Tiles (M, 2) and values (M, 4) of a serialised DemandMap."""
     message: Any = typestore().deserialize_cdr(data, f"{PACKAGE}/msg/DemandMap")
-    return np.stack([message.tile_i, message.tile_j], axis=1), np.asarray(message.values).reshape(-1, 4)
+    i = np.arange(message.tile_i0, message.tile_i0 + message.tiles_i)
+    j = np.arange(message.tile_j0, message.tile_j0 + message.tiles_j)
+    tiles = np.stack(np.meshgrid(i, j, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
+    return tiles, np.asarray(message.values).reshape(-1, 4)
 
 
 def _header(stamp_ns: int) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.agent.decoding import decode_features
 from rsdfm_ros.agent.fusion import Fusion
+from rsdfm_ros.agent.interest.demand import combined, demand_for
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.sender import Sender
@@ -186,16 +187,13 @@ class RsdfmOnDemand(Rsdfm):
 
     def demand(self, step: EvaluationFrame, sender: int) -> NDArray[np.float32] | None:
         own = super().demand(step, sender)
-        if own is not None:
-            return own
-        asked = list(self._known.get(sender, {}).values())
-        return np.maximum.reduce(asked) if asked else None
+        return combined(self._known.get(sender, {}).values()) if own is None else own
 
     def other(self, step: EvaluationFrame, sender: int) -> list[bytes]:
-        tiles, values = self.perception.demand(step.bev(sender))
+        wanted = demand_for(self.perception, step.bev(sender))
         message = demand_message(
-            tiles,
-            values,
+            wanted.tiles,
+            wanted.blocks,
             agent=step.agents[sender],
             stamp_ns=step.stamp_ns,
             frame=step.index,

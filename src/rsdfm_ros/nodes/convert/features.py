@@ -10,17 +10,21 @@ from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.agent.envelope import Envelope, Refused, envelope_of
-from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.agent.interest.demand import Demand, demand_of
+from rsdfm_ros.agent.types import Fused, OwnFeatures
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.uncertainty import upper_triangle
-from rsdfm_ros.msg import FeaturePacket, FusedBev
+from rsdfm_ros.msg import DemandMap, FeaturePacket, FusedBev
 from rsdfm_ros.nodes.convert.sensors import fill_pose, time_of
 
 MAX_MESSAGE_BYTES = 80_000
 """The largest payload, and room for the fields around it."""
+
+MAX_DEMAND_BYTES = 5_000
+"""A demand with values for as many tiles as there may be."""
 
 
 def packet_to_message(
@@ -48,13 +52,43 @@ def packet_to_message(
 
 def packet_of(raw: bytes, agent: str, frame_id: str) -> tuple[Envelope, memoryview]:
     """Envelope and payload of a serialised FeaturePacket on the topic of `agent`. Raises: WireError."""
-    if len(raw) > MAX_MESSAGE_BYTES:
+    message = _message_of(raw, FeaturePacket, MAX_MESSAGE_BYTES, agent)
+    return envelope_of(message, topic_agent=agent, frame_id=frame_id), memoryview(message.payload)
+
+
+def demand_to_message(
+    demand: Demand, model: Any, own: OwnFeatures, *, agent: str, frame_id: str
+) -> DemandMap:
+    """The message of what a UAV with this own map wants."""
+    message = DemandMap(agent=agent, frame=own.frame % 2**32, fingerprint=model.fingerprint)
+    message.header.stamp, message.header.frame_id = time_of(own.stamp_ns), frame_id
+    message.cell_size = model.region.cell_size
+    message.tile_i0, message.tile_j0 = demand.corner
+    message.tiles_i, message.tiles_j = demand.size
+    if demand.values is not None:
+        message.values = array.array("B", np.ascontiguousarray(demand.values).tobytes())
+    return message
+
+
+def demand_from_raw(raw: bytes, model: Any, *, agent: str, frame_id: str) -> Demand:
+    """The demand of a serialised DemandMap on the topic of `agent`. Raises: WireError."""
+    return demand_of(
+        _message_of(raw, DemandMap, MAX_DEMAND_BYTES, agent),
+        topic_agent=agent,
+        frame_id=frame_id,
+        cell_size=model.region.cell_size,
+        fingerprint=model.fingerprint,
+    )
+
+
+def _message_of(raw: bytes, kind: Any, most_bytes: int, agent: str) -> Any:
+    """The message of serialised bytes from the network. Raises: Refused."""
+    if len(raw) > most_bytes:
         raise Refused("over_limit", f"a message of {len(raw)} bytes from {agent}")
     try:
-        message = deserialize_message(raw, FeaturePacket)
+        return deserialize_message(raw, kind)
     except Exception as error:  # rclpy raises whatever its type support does
-        raise Refused("not_cdr", f"{len(raw)} bytes from {agent} are no FeaturePacket: {error}") from error
-    return envelope_of(message, topic_agent=agent, frame_id=frame_id), memoryview(message.payload)
+        raise Refused("not_cdr", f"{len(raw)} bytes from {agent} are no {kind.__name__}: {error}") from error
 
 
 def fused_to_message(fused: Fused, model: Any, *, agent: str, frame_id: str) -> FusedBev:

@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from rsdfm_ros.nodes.core.entities import ACTIVE, STEADY
 from rsdfm_ros.nodes.core.reporting import ReportingNode
+from rsdfm_ros.wire.budget import COARSER, FEWER_CELLS, NO_LOW_BAND, NOT_SENT
 
 if TYPE_CHECKING:
     from rsdfm_ros.agent.peers import Peer
@@ -26,6 +27,15 @@ RECENT_S = 10.0
 LOSS_WARN = 0.2
 """Share of lost packets of a peer from which a warning is due."""
 RATE_TICKS = 5
+REDUCTIONS = {
+    FEWER_CELLS: "fewer cells",
+    COARSER: "coarser latents",
+    NO_LOW_BAND: "no low band",
+    NOT_SENT: "images left out",
+}
+"""What a rate takes from images, in this order as it falls; counted as images_<name>."""
+UNWANTED = "unwanted"
+"""Images that no peer wants, counted likewise."""
 LEFT_OUT = {
     "misplaced": "its pose is too uncertain",
     "contradicts": "its map is not of the place that we see",
@@ -172,21 +182,28 @@ class Diagnostics:
 
 
 def features_status(node: Any) -> Iterable[tuple[str, Status]]:
-    """Status of the features that an encoder sends."""
+    """Status of the features that an encoder sends, and what a rate takes from them."""
     counts, _ = node.health.snapshot()
-    sent = counts.get("bytes_sent", 0)
+    sent, rate = counts.get("bytes_sent", 0), node.sender.bytes_per_s if node.state == ACTIVE else None
     values = {
         "bytes_per_second": f"{node.diagnostics.per_second('bytes_sent', sent):.0f}",
         "bytes_newest_picture": node.health.frame_bytes,
         "budget_bytes": node.settings.budget_bytes,
+        "budget_bytes_per_second": "none" if rate is None else rate,
         "bytes": sent,
         "packets": counts.get("packets_sent", 0),
     }
+    lately = [name for name in REDUCTIONS if node.health.recent(f"images_{name}", RECENT_S)]
     silence_s = node.health.silence_s()
     if node.state != ACTIVE or silence_s is None or silence_s > node.settings.input_timeout_s:
         for fresh_only in ("bytes_per_second", "bytes_newest_picture"):
             del values[fresh_only]
         yield "features out", Status(STALE, "nothing sent lately", values)
+    elif lately:
+        words = ", ".join(REDUCTIONS[name] for name in lately)
+        yield "features out", Status(WARN, f"{rate} bytes/s are too few for the budget: {words}", values)
+    elif node.health.recent(f"images_{UNWANTED}", RECENT_S):
+        yield "features out", Status(OK, f"{values['bytes_per_second']} bytes/s: not all is wanted", values)
     else:
         yield "features out", Status(OK, f"{values['bytes_per_second']} bytes/s", values)
 

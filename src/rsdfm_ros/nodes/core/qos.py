@@ -43,6 +43,11 @@ def features(
     return profile
 
 
+def demand() -> QoSProfile:
+    """Demands of UAVs: small, repeated every second."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
 def fused(depth: int = 1) -> QoSProfile:
     """Fused maps for head nodes in other processes."""
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)

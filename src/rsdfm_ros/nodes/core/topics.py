@@ -22,12 +22,15 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "ground/height": "Height of the ground under the UAV (point.z in the map frame, m; x and y are not used): "
         "taken where `ground_model` says topic, published by encoder_node for every image where it says range.",
         "ground/range": "Height of the camera above the ground under it, m (`ground_model` range).",
+        "radio/rate": "Bytes per second that the radio takes now, 0 for none; the last value counts until the next "
+        "one, where it is below the parameter `budget_bytes_s`.",
         # --- between UAVs ---
         "bev/features": "Compressed bird's-eye-view features of one image, some packets per image; every UAV "
         "publishes its own and subscribes to those of all others.",
         "bev/fused": "Fused bird's-eye-view features for head nodes in other processes (parameter `publish_fused`), "
         "once per image.",
-        "bev/demand": "Demand of the UAV for tiles of its peers (on-demand mode), once per image.",
+        "bev/demand": "Tiles that the UAV wants of its peers (parameter `demand`), once a second; every UAV publishes "
+        "its own and subscribes to those of all others.",
         "bev/contributors": "UAV with the largest weight in each cell of the fused map, north up: 0 unseen, 1 the UAV "
         "itself, 1 + k its k-th contributor; only while there is a subscriber.",
         # --- outputs of a UAV ---

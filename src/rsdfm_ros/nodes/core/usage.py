@@ -26,10 +26,13 @@ _ANSWERS = ("detections", *_MASKS, "trajectories", "future_masks", *_SINGLE, "si
 TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
         "encoder_node": (
-            (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "/tf", "/tf_static"),
+            (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "radio/rate", "/tf", "/tf_static"),
             ("bev/features", "path", "ground/height"),
         ),
-        "collaboration_node": (("bev/features", "ground/height"), ("bev/fused", "bev/contributors")),
+        "collaboration_node": (
+            ("bev/features", "bev/demand", "ground/height"),
+            ("bev/fused", "bev/demand", "bev/contributors"),
+        ),
         "detection_head_node": (
             ("bev/fused", "ground/height"),
             ("detections", *_VISION, "markers", "single/detections"),
@@ -43,10 +46,14 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
             ("trajectories", "paths", "future_masks", "single/trajectories", "single/future_masks"),
         ),
         "uav_node": (
-            (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "bev/features", "/tf", "/tf_static"),
+            (
+                *(*_SENSORS, *_CAMERAS, "pose", *_GROUND, "radio/rate"),
+                *("bev/features", "bev/demand", "/tf", "/tf_static"),
+            ),
             (
                 *(
                     "bev/features",
+                    "bev/demand",
                     "bev/fused",
                     "bev/contributors",
                     "status",

@@ -14,6 +14,9 @@ from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
+SENDING = ("demand_bytes_sent", "images_reduced", "images_not_sent", "images_unwanted")
+"""Counters of an AgentStatus about what was sent less, and of what is sent beside the features."""
+
 
 def status_line(message: AgentStatus) -> dict[str, Any]:
     """An AgentStatus as plain values."""
@@ -25,6 +28,7 @@ def status_line(message: AgentStatus) -> dict[str, Any]:
         "latency_p95_ms": 1e3 * message.latency_p95_s,
         "bytes_sent": message.bytes_sent,
         "bytes_received": message.bytes_received,
+        **{name: getattr(message, name) for name in SENDING},
         "packets_received": message.packets_received,
         "packets_lost": message.packets_lost,
         "packets_rejected": message.packets_rejected,
@@ -74,7 +78,7 @@ def fleet_message(line: dict[str, Any], stamp_ns: int, frame_id: str) -> FleetSt
             "objects",
         ):
             setattr(agent, field, facts.get(field, 0.0 if field == "rate_hz" else 0))
-        for field in ("packets_received", "packets_lost", "packets_rejected"):
+        for field in (*SENDING, "packets_received", "packets_lost", "packets_rejected"):
             setattr(agent, field, facts.get(field, 0))
         agent.latency_median_s = facts.get("latency_median_ms", 0.0) / 1e3
         agent.latency_p95_s = facts.get("latency_p95_ms", 0.0) / 1e3

@@ -12,29 +12,27 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from sensor_msgs.msg import Image
-
 from rsdfm_ros.agent.decoding import FrameDecoder, expected_of
 from rsdfm_ros.agent.encoder import Encoder
+from rsdfm_ros.agent.interest.demand import Demand
 from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.peer_wait import PeerWait
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.receiver import Receiver
 from rsdfm_ros.agent.types import Fused, OwnFeatures
-from rsdfm_ros.msg import FusedBev
-from rsdfm_ros.nodes.convert.features import fused_to_message, packet_of
-from rsdfm_ros.nodes.convert.images import contributors_to_message
-from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.entities import has_subscribers
+from rsdfm_ros.nodes.convert.features import packet_of
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.live_settings import UNCONFIGURED
 from rsdfm_ros.nodes.core.parameters import SettingError
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
+from rsdfm_ros.nodes.uav.collaboration.demand_exchange import DemandExchange, demand_status
+from rsdfm_ros.nodes.uav.collaboration.fused_outputs import FusedOutputs
+from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES
 from rsdfm_ros.nodes.uav.fusion_status import note_fusion, peer_statuses
 from rsdfm_ros.nodes.uav.ground_source import GroundSource
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
-from rsdfm_ros.nodes.uav.peer_subscriptions import FEATURES, PeerSubscriptions
+from rsdfm_ros.nodes.uav.peer_subscriptions import PeerSubscriptions
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 from rsdfm_ros.wire.errors import WireError
@@ -43,7 +41,7 @@ from rsdfm_ros.wire.errors import WireError
 class CollaborationNode(PipelineNode[CollaborationSettings]):
     """Composed, `take_own` is called with every own map; alone (`own_from_topic`), the UAV's own packets are decoded
     instead. `listeners` are called in the worker thread with every Fused, `late_listeners` with whether the newest
-    fusion had to do with older images of peers."""
+    fusion had to do with older images of peers, `demand_listeners` with the bytes of every demand that was sent."""
 
     slots = ("own", "fuse")
 
@@ -59,6 +57,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         super().__init__("collaboration_node", CollaborationSettings, model, worker, health, **options)
         self.listeners: list[Callable[[Fused], None]] = []
         self.late_listeners: list[Callable[[bool], None]] = []
+        self.demand_listeners: list[Callable[[int], None]] = []
         self.own_from_topic = own_from_topic
         self.receiver: Receiver | None = None
         """While active."""
@@ -68,9 +67,10 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self._decoder = FrameDecoder()
         self._fusion: Any = None
         self._ground: GroundSource | None = None
-        self._fused: Any = None
-        self._contributors: Any = None
+        self._outputs: FusedOutputs | None = None
+        self._demand: DemandExchange | None = None
         self.diagnostics.add(lambda: peer_statuses(self.receiver, self.health, self.settings.input_timeout_s))
+        self.diagnostics.add(lambda: demand_status(self._demand))
 
     @property
     def peers_matched(self) -> list[str]:
@@ -80,8 +80,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     @property
     def peers(self) -> list[Peer]:
         """The peers that are listened to, not the UAV itself, by name."""
-        receiver = self.receiver
-        return receiver.peers if receiver is not None else []
+        return self.receiver.peers if self.receiver is not None else []
 
     @property
     def waiting(self) -> bool:
@@ -101,11 +100,10 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
 
     def configure(self) -> None:
         self._ground = GroundSource(self) if self.own_from_topic else None
-        self._contributors = self.create_publisher(Image, "bev/contributors", qos.outputs())
-        self._fused = self.create_publisher(FusedBev, "bev/fused", qos.fused())
+        self._outputs = FusedOutputs(self)
 
     def cleanup(self) -> None:
-        self._contributors = self._fused = None
+        self._outputs = None
 
     def activate(self) -> None:
         from rsdfm_ros.agent.fusion import Fusion  # imports torch: only when it is needed
@@ -125,8 +123,9 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._submit,
             self.health.count,
         )
+        self._demand = DemandExchange(self, self._model, self._outputs, self._say_demand)
         self._peer_topics = PeerSubscriptions(
-            self, self.receiver, self._on_packet, self._wait.check, own=self.own_from_topic
+            self, self.receiver, self._on_packet, self._wait.check, self._demand, own=self.own_from_topic
         )
         self._peer_topics.refresh_peers()
         if self._ground is not None:
@@ -139,7 +138,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         if self._peer_topics is not None:
             self._peer_topics.close()
         super().deactivate()
-        self.receiver = self._wait = self._peer_topics = self._own_maps = self._fusion = None
+        self.receiver = self._wait = self._peer_topics = self._own_maps = self._fusion = self._demand = None
         self.worker.look()
         self._say_late(False)
 
@@ -171,6 +170,15 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
     def _say_late(self, late: bool) -> None:
         for listener in self.late_listeners:
             listener(late)
+
+    def _say_demand(self, sent_bytes: int) -> None:
+        for listener in self.demand_listeners:
+            listener(sent_bytes)
+
+    def wishes(self, subscriptions: int) -> list[Demand] | None:
+        """What the subscriptions to the own features want, so many; None for everything. From any thread."""
+        demand = self._demand
+        return demand.wishes(subscriptions) if demand is not None else None
 
     # --- packets --------------------------------------------------------------------------------------------------
 
@@ -246,8 +254,10 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         from rsdfm_ros.agent.fusion import fuse_instant  # imports torch: only when it is needed
 
         model, receiver, fusion = self._model, self.receiver, self._fusion
-        if model is None or receiver is None or fusion is None:
+        outputs, demand = self._outputs, self._demand
+        if model is None or receiver is None or fusion is None or outputs is None or demand is None:
             return
+        demand.tell(own)
         start = monotonic()
         images = receiver.images(own.stamp_ns, self._refuse)
         decoded_s = monotonic() - start
@@ -261,7 +271,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
             self._on_failed,
             lambda tiles: self.health.count("tiles_recalled", tiles),
             with_single=self.settings.publish_single,
-            with_dominant=has_subscribers(self._contributors),
+            with_dominant=outputs.shows_contributors,
         )
         instant.stages["decode"] += decoded_s
         self._say_late(instant.peers_late)
@@ -270,7 +280,7 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         receiver.fused([*(v.name for v in instant.prepared.peers), *instant.prepared.left_out])
         fused = instant.fused
         self.health.fused(dict(zip(fused.contributors[1:], fused.ages_s[1:], strict=True)))
-        self._publish(fused, model.at(own.region))
+        outputs.publish(fused, model.at(own.region))
         self.publish_processing_time(own.stamp_ns, instant.stages, own.arrived_s)
         for listener in self.listeners:
             listener(fused)
@@ -279,14 +289,6 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         peer = self.receiver.peer(name) if self.receiver is not None else None
         if peer is not None:
             self._refuse(peer, None, error, in_fusion=True)
-
-    def _publish(self, fused: Fused, model: Any) -> None:
-        s = self.settings
-        if s.publish_fused and has_subscribers(self._fused):
-            self.send(self._fused, fused_to_message(fused, model, agent=self.agent, frame_id=s.frame_id))
-        if fused.collaborative.dominant is not None:
-            dominant = fused.collaborative.dominant.cpu().numpy()
-            self.send(self._contributors, contributors_to_message(dominant, fused.stamp_ns, s.frame_id))
 
 
 def main() -> int:

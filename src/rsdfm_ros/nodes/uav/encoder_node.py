@@ -9,8 +9,10 @@ from typing import Any
 
 from nav_msgs.msg import Path
 from rclpy.serialization import serialize_message
+from std_msgs.msg import UInt32
 
 from rsdfm_ros.agent.encoder import Encoder
+from rsdfm_ros.agent.interest.demand import Demand, demanded
 from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.sender import Sender
 from rsdfm_ros.agent.types import OwnFeatures
@@ -19,7 +21,7 @@ from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes.convert.features import packet_to_message
 from rsdfm_ros.nodes.convert.images import CameraTrack
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.diagnostics import features_status
+from rsdfm_ros.nodes.core.diagnostics import UNWANTED, features_status
 from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.runner import run
@@ -34,7 +36,9 @@ from rsdfm_ros.wire.message import envelope_bytes
 
 
 class EncoderNode(PipelineNode[EncoderSettings]):
-    """`listeners` are called in the worker thread with every OwnFeatures, after the packets were published."""
+    """`listeners` are called in the worker thread with every OwnFeatures, after the packets were published. `wishes` is
+    called with the number of subscriptions to the features; see CollaborationNode.wishes. Alone, the node sends
+    everything."""
 
     slots = ("encode",)
 
@@ -47,6 +51,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     ) -> None:
         super().__init__("encoder_node", EncoderSettings, model, worker, health, **options)
         self.listeners: list[Callable[[OwnFeatures], None]] = []
+        self.wishes: Callable[[int], list[Demand] | None] = lambda subscriptions: None
         self.ready = False
         """Whether images are taken."""
         self._inputs: CameraInputs | None = None
@@ -79,6 +84,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         assert self._inputs is not None
         self._inputs.subscribe()
         self._ground.subscribe()
+        self.create_subscription(UInt32, "radio/rate", self._on_radio, qos.sensor("best_effort", 1))
         self.ready = True
 
     def deactivate(self) -> None:
@@ -107,6 +113,9 @@ class EncoderNode(PipelineNode[EncoderSettings]):
     def on_peers_late(self, late: bool) -> None:
         """Whether features of peers arrive late, so that boxes are useful to all; set when nodes are composed."""
         self.sender.peers_late = late
+
+    def _on_radio(self, message: UInt32) -> None:
+        self.sender.limit(int(message.data))
 
     def _take(self, matched: Matched) -> None:
         frame, self._frame = self._frame, self._frame + 1
@@ -143,6 +152,15 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         for listener in self.listeners:
             listener(own)
 
+    def spend(self, sent_bytes: int) -> None:
+        """Count what another node of this UAV sent to peers against the rate. May be called from any thread."""
+        self.sender.spend(sent_bytes)
+
+    def _wanted(self, model: Any) -> Any:
+        """What the receivers of the features want of the region (H, W); None for everything."""
+        wishes = self.wishes(self._packets.get_subscription_count())
+        return None if wishes is None else demanded(model, wishes)
+
     def _send(self, model: Any, own: OwnFeatures) -> None:
         """Publish the packets of an own map; every one as soon as it is made."""
 
@@ -163,9 +181,23 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self.send(self._packets, raw)
             return len(raw)
 
-        sent = self.sender.send(model, own.bev, own.covariance, publish, own.sent_boxes)
+        sent = self.sender.send(
+            model,
+            own.bev,
+            own.covariance,
+            publish,
+            own.sent_boxes,
+            demand=self._wanted(model),
+            now_s=self.time(),
+        )
         if sent.boxes:
             self.health.count("boxes_sent")
+        if not sent.wanted:
+            self.health.count(f"images_{UNWANTED}")
+        for reduction in sent.reduced:
+            self.health.count(f"images_{reduction}")
+        if sent.reduced and sent.packets:
+            self.health.count("images_reduced")
         self.health.frame_bytes = sent.message_bytes
         self.health.count("bytes_sent", sent.message_bytes)
         self.health.count("packets_sent", len(sent.packets))

@@ -15,10 +15,11 @@ from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.qos_overrides import forget
+from rsdfm_ros.nodes.uav.collaboration.demand_exchange import DemandExchange
+from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES, gid_of, name_of, topic_of
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 
-FEATURES = "bev/features"
 TYPE = "rsdfm_ros/msg/FeaturePacket"
 HEARD, MATCHED, PUBLISHED, UNHEARD, UNPUBLISHED = range(5)
 """Ranks of topics by usefulness: valid packets come; connected; not listened to, but published; connected for long
@@ -27,24 +28,6 @@ UNHEARD_S = 30.0
 """A connected peer without a valid packet for so long makes room for others, if there are more than max_peers."""
 GONE_S = 30.0
 """A topic found in the graph whose publishers have been gone for so long is left, with its QoS parameters."""
-
-
-def topic_of(peer: str) -> str:
-    """The feature topic of a peer that is listed by name (uav2) or by topic (/fleet/uav2/bev/features)."""
-    return peer if peer.startswith("/") else f"/{peer}/{FEATURES}"
-
-
-def name_of(topic: str) -> str:
-    """The peer that a feature topic belongs to: what stands before /bev/features, or before the last part of a topic
-    that is called otherwise; empty if nothing does."""
-    suffix = f"/{FEATURES}"
-    before = topic[: -len(suffix)] if topic.endswith(suffix) else topic.rpartition("/")[0]
-    return before.rpartition("/")[2][:64]
-
-
-def gid_of(info: Mapping[str, Any]) -> bytes:
-    """The global identifier of the publisher of a message; empty where the middleware does not tell it."""
-    return bytes((info.get("publisher_gid") or {}).get("data", b""))
 
 
 def select_topics(
@@ -81,7 +64,9 @@ def select_topics(
 class PeerSubscriptions:
     """Subscriptions of an active node, which end with `close`.
 
-    own: subscribe to the UAV's own features, too · on_packet(raw, peer, gid): a message of a publisher came ·
+    own: subscribe to the UAV's own features, too · demand: of the same node; UAVs that map nothing of the
+    own region are not listened to, unless they are in `peers` ·
+    on_packet(raw, peer, gid): a message of a publisher came ·
     on_change(): the state of a peer changed; called under the lock of the receiver.
     """
 
@@ -91,10 +76,11 @@ class PeerSubscriptions:
         receiver: Receiver,
         on_packet: Callable[[bytes, Peer, bytes], None],
         on_change: Callable[[], None],
+        demand: DemandExchange,
         *,
         own: bool,
     ) -> None:
-        self._node, self._receiver = node, receiver
+        self._node, self._receiver, self._demand = node, receiver, demand
         self._on_packet, self._on_change = on_packet, on_change
         self._own_topic = node.resolve_topic_name(FEATURES)
         self._subscriptions: dict[str, Any] = {}
@@ -109,8 +95,10 @@ class PeerSubscriptions:
         """Subscribe to the topics that are due, and to no others."""
         s = self._node.settings
         found = self._published()
+        self._demand.refresh()
+        near = found if s.peers else [t for t in found if not self._demand.far(t)]
         topics = select_topics(
-            found,
+            near,
             s.peers,
             own=self._own_topic,
             most=s.max_peers,
@@ -123,7 +111,7 @@ class PeerSubscriptions:
         for topic in topics:
             if topic not in self._subscriptions:
                 self._listen(topic, name_of(topic))
-        wanted = {topic_of(peer) for peer in s.peers} if s.peers else set(found)
+        wanted = {topic_of(peer) for peer in s.peers} if s.peers else set(near)
         owners = {"": "no UAV", self._node.agent: "this UAV"} | {name_of(topic): topic for topic in topics}
         others = (t for t in wanted - {self._own_topic, *topics} if name_of(t) in owners)
         self._refuse({topic: owners[name_of(topic)] for topic in others})
@@ -131,6 +119,7 @@ class PeerSubscriptions:
     def close(self) -> None:
         """End all subscriptions."""
         self._node.destroy_timer(self._timer)
+        self._demand.close()
         for topic in list(self._subscriptions):
             self._stop(topic)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros import parameters as shared
+from rsdfm_ros.agent.interest.demand import KINDS
 from rsdfm_ros.agent.options import DEFAULTS, SEND_BOXES
 from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.nodes.convert.optional import OPTIONAL
@@ -61,6 +62,7 @@ class EncoderSettings(FeatureTopicSettings, InputSettings, GroundSettings, Pipel
     deadline_s: float = setting(0.0, _DEADLINE, low=0.0, high=60.0)
     region_m: tuple[float, ...] = setting((), _REGION, length=(0, 4), low=-1e6, high=1e6, dynamic=True)
     budget_bytes: int = shared.BUDGET_BYTES(dynamic=True)
+    budget_bytes_s: int = shared.BUDGET_BYTES_S(dynamic=True)
     max_packet_bytes: int = shared.PACKET_BYTES()
     send_boxes: str = setting(
         DEFAULTS.send_boxes,
@@ -100,6 +102,13 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
         low=-1.0,
         high=1.0,
         renamed_from=FORMER_NAMES["map_consistency"],
+        dynamic=True,
+    )
+    demand: str = setting(
+        "region",
+        "what the UAV asks of its peers, and whether in uav_node it sends only what they ask for; region: the tiles of "
+        "the region of interest; evidence: with them, where the own map is weak; off: nothing, and everything is sent",
+        choices=KINDS,
         dynamic=True,
     )
     max_peers: int = setting(DEFAULTS.max_peers, "largest number of peers", low=0, high=64, dynamic=True)

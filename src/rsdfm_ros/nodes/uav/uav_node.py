@@ -60,6 +60,8 @@ class Uav:
         ]
         self.encoder.listeners.append(self.collaboration.take_own)
         self.collaboration.late_listeners.append(self.encoder.on_peers_late)
+        self.collaboration.demand_listeners.append(self.encoder.spend)
+        self.encoder.wishes = self.collaboration.wishes
         self.collaboration.listeners.append(self._take)
         self._status = self.encoder.create_publisher(AgentStatus, "status", qos.outputs())
         self._heartbeat = self.encoder.create_timer(PERIOD_S, self._beat, clock=STEADY)
@@ -117,9 +119,15 @@ class Uav:
         message.rate_hz = h.rate_hz()
         message.latency_median_s, message.latency_p95_s = h.latency_s(50), h.latency_s(95)
         message.bytes_sent_frame = sent.frame_bytes
-        for name in ("bytes_sent", "packets_sent"):
+        for name in ("bytes_sent", "packets_sent", "images_reduced", "images_not_sent", "images_unwanted"):
             setattr(message, name, sent.counts[name])
-        for name in ("bytes_received", "packets_received", "packets_lost", "packets_rejected"):
+        for name in (
+            "demand_bytes_sent",
+            "bytes_received",
+            "packets_received",
+            "packets_lost",
+            "packets_rejected",
+        ):
             setattr(message, name, heard[name])
         message.peer_ages_s = [ages.get(peer, 0.0) for peer in peers]
         message.objects = self.heads[0].health.objects

@@ -1,0 +1,1 @@
+"""Parts of collaboration_node: names of topics between UAVs, demands, outputs."""
