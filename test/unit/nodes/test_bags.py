@@ -35,13 +35,13 @@ from rsdfm_ros.data.messages.tasks import (
 )
 from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes.convert.installed_types import installed_types
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message, tracks_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.nodes.mission import lockstep
 from rsdfm_ros.nodes.mission.evaluator_node import EvaluatorNode
-from rsdfm_ros.nodes.mission.installed_types import installed_types
 from rsdfm_ros.nodes.mission.record_node import FLEET_TOPICS, RecordNode, fitting
 from rsdfm_ros.nodes.mission.replay_node import ReplayNode
 from support.bag_data import SIZE, START_NS, make_bag

@@ -26,12 +26,12 @@ from rosbags.interfaces import (
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.ending import SAVE_S
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.nodes.convert.installed_types import installed_types
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.bag_settings import RecordSettings
-from rsdfm_ros.nodes.mission.installed_types import installed_types
 from rsdfm_ros.words import counted
 
 FLEET_TOPICS = (
