@@ -15,7 +15,7 @@ from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NodeSpec
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.wire.link import LinkFaults, link_of
+from rsdfm_ros.wire.faults.link import LinkFaults, link_of
 from support.harness import LEASE_S, TestWorld, flight, uav_spec
 
 TOPICS = ("/uav2/bev/features", "/uav3/bev/features")

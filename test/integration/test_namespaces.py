@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rsdfm_ros.wire.link import LinkFaults
+from rsdfm_ros.wire.faults.link import LinkFaults
 from rsdfm_ros.wire.message import DATAGRAM_PACKET_BYTES, UDP_PAYLOAD_BYTES
 from support.network import Network, missing
 from support.places import TEST

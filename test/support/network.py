@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from rsdfm_ros.wire.link import LinkFaults
+from rsdfm_ros.wire.faults.link import LinkFaults
 from support.places import TEST
 
 INTERFACE = "eth0"

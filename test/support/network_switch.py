@@ -1,8 +1,8 @@
 """A switch between network interfaces that loses and delays frames: network_switch.py SEED INTERFACE INTERFACE …
 
 Every IPv4 and ARP frame that comes in on one interface goes out on all others; each direction between two of them is a
-link of wire/link.py, which IPv4 frames pass. A line on stdin, fields of LinkFaults as JSON, sets the faults; the answer
-on stdout are the counts since the last answer. It ends with stdin.
+link of wire/faults/link.py, which IPv4 frames pass. A line on stdin, fields of LinkFaults as JSON, sets the
+faults; the answer on stdout are the counts since the last answer. It ends with stdin.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from rsdfm_ros.wire.link import Link, LinkFaults, link_of
+from rsdfm_ros.wire.faults.link import Link, LinkFaults, link_of
 
 ETH_P_ALL, SOL_PACKET, PACKET_VNET_HDR, PACKET_OUTGOING = 3, 263, 15, 4
 VNET_BYTES, ETHERNET_BYTES, FRAGMENT_FIELD = 10, 14, 6

@@ -1,8 +1,8 @@
 """Disturbances of communication and localisation, seeded, off by default.
 
 loss: share of the messages between two UAVs that never arrive, drawn for every receiver · loss_correlation: 0,
-independent per message; more, losses within an image come in bursts (wire/link.py) · latency_ms: transmission time of
-messages · wait_ms: time that a UAV waits for its peers before it fuses · staggered: 0, all cameras expose together
+independent per message; more, losses within an image come in bursts (wire/faults/link.py) · latency_ms:
+transmission time of messages · wait_ms: time that a UAV waits for its peers before it fuses · staggered: 0, all cameras expose together
 every 500 ms; 1, peers' cameras expose so that their messages arrive just in time · pose_sigma_m, pose_sigma_deg:
 standard deviation of independent Gaussian noise on each axis of every UAV's camera pose (the ego's too), drawn for
 every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene; the covariance that is sent includes
@@ -26,7 +26,7 @@ from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.attacks.kinds import KINDS, MIRRORED
 from rsdfm_ros.geometry.rotations import rotation_vector
-from rsdfm_ros.wire.link import lost
+from rsdfm_ros.wire.faults.link import lost
 
 _POSE, _LOSS, _BIAS, _ATTACK = 1, 2, 3, 4  # streams of random numbers
 

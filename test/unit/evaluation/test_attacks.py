@@ -27,7 +27,7 @@ from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.shipped import SHIPPED_MODEL
 from rsdfm_ros.sim.world import World
-from rsdfm_ros.wire.attack import SATURATED
+from rsdfm_ros.wire.faults.attack import SATURATED
 from rsdfm_ros.wire.limits import Expected
 from rsdfm_ros.wire.packet import assemble, decode_packet, encode_frame
 

@@ -14,7 +14,7 @@ from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.mission.fault_injector_node import FaultInjectorNode
 from rsdfm_ros.nodes.mission.settings import FaultInjectorSettings
-from rsdfm_ros.wire.link import LinkFaults
+from rsdfm_ros.wire.faults.link import LinkFaults
 from support.ros_world import CONFIGURE, RosWorld, facts
 
 TOPIC = "/uav2/bev/features"

@@ -13,7 +13,7 @@ from rsdfm_ros.msg import FeaturePacket
 
 from rsdfm_ros.nodes.convert.attacks import Attacker
 from rsdfm_ros.nodes.convert.features import packet_of
-from rsdfm_ros.wire.attack import COVARIANCE, NONE, REPLAYED, SATURATED, SHIFTED, WIRE_ATTACKS
+from rsdfm_ros.wire.faults.attack import COVARIANCE, NONE, REPLAYED, SATURATED, SHIFTED, WIRE_ATTACKS
 from rsdfm_ros.wire.packet import decode_packet, encode_frame
 from support.packets import packets_to_messages
 from support.wire_frames import feature_frame

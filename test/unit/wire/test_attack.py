@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsdfm_ros.wire.attack import (
+from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
+from rsdfm_ros.wire.errors import TileOutOfBounds, WireError
+from rsdfm_ros.wire.faults.attack import (
     LARGEST_LATENT,
     REPLAYED_IMAGES,
     SHIFT_TILES,
@@ -13,8 +15,6 @@ from rsdfm_ros.wire.attack import (
     saturated,
     shifted_tiles,
 )
-from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes, encode_boxes
-from rsdfm_ros.wire.errors import TileOutOfBounds, WireError
 from rsdfm_ros.wire.limits import Limits
 from rsdfm_ros.wire.packet import Expected, assemble, decode_packet, encode_frame
 from support.wire_frames import dense_frame, feature_frame, same

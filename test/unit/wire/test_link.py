@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsdfm_ros.evaluation.disturb import Disturbance
-from rsdfm_ros.wire.link import FLIPPED_BITS, Arrival, Link, LinkFaults, damaged, lost
+from rsdfm_ros.wire.faults.link import FLIPPED_BITS, Arrival, Link, LinkFaults, damaged, lost
 
 SHARES = st.floats(0.0, 1.0)
 FAULTS = st.builds(

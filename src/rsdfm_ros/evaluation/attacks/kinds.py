@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsdfm_ros.wire.attack import COVARIANCE, REPLAYED, SATURATED, SHIFTED
+from rsdfm_ros.wire.faults.attack import COVARIANCE, REPLAYED, SATURATED, SHIFTED
 
 MIRRORED, FABRICATED, ERASED = "mirrored", "fabricated", "erased"
 COLLUDING, OPTIMISED = "colluding", "optimised"

@@ -26,9 +26,9 @@ from rsdfm_ros.evaluation.methods.base import Method
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.radio import Sent
 from rsdfm_ros.geometry.lattice import Window
-from rsdfm_ros.wire.attack import COVARIANCE, REPLAYED, SATURATED, SHIFTED, Replay, saturated
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.decode import decode_packet
+from rsdfm_ros.wire.faults.attack import COVARIANCE, REPLAYED, SATURATED, SHIFTED, Replay, saturated
 from rsdfm_ros.wire.header import MAGIC
 from rsdfm_ros.wire.packet import assemble
 

@@ -14,7 +14,7 @@ from rsdfm_ros.evaluation.methods.answers import Thresholds
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame, OwnHistories
 from rsdfm_ros.evaluation.scene_source import SceneSource
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.wire.attack import COVARIANCE
+from rsdfm_ros.wire.faults.attack import COVARIANCE
 
 
 class FrameCache:

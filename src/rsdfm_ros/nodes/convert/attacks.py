@@ -1,4 +1,4 @@
-"""Messages of an attacker, made from those of an honest UAV (wire/attack.py)."""
+"""Messages of an attacker, made from those of an honest UAV (wire/faults/attack.py)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.msg import FeaturePacket
-from rsdfm_ros.wire.attack import COVARIANCE, NONE, REPLAYED, SATURATED, Replay, saturated, shifted_tiles
 from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.wire.faults.attack import (
+    COVARIANCE,
+    NONE,
+    REPLAYED,
+    SATURATED,
+    Replay,
+    saturated,
+    shifted_tiles,
+)
 
 
 class Attacker:
@@ -22,7 +30,8 @@ class Attacker:
         self._kind = NONE
 
     def messages(self, raw: bytes, kind: str, cell_size_m: float) -> list[bytes]:
-        """The messages in the place of one. kind: one of wire.attack.WIRE_ATTACKS · cell_size_m: of the features."""
+        """The messages in the place of one. kind: one of WIRE_ATTACKS (wire/faults/attack.py) · cell_size_m: of
+        the features."""
         if kind != self._kind:
             self._replay, self._kind = Replay(), kind
         if kind == NONE:

@@ -26,7 +26,7 @@ from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.diagnostics import Status
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.mission.settings import FaultInjectorSettings
-from rsdfm_ros.wire.link import Link, LinkFaults, damaged, link_of
+from rsdfm_ros.wire.faults.link import Link, LinkFaults, damaged, link_of
 
 JOIN_S = 5.0
 DEPTH = 256

@@ -1,0 +1,1 @@
+"""What happens to packets between UAVs: links that lose, delay and damage, and peers that falsify."""
