@@ -1,16 +1,16 @@
 """Disturbances of communication and localisation, seeded, off by default.
 
 loss: share of the messages between two UAVs that never arrive, drawn for every receiver · loss_correlation: 0,
-independent per message; more, losses within an image come in bursts (wire/faults/link.py) · latency_ms:
-transmission time of messages · wait_ms: time that a UAV waits for its peers before it fuses · staggered: 0, all cameras expose together
-every 500 ms; 1, peers' cameras expose so that their messages arrive just in time · pose_sigma_m, pose_sigma_deg:
-standard deviation of independent Gaussian noise on each axis of every UAV's camera pose (the ego's too), drawn for
-every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene; the covariance that is sent includes
-it · drop_uavs: that many peers of every ego never send · attackers: that many peers of every ego send false features;
-attack_kind: which ones (evaluation/attacks/kinds.py).
+independent per message; more, losses within an image come in bursts (wire/faults/link.py) · latency_ms: transmission
+time of messages · wait_ms: time that a UAV waits for its peers before it fuses · staggered: 0, all cameras expose
+together every 500 ms; 1, peers' cameras expose so that their messages arrive just in time · pose_sigma_m,
+pose_sigma_deg: standard deviation of independent Gaussian noise on each axis of every UAV's camera pose (the ego's
+too), drawn for every frame · pose_bias_m, pose_bias_deg: the same, drawn once per UAV and scene; the covariance that
+is sent includes it · drop_uavs: that many peers of every ego never send · attackers: that many peers of every ego send
+false features; attack_kind: which ones (evaluation/attacks/kinds.py).
 
-The same seed draws the same random numbers for every strength and method, so that figures of a sweep
-differ only by the disturbance.
+The same seed draws the same random numbers for every strength and method, so that figures of a sweep differ only by
+the disturbance.
 """
 
 from __future__ import annotations

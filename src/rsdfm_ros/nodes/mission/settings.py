@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rsdfm_ros import parameters as shared
 from rsdfm_ros.nodes.core.settings import FeatureTopicSettings, ImageTopicSettings, NodeSettings
 from rsdfm_ros.settings import setting
-from rsdfm_ros.wire import attack, link
+from rsdfm_ros.wire.faults import attack, link
 
 
 @dataclass(frozen=True)
