@@ -14,7 +14,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.rotations import wrap_angle
 from rsdfm_ros.model.config import ModelConfig
-from rsdfm_ros.model.heads.detection import DetectionHead, yaw_of
+from rsdfm_ros.model.heads.detection import MOVING_MPS, DetectionHead, yaw_of
 from rsdfm_ros.model.heads.lookup import build_head
 from rsdfm_ros.model.heads.registry import Truth, register_head
 from rsdfm_ros.model.heads.segmentation import SegmentationHead
@@ -177,7 +177,18 @@ def test_the_doubled_angle_gives_the_axis_and_the_single_one_the_front() -> None
     double = np.stack([np.sin(2 * yaws), np.cos(2 * yaws)]) * 0.3  # the length does not matter
     hint = yaws + rng.uniform(-1.4, 1.4, len(yaws))  # wrong by up to 80°, and short: still the right end
     single = 0.2 * np.stack([np.sin(hint), np.cos(hint)])
-    error = wrap_angle(yaw_of(single, double) - yaws)
+    still = np.zeros_like(single)
+    error = wrap_angle(yaw_of(single, double, still) - yaws)
     np.testing.assert_allclose(error, 0.0, atol=1e-9)
-    turned = wrap_angle(yaw_of(-single, double) - yaws)
+    turned = wrap_angle(yaw_of(-single, double, still) - yaws)
     np.testing.assert_allclose(np.abs(turned), np.pi, atol=1e-9)
+
+
+def test_a_vehicle_that_moves_heads_where_it_goes() -> None:
+    yaws = np.linspace(-3.0, 3.0, 50)
+    double = np.stack([np.sin(2 * yaws), np.cos(2 * yaws)])
+    wrong = -np.stack([np.sin(yaws), np.cos(yaws)])
+    along, across = np.stack([np.cos(yaws), np.sin(yaws)]), np.stack([-np.sin(yaws), np.cos(yaws)])
+    np.testing.assert_allclose(wrap_angle(yaw_of(wrong, double, 2.0 * along + across) - yaws), 0.0, atol=1e-9)
+    slow = 0.5 * MOVING_MPS * along + 5.0 * across  # along its axis it stands: appearance decides
+    np.testing.assert_allclose(np.abs(wrap_angle(yaw_of(wrong, double, slow) - yaws)), np.pi, atol=1e-9)

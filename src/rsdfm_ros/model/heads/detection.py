@@ -24,6 +24,8 @@ from rsdfm_ros.model.layers import per_cell
 _REGRESSION_RADIUS_M = 1.5
 #: Values of a box.
 BOX = 10
+#: A vehicle that moves at least so fast along its axis heads where it goes, m/s.
+MOVING_MPS = 1.0
 #: Width of the Gaussian around a centre in the heatmap target.
 _HEAT_SIGMA_M = 0.9
 
@@ -34,7 +36,7 @@ class DetectionHead(Head):
 
     Box: Δx Δy z log l log w log h, sin and cos of the yaw, sin and cos of twice the yaw. The doubled angle gives the
     axis, which a vehicle's outline shows well; the single one only selects which of its two ends is the front, because
-    a regression that cannot separate them averages them.
+    a regression that cannot separate them averages them. Of a vehicle that moves, the velocity tells the front.
     """
 
     loss_names = ("heat", "box", "velocity")
@@ -127,7 +129,7 @@ class DetectionHead(Head):
             scores=expit(best.ravel()[index].astype(np.float64)),
             centres=np.concatenate([xy, box[2:3].T], axis=1),
             sizes=np.exp(np.clip(box[3:6].T, -3.0, 4.0)),
-            yaws=yaw_of(box[6:8], box[8:10]),
+            yaws=yaw_of(box[6:8], box[8:10], velocity),
             velocities=velocity.T,
         )
 
@@ -150,8 +152,13 @@ def at_finer_cells(x: NDArray[np.float32], index: NDArray[np.integer]) -> NDArra
     return out
 
 
-def yaw_of(single: NDArray[np.float64], double: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Yaws (N,) in [−π, π): the axis of `double` = sin and cos of 2 yaw (2, N), turned to the side of `single`."""
+def yaw_of(
+    single: NDArray[np.float64], double: NDArray[np.float64], velocity: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Yaws (N,) in [−π, π): the axis of `double` = sin and cos of 2 yaw (2, N), turned to where the velocity (2, N)
+    points if it has MOVING_MPS along the axis, else to the side of `single` = sin and cos of yaw (2, N)."""
     axis = 0.5 * np.arctan2(double[0], double[1])
-    behind = single[0] * np.sin(axis) + single[1] * np.cos(axis) < 0.0
-    return wrap_angle(axis + np.pi * behind)
+    sin, cos = np.sin(axis), np.cos(axis)
+    speed = velocity[0] * cos + velocity[1] * sin
+    ahead = np.where(np.abs(speed) >= MOVING_MPS, speed, single[0] * sin + single[1] * cos)
+    return wrap_angle(axis + np.pi * (ahead < 0.0))
