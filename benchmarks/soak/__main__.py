@@ -4,11 +4,11 @@ python -m benchmarks.soak [--minutes 10] [--seed 1] [--json out/soak/result.json
 python -m benchmarks.soak --lifecycle 200 [--json out/soak/lifecycle.json]
 
 Every UAV takes images at a fixed rate and hears the others over fault_injector_node; the link of the last one belongs
-to an attacker. Disturbances are drawn from the seed: SIGKILL, SIGSTOP and SIGCONT, SIGINT and a new start, other strengths
-of the radio, other attacks. Bars: resident memory of no process grows by 1 MB/h or more after its warm-up (a short run
-judges by the lower limit of the interval), outputs come within 3 s once a process takes images again, no process is
-stuck, crashes or stays behind, no error but typed refusals. Status 1 if one is missed, 130 after Ctrl-C, which keeps
-what was measured.
+to an attacker. Disturbances are drawn from the seed: SIGKILL, SIGSTOP and SIGCONT, SIGINT and a new start, other
+strengths of the radio, other attacks. Bars: resident memory of no process grows by 1 MB/h or more after its warm-up (a
+short run judges by the lower limit of the interval), outputs come within 3 s once a process takes images again, no
+process is stuck, crashes or stays behind, no error but typed refusals. Status 1 if one is missed, 130 after Ctrl-C,
+which keeps what was measured.
 
 With --lifecycle every node is configured, activated, deactivated and cleaned up so often, in a process of its own.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.soak import lifecycle
 from benchmarks.soak.campaign import Campaign, Seen
 from benchmarks.soak.plan import events
 from benchmarks.soak.processes import fleet_of, specifications
@@ -76,6 +78,36 @@ def soak(args: argparse.Namespace, scene: Scene, console: Console) -> tuple[dict
     return result_of(seen, seconds, complete=complete), complete
 
 
+def rounds(args: argparse.Namespace, scene: Scene, console: Console) -> tuple[dict[str, Any], bool]:
+    """The result of the lifecycle rounds, and whether they were not interrupted."""
+    found: dict[str, dict[str, Any]] = {}
+    fleet, complete = fleet_of(str(args.model), 1), False
+    with contextlib.ExitStack() as stack:
+        fleet = stack.enter_context(claim_domain(fleet, args.json.parent)).fleet
+        environment = environment_of(fleet)
+        os.environ.update(environment)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rsdfm-soak-")))
+        world = World(scene, fleet.agents, fleet.network.domain)
+        stack.callback(world.close)
+        supervisor = stack.enter_context(Supervisor(args.json.parent / "log"))
+        chosen = lifecycle.cases(str(args.model), lifecycle.write_bag(scratch / "bag", scene))
+        bar = stack.enter_context(Progress(console=console))
+        task = bar.add_task("rounds", total=args.lifecycle * len(chosen))
+
+        def progress(name: str) -> None:
+            bar.update(task, advance=1, description=name)
+
+        try:
+            for name, figures in lifecycle.measure(
+                chosen, args.lifecycle, world, supervisor, environment, scratch, progress
+            ):
+                found[name] = figures
+            complete = True
+        except KeyboardInterrupt:
+            console.print("interrupted: what was measured is kept")
+    return lifecycle.result_of(found, complete=complete), complete
+
+
 def run() -> int:
     """Measure, print, write; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -110,7 +142,8 @@ def run() -> int:
         result, complete = soak(args, scene, console)
         show(result, console)
     else:
-        raise NotImplementedError
+        result, complete = rounds(args, scene, console)
+        lifecycle.show(result, console)
     about = {"seed": args.seed, "uavs": args.uavs, "rate_hz": args.rate, "gap_s": args.gap}
     write_json(args.json, {**about, **result, "provenance": provenance(seed=args.seed, model=args.model)})
     console.print(f"result in {args.json}")

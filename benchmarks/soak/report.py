@@ -63,9 +63,9 @@ def _memory(lives: Sequence[Life], warm_s: float) -> dict[str, Any]:
         "processes": len(lives),
         "rss_mb": lives[-1].rss_mb[-1],
         "rss_mb_most": max(max(life.rss_mb) for life in lives),
-        "slope_mb_h": None if slope is None else slope.mb_h,
-        "slope_low_mb_h": None if slope is None else slope.low_mb_h,
-        "slope_high_mb_h": None if slope is None else slope.high_mb_h,
+        "slope_mb_h": None if slope is None else slope.value,
+        "slope_low_mb_h": None if slope is None else slope.low,
+        "slope_high_mb_h": None if slope is None else slope.high,
         "points": 0 if slope is None else slope.points,
     }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 BLOCK_S = 10.0
 """Samples within such a time are one point, their median: those that are close together are not independent."""
@@ -27,7 +28,7 @@ class Life:
         self.times_s.append(time_s)
         self.rss_mb.append(rss_mb)
 
-    def points(self, warm_up_s: float) -> tuple[np.ndarray, np.ndarray]:
+    def points(self, warm_up_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Median times and memory of the blocks after the warm-up."""
         times, rss = np.array(self.times_s), np.array(self.rss_mb)
         blocks = ((times - warm_up_s) // BLOCK_S).astype(int)
@@ -40,29 +41,36 @@ class Life:
 
 @dataclass(frozen=True)
 class Slope:
-    """MB per hour, and the limits of its confidence interval · points: blocks of which it was made."""
+    """A slope and the limits of its confidence interval, per unit of the first coordinate · points: of which it was
+    made."""
 
-    mb_h: float
-    low_mb_h: float
-    high_mb_h: float
+    value: float
+    low: float
+    high: float
     points: int
 
 
 def slope_of(lives: Sequence[Life], warm_up_s: float) -> Slope | None:
-    """Theil-Sen slope: the median of the slopes between all pairs of points of one life. None with too few points.
+    """Growth in MB per hour after the warm-up; None where no life has enough points."""
+    points = [life.points(warm_up_s) for life in lives]
+    return slope_of_points([(times / 3600.0, rss) for times, rss in points])
 
-    The interval is that of Sen for several strata (the lives), from the variance of Kendall's statistic; see R. O.
+
+def slope_of_points(series: Sequence[tuple[ArrayLike, ArrayLike]]) -> Slope | None:
+    """Theil-Sen slope: the median of the slopes between all pairs of points of one series. None with too few points.
+
+    The interval is that of Sen for several strata (the series), from the variance of Kendall's statistic; see R. O.
     Gilbert, Statistical Methods for Environmental Pollution Monitoring, 1987, section 17.3.
     """
-    slopes: list[np.ndarray] = []
+    slopes: list[NDArray[np.float64]] = []
     variance, points = 0.0, 0
-    for life in lives:
-        times, rss = life.points(warm_up_s)
-        n = len(times)
+    for given_x, given_y in series:
+        x, y = np.asarray(given_x, np.float64), np.asarray(given_y, np.float64)
+        n = len(x)
         if n < LEAST_POINTS:
             continue
         one, other = np.triu_indices(n, 1)
-        slopes.append((rss[other] - rss[one]) / (times[other] - times[one]) * 3600.0)
+        slopes.append((y[other] - y[one]) / (x[other] - x[one]))
         variance += n * (n - 1) * (2 * n + 5) / 18.0
         points += n
     if not slopes:

@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from rsdfm_ros.msg import AgentStatus, ObjectArray, TrajectoryArray
 from sensor_msgs.msg import CameraInfo, Image
 
+from benchmarks.errors import BenchError
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.evaluation.speed.scene import Scene
 from rsdfm_ros.nodes.convert import sensors
@@ -30,6 +31,7 @@ OUTPUTS: Mapping[str, Any] = {
 }
 """All of them are listened to, so that a UAV has the work that it has in flight; the first is timed."""
 IMAGE = "camera/image_raw"
+SERVICE_S = 60.0
 
 
 class World:
@@ -106,25 +108,40 @@ class World:
         found = self.node.get_subscriptions_info_by_topic(f"/{agent}/{IMAGE}")
         return {bytes(info.endpoint_gid) for info in found}
 
-    def set_parameters(self, node: str, values: Mapping[str, Any]) -> None:
-        """Ask a node to set parameters; `spin` hears the answer."""
-        name = f"{node}/set_parameters"
-        if name not in self._clients:
-            self._clients[name] = self.node.create_client(SetParameters, name)
+    def set_parameters(self, node: str, values: Mapping[str, Any]) -> Any:
+        """Ask a node to set parameters; the future of its answer, which `spin` checks."""
         messages = [Parameter(key, value=value).to_parameter_msg() for key, value in values.items()]
-        self._asked.append(self._clients[name].call_async(SetParameters.Request(parameters=messages)))
+        request = SetParameters.Request(parameters=messages)
+        future = self.ask(SetParameters, f"{node}/set_parameters", request)
+        self._asked.append(future)
+        return future
+
+    def ask(self, kind: Any, service: str, request: Any) -> Any:
+        """The future of a service's answer, asked once the service is there."""
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client, deadline_s = self._clients[service], time.monotonic() + SERVICE_S
+        while not client.service_is_ready():
+            if time.monotonic() > deadline_s:
+                raise BenchError(f"there is no service {service} after {SERVICE_S:.0f} s")
+            self.spin_once(0.02)
+        return client.call_async(request)
+
+    def spin_once(self, timeout_s: float) -> None:
+        """Listen until something comes, so long at most."""
+        self._executor.spin_once(timeout_sec=timeout_s)
 
     def spin(self, seconds: float) -> None:
-        """Listen for so long."""
+        """Listen for so long. Raises: BenchError if parameters were refused."""
         deadline_s = time.monotonic() + seconds
         while (left_s := deadline_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left_s)
+            self.spin_once(left_s)
         waiting = []
         for future in self._asked:
             if not future.done():
                 waiting.append(future)
-            elif not all(result.successful for result in future.result().results):
-                raise RuntimeError(f"parameters were refused: {future.result().results}")
+            elif refused := [r.reason for r in future.result().results if not r.successful]:
+                raise BenchError(f"parameters were refused: {'; '.join(refused)}")
         self._asked = waiting
 
     def refusals(self) -> Counter[str]:
