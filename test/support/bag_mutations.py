@@ -1,4 +1,4 @@
-"""Damage to bags: in messages and their types, in the records and tables around them, in bytes, and in metadata.yaml."""
+"""Damage to bags: in messages and their types, in the records and tables around them, and in bytes."""
 
 from __future__ import annotations
 
@@ -177,7 +177,8 @@ def lies(rng: np.random.Generator, draft: Draft) -> Draft:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    other_field, other_field, other_field, other_bytes, other_bytes, other_time, other_topic, other_topic, repeated, lies,
+    other_field, other_field, other_field, other_bytes, other_bytes, other_time, other_topic, other_topic, repeated,
+    lies,
 )  # fmt: skip
 
 
