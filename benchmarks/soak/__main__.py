@@ -44,6 +44,8 @@ from rsdfm_ros.shipped import SHIPPED_MODEL
 
 OUT = Path("out/soak")
 MISSED_STATUS = 1
+FILE_WIDTH = 120
+"""Columns of tables that go to a file or a pipe."""
 
 
 def soak(args: argparse.Namespace, scene: Scene, console: Console) -> tuple[dict[str, Any], bool]:
@@ -137,6 +139,8 @@ def run() -> int:
     check_output_file("--json", args.json)
     torch.set_num_threads(1)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH)
     scene = render(args.uavs)
     if args.lifecycle is None:
         result, complete = soak(args, scene, console)

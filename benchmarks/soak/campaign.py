@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -40,10 +41,12 @@ CALM = {
 @dataclass
 class Seen:
     """disturbed_s: length of the disturbances so far · lives: memory by process · stuck, crashes, orphans: sentences ·
-    skipped: events for a UAV that was not at work · quarantines, tracebacks: in the logs of all processes · errors: of
+    skipped: events for a UAV that was not at work · loads: of the last
+    minute, in jobs that want a core, at every sample · quarantines, tracebacks: in the logs of all processes · errors: of
     other kinds than refusals, as the nodes count them."""
 
     disturbed_s: float = 0.0
+    loads: list[float] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
     recoveries: list[Recovery] = field(default_factory=list)
@@ -164,6 +167,7 @@ class Campaign:
             self._sample_s = now_s + SAMPLE_S
 
     def _sample(self, now_s: float) -> None:
+        self.seen.loads.append(os.getloadavg()[0])
         pids = {name: uav.pid for name, uav in self.uavs.items()}
         pids |= {spec.name: self._supervisor.pid(spec.name) for spec in self._others}
         for name, pid in pids.items():

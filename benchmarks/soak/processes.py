@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,10 +73,14 @@ def injector_of(name: str) -> str:
 
 
 def rss_mb(pid: int) -> float | None:
-    """Resident memory, MB; None of a process that is gone."""
+    """Resident memory of a process without that of files, MB; None of one that is gone.
+
+    Pages of libraries and weights come and go with the memory that other programs need.
+    """
     with contextlib.suppress(OSError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return pages * resource.getpagesize() / 1e6 if pages else None
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        kept = [int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]
+        return sum(kept) / 1e3 if kept else None
     return None
 
 

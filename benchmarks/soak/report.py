@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,8 @@ def result_of(seen: Seen, asked_s: float, *, complete: bool) -> dict[str, Any]:
         "complete": complete,
         "minutes": seen.disturbed_s / 60.0,
         "warm_up_s": warm_s,
+        "load": float(np.mean(seen.loads)) if seen.loads else None,
+        "cores": os.cpu_count(),
         "events": dict(seen.events),
         "events_skipped": seen.skipped,
         "memory": memory,
@@ -109,7 +112,9 @@ def _values(recovery: Recovery) -> dict[str, Any]:
 
 def show(result: dict[str, Any], console: Console) -> None:
     """Print memory, recoveries and bars."""
-    table = Table(title=f"resident memory, after {result['warm_up_s']:.0f} s of warm-up of every process")
+    table = Table(
+        title=f"resident memory without files, after {result['warm_up_s']:.0f} s of warm-up of every process"
+    )
     for column in ("process", "lives", "MB", "most", "MB/h", "95 % interval", "points"):
         table.add_column(column, justify="left" if column == "process" else "right")
     for name, m in result["memory"].items():
@@ -132,6 +137,8 @@ def show(result: dict[str, Any], console: Console) -> None:
     for title, counts in (("disturbances", result["events"]), ("refusals", result["refusals"])):
         console.print(f"{title}: {', '.join(f'{name} {n}' for name, n in counts.items()) or 'none'}")
     console.print(f"quarantines: {result['quarantines']}")
+    if result["load"] is not None:
+        console.print(f"load: {result['load']:.1f} jobs on {result['cores']} cores")
     for name, bar in result["bars"].items():
         facts = {k: v for k, v in bar.items() if k != "verdict" and v not in ([], 0)}
         console.print(f"{name}: {bar['verdict']} {facts or ''}", markup=False)

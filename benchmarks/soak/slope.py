@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 BLOCK_S = 10.0
 """Samples within such a time are one point, their median: those that are close together are not independent."""
-LEAST_POINTS = 6
-"""A life with fewer points says nothing about growth."""
+LEAST_POINTS, LEAST_BLOCKS = 6, 24
+"""A series with fewer points says nothing about growth; nor does a life with fewer blocks after its warm-up."""
 CONFIDENCE = 0.95
 
 
 @dataclass
 class Life:
-    """Resident memory of one process from its start to its end: times since the start in s, MB."""
+    """Memory of one process from its start to its end: times since the start in s, MB."""
 
     times_s: list[float] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Slope:
 def slope_of(lives: Sequence[Life], warm_up_s: float) -> Slope | None:
     """Growth in MB per hour after the warm-up; None where no life has enough points."""
     points = [life.points(warm_up_s) for life in lives]
-    return slope_of_points([(times / 3600.0, rss) for times, rss in points])
+    return slope_of_points([(times / 3600.0, rss) for times, rss in points if len(times) >= LEAST_BLOCKS])
 
 
 def slope_of_points(series: Sequence[tuple[ArrayLike, ArrayLike]]) -> Slope | None:

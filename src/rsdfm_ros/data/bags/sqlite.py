@@ -137,7 +137,9 @@ class SqliteFile:
 
     def _last_rowid(self) -> int:
         """The largest id that may exist: if it cannot be asked for, every row needs at least four bytes."""
-        with contextlib.suppress(*UNREADABLE):
+        with contextlib.suppress(
+            *UNREADABLE, TypeError
+        ):  # of no row, or of one with something else for an id
             return int(self._one("SELECT MAX(id) FROM messages NOT INDEXED"))
         return self.path.stat().st_size // 4
 
