@@ -119,7 +119,7 @@ def measure(
             used.note(supervisor.pid(spec.name))
             progress(case.executable)
         supervisor.stop([spec.name])
-        yield case.executable, _figures(used) | {"status": supervisor.status(spec.name)}
+        yield case.executable, figures_of(used) | {"status": supervisor.status(spec.name)}
 
 
 def _round(case: Case, world: World, supervisor: Supervisor, known: set[bytes]) -> None:
@@ -162,7 +162,7 @@ def _until(
         world.spin_once(0.02)
 
 
-def _figures(used: Used) -> dict[str, Any]:
+def figures_of(used: Used) -> dict[str, Any]:
     """What was there after the warm-up and at the end, and the growth per round; `leaks` names what grew."""
     rounds = len(used.rss_mb)
     warm = min(rounds - 1, max(WARM_UP_LEAST, round(WARM_UP_SHARE * rounds)))
