@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -88,11 +87,10 @@ def rounds(args: argparse.Namespace, scene: Scene, console: Console) -> tuple[di
         fleet = stack.enter_context(claim_domain(fleet, args.json.parent)).fleet
         environment = environment_of(fleet)
         os.environ.update(environment)
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rsdfm-soak-")))
         world = World(scene, fleet.agents, fleet.network.domain)
         stack.callback(world.close)
         supervisor = stack.enter_context(Supervisor(args.json.parent / "log"))
-        chosen = lifecycle.cases(str(args.model), lifecycle.write_bag(scratch / "bag", scene))
+        chosen = lifecycle.cases(str(args.model))
         bar = stack.enter_context(Progress(console=console))
         task = bar.add_task("rounds", total=args.lifecycle * len(chosen))
 
@@ -101,7 +99,7 @@ def rounds(args: argparse.Namespace, scene: Scene, console: Console) -> tuple[di
 
         try:
             for name, figures in lifecycle.measure(
-                chosen, args.lifecycle, world, supervisor, environment, scratch, progress
+                chosen, args.lifecycle, world, supervisor, environment, progress
             ):
                 found[name] = figures
             complete = True

@@ -42,8 +42,8 @@ CALM = {
 class Seen:
     """disturbed_s: length of the disturbances so far · loads: of the last minute, in jobs that want a core, at every
     sample · skipped: events for a UAV that was not at work · lives: memory by process · stuck, crashes, orphans:
-    sentences · quarantines, tracebacks: in the logs of all processes · errors: of other kinds than refusals, as nodes count them ·
-    refusals: by reason · shown, heard: images and answers by UAV."""
+    sentences · quarantines, tracebacks: in the logs of all processes · errors: of other kinds than refusals, as nodes
+    count them · refusals: by reason · shown, heard: images and answers by UAV."""
 
     disturbed_s: float = 0.0
     loads: list[float] = field(default_factory=list)

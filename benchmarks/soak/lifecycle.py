@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
@@ -18,9 +17,6 @@ from benchmarks.errors import BenchError
 from benchmarks.soak.processes import rss_mb
 from benchmarks.soak.slope import slope_of_points
 from benchmarks.soak.world import World
-from rsdfm_ros.data.bags.frames import write_frames
-from rsdfm_ros.data.bags.writer import BagWriter
-from rsdfm_ros.evaluation.speed.scene import Scene
 from rsdfm_ros.fleet.processes import Supervisor
 from rsdfm_ros.fleet.specification import NODES, NodeSpec
 
@@ -41,13 +37,12 @@ WARM_UP_SHARE, WARM_UP_LEAST = 0.2, 2
 @dataclass(frozen=True)
 class Case:
     """One process. nodes: those in it, in the order in which they are brought up · flies: it answers an image in every
-    round · own_folder: parameter that needs a new folder in every round."""
+    round."""
 
     executable: str
     parameters: dict[str, Any] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
     flies: bool = False
-    own_folder: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,28 +50,16 @@ class Case:
         return self.nodes or (self.executable,)
 
 
-def cases(model: str, bag: Path) -> list[Case]:
-    """Every node of the package but view_node, which needs a viewer."""
+def cases(model: str) -> list[Case]:
+    """Every node that stays when it is deactivated: those of a simulation, replay, recording or evaluation end with it,
+    and are in `test/unit/nodes/test_lifecycle_rounds.py`."""
     of_model: dict[str, Any] = {"model": model, "image_reliability": "best_effort"}
-    agents = {"agents": [AGENT]}
     return [
         *(Case(node, {"model": model}) for node in NODES),
         Case("uav_node", of_model, (*NODES[1:], NODES[0]), flies=True),
         Case("fault_injector_node", {"links": ["/uav2/bev/features"]}),
-        Case("sim_node", agents),
-        Case("evaluator_node", agents),
-        Case("replay_node", {"bag": str(bag)}),
-        Case("record_node", own_folder="out"),
-        Case("gazebo_flight_node", agents),
-        Case("gazebo_truth_node", agents),
+        Case("gazebo_flight_node", {"agents": [AGENT]}),
     ]
-
-
-def write_bag(folder: Path, scene: Scene) -> Path:
-    """The scene as a bag, for replay_node."""
-    with BagWriter(folder) as writer:
-        write_frames(writer, scene.frames, scene.agents)
-    return folder
 
 
 @dataclass
@@ -100,7 +83,6 @@ def measure(
     world: World,
     supervisor: Supervisor,
     environment: dict[str, str],
-    scratch: Path,
     progress: Callable[[str], None],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and figures of one case after the other. progress: called after every round. Raises: BenchError."""
@@ -110,11 +92,7 @@ def measure(
         world.lives[AGENT] += 1
         supervisor.start(spec)
         used, known = Used(), world.takers(AGENT)
-        for number in range(rounds):
-            if case.own_folder:
-                folder = str(scratch / f"{case.executable}_{number}")
-                future = world.set_parameters(f"/{AGENT}/{case.executable}", {case.own_folder: folder})
-                _until(future.done, world, supervisor, case, "parameters are not set")
+        for _ in range(rounds):
             _round(case, world, supervisor, known)
             used.note(supervisor.pid(spec.name))
             progress(case.executable)

@@ -86,10 +86,10 @@ def test_a_definition_of_our_type_without_our_fields_makes_it_unreadable(
         with open_bag(written(with_definition(draft, topic, definition), tmp_path / f"{number}.mcap")) as bag:
             sensors = Sensors(bag, default_map())
             seen = {uav for instant in sensors.instants() for uav in instant.images}
-            assert not seen and sensors.rejects[topic, "unknown_type"] == 2, (
+            assert not seen and sensors.rejects[topic, "other_definition"] == 2, (
                 "the first definition counts for all"
             )
-            assert why in sensors.reasons[topic, "unknown_type"]
+            assert why in sensors.reasons[topic, "other_definition"]
             assert why in bag_info(bag, default_map())["topics"][topic]["problem"]
 
 

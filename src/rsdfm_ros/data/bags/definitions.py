@@ -108,7 +108,11 @@ def misfit(name: str, theirs: Typestore, ours: Typestore) -> str | None:
         for field, desc in ours.fielddefs[current][1]:
             if field not in there:
                 return f"{current} lacks `{field}`"
-            if not _fits(plain(there[field]), plain(desc)):
+            given, wanted = plain(there[field]), plain(desc)
+            if not _fits(given, wanted):
+                array = int(Nodetype.ARRAY)
+                if given[0] == wanted[0] == array and given[1][1] != wanted[1][1]:
+                    return f"{current} has `{field}` with {given[1][1]} numbers, expected the {wanted[1][1]} of ours"
                 return f"{current} has `{field}` of another type"
             todo += names_in(desc)
     return None

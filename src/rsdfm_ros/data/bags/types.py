@@ -62,6 +62,7 @@ class BagTypes:
         self.differences: list[str] = []
         self.unknown: dict[str, str] = {}
         self._stores: dict[str, Typestore] = {}
+        self._unfit: set[str] = set()
 
     def add(self, name: str, encoding: str, definition: str) -> None:
         """Take in the definition that a bag has of a type; the first one counts."""
@@ -86,10 +87,12 @@ class BagTypes:
         try:
             store = _store(theirs)
             lacking = misfit(name, store, ours) if name in ours.fielddefs else None
-            if lacking is not None:
-                raise ValueError(lacking)
         except Exception as error:  # the generator of code, too, on types that make no sense
             self.unknown[name] = f"the bag's definition of {name} cannot be used ({_short(error)})"
+            return
+        if lacking is not None:
+            self._unfit.add(name)
+            self.unknown[name] = f"{name} differs from ours ({lacking}): nothing can be made of its messages"
             return
         self._stores[name] = store
         if name in ours.fielddefs:
@@ -105,7 +108,8 @@ class BagTypes:
         """The message object of serialised bytes. Raises: MessageError."""
         store = self._stores.get(name)
         if store is None:
-            raise MessageError("unknown_type", self.unknown.get(name, f"{name} is not in this bag"))
+            reason = "other_definition" if name in self._unfit else "unknown_type"
+            raise MessageError(reason, self.unknown.get(name, f"{name} is not in this bag"))
         try:
             return store.deserialize_cdr(raw, name)
         except Exception as error:  # generated code on untrusted bytes: struct, index, value, key and more
