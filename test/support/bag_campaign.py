@@ -30,6 +30,7 @@ from rsdfm_ros.data.bags.topic_map import FEATURES, POINT, STATUS, TRANSFORMS, d
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.tasks import truth_from_message
+from rsdfm_ros.data.nuscenes import SceneWriter, merge
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.bags.answers import EngineOptions
 from rsdfm_ros.evaluation.bags.evaluate import evaluate_bag
@@ -51,7 +52,7 @@ MAX_MUTATIONS = 3
 CLOCK_S = 2**31
 """Seconds that a ROS time can show."""
 EVALUATED = 8
-"""Every so many bags one is evaluated as a flight, which takes the longest."""
+"""Every so many bags one is evaluated as a flight, and exported as a data set: these take the longest."""
 RECORDED = (FEATURES, STATUS, POINT)
 
 
@@ -195,7 +196,7 @@ class BagCampaign:
                     self._replay,
                     self._inspect,
                 ]
-                for reader in [*readers, *([self._evaluate] if n % EVALUATED == 0 else [])]:
+                for reader in [*readers, *([self._evaluate, self._export] if n % EVALUATED == 0 else [])]:
                     self._read(n, bag, reader)
             self._read(n, place, lambda where: checked_plan(ReplayDescription(bag=str(where))))
         except RsdfmError as error:
@@ -250,9 +251,21 @@ class BagCampaign:
                     self.report.left_out[error.reason] += 1
         self.report.left_out.update({reason: n for (_, reason), n in sensors.rejects.items()})
 
-    def _export(self, bag: Bag) -> None:
+    def _frames(self, bag: Bag) -> None:
         for frame in read_frames(bag, default_map(), truth_from_message):
             assert frame.views
+
+    def _export(self, bag: Bag) -> None:
+        """What `bag export` makes of it: a data set."""
+        out = self._folder / "data"
+        shutil.rmtree(out, ignore_errors=True)
+        writer, number = SceneWriter(out, "scene"), 0
+        for frame in read_frames(bag, default_map(), truth_from_message):
+            writer.add(frame)
+            number += 1
+        if number:
+            writer.finish()
+            merge(out)
 
     def _replay(self, bag: Bag) -> None:
         """What replay_node reads: every stamp and log time must be a time of ROS."""
