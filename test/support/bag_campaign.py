@@ -192,7 +192,7 @@ class BagCampaign:
                     self._decode,
                     self._describe,
                     self._sense,
-                    self._export,
+                    self._frames,
                     self._replay,
                     self._inspect,
                 ]
