@@ -41,6 +41,7 @@ def left(nodes: list[RsdfmNode[Any]]) -> dict[str, int]:
             for node in nodes
             for held in (node.publishers, node.subscriptions, node.timers, node.services, node.clients)
         ),
+        "members of callback groups": sum(len(node.default_callback_group.entities) for node in nodes),
         "parameters": sum(len(node._parameters) for node in nodes),
         "python threads": threading.active_count(),
         "threads": len(os.listdir("/proc/self/task")),
