@@ -139,7 +139,7 @@ def run() -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=FILE_WIDTH)
-    scene = render(args.uavs)
+    scene = render(args.uavs if args.lifecycle is None else 1)
     if args.lifecycle is None:
         result, complete = soak(args, scene, console)
         show(result, console)
