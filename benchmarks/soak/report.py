@@ -62,8 +62,10 @@ def result_of(seen: Seen, asked_s: float, *, complete: bool) -> dict[str, Any]:
 
 def _memory(lives: Sequence[Life], warm_s: float) -> dict[str, Any]:
     slope = slope_of(lives, warm_s)
+    series = [np.stack(life.points(0.0), axis=1).round(3).tolist() for life in lives]
     return {
         "processes": len(lives),
+        "series_s_mb": series,
         "rss_mb": lives[-1].rss_mb[-1],
         "rss_mb_most": max(max(life.rss_mb) for life in lives),
         "slope_mb_h": None if slope is None else slope.value,
