@@ -21,7 +21,7 @@ BEGINS = ("started", "ready", "image")
 
 def warm_up_s(seconds: float) -> float:
     """Time after the start of a process in which its memory may grow."""
-    return min(300.0, 0.2 * seconds)
+    return min(600.0, 0.3 * seconds)
 
 
 def result_of(seen: Seen, asked_s: float, *, complete: bool) -> dict[str, Any]:
