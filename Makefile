@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_OPTIONS ?=
 BIN := .venv/bin
 
-.PHONY: help setup setup-view test fuzz lint docs bench bench-accuracy demo clean
+.PHONY: help setup setup-view test fuzz soak lint docs bench bench-accuracy demo clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -18,8 +18,11 @@ setup-view: setup ## also install the rerun viewer for `rsdfm view` (about 230 M
 test: setup      ## every test: unit and fuzz, integration over real DDS, launch_testing where it is installed
 	@scripts/with_ros $(BIN)/python -m pytest -q --durations=10 $(PYTEST_OPTIONS) $(wildcard test/unit test/fuzz test/integration test/launch)
 
-fuzz: setup      ## a million mutated packets through decoding, inbox and fusion (OPTIONS="--count N --first N --seed N")
+fuzz: setup      ## a million mutated packets and ten thousand damaged bags (OPTIONS="--count N --first N --bags N --seed N")
 	@scripts/with_ros $(BIN)/python scripts/fuzz.py $(OPTIONS)
+
+soak: setup      ## a fleet killed, stopped, disturbed and attacked for 10 minutes (OPTIONS="--minutes 60", "--lifecycle 200")
+	@scripts/with_ros $(BIN)/python -m benchmarks.soak $(OPTIONS)
 
 lint: setup      ## style, types, import contracts
 	@$(BIN)/ruff check .

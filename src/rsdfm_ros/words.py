@@ -14,6 +14,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def printable(value: object) -> str:
+    """A value as text without control characters: names in bags and packets come from other machines."""
+    return "".join(c if c.isprintable() else "?" for c in str(value))
+
+
 def command_line(words: Sequence[str] | None = None) -> str:
     """A command line, by default of this process, as a person types it: the program by name, the home folder as ~."""
     program, *rest = (sys.argv if words is None else words) or [""]

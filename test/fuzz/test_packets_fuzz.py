@@ -68,7 +68,7 @@ def test_errors_of_other_types_are_found_wherever_they_are_raised(monkeypatch: p
 
 def test_the_command_tells_what_happened_as_json() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts/fuzz.py", "--first", "7", "--count", "40"],
+        [sys.executable, ROOT / "scripts/fuzz.py", "--first", "7", "--count", "40", "--bags", "3"],
         capture_output=True,
         text=True,
         check=True,
@@ -76,3 +76,4 @@ def test_the_command_tells_what_happened_as_json() -> None:
     )
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert report["packets"] == 40 and report["untyped"] == [] and report["reasons"]
+    assert report["bags"]["bags"] == 3 and report["bags"]["untyped"] == []

@@ -23,6 +23,7 @@ from rsdfm_ros.data.bags.mcap import McapFile
 from rsdfm_ros.data.bags.sqlite import SqliteFile
 from rsdfm_ros.data.bags.streams import merge
 from rsdfm_ros.data.bags.types import BagTypes
+from rsdfm_ros.data.messages.errors import MessageError
 
 USUAL = Limits()
 
@@ -104,7 +105,10 @@ class Bag:
             yield BagMessage(topic, type_name, record.log_ns, bytes(raw))
 
     def decode(self, message: BagMessage) -> Any:
-        """The message object. Raises: MessageError."""
+        """The message object. Raises: MessageError, also for a message that is not of the type of its topic."""
+        kind = self.topics[message.topic].type_name
+        if message.type_name != kind:
+            raise MessageError("other_type", f"a {message.type_name} on {message.topic}, expected a {kind}")
         return self.types.decode(message.raw, message.type_name)
 
     def _say(self, sentence: str) -> None:

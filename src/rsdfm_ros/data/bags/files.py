@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,8 @@ from rsdfm_ros.yaml_file import YamlError, YamlLimits, read_yaml
 
 SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 MAX_FILES = 10_000
+MAX_NAME_BYTES = 255
+"""Of a file: what is longer raises an error of the system."""
 METADATA_LIMITS = YamlLimits(max_bytes=1 << 24, max_values=200_000)
 """Each file has about 15 values, each topic about 10 and its QoS profiles."""
 
@@ -75,8 +78,9 @@ def _named(place: Path, damage: list[str]) -> list[str] | None:
             f"metadata.yaml: cannot be used ({_short(error)}); the files in the folder are read as they are"
         )
         return None
-    # Only files in this folder: a bag must not refer to files elsewhere.
-    return [PurePosixPath(n).name for n in names[:MAX_FILES] if PurePosixPath(n).name.endswith(SUFFIXES)]
+    # Only files in this folder, each once: a bag must not refer to files elsewhere, or be read again and again.
+    found = dict.fromkeys(PurePosixPath(n).name for n in names[:MAX_FILES])
+    return [name for name in found if name.endswith(SUFFIXES) and len(os.fsencode(name)) <= MAX_NAME_BYTES]
 
 
 def _lying(place: Path) -> list[Path]:

@@ -27,6 +27,10 @@ class Limits:
     definition_bytes: int = 1 << 20
 
 
+END_OF_TIME_NS = 2**31 * 10**9
+"""ROS times have 31 bits of seconds."""
+
+
 class TooLarge(ValueError):
     """More than the limits allow."""
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,6 +91,9 @@ class McapFile:
             c.offset > 8 and c.length >= 9 and c.offset + c.length <= start and c.start_ns <= c.end_ns
             for c in self.chunks
         )
+        # Chunks that overlap would let a small file be read again and again.
+        ends = sorted((c.offset, c.offset + c.length) for c in self.chunks)
+        good = good and all(end <= after for (_, end), (after, _) in pairwise(ends))
         if statistics is None or not good or statistics.chunks != len(self.chunks) or not self.channels:
             if statistics is not None and (not good or statistics.chunks != len(self.chunks)):
                 self.say("the summary contradicts the file")

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from rsdfm_ros.data.bags.limits import END_OF_TIME_NS
+
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 CHUNK_INDEX, STATISTICS, DATA_END = 0x08, 0x0B, 0x0F
@@ -129,7 +131,7 @@ def message_of(record: memoryview) -> tuple[int, int, memoryview]:
     """(channel, log time in ns, data). Raises: RecordError, also for a time that no ROS clock can show."""
     c = Cursor(record)
     channel, _, log_ns, _ = c.unpack(_MESSAGE)
-    if log_ns >= 2**63:
+    if log_ns >= END_OF_TIME_NS:
         raise RecordError(f"a log time of {log_ns} ns")
     return channel, log_ns, record[c.at :]
 

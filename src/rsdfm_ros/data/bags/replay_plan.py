@@ -156,7 +156,9 @@ def check_types(bag: Bag, plan: ReplayPlan) -> None:
     """Raise BagError unless messages of the plan are, byte by byte, of our types."""
     for kind in sorted({output.type_name for output in plan.outputs.values()}):
         if bag.types.store(kind) is not typestore():
-            why = next((d for d in bag.types.differences if d.startswith(kind)), kind)
+            why = next(
+                (d for d in bag.types.differences if d.startswith(kind)), bag.types.unknown.get(kind, kind)
+            )
             raise BagError(bag.path, f"cannot be played: its bytes are not those of our messages: {why}")
 
 

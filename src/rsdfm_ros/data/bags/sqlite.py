@@ -9,10 +9,17 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from rsdfm_ros.data.bags.limits import Limits
+from rsdfm_ros.data.bags.limits import END_OF_TIME_NS, Limits
 from rsdfm_ros.data.bags.records import Channel, Schema
 from rsdfm_ros.data.bags.streams import Record, Stream
 from rsdfm_ros.words import counted
+
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""Errors of a damaged database: of SQLite, of its messages when they quote what is damaged, and of sizes that it
+believes."""
+STEPS_BETWEEN, STEPS_PER_BYTE, STEPS_LEAST = 100_000, 20, 10_000_000
+"""Steps of SQLite's virtual machine. A row takes some ten of them and some ten bytes of the file, so that a query which
+takes many more goes round in circles through damaged pages."""
 
 
 class SqliteFile:
@@ -26,15 +33,15 @@ class SqliteFile:
         self._named: set[str] = set()
         self._rows: list[tuple[int, int, int]] | None = None
         """(time, id, topic) of all rows that can be read, if the database is damaged."""
-        self._start_ns = 0
+        self._start_ns = self._steps_left = 0
         self._database: sqlite3.Connection | None = None
         if not path.stat().st_size:
             self.say("is empty")
             return
         try:
-            self._database = _open(path, limits)
+            self._database = self._open()
             self._index(whole=True)
-        except (sqlite3.Error, OverflowError) as error:
+        except (*UNREADABLE, OverflowError) as error:
             self._mend(error)
 
     def _mend(self, why: Exception) -> None:
@@ -44,10 +51,10 @@ class SqliteFile:
         self.channels.clear()
         self.schemas.clear()
         try:
-            self._database = _open(self.path, self.limits)
+            self._database = self._open()
             self._database.execute("PRAGMA writable_schema=ON")
             self._index(whole=False)
-        except (sqlite3.Error, OverflowError, RecursionError):
+        except (*UNREADABLE, OverflowError, RecursionError):
             self.channels.clear()
             self.say(f"cannot be read as a database ({why})")
         else:
@@ -121,15 +128,18 @@ class SqliteFile:
                 for row in self._query(sql, (at,)):
                     if all(isinstance(v, int) for v in row):
                         at, leap = row[1], 1
-                        yield row
+                        if _of_a_clock(row[0]):
+                            yield row
                 return
-            except sqlite3.Error:
+            except UNREADABLE:
                 at += leap
                 leap *= 2
 
     def _last_rowid(self) -> int:
         """The largest id that may exist: if it cannot be asked for, every row needs at least four bytes."""
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(
+            *UNREADABLE, TypeError
+        ):  # of no row, or of one with something else for an id
             return int(self._one("SELECT MAX(id) FROM messages NOT INDEXED"))
         return self.path.stat().st_size // 4
 
@@ -147,9 +157,13 @@ class SqliteFile:
         sql = f"SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN ({marks}) ORDER BY timestamp, id"
         try:
             for topic, log_ns, data in self._query(sql, tuple(wanted)):
-                if isinstance(log_ns, int) and isinstance(data, bytes):
+                if not isinstance(log_ns, int) or not isinstance(data, bytes):
+                    self.say("a message with fields of a wrong kind is left out")
+                elif _of_a_clock(log_ns):
                     yield self._record(topic, log_ns, data)
-        except sqlite3.Error as error:
+                else:
+                    self.say(f"a message is left out (a log time of {log_ns} ns)")
+        except UNREADABLE as error:
             self.say(f"is damaged ({error}): the rest is left out")
 
     def _salvaged(self, wanted: set[int]) -> Iterator[tuple[str, str, Record]]:
@@ -159,7 +173,7 @@ class SqliteFile:
                 continue
             try:
                 data = self._one("SELECT data FROM messages NOT INDEXED WHERE id = ?", (number,))
-            except (sqlite3.Error, TypeError):
+            except (*UNREADABLE, TypeError):
                 data = None
             if isinstance(data, bytes):
                 yield self._record(topic, log_ns, data)
@@ -173,11 +187,28 @@ class SqliteFile:
 
     def _query(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple]:
         assert self._database is not None
+        self._steps_left = STEPS_LEAST + STEPS_PER_BYTE * self.path.stat().st_size
         yield from self._database.execute(sql, values)
 
     def _one(self, sql: str, values: tuple[object, ...] = ()):
         assert self._database is not None
+        self._steps_left = STEPS_LEAST + STEPS_PER_BYTE * self.path.stat().st_size
         return self._database.execute(sql, values).fetchone()[0]
+
+    def _open(self) -> sqlite3.Connection:
+        """A connection whose queries end."""
+        database = _open(self.path, self.limits)
+        database.set_progress_handler(self._count_steps, STEPS_BETWEEN)
+        return database
+
+    def _count_steps(self) -> bool:
+        """Whether a query has taken too many steps, which interrupts it."""
+        self._steps_left -= STEPS_BETWEEN
+        return self._steps_left < 0
+
+
+def _of_a_clock(log_ns: int) -> bool:
+    return 0 <= log_ns < END_OF_TIME_NS
 
 
 def _open(path: Path, limits: Limits) -> sqlite3.Connection:

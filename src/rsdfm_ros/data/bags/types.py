@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import cache
-from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Nodetype
-from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from rsdfm_ros.data.bags.definitions import check_size, misfit, names_in, parse, plain
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.errors import RsdfmError
 
 PACKAGE = "rsdfm_ros"
 MAX_SEQUENCE = 1 << 27
-_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_]*/msg/[A-Za-z][A-Za-z0-9_]*")
-_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def message_folder() -> Path:
@@ -65,6 +62,7 @@ class BagTypes:
         self.differences: list[str] = []
         self.unknown: dict[str, str] = {}
         self._stores: dict[str, Typestore] = {}
+        self._unfit: set[str] = set()
 
     def add(self, name: str, encoding: str, definition: str) -> None:
         """Take in the definition that a bag has of a type; the first one counts."""
@@ -72,7 +70,7 @@ class BagTypes:
             return
         ours = typestore()
         try:
-            theirs = _parse(name, encoding, definition) if definition else None
+            theirs = parse(name, encoding, definition) if definition else None
         except Exception as error:  # the parsers may raise anything on text that is no definition
             self.differences.append(f"{name}: its definition in the bag cannot be read ({_short(error)})")
             theirs = None
@@ -86,14 +84,21 @@ class BagTypes:
         if different is None:
             self._stores[name] = ours
             return
+        try:
+            store = _store(theirs)
+            lacking = misfit(name, store, ours) if name in ours.fielddefs else None
+        except Exception as error:  # the generator of code, too, on types that make no sense
+            self.unknown[name] = f"the bag's definition of {name} cannot be used ({_short(error)})"
+            return
+        if lacking is not None:
+            self._unfit.add(name)
+            self.unknown[name] = f"{name} differs from ours ({lacking}): nothing can be made of its messages"
+            return
+        self._stores[name] = store
         if name in ours.fielddefs:
             self.differences.append(
                 f"{name} differs from ours ({different}): it is read by the bag's definition"
             )
-        try:
-            self._stores[name] = _store(theirs)
-        except Exception as error:
-            self.unknown[name] = f"the bag's definition of {name} cannot be used ({_short(error)})"
 
     def store(self, name: str) -> Typestore | None:
         """The types to read messages of this name with, None if they cannot be read."""
@@ -103,34 +108,12 @@ class BagTypes:
         """The message object of serialised bytes. Raises: MessageError."""
         store = self._stores.get(name)
         if store is None:
-            raise MessageError("unknown_type", self.unknown.get(name, f"{name} is not in this bag"))
+            reason = "other_definition" if name in self._unfit else "unknown_type"
+            raise MessageError(reason, self.unknown.get(name, f"{name} is not in this bag"))
         try:
             return store.deserialize_cdr(raw, name)
         except Exception as error:  # generated code on untrusted bytes: struct, index, value, key and more
             raise MessageError("broken_message", f"a {name} cannot be read ({_short(error)})") from error
-
-
-def _parse(name: str, encoding: str, definition: str) -> dict[str, Any]:
-    """Types of a definition, by name, without their constants. Raises whatever the parsers raise, ValueError."""
-    idl = encoding == "ros2idl" or definition.startswith("=" * 80 + "\nIDL: ")
-    found = _parse_idl(definition) if idl else get_types_from_msg(definition, name)
-    # Types become generated code: nothing but plain identifiers may go in, and constants are not needed.
-    for type_name, (_, fields) in found.items():
-        if not _TYPE.fullmatch(type_name):
-            raise ValueError(f"{type_name[:80]!r} is no message type")
-        for field_name, _ in fields:
-            if not _FIELD.fullmatch(field_name) or iskeyword(field_name):
-                raise ValueError(f"{field_name[:80]!r} is no field name")
-    return {type_name: ([], fields) for type_name, (_, fields) in found.items()}
-
-
-def _parse_idl(definition: str) -> dict[str, Any]:
-    """A definition as rosbag2 stores it: one file after the other, each behind a line `IDL: package/msg/Name`."""
-    found: dict[str, Any] = {}
-    for part in re.split(r"^={80}\nIDL: .*\n", definition, flags=re.MULTILINE):
-        if part.strip():
-            found.update(get_types_from_idl(part))
-    return found
 
 
 def _store(types: dict[str, Any]) -> Typestore:
@@ -141,18 +124,13 @@ def _store(types: dict[str, Any]) -> Typestore:
     while missing:
         types = types | {n: ([], ours.fielddefs[n][1]) for n in missing}
         missing = {n for n in _referred(types) if n not in types and n in ours.fielddefs}
+    check_size(types)
     store.register(types)
     return store
 
 
 def _referred(types: dict[str, Any]) -> set[str]:
-    return {name for _, fields in types.values() for _, desc in fields for name in _names(desc)}
-
-
-def _names(desc: Any) -> list[str]:
-    if desc[0] == Nodetype.NAME:
-        return [desc[1]]
-    return _names(desc[1][0]) if desc[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE) else []
+    return {name for _, fields in types.values() for _, desc in fields for name in names_in(desc)}
 
 
 def _difference(name: str, theirs: dict[str, Any], ours: Typestore) -> str | None:
@@ -167,8 +145,8 @@ def _difference(name: str, theirs: dict[str, Any], ours: Typestore) -> str | Non
             continue  # only referred to: taken from ours
         if current not in ours.fielddefs:
             return f"{current} is not known here"
-        there = [(n.lower(), _plain(d)) for n, d in theirs[current][1]]
-        here = [(n.lower(), _plain(d)) for n, d in ours.fielddefs[current][1]]
+        there = [(n.lower(), plain(d)) for n, d in theirs[current][1]]
+        here = [(n.lower(), plain(d)) for n, d in ours.fielddefs[current][1]]
         if there != here:
             extra = [n for n, _ in there if n not in dict(here)]
             lacking = [n for n, _ in here if n not in dict(there)]
@@ -176,21 +154,8 @@ def _difference(name: str, theirs: dict[str, Any], ours: Typestore) -> str | Non
             changed = [n for n, d in there if n in dict(here) and dict(here)[n] != d]
             parts += [f"`{n}` is of another type" for n in changed[:3]]
             return f"{current} " + (", ".join(parts) or "has its fields in another order")
-        todo += [n for _, desc in theirs[current][1] for n in _names(desc)]
+        todo += [n for _, desc in theirs[current][1] for n in names_in(desc)]
     return None
-
-
-def _plain(desc: Any) -> Any:
-    """A field's type without bounds of strings and sequences, which do not change its bytes."""
-    if desc[0] == Nodetype.BASE:
-        return (
-            int(desc[0]),
-            {"char": "uint8", "byte": "uint8", "octet": "uint8"}.get(desc[1][0], desc[1][0]),
-        )
-    if desc[0] == Nodetype.NAME:
-        return (int(desc[0]), desc[1])
-    count = desc[1][1] if desc[0] == Nodetype.ARRAY else 0
-    return (int(desc[0]), (_plain(desc[1][0]), count))
 
 
 def _short(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -236,14 +237,19 @@ def load_perception(source: str, device: str = "cpu", engine: str = "auto") -> P
     return Perception.load(source, device, engine)
 
 
+def _finite(value: float) -> float | None:
+    """A recorded figure, None where it is no number: JSON has no other word for that."""
+    return float(value) if math.isfinite(value) else None
+
+
 def _status_of(status: Any) -> dict[str, Any]:
     """The recorded status of a UAV: latencies are those of the machine that it flew on."""
     return {
         "frames_processed": int(status.frames_processed),
         "frames_dropped": int(status.frames_dropped),
-        "rate_hz": float(status.rate_hz),
-        "latency_median_ms": 1e3 * float(status.latency_median_s),
-        "latency_p95_ms": 1e3 * float(status.latency_p95_s),
+        "rate_hz": _finite(status.rate_hz),
+        "latency_median_ms": _finite(1e3 * float(status.latency_median_s)),
+        "latency_p95_ms": _finite(1e3 * float(status.latency_p95_s)),
         "bytes_sent": int(status.bytes_sent),
         "packets_lost": int(status.packets_lost),
         "packets_rejected": int(status.packets_rejected),

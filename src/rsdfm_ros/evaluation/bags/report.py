@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from rsdfm_ros.evaluation.report.table import print_table
-from rsdfm_ros.words import counted
+from rsdfm_ros.words import counted, printable
 
 LATENCY_NOTE = (
     "recorded latency: from an image to its answer, on the machine that flew; after a mission in lockstep it tells "
@@ -23,14 +25,16 @@ def print_info(info: dict[str, Any], console: Console) -> None:
         f"{info['bag']}: {info['storage']}, {mega:.1f} MB, {counted(info['messages'], 'message')} in "
         f"{info['duration_s']:.1f} s",
         highlight=False,
+        markup=False,
     )
     table = Table("topic", "type")
     for heading in ("messages", "Hz", "kB", "gaps", "longest s", "log - stamp s"):
         table.add_column(heading, justify="right")
     for name, topic in info["topics"].items():
+        kind = topic["type"] + (f" ({topic['problem']})" if "problem" in topic else "")
         table.add_row(
-            name,
-            topic["type"] + (f" ({topic['problem']})" if "problem" in topic else ""),
+            Text(printable(name)),
+            Text(printable(kind)),
             str(topic["messages"]),
             _figure(topic["rate_hz"], ".1f"),
             f"{topic['bytes'] / 1e3:.0f}",
@@ -58,7 +62,9 @@ def print_info(info: dict[str, Any], console: Console) -> None:
 def print_evaluation(result: dict[str, Any], console: Console) -> None:
     """Accuracy where there is truth; rates, bytes and agreement; what is missing."""
     if result["results"]:
-        print_table(result["results"], console, title=f"{result['protocol']['bag']}, mean over all UAVs")
+        print_table(
+            result["results"], console, title=f"{escape(result['protocol']['bag'])}, mean over all UAVs"
+        )
     table = Table("", *result["agents"])
     rows = (
         ("images used", "frames", ".0f", 1.0),
@@ -97,7 +103,9 @@ def print_evaluation(result: dict[str, Any], console: Console) -> None:
 def _list(console: Console, heading: str, lines: list[str]) -> None:
     if lines:
         console.print(f"{heading}:", highlight=False)
-        console.print("\n".join(f"  {line}" for line in lines), highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            "\n".join(f"  {printable(line)}" for line in lines), highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _figure(value: float | None, spec: str, scale: float = 1.0) -> str:

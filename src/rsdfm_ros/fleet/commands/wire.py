@@ -23,7 +23,7 @@ from rsdfm_ros.options import require_range
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.inspect import inspect_payload
 from rsdfm_ros.wire.limits import MAX_DENSE_PACKET_BYTES
-from rsdfm_ros.words import counted
+from rsdfm_ros.words import counted, printable
 
 TYPE = f"{PACKAGE}/msg/FeaturePacket"
 USUAL_PACKETS, MOST_PACKETS = 100, 1_000_000
@@ -59,7 +59,7 @@ def _inspect(args: argparse.Namespace) -> int:
     require_range("--packets", args.packets, 1, MOST_PACKETS)
     if is_bag(args.place):
         with open_bag(args.place) as bag:
-            found = _bag_facts(bag, args.topic, args.packets)
+            found = bag_facts(bag, args.topic, args.packets)
     else:
         with args.place.open("rb") as file:
             payload = file.read(MAX_DENSE_PACKET_BYTES + 1)  # a longer one is refused whatever follows
@@ -73,7 +73,7 @@ def _inspect(args: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if found["damage"] or any(p["error"] for p in found["packets"]) else 0
 
 
-def _bag_facts(bag: Bag, topics: list[str], most: int) -> dict[str, Any]:
+def bag_facts(bag: Bag, topics: list[str], most: int) -> dict[str, Any]:
     """Facts of the first packets of a bag. Raises: BagError if there is none."""
     there = [name for name, topic in bag.topics.items() if topic.type_name == TYPE]
     absent = [name for name in topics if name not in there]
@@ -128,21 +128,21 @@ def _print(found: dict[str, Any], console: Console) -> None:
     packets = found["packets"]
     if len(packets) == 1:
         for name, value in _flat(packets[0]):
-            console.print(Text(f"{name:28}{_printable(value)}"))
+            console.print(Text(f"{name:28}{printable(value)}"))
         return
     table = Table("topic", "stamp s", "frame", "part", "kind")
     for heading in ("bytes", "tiles", "cells", "body", "words"):
         table.add_column(heading, justify="right")
     table.add_column("result")
     for packet in packets:
-        table.add_row(*(Text(_printable(value)) for value in _row(packet)))
+        table.add_row(*(Text(printable(value)) for value in _row(packet)))
     console.print(table)
     good = sum(not packet["error"] for packet in packets)
     size = sum(packet["message_bytes"] for packet in packets)
     text = f"{counted(len(packets), 'packet')}, {good} of them good, {size} bytes of messages"
     console.print(text + (": there are more (--packets)" if found["more"] else ""), highlight=False)
     for sentence in found["damage"]:
-        console.print(Text(f"damage: {_printable(sentence)}"))
+        console.print(Text(f"damage: {printable(sentence)}"))
 
 
 def _row(packet: dict[str, Any]) -> tuple[Any, ...]:
@@ -174,8 +174,3 @@ def _flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         elif value is not None:
             out.append((prefix + name, value))
     return out
-
-
-def _printable(value: object) -> str:
-    """A value as text without control characters: names in packets come from other machines."""
-    return "".join(c if c.isprintable() else "?" for c in str(value))

@@ -138,6 +138,9 @@ class ManagedEntities(LifecycleNode):
         for owned in self._owned.values():
             if entity in owned:
                 owned.remove(entity)
+        # rclpy keeps a reference for everything that ever was in a callback group.
+        members = self.default_callback_group.entities
+        members.difference_update([member for member in members.copy() if member() is None])
 
 
 def has_subscribers(publisher: Any) -> bool:

@@ -1,0 +1,1 @@
+"""A fleet that is disturbed for long, and lifecycle rounds of every node."""
