@@ -6,16 +6,21 @@ by the evidence of several images (trust.py).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
 
-from rsdfm_ros.agent.prefusion.evidence import OwnAnswers
-from rsdfm_ros.agent.prefusion.probe import ProbeFit
+from rsdfm_ros.agent.prefusion.evidence import Evidence, OwnAnswers, milder
+from rsdfm_ros.agent.prefusion.probe import Probe, ProbeFit
 from rsdfm_ros.agent.prefusion.trust import Trust
 from rsdfm_ros.agent.prefusion.views import View
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.model.maps import FusedMap
 from rsdfm_ros.model.perception import Perception
+
+RECENT = 8
+"""Own images that older maps of peers are compared with, at most."""
 
 
 class ConsistencyCheck:
@@ -27,6 +32,8 @@ class ConsistencyCheck:
     def __init__(self) -> None:
         self._fit, self._trust = ProbeFit(), Trust()
         self._fitted_ns: int | None = None
+        self._recent: deque[tuple[int, OwnAnswers]] = deque(maxlen=RECENT)
+        self._window: Window | None = None
 
     @torch.inference_mode()
     def believed(
@@ -48,14 +55,33 @@ class ConsistencyCheck:
         probe = self._fit.probe
         if probe is None:
             return list(peers)
-        mine = OwnAnswers.of(probe, own.bev, model.window.cell_size)
-        return [
-            p
-            for p in peers
-            if self._trust.judge(
-                (p.name, p.publisher), own.stamp_ns, mine.evidence(probe, p.bev), at_least
-            )
-        ]
+        self._remember(own.stamp_ns, model.window, OwnAnswers.of(probe, own.bev, model.window.cell_size))
+        kept = []
+        for peer in peers:
+            found = self._evidence(probe, peer, own.stamp_ns - round(1e9 * peer.age_s))
+            if self._trust.judge((peer.name, peer.publisher), own.stamp_ns, found, at_least):
+                kept.append(peer)
+        return kept
+
+    def _evidence(self, probe: Probe, peer: View, stamp_ns: int) -> Evidence | None:
+        """The evidence of a map of that stamp, compared with the own maps since then."""
+        later = sum(stamp > stamp_ns for stamp, _ in self._recent)
+        mine = OwnAnswers.joint([answers for _, answers in self._recent][-later - 1 :])
+        found = mine.evidence(probe, peer.bev)
+        if peer.came is not None:  # velocities of boxes may be wrong, and the map still right
+            found = milder(found, mine.evidence(probe, peer.came))
+        if found is None or later < len(self._recent):
+            return found
+        return Evidence(min(0.0, found.false), min(0.0, found.missing))  # what moved since then is not known
+
+    def _remember(self, stamp_ns: int, window: Window, answers: OwnAnswers) -> None:
+        recent = self._recent
+        if recent and (window != self._window or stamp_ns < recent[-1][0]):
+            recent.clear()
+        if recent and recent[-1][0] == stamp_ns:
+            recent.pop()
+        self._window = window
+        recent.append((stamp_ns, answers))
 
     def _learn(self, model: Perception, own: View, alone: Callable[[], FusedMap]) -> None:
         if own.stamp_ns == self._fitted_ns:

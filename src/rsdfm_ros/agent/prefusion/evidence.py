@@ -3,12 +3,16 @@
 A vehicle in the peer's map contradicts the own map where that shows free ground up to the tolerance around it. The
 other way round, a vehicle of the own map contradicts one that shows free ground there; cells of which the peer sent
 nothing say nothing, because senders leave out what does not fit into their budget.
+
+An older map is compared with all own maps since then: what moved meanwhile says nothing either.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -38,11 +42,20 @@ class Evidence:
     missing: float = 0.0
 
 
+def milder(one: Evidence | None, other: Evidence | None) -> Evidence | None:
+    """The evidence that speaks less against a peer; None if one of them is."""
+    if one is None or other is None:
+        return None
+    return min(one, other, key=lambda found: max(found.false, found.missing))
+
+
 @dataclass
 class OwnAnswers:
-    """What the own map shows: logit (H, W), visible (H, W) bool, cell size in m and mean position uncertainty in m."""
+    """What one or several own maps show: lowest and highest logit (H, W), the cells (H, W) that are visible in all,
+    cell size in m, and mean position uncertainty of the newest one in m."""
 
-    logit: Tensor
+    lowest: Tensor
+    highest: Tensor
     visible: Tensor
     cell_size: float
     sigma: float
@@ -51,12 +64,26 @@ class OwnAnswers:
     @classmethod
     def of(cls, probe: Probe, bev: AgentBev, cell_size: float) -> OwnAnswers:
         """The answers of an own map."""
-        return cls(probe.logit(bev), bev.visible, cell_size, mean_sigma(bev))
+        logit = probe.logit(bev)
+        return cls(logit, logit, bev.visible, cell_size, mean_sigma(bev))
+
+    @classmethod
+    def joint(cls, parts: Sequence[OwnAnswers]) -> OwnAnswers:
+        """The answers of several own maps of the same region, newest last."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            reduce(torch.minimum, [part.lowest for part in parts]),
+            reduce(torch.maximum, [part.highest for part in parts]),
+            reduce(torch.logical_and, [part.visible for part in parts]),
+            parts[-1].cell_size,
+            parts[-1].sigma,
+        )
 
     def near(self, reach: int) -> tuple[Tensor, Tensor]:
         """Highest logit up to so many cells away, and the cells around which all is seen so far."""
         if reach not in self._near:
-            self._near[reach] = _near(self.logit, self.visible, reach)
+            self._near[reach] = _near(self.highest, self.visible, reach)
         return self._near[reach]
 
     def evidence(self, probe: Probe, bev: AgentBev) -> Evidence | None:
@@ -67,7 +94,7 @@ class OwnAnswers:
         unsure_m = min(MOST_UNSURE_M, SIGMAS * math.hypot(self.sigma, mean_sigma(bev)))
         reach = max(1, round((TOLERANCE_M + unsure_m) / self.cell_size))
         shown = sent & (logit > SURE)
-        known = self.visible & (self.logit > SURE)
+        known = self.visible & (self.lowest > SURE)
         false = _ratio(shown, *self.near(reach), self.cell_size, FALSE_RATES)
         return Evidence(false, _ratio(known, *_near(logit, sent, reach), self.cell_size, MISSING_RATES))
 

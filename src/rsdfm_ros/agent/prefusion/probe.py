@@ -46,7 +46,9 @@ class Probe:
         if latents is None:
             return (rows_of(bev.features) @ self.weights + self.bias).view(bev.visible.shape)
         found = latents.rows @ (latents.codec.decoder().T @ self.weights) + self.bias
-        return found.new_zeros(bev.visible.numel()).index_copy_(0, latents.cells, found).view(bev.visible.shape)
+        return (
+            found.new_zeros(bev.visible.numel()).index_copy_(0, latents.cells, found).view(bev.visible.shape)
+        )
 
     def sent(self, bev: AgentBev) -> Tensor:
         """The visible cells (H, W) of a received map that have a part in the high band, and are not concealed."""

@@ -62,7 +62,9 @@ class Trust:
             return before is None or not before.left_out
         record = _joined(before, stamp_ns, found)
         probability, was_out = record.probability(), before is not None and before.left_out
-        record = replace(record, left_out=probability < (max(at_least, 1.0 - at_least) if was_out else at_least))
+        record = replace(
+            record, left_out=probability < (max(at_least, 1.0 - at_least) if was_out else at_least)
+        )
         self._records.pop(key, None)
         self._records[key] = (before, record)
         if len(self._records) > MAX_RECORDS:
