@@ -22,7 +22,10 @@ from rsdfm_ros.agent.prefusion.probe import Probe
 from rsdfm_ros.model.maps import AgentBev
 
 SURE = 2.0
-"""Logits from here on are vehicles, and below -SURE free ground."""
+"""Logits above are vehicles."""
+FREE, FREE_TO_PEERS = -2.0, -2.5
+"""Logits below are free ground, in the own map and in maps of peers: far off, and in haze, they see less than they
+send."""
 TOLERANCE_M, SIGMAS, MOST_UNSURE_M = 1.0, 1.5, 3.0
 """Vehicles agree within TOLERANCE_M, and SIGMAS times the position uncertainty of both maps, up to MOST_UNSURE_M."""
 VEHICLE_M2 = 12.0
@@ -95,8 +98,9 @@ class OwnAnswers:
         reach = max(1, round((TOLERANCE_M + unsure_m) / self.cell_size))
         shown = sent & (logit > SURE)
         known = self.visible & (self.lowest > SURE)
-        false = _ratio(shown, *self.near(reach), self.cell_size, FALSE_RATES)
-        return Evidence(false, _ratio(known, *_near(logit, sent, reach), self.cell_size, MISSING_RATES))
+        false = _ratio(shown, *self.near(reach), FREE, self.cell_size, FALSE_RATES)
+        near = _near(logit, sent, reach)
+        return Evidence(false, _ratio(known, *near, FREE_TO_PEERS, self.cell_size, MISSING_RATES))
 
 
 def mean_sigma(bev: AgentBev) -> float:
@@ -117,12 +121,12 @@ def _highest(x: Tensor, reach: int) -> Tensor:
 
 
 def _ratio(
-    vehicle: Tensor, other: Tensor, seen: Tensor, cell_size: float, rates: tuple[float, float]
+    vehicle: Tensor, other: Tensor, seen: Tensor, free: float, cell_size: float, rates: tuple[float, float]
 ) -> float:
     """Log-likelihood ratio of the cells `vehicle` of one map, given the highest logits and the seen cells around them
     in the other one (H, W)."""
     compared = other[vehicle & seen]
-    confirmed, contradicted = int((compared > 0.0).sum()), int((compared < -SURE).sum())
+    confirmed, contradicted = int((compared > 0.0).sum()), int((compared < free).sum())
     honest, false = rates
     against = contradicted * math.log(false / honest)
     return (against + confirmed * math.log((1.0 - false) / (1.0 - honest))) * cell_size**2 / VEHICLE_M2

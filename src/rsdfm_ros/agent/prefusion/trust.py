@@ -11,11 +11,14 @@ from rsdfm_ros.agent.publishers import Gid
 Key = tuple[str, Gid]
 """A publisher of a peer: name and global identifier."""
 
-FORGET_S = 1.5
+HONEST = 4.0
+"""Logarithm of the odds that a peer is honest before there is any evidence: what the own UAV overlooks, behind trees or
+in haze, speaks against honest peers, and only little at a time."""
+FORGET_S = 1.0
 """Time in which evidence loses all but 1 / e of its weight."""
 FULL_AFTER_S = 0.5
 """Images that follow sooner count less: they show the same."""
-MOST_FOR, MOST_AGAINST = 2.0, 6.0
+MOST_FOR, MOST_AGAINST = 2.0, 8.0
 """Bounds of the evidence, also of a single image: much trust is lost at once and gained over several images."""
 FORGIVEN_S = 60.0
 """A publisher without evidence for so long starts anew."""
@@ -35,7 +38,7 @@ class _Record:
         """Probability in [0, 1] that the maps are true: the worse kind of evidence counts if it speaks against."""
         false, missing = self.evidence.false, self.evidence.missing
         worst = max(false, missing)
-        return 1.0 / (1.0 + math.exp(worst if worst > 0.0 else false + missing))
+        return 1.0 / (1.0 + math.exp((worst if worst > 0.0 else false + missing) - HONEST))
 
 
 class Trust:
