@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from rsdfm_ros.agent.decoding import FrameDecoder
-from rsdfm_ros.agent.options import PreFusionOptions
+from rsdfm_ros.agent.options import EVERYBODY, PreFusionOptions
+from rsdfm_ros.agent.prefusion.consistency import ConsistencyCheck
 from rsdfm_ros.agent.prefusion.prepare import Prepared, prepare
 from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.receiver import PeerImage
@@ -44,10 +46,12 @@ class FusionResult:
 
 
 class Fusion:
-    """Pre-fusion and interaction. Offline methods subclass it: `merge` makes one map of several."""
+    """Pre-fusion and interaction of one UAV, with what its consistency check learns over time. Offline methods subclass
+    it: `merge` makes one map of several."""
 
     def __init__(self, options: PreFusionOptions) -> None:
         self.options = options
+        self._check = ConsistencyCheck()
 
     def fuse(
         self,
@@ -65,13 +69,24 @@ class Fusion:
         is computed elsewhere too · with_dominant: also the agent with the largest weight in every cell.
         """
         start = time.perf_counter()
-        ready = prepare(own, peers, model.window, self.options, own_boxes, ground=model.ground)
+        believed = partial(self._believed, model, alone or (lambda: model.fuse(own.bev, [], [])))
+        ready = prepare(
+            own, peers, model.window, self.options, own_boxes, ground=model.ground, believed=believed
+        )
         prepared = time.perf_counter()
         if alone is not None and not ready.peers and ready.own.bev is own.bev and not with_dominant:
             fused = alone()
         else:
             fused = self.merge(model, ready, with_dominant)
         return FusionResult(fused, ready, prepared - start, time.perf_counter() - prepared)
+
+    def _believed(
+        self, model: Perception, alone: Callable[[], FusedMap], own: View, peers: Sequence[View]
+    ) -> list[View]:
+        at_least = self.options.map_consistency
+        if at_least <= EVERYBODY:
+            return list(peers)
+        return self._check.believed(model, own, peers, at_least, alone)
 
     def merge(self, model: Perception, ready: Prepared, with_dominant: bool) -> FusedMap:
         """One map of prepared views: the trained interaction."""
@@ -106,7 +121,15 @@ def peer_views(
         first = image.frame.first
         age_s = (stamp_ns - first.stamp_ns) / 1e9
         views.append(
-            View(decoded.bev, first.T_map_camera, first.covariance, image.frame.boxes, age_s, image.peer)
+            View(
+                decoded.bev,
+                first.T_map_camera,
+                first.covariance,
+                image.frame.boxes,
+                age_s,
+                image.peer,
+                image.publisher,
+            )
         )
     return views
 
@@ -193,7 +216,7 @@ def fuse_instant(
     start = time.perf_counter()
     views = peer_views(model, images, own.stamp_ns, decoder, on_error, on_concealed)
     decode_s = time.perf_counter() - start
-    mine = View(own.bev, own.T_map_camera, own.covariance, name=agent)
+    mine = View(own.bev, own.T_map_camera, own.covariance, name=agent, stamp_ns=own.stamp_ns)
 
     def fuse(peers: Sequence[View]) -> FusionResult:
         return fusion.fuse(model, mine, peers, own.sent_boxes, own.solo.fused, with_dominant=with_dominant)

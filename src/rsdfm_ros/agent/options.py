@@ -18,6 +18,8 @@ PACKET_BYTES_RANGE = (512, 65_536)
 
 MAP_CONSISTENCY = "map_consistency"
 """Name of the model's threshold of map consistency."""
+EVERYBODY = -1.0
+"""Value of map_consistency with which every peer is believed."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class PreFusionOptions:
 
     compensate_latency: shift moving objects in older maps of peers to the present, by their boxes · align_poses:
     correct uncertain poses by common objects · reject_inconsistent: leave out peers whose maps are inconsistent with
-    the ego's, that is, below `map_consistency` (agent/prefusion/consistency.py), in [-1, 1].
+    the ego's, that is, true with a probability below `map_consistency` (agent/prefusion/consistency.py); EVERYBODY for
+    no check.
     """
 
     compensate_latency: bool = True

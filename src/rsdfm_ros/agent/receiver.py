@@ -30,11 +30,12 @@ class Receipt:
 
 @dataclass(frozen=True)
 class PeerImage:
-    """The newest usable image of a peer, and the one before it for missing tiles."""
+    """The newest usable image of a peer, the one before it for missing tiles, and the publisher that sent them."""
 
     peer: str
     frame: PeerFrame
     before: PeerFrame | None
+    publisher: Gid = b""
 
 
 OnRefused = Callable[[Peer, Gid, WireError], None]
@@ -236,7 +237,7 @@ class Receiver:
                     if frame is None:
                         continue
                     before = self.inbox.before(frame, max_age_s, gid)
-                    found.append(PeerImage(peer.name, frame, before))
+                    found.append(PeerImage(peer.name, frame, before, gid))
                     for one in (frame, before) if before is not None else (frame,):
                         coded += [_Coded(peer, gid, one, *item) for item in one.coded.items()]
             if not coded:

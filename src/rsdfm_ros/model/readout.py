@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rsdfm_ros.errors import RsdfmError
@@ -47,6 +48,12 @@ class Readout(Exchange):
         assert isinstance(head, SegmentationHead)
         threshold = self.thresholds["segmentation"]
         return head.decode(self._outputs(head, history), threshold=threshold, window=self.output_window)
+
+    @torch.inference_mode()
+    def foreground(self, history: Sequence[FusedMap]) -> Tensor:
+        """Foreground logit (H, W) of each cell: the highest one of its cells on the output window."""
+        logit = self._outputs(self._head("segmentation"), history)["logit"].float()
+        return F.max_pool2d(logit, 2)[0, 0]
 
     @torch.inference_mode()
     def predict(self, history: Sequence[FusedMap], present: InstanceMap | None = None) -> Prediction:

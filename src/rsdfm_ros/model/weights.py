@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from rsdfm_ros.errors import reason
@@ -44,7 +44,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name. Raises: ModelStoreError, also for values that are not finite."""
     check_size(path)
     try:
-        tensors = load_file(path)
+        tensors = load(path.read_bytes())  # load_file keeps some kilobytes for ever, every time
     except (
         SafetensorError,
         OSError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 
 from rsdfm_ros.agent.fusion import is_finite
 from rsdfm_ros.agent.options import NO_PRE_FUSION, PreFusionOptions
-from rsdfm_ros.agent.prefusion.consistency import block_means, reject_inconsistent, whole_blocks
 from rsdfm_ros.agent.prefusion.latency import compensate_latency
 from rsdfm_ros.agent.prefusion.pose_alignment import align_poses
 from rsdfm_ros.agent.prefusion.prepare import CONTRADICTS, MISPLACED, prepare
@@ -34,6 +34,11 @@ def named(sigma: float = 0.5) -> tuple[View, list[View]]:
     return replace(own, name="a"), [replace(p, name=n) for n, p in zip("bc", peers, strict=True)]
 
 
+def without(name: str) -> Callable[[View, Sequence[View]], list[View]]:
+    """A consistency check that believes everybody but one."""
+    return lambda own, peers: [p for p in peers if p.name != name]
+
+
 def same(a: View, b: View) -> bool:
     return torch.equal(a.bev.features, b.bev.features) and torch.equal(a.bev.sigma, b.bev.sigma)
 
@@ -43,10 +48,10 @@ def test_it_is_the_three_steps_one_after_the_other() -> None:
     peers[0] = replace(
         peers[0], age_s=0.5, boxes=boxes_at(peers[0].boxes.centres[:, :2], np.full((24, 2), 4.0))
     )
-    ready = prepare(own, peers, WINDOW, OPTIONS, lambda: own.boxes)
+    ready = prepare(own, peers, WINDOW, OPTIONS, lambda: own.boxes, believed=without("b"))
     moved = [compensate_latency(p, WINDOW) for p in peers]
     mine, others, corrections = align_poses(own, moved, WINDOW)
-    believed = reject_inconsistent(mine, others, OPTIONS.map_consistency)
+    believed = without("b")(mine, others)
     assert same(ready.own, mine) and len(ready.peers) == len(believed)
     assert all(same(a, b) for a, b in zip(ready.peers, believed, strict=True))
     for name, correction in zip("abc", corrections, strict=True):
@@ -66,7 +71,9 @@ def test_what_is_switched_off_is_not_done_and_boxes_are_not_asked_for() -> None:
     assert not ready.corrections and not ready.left_out
     only_moved = prepare(own, [old], WINDOW, replace(NO_PRE_FUSION, compensate_latency=True), unwanted)
     assert same(only_moved.peers[0], compensate_latency(old, WINDOW)) and not same(only_moved.peers[0], old)
-    only_doubted = prepare(own, [old, false], WINDOW, PreFusionOptions(False, False, True), unwanted)
+    only_doubted = prepare(
+        own, [old, false], WINDOW, PreFusionOptions(False, False, True), unwanted, believed=without("d")
+    )
     assert only_doubted.left_out == {"d": CONTRADICTS}
     corrected = prepare(own, [old], WINDOW, PreFusionOptions(False, True, False), lambda: own.boxes)
     assert set(corrected.corrections) == {"a", "b"} and not same(corrected.own, own)
@@ -90,7 +97,9 @@ def test_whoever_is_left_out_is_named_with_the_reason() -> None:
         bev_of(smooth(7, channels=3), sigma=4.5), peers[0].T_map_camera, np.eye(6) * 100.0, None, name="lost"
     )
     false = View(bev_of(smooth(3, channels=3)), camera(3), own.covariance, None, name="false")
-    ready = prepare(own, [peers[0], lost, false], WINDOW, OPTIONS, lambda: own.boxes)
+    ready = prepare(
+        own, [peers[0], lost, false], WINDOW, OPTIONS, lambda: own.boxes, believed=without("false")
+    )
     assert ready.left_out == {"lost": MISPLACED, "false": CONTRADICTS}
     assert [v.name for v in ready.peers] == ["b"]
 
@@ -181,17 +190,6 @@ def test_a_gap_a_step_back_or_another_region_starts_anew(perception: Perception)
     assert len(history.add(elsewhere, 5 * second, own_map(perception, 0))._maps) == 1
     history.clear()
     assert len(history.add(elsewhere, 6 * second, own_map(perception, 0))._maps) == 1
-
-
-@pytest.mark.parametrize("shape", [(3, 8, 12), (2, 9, 7), (1, 2, 2)])
-def test_blocks_of_a_map_are_those_of_average_pooling(shape: tuple[int, ...]) -> None:
-    generator = torch.Generator().manual_seed(0)
-    values, cells = torch.randn(shape, generator=generator), torch.rand(shape[1:], generator=generator) < 0.8
-    pooled = torch.nn.functional.avg_pool2d(values[None], 2)[0].flatten(1).T
-    places = torch.arange(len(pooled))[::2]
-    torch.testing.assert_close(block_means(bev_of(values), places), pooled[places])
-    whole = torch.nn.functional.avg_pool2d(cells[None].float(), 2)[0] == 1.0
-    assert torch.equal(whole_blocks(cells), whole)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from rsdfm_ros.agent import fusion
 from rsdfm_ros.agent.options import PreFusionOptions
-from rsdfm_ros.agent.prefusion import consistency
+from rsdfm_ros.agent.prefusion import evidence
 from rsdfm_ros.agent.prefusion.prepare import Prepared
 from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.data.frame import CameraView, WorldFrame
@@ -133,8 +133,8 @@ def test_without_peers_nothing_is_corrected(perception: Perception) -> None:
 def test_peers_that_do_not_resemble_are_left_out_and_the_ego_is_on_its_own(
     perception: Perception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consistency, "COMMON_BLOCKS", 4)  # the painted scene is small
-    strict = perception.with_thresholds({"map_consistency": 1.01})
+    monkeypatch.setattr(evidence.OwnAnswers, "evidence", lambda self, probe, bev: evidence.Evidence(8.0, 8.0))
+    strict = perception.with_thresholds({"map_consistency": 0.18})
     _, watcher = _run(strict, "attackers=2")
     for ego in range(UAVS):
         alone = watcher.answers["single", ego, 3]

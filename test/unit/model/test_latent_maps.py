@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsdfm_ros.agent.prefusion.consistency import MapSignature, block_means, reject_inconsistent
+from rsdfm_ros.agent.prefusion.consistency import ConsistencyCheck
 from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.model import codec
 from rsdfm_ros.model.compression import LOW_BLOCK, Compression
@@ -99,30 +99,6 @@ def test_fusing_latents_is_fusing_their_features(fleet: tuple[list[AgentBev], li
     assert torch.equal(found.dominant.flatten()[clear], expected.dominant.flatten()[clear])
 
 
-@pytest.mark.parametrize("share", [0.0, 0.8, 0.97, 1.1])
-@pytest.mark.parametrize("sent", [0, 300])
-def test_means_and_signature_of_latents_are_those_of_their_features(share: float, sent: int) -> None:
-    bev = received(5, (48, 32), share, sent)
-    places = torch.arange(24 * 16) if share > 1 else MapSignature.of(dense(bev)).places
-    torch.testing.assert_close(block_means(bev, places), block_means(dense(bev), places), atol=ATOL, rtol=0)
-    found, expected = MapSignature.of(bev), MapSignature.of(dense(bev))
-    assert torch.equal(found.seen, expected.seen) and torch.equal(found.places, expected.places)
-    assert torch.equal(found.told, expected.told) and found.told.any() == (share > 0)
-    torch.testing.assert_close(found.energy, expected.energy, atol=10 * ATOL, rtol=ATOL)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_latents_are_as_consistent_as_their_features(seed: int) -> None:
-    own, peer, other = (received(n, (48, 32), 1.1, 1000) for n in (seed, seed, seed + 10))
-    mine = MapSignature.of(dense(own))
-    for bev in (peer, other):
-        value, expected = (
-            mine.consistency(MapSignature.of(bev)),
-            mine.consistency(MapSignature.of(dense(bev))),
-        )
-        assert value is not None and expected is not None and value == pytest.approx(expected, abs=1e-4)
-
-
 def test_features_are_computed_once_for_all_maps_of_the_same_latents_and_need_no_gradient() -> None:
     bev = received(0, (16, 16), 0.7)
     unsure = replace(bev, sigma=bev.sigma + 1.0)
@@ -154,7 +130,9 @@ def test_a_peer_that_is_not_moved_is_judged_and_fused_without_its_features() -> 
         back = perception.decompress(frame, view(1)[1], covariance, stale=late, stale_s=0.5)
         assert isinstance(back.content, LatentMap) and back.lag_s is not None
         views = [View(bev, np.eye(4), np.zeros((6, 6))) for bev in (own, back)]
-        kept = reject_inconsistent(views[0], views[1:], -0.99)
+        kept = ConsistencyCheck().believed(
+            perception, views[0], views[1:], 0.18, lambda: perception.fuse(own, [], [])
+        )
         fused = perception.fuse(own, [v.bev for v in kept], [0.1])
         assert len(kept) == 1 and "features" not in back.content.__dict__
         expected = perception.fuse(own, [dense(back)], [0.1])

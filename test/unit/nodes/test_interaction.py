@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy")
 from rsdfm_ros.msg import FeaturePacket, FusedBev, ObjectArray
 
+from rsdfm_ros.agent.prefusion.evidence import Evidence, OwnAnswers
 from rsdfm_ros.agent.solo import SoloHistory
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.model.perception import Perception
@@ -176,12 +177,13 @@ def test_poses_are_corrected_by_common_boxes_unless_that_is_off(flight: Flight, 
 
 
 def test_a_peer_that_contradicts_is_left_out_and_named_unless_that_is_off(
-    flight: Flight, model: Path
+    flight: Flight, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hearing, seen = Hearing(flight, model, "uav2", map_consistency=1.0), flight.world.diagnostics()
+    monkeypatch.setattr(OwnAnswers, "evidence", lambda self, probe, bev: Evidence(8.0, 8.0))
+    hearing, seen = Hearing(flight, model, "uav2", map_consistency=0.2), flight.world.diagnostics()
     assert list(hearing.fuse(0, uav2={}).contributors) == ["uav1"]
     told = hearing.told(seen, "peer uav2", WARN, "left out")
-    assert told["message"] == "left out: its map is not of the place that we see"
+    assert told["message"] == "left out: its map shows other vehicles than ours"
     told = hearing.told(seen, "interaction", WARN, "uav2 (contradicts)")
     assert told["peers_left_out_contradicts"] == "1"
     assert flight.world.set(hearing.node, doubt_peers=False) == [""]

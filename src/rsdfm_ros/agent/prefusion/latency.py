@@ -35,4 +35,5 @@ def compensate_latency(view: View, window: Window) -> View:
         boxes.velocities[sure],
         view.age_s,
     )
-    return replace(view, bev=bev, boxes=replace(boxes, centres=centres))
+    came = None if bev is view.bev else view.bev
+    return replace(view, bev=bev, boxes=replace(boxes, centres=centres), came=came)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rsdfm_ros.agent.options import PreFusionOptions
-from rsdfm_ros.agent.prefusion.consistency import reject_inconsistent
 from rsdfm_ros.agent.prefusion.latency import compensate_latency
 from rsdfm_ros.agent.prefusion.pose_alignment import align_poses
 from rsdfm_ros.agent.prefusion.views import View
@@ -37,11 +36,13 @@ def prepare(
     own_boxes: Callable[[], SideBoxes | None],
     *,
     ground: Ground = GroundPlane(),
+    believed: Callable[[View, Sequence[View]], Sequence[View]] | None = None,
 ) -> Prepared:
     """The ego's view and those of its peers, ready to be fused at the ego's time.
 
-    own_boxes: the ego's detections without peers, called only if poses are corrected. Names must differ. Without any
-    peer nothing is done.
+    own_boxes: the ego's detections without peers, called only if poses are corrected · believed: the consistency check,
+    which gives those of the peers that are consistent with the ego. Names must differ. Without any peer nothing is
+    done.
     """
     if not peers:
         return Prepared(own, ())
@@ -54,10 +55,10 @@ def prepare(
         corrections = {name: c for name, c in zip(named, found, strict=True) if c.matches}
         left_out |= _missing(views, placed, MISPLACED)
         views = placed
-    if options.reject_inconsistent:
-        alike = reject_inconsistent(own, views, options.map_consistency)
-        left_out |= _missing(views, alike, CONTRADICTS)
-        views = alike
+    if options.reject_inconsistent and believed is not None:
+        consistent = list(believed(own, views))
+        left_out |= _missing(views, consistent, CONTRADICTS)
+        views = consistent
     return Prepared(own, tuple(views), corrections, left_out)
 
 

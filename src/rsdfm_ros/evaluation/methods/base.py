@@ -60,7 +60,7 @@ class FeatureMethod(Method):
     """Features are exchanged and fused; subclasses encode and decode them, and choose their `fusion`."""
 
     def start(self) -> None:
-        self._fusion = self.fusion()
+        self._fusions: dict[int, Fusion] = {}  # by ego
         self._history: dict[int, list[FusedMap]] = {}
 
     def fusion(self) -> Fusion:
@@ -74,9 +74,10 @@ class FeatureMethod(Method):
     def receive(
         self, step: EvaluationFrame, ego: int, inbox: Sequence[Received], scored: bool
     ) -> FramePrediction | None:
-        own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego])
+        own = View(step.bev(ego), *step.pose(ego), name=step.agents[ego], stamp_ns=step.stamp_ns)
         peers = self.views(step, ego, inbox)
-        fused = self._fusion.fuse(self.perception, own, peers, lambda: step.side_boxes(ego)).map
+        fusion = self._fusions.setdefault(ego, self.fusion())
+        fused = fusion.fuse(self.perception, own, peers, lambda: step.side_boxes(ego)).map
         history = [*self._history.get(ego, []), fused][-self.perception.config.history :]
         self._history[ego] = history
         return answer(self.perception, history, self.thresholds) if scored else None

@@ -38,7 +38,7 @@ UNWANTED = "unwanted"
 """Images that no peer wants, counted likewise."""
 LEFT_OUT = {
     "misplaced": "its pose is too uncertain",
-    "contradicts": "its map is not of the place that we see",
+    "contradicts": "its map shows other vehicles than ours",
 }
 
 

@@ -98,7 +98,7 @@ class CollaborationSettings(FeatureTopicSettings, GroundSettings, PipelineSettin
     )
     map_consistency: float = setting(
         DEFAULTS.map_consistency,
-        f"smallest excess of the correlation of two maps over that of shifted ones; {_OWN}",
+        f"probability that a peer's maps are true, below which it is left out; {_OWN}",
         low=-1.0,
         high=1.0,
         renamed_from=FORMER_NAMES["map_consistency"],
