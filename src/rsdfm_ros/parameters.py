@@ -13,6 +13,7 @@ from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.settings import setting
 from rsdfm_ros.shipped import SHIPPED_MODEL
 from rsdfm_ros.sim.config import TEST_SEEDS_FROM
+from rsdfm_ros.wire.message import DATAGRAM_PACKET_BYTES
 
 # --- every UAV ---
 
@@ -45,7 +46,7 @@ BUDGET_BYTES_S = partial(
 PACKET_BYTES = partial(
     setting,
     DEFAULTS.max_packet_bytes,
-    text="largest serialised feature packet, bytes; 1300: with all headers one Ethernet frame",
+    text=f"largest serialised feature packet, bytes; {DATAGRAM_PACKET_BYTES}: with all headers one Ethernet frame",
     low=PACKET_BYTES_RANGE[0],
     high=PACKET_BYTES_RANGE[1],
 )

@@ -22,9 +22,10 @@ from rsdfm_ros.agent.tracking import Identities
 from rsdfm_ros.agent.types import Fused, OwnFeatures
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.geometry.ground import Ground
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.message import FRAME_ID, envelope_bytes
+from rsdfm_ros.wire.message import envelope_bytes
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ class WindowError(RsdfmError, ValueError):
     """An area that a map does not cover."""
 
 
+FRAME_ID = "map"
+"""Usual name of the frame of the lattice: ENU metres."""
 #: Side of a tile in feature cells: the unit of transmission, loss, interest and caching.
 TILE_CELLS = 16
 

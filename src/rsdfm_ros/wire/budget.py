@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.wire.features import FeatureFrame, half
-from rsdfm_ros.wire.message import FRAME_ID, envelope_bytes
+from rsdfm_ros.wire.message import envelope_bytes
 from rsdfm_ros.wire.rate import UNLIMITED, Share
 
 MESSAGE_OVERHEAD_BYTES = envelope_bytes("uav1", FRAME_ID)

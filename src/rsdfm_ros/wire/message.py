@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-FRAME_ID = "map"
-"""frame_id of messages that are made without a node: the usual name of the lattice frame."""
+from rsdfm_ros.geometry.uncertainty import TRIANGLE_NUMBERS
 
 ENCAPSULATION_BYTES = 4
-STAMP_BYTES, COUNTS_BYTES, FINGERPRINT_BYTES, POSE_BYTES, COVARIANCE_BYTES = 8, 8, 8, 56, 84
+STAMP_BYTES, COUNTS_BYTES, FINGERPRINT_BYTES, POSE_BYTES = 8, 8, 8, 56
+COVARIANCE_BYTES = 4 * TRIANGLE_NUMBERS
 LENGTH_BYTES = 4
 """Length in front of a string or a sequence."""
 

@@ -8,12 +8,12 @@ import pytest
 from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.sender import Sender
 from rsdfm_ros.data.bags.message_sizes import feature_message
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.model.maps import AgentBev
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.boxes import SideBoxes, carries_boxes, decode_boxes
 from rsdfm_ros.wire.message import (
     DATAGRAM_PACKET_BYTES,
-    FRAME_ID,
     RTPS_BYTES,
     UDP_PAYLOAD_BYTES,
     envelope_bytes,

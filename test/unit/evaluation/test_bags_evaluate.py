@@ -15,7 +15,7 @@ from rsdfm_ros.agent.frame_store import FRAMES_KEPT
 from rsdfm_ros.cli import main
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
-from rsdfm_ros.data.bags.frames import FRAME_ID, write_frames
+from rsdfm_ros.data.bags.frames import write_frames
 from rsdfm_ros.data.bags.map_file import load_map, map_from_dict
 from rsdfm_ros.data.bags.message_sizes import feature_message
 from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
@@ -24,6 +24,7 @@ from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.evaluation.bags.answers import EngineOptions
 from rsdfm_ros.evaluation.bags.evaluate import evaluate_bag, load_perception
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix
 from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.wire.packet import encode_frame

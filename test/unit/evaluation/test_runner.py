@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rsdfm_ros.agent.interest.demand import demand_of
 from rsdfm_ros.data.bags.message_sizes import (
     demand_message,
-    demand_of_message,
     feature_message,
+    read_demand_message,
 )
 from rsdfm_ros.data.frame import WorldFrame
 from rsdfm_ros.data.outputs import boxes_of_objects
@@ -31,10 +32,10 @@ from rsdfm_ros.evaluation.methods.radio import Traffic
 from rsdfm_ros.evaluation.protocol import Protocol, scored_frames
 from rsdfm_ros.evaluation.scores import MethodScore
 from rsdfm_ros.evaluation.session import evaluate_cases, evaluate_scene
-from rsdfm_ros.geometry.lattice import square_window
+from rsdfm_ros.geometry.lattice import FRAME_ID, square_window
 from rsdfm_ros.geometry.rotations import rotation_vector
 from rsdfm_ros.model.perception import Perception
-from rsdfm_ros.wire.message import FRAME_ID, envelope_bytes
+from rsdfm_ros.wire.message import envelope_bytes
 from support.painted import (
     AREAS,
     FEATURES,
@@ -164,8 +165,13 @@ def test_demand_is_what_the_receivers_do_not_have(perception: Perception) -> Non
     expected = 1.0 - q.reshape(4, 8, 4, 8).mean(axis=(1, 3))
     np.testing.assert_allclose(demand[::8, ::8], expected, atol=0.5 / 255)
     assert (perception.demand_map(tiles[:1], values[:1])[16:] == 0).all()
-    data = demand_message(tiles, values, agent="a", stamp_ns=5, frame=1, fingerprint=1, cell_size=1.0)
-    np.testing.assert_array_equal(demand_of_message(data)[1], values)
+    for given in (values, None):
+        data = demand_message(tiles, given, agent="a", stamp_ns=5, frame=1, fingerprint=1, cell_size=1.0)
+        read = demand_of(
+            read_demand_message(data), topic_agent="a", frame_id=FRAME_ID, cell_size=1.0, fingerprint=1
+        )
+        np.testing.assert_array_equal(read.tiles, tiles)
+        np.testing.assert_array_equal(read.blocks, np.full_like(values, 255) if given is None else values)
     wanted = np.zeros(perception.window.shape, np.float32)
     wanted[:16] = 1.0
     sent = perception.compress(bev, 40, wanted)

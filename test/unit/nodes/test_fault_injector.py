@@ -102,6 +102,13 @@ def test_an_attack_begins_and_ends_when_the_parameter_is_set(world: RosWorld) ->
     assert "expected one of 'none'" in world.set(ends.node, attack="polite")[0]
 
 
+def test_messages_that_an_attack_cannot_read_pass_as_they_are_and_are_counted(world: RosWorld) -> None:
+    ends = Ends(world, attack="saturated")
+    ends.send(range(2))  # their payload is no packet
+    assert ends.frames(2) == [0, 1] and all(bytes(m.payload) == PAYLOAD for m in ends.got)
+    assert ends.counts["falsified"] == 0 and sum(ends.node.health.rejects.values()) == 2
+
+
 def test_a_delay_holds_messages_and_the_end_of_the_node_drops_them(world: RosWorld) -> None:
     ends = Ends(world, delay_s=10.0, jitter_s=1.0)
     ends.send(range(3))

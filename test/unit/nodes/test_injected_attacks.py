@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import serialize_message
 from rsdfm_ros.msg import FeaturePacket
 
+from rsdfm_ros.agent.envelope import Refused
 from rsdfm_ros.nodes.convert.attacks import Attacker
 from rsdfm_ros.nodes.convert.features import packet_of
+from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.faults.attack import COVARIANCE, NONE, REPLAYED, SATURATED, SHIFTED, WIRE_ATTACKS
 from rsdfm_ros.wire.packet import decode_packet, encode_frame
 from support.packets import packets_to_messages
@@ -81,11 +83,17 @@ def test_with_another_attack_a_replay_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("kind", WIRE_ATTACKS)
-def test_what_is_no_packet_passes_as_it_is(kind: str) -> None:
+def test_what_is_no_packet_is_refused_by_attacks_that_read_it(kind: str) -> None:
     message = FeaturePacket(agent="uav2", packet_count=1)
     message.payload = array.array("B", b"RSDF and more")
     raw = bytes(serialize_message(message))
-    for other in (b"\0", b"") if kind == NONE else (b"\0\1\0\0",):
-        assert Attacker().messages(other, kind, 1.0) == [other]
-    found = Attacker().messages(raw, kind, 1.0)
-    assert [bytes(deserialize_message(m, FeaturePacket).payload) for m in found] == [b"RSDF and more"]
+    if kind == NONE:
+        assert Attacker().messages(b"", kind, 1.0) == [b""]
+        return
+    with pytest.raises(Refused, match="from /uav2/bev/features are no FeaturePacket"):
+        Attacker().messages(b"\0\1\0\0", kind, 1.0, "/uav2/bev/features")
+    if kind in (SATURATED, SHIFTED):
+        with pytest.raises(WireError):
+            Attacker().messages(raw, kind, 1.0)
+    else:
+        assert len(Attacker().messages(raw, kind, 1.0)) == 1

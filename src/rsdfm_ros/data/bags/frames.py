@@ -17,11 +17,11 @@ from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.messages.stamps import NS, stamp_ns
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix, quaternion_from_yaw
 
 START_NS = 10 * NS
 """Stamps of a mission that counts from 0 are moved there: a ROS time of zero would mean "no time yet"."""
-FRAME_ID = "map"
 
 
 def write_frames(writer: BagWriter, frames: Iterable[WorldFrame], agents: tuple[str, ...]) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.data.bags.types import PACKAGE, typestore
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.geometry.rotations import quaternion_from_matrix
 from rsdfm_ros.geometry.uncertainty import upper_triangle
-from rsdfm_ros.wire.message import FRAME_ID
 
 
 def feature_message(
@@ -72,13 +72,9 @@ def demand_message(
     return bytes(typestore().serialize_cdr(message, f"{PACKAGE}/msg/DemandMap"))
 
 
-def demand_of_message(data: bytes) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Tiles (M, 2) and values (M, 4) of a serialised DemandMap."""
-    message: Any = typestore().deserialize_cdr(data, f"{PACKAGE}/msg/DemandMap")
-    i = np.arange(message.tile_i0, message.tile_i0 + message.tiles_i)
-    j = np.arange(message.tile_j0, message.tile_j0 + message.tiles_j)
-    tiles = np.stack(np.meshgrid(i, j, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int32)
-    return tiles, np.asarray(message.values).reshape(-1, 4)
+def read_demand_message(data: bytes) -> Any:
+    """A serialised DemandMap as a message, for agent.interest.demand.demand_of."""
+    return typestore().deserialize_cdr(data, f"{PACKAGE}/msg/DemandMap")
 
 
 def _header(stamp_ns: int) -> Any:

@@ -24,6 +24,7 @@ from rsdfm_ros.data.bags.topic_map import (
 )
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.geometry.lattice import FRAME_ID
 
 IMAGE, OTHER, GROUND_TRUTH, PACKETS = "image", "other", "truth", "packets"
 
@@ -181,9 +182,9 @@ def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, A
     kinds = {bag.topics[c.image].type_name for c in topics.cameras.values()}
     if kinds == {IMAGES[1]}:
         out["image_transport"] = "compressed"
-    if topic_map.frame_id != "map":
+    if topic_map.frame_id != FRAME_ID:
         frame = topic_map.frame_id or _first_frame(bag, topics.pose)
-        if frame != "map":
+        if frame != FRAME_ID:
             out["pose_frame_id"] = frame
     if _is(bag, topics.ground, (POINT,)):
         out["ground_model"] = "topic"

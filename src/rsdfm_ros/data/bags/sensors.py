@@ -35,6 +35,7 @@ from rsdfm_ros.data.messages.ground_heights import MAX_AGE_S, Heights
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.geometry.lattice import FRAME_ID
 
 PATIENCE_S = 2.0
 HEIGHTS_KEPT = 4096
@@ -278,7 +279,7 @@ _NO_HEADER = SimpleNamespace(frame_id="")
 
 
 def _with_frame(config: InputConfig, frame_id: str) -> InputConfig:
-    return replace(config, frame_id=frame_id or "map")
+    return replace(config, frame_id=frame_id or FRAME_ID)
 
 
 def info_of(of: Intrinsics) -> Any:

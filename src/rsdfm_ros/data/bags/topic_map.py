@@ -14,6 +14,7 @@ from typing import Any
 
 from rsdfm_ros.data.bags.errors import TopicMapError
 from rsdfm_ros.data.messages.input_config import IDENTITY, InputConfig
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.settings import Builder, setting
 
 UAV = "{uav}"
@@ -160,7 +161,7 @@ class TopicMap:
     uavs: tuple[str, ...] = setting((), parse=_uavs)
     special: Mapping[str, UavTopics] = field(default_factory=dict)
     ground_truth: str = ""
-    frame_id: str = "map"
+    frame_id: str = FRAME_ID
     ground_height_m: float = 0.0
     inputs: Mapping[str, Any] = setting(factory=dict, parse=_inputs)
 

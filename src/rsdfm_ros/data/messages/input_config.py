@@ -12,6 +12,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import SIGNIFICANT_BITS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
 from rsdfm_ros.former_names import FORMER_NAMES
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.settings import setting
 
 IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
@@ -31,7 +32,7 @@ class InputConfig:
     """
 
     agent: str = ""
-    frame_id: str = "map"
+    frame_id: str = FRAME_ID
     cameras: tuple[str, ...] = ("camera",)
     extrinsics: tuple[float, ...] = IDENTITY
     extrinsics_source: str = "parameter"

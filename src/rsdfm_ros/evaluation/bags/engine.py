@@ -34,9 +34,9 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.bags.answers import EngineOptions, UavAnswer
 from rsdfm_ros.evaluation.mission import Answer
 from rsdfm_ros.geometry.ground import GroundPlane
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.model.perception import FusedMap, Perception
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.message import FRAME_ID
 
 JUDGED = ("detection", "segmentation", "trajectory")
 """Tasks whose answers are scored."""

@@ -35,6 +35,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.shipped import SHIPPED_MODEL
 from rsdfm_ros.sim.config import DEFAULT_FRAMES, DEFAULT_UAVS, TEST_SEEDS_FROM, VALIDATION_SEEDS_FROM
 from rsdfm_ros.sim.dataset import world_options
+from rsdfm_ros.wire.message import DATAGRAM_PACKET_BYTES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULTS.max_packet_bytes,
         metavar="N",
-        help="largest serialised message of those methods; 1300: with all headers one Ethernet frame "
-        "(default %(default)s)",
+        help=f"largest serialised message of those methods; {DATAGRAM_PACKET_BYTES}: with all headers one Ethernet "
+        "frame (default %(default)s)",
     )
     parser.add_argument(
         "--disturb",

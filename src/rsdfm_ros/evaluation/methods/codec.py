@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.agent.decoding import decode_features
 from rsdfm_ros.agent.fusion import Fusion
-from rsdfm_ros.agent.interest.demand import combined, demand_for
+from rsdfm_ros.agent.interest.demand import combined, demand_for, demand_of
 from rsdfm_ros.agent.options import DEFAULTS, AgentOptions
 from rsdfm_ros.agent.prefusion.views import View
 from rsdfm_ros.agent.sender import Sender
-from rsdfm_ros.data.bags.message_sizes import demand_message, demand_of_message
+from rsdfm_ros.data.bags.message_sizes import demand_message, read_demand_message
 from rsdfm_ros.data.frame import FRAME_PERIOD_S
 from rsdfm_ros.evaluation.frames import FramePrediction
 from rsdfm_ros.evaluation.methods.base import (
@@ -26,6 +26,7 @@ from rsdfm_ros.evaluation.methods.base import (
 )
 from rsdfm_ros.evaluation.methods.evaluation_frame import EvaluationFrame
 from rsdfm_ros.evaluation.methods.radio import Received, Sent
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.model.perception import AgentBev
 from rsdfm_ros.wire.boxes import MAGIC as BOXES_MAGIC
 from rsdfm_ros.wire.boxes import SideBoxes, decode_boxes
@@ -210,5 +211,12 @@ class RsdfmOnDemand(Rsdfm):
         for item in inbox:
             for payload in item.payloads:
                 if not payload.startswith((MAGIC, BOXES_MAGIC)):
-                    known[item.sent.sender] = self.perception.demand_map(*demand_of_message(payload))
+                    wanted = demand_of(
+                        read_demand_message(payload),
+                        topic_agent=step.agents[item.sent.sender],
+                        frame_id=FRAME_ID,
+                        cell_size=self.perception.window.cell_size,
+                        fingerprint=self.perception.fingerprint,
+                    )
+                    known[item.sent.sender] = self.perception.demand_map(wanted.tiles, wanted.blocks)
         return super().receive(step, ego, inbox, scored)

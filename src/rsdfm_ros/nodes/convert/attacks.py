@@ -9,7 +9,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.msg import FeaturePacket
-from rsdfm_ros.wire.errors import WireError
+from rsdfm_ros.nodes.convert.features import packet_message
 from rsdfm_ros.wire.faults.attack import (
     COVARIANCE,
     NONE,
@@ -22,30 +22,24 @@ from rsdfm_ros.wire.faults.attack import (
 
 
 class Attacker:
-    """What is sent in the place of one UAV's serialised FeaturePackets. Messages that cannot be read, or with payloads
-    that no receiver accepts, stay as they are."""
+    """What is sent in the place of one UAV's serialised FeaturePackets."""
 
     def __init__(self) -> None:
         self._replay: Replay[bytes] = Replay()
         self._kind = NONE
 
-    def messages(self, raw: bytes, kind: str, cell_size_m: float) -> list[bytes]:
+    def messages(self, raw: bytes, kind: str, cell_size_m: float, topic: str = "") -> list[bytes]:
         """The messages in the place of one. kind: one of WIRE_ATTACKS (wire/faults/attack.py) · cell_size_m: of
-        the features."""
+        the features · topic: that it came on, for errors. Raises: WireError for messages that cannot be read, and
+        payloads that no receiver accepts."""
         if kind != self._kind:
             self._replay, self._kind = Replay(), kind
         if kind == NONE:
             return [raw]
-        try:
-            message = deserialize_message(raw, FeaturePacket)
-        except Exception:  # rclpy raises whatever its type support does
-            return [raw]
+        message = packet_message(raw, topic)
         if kind == REPLAYED:
             return self._replayed(raw, message)
-        try:
-            _alter(message, kind, cell_size_m)
-        except WireError:
-            return [raw]
+        _alter(message, kind, cell_size_m)
         return [bytes(serialize_message(message))]
 
     def _replayed(self, raw: bytes, message: FeaturePacket) -> list[bytes]:

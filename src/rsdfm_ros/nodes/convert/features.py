@@ -50,9 +50,14 @@ def packet_to_message(
     return message
 
 
+def packet_message(raw: bytes, agent: str) -> FeaturePacket:
+    """The FeaturePacket of serialised bytes on the topic of `agent`, unchecked. Raises: Refused."""
+    return _message_of(raw, FeaturePacket, MAX_MESSAGE_BYTES, agent)
+
+
 def packet_of(raw: bytes, agent: str, frame_id: str) -> tuple[Envelope, memoryview]:
     """Envelope and payload of a serialised FeaturePacket on the topic of `agent`. Raises: WireError."""
-    message = _message_of(raw, FeaturePacket, MAX_MESSAGE_BYTES, agent)
+    message = packet_message(raw, agent)
     return envelope_of(message, topic_agent=agent, frame_id=frame_id), memoryview(message.payload)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rsdfm_ros import parameters as shared
+from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.nodes.core.qos import RELIABILITY
 from rsdfm_ros.settings import setting
 
@@ -14,7 +15,7 @@ class NodeSettings:
     """Settings of every node."""
 
     autostart: bool = shared.AUTOSTART(read_only=True)
-    frame_id: str = setting("map", "frame of the world lattice, ENU metres")
+    frame_id: str = setting(FRAME_ID, "frame of the world lattice, ENU metres")
     input_timeout_s: float = setting(
         5.0,
         "an input that does not come for that long is reported; answers older than that are stale, s",

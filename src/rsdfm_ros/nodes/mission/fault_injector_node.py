@@ -26,6 +26,7 @@ from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.diagnostics import Status
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.mission.settings import FaultInjectorSettings
+from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.faults.link import Link, LinkFaults, damaged, link_of
 
 JOIN_S = 5.0
@@ -145,7 +146,11 @@ class FaultInjectorNode(RsdfmNode[FaultInjectorSettings]):
 
     def _take(self, relay: _Relay, raw: bytes) -> None:
         s = self.settings
-        messages = relay.attacker.messages(raw, s.attack, s.cell_size_m)
+        try:
+            messages = relay.attacker.messages(raw, s.attack, s.cell_size_m, relay.topic)
+        except WireError as error:  # what is no packet passes as it is
+            self.reject(error.reason, f"a message of {relay.topic} is not falsified: {error}")
+            messages = [raw]
         with self._condition:
             self._open(relay)  # a message may be handled before the event of its sender
             relay.counts["received"] += 1
