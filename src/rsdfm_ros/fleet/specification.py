@@ -216,8 +216,8 @@ def _reliability(fleet: FleetDescription) -> str:
 
 
 def _image_reliability(fleet: FleetDescription) -> str:
-    """Reliability of images: those of the simulator and of a replay come in one burst for all UAVs, more than the
-    shared memory of their process holds at once, and a best-effort image without room is lost without a trace."""
+    """Reliability of images: the simulator and a replay wait for each to be received, as the shared memory of their
+    process does not hold those of all UAVs, and a best-effort image without room is lost without a trace."""
     return "reliable" if fleet.world.kind in (SIMULATION, REPLAY) else "best_effort"
 
 

@@ -23,7 +23,7 @@ from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert.tasks import truth_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.runner import run_to_end
-from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged
+from rsdfm_ros.nodes.mission.lockstep import IMAGE_RECEIVED_S, Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.settings import SimSettings
 from rsdfm_ros.nodes.mission.world_node import WorldNode
 from rsdfm_ros.sim.config import MAX_UAVS
@@ -82,15 +82,13 @@ class SimNode(WorldNode[SimSettings]):
                 return
             start_s = monotonic()
             for k in range(s.frames):
-                if lockstep.stopped.is_set():
-                    return
-                if k:
-                    frame = world.frame(k)
                 if not s.lockstep:
                     self._pace(start_s, frame.stamp_ns, lockstep.stopped)
                 if lockstep.stopped.is_set():
                     return
                 stamp_ns = self._publish(frame)
+                if k + 1 < s.frames:
+                    frame = world.frame(k + 1)  # while the UAVs answer
                 if s.lockstep:
                     lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
             for k in range(s.frames, s.frames + FUTURE_STEPS):
@@ -116,6 +114,7 @@ class SimNode(WorldNode[SimSettings]):
             camera["camera/camera_info"].publish(info)
             camera["pose"].publish(pose)
             camera["camera/image_raw"].publish(convert.image_to_message(view.image, stamp_ns, optical))
+            acknowledged([camera["camera/image_raw"]], IMAGE_RECEIVED_S)
         self.health.count("frames_flown")
         return stamp_ns
 
