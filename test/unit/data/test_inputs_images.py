@@ -78,16 +78,45 @@ def test_mono_images_are_grey_and_their_significant_bits_are_used() -> None:
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_hand_made_mosaic_gives_back_the_picture(pattern: str, bits: int) -> None:
     rgb = smooth()
-    channel = {"r": 0, "g": 1, "b": 2}
-    mosaic = np.empty((H, W), np.uint8)
-    for k, letter in enumerate(pattern):  # top left 2 × 2 pixels, row by row
-        dy, dx = divmod(k, 2)
-        mosaic[dy::2, dx::2] = rgb[dy::2, dx::2, channel[letter]]
+    mosaic = mosaic_of(rgb, pattern)
     stored = mosaic if bits == 8 else wide(mosaic)
     got = image_from_message(image(stored, f"bayer_{pattern}{bits}", W, H)).astype(int)
     inner = np.s_[2:-2, 2:-2]
     # A shifted pattern swaps red and blue, which differ by up to 100 here.
     assert np.abs(got[inner] - rgb[inner]).max() <= 3
+
+
+def mosaic_of(rgb: np.ndarray, pattern: str) -> np.ndarray:
+    """A mosaic of an image of any size, by its definition: the top left 2 × 2 pixels, row by row."""
+    mosaic = np.empty(rgb.shape[:2], np.uint8)
+    for k, letter in enumerate(pattern):
+        dy, dx = divmod(k, 2)
+        mosaic[dy::2, dx::2] = rgb[dy::2, dx::2, "rgb".index(letter)]
+    return mosaic
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize(("height", "width"), [(H - 1, W - 1), (H - 1, W), (H, W - 1), (3, 3)])
+def test_a_mosaic_of_odd_size_gives_an_image_of_that_size(pattern: str, height: int, width: int) -> None:
+    rgb = smooth()[:height, :width]
+    mosaic = mosaic_of(rgb, pattern)
+    messages = [image(mosaic, f"bayer_{pattern}8", width, height)]
+    messages += [image(wide(mosaic), f"bayer_{pattern}16", width, height)]
+    raw = [image_from_message(m) for m in messages]
+    said = f"bayer_{pattern}8; png compressed "
+    for got in (*raw, image_from_compressed(compressed(encode(mosaic, ".png"), said))):
+        assert got.shape == (height, width, 3)
+        # The outermost pixels are those beside them, which differ by up to three steps of this image.
+        assert np.abs(got.astype(int) - rgb).max() <= 3 + 9
+
+
+def test_a_422_image_of_odd_height_is_read() -> None:
+    rgb = smooth()[: H - 1]
+    planes = yuv(rgb)
+    chroma = np.stack([planes[:, ::2, 1], planes[:, ::2, 2]], axis=-1).reshape(H - 1, W)
+    for encoding, order in (("yuv422_yuy2", [planes[..., 0], chroma]), ("uyvy", [chroma, planes[..., 0]])):
+        got = image_from_message(image(np.stack(order, axis=-1), encoding, W, H - 1))
+        assert got.shape == (H - 1, W, 3) and np.abs(got.astype(int) - rgb).max() <= 8
 
 
 def yuv(image: np.ndarray) -> np.ndarray:
@@ -148,8 +177,10 @@ def test_an_rgb8_image_is_not_copied() -> None:
         ("rgb8", {"width": 16_000, "height": 16_000}, "image_size", "in all"),
         ("rgb8", {"data": b""}, "image_size", "got 0"),
         ("mono16", {"step": 2 * W + 1}, "image_size", "whole values"),
-        ("bayer_rggb8", {"height": H - 1}, "image_size", "even"),
-        ("yuyv", {"width": W - 1}, "image_size", "even"),
+        ("bayer_rggb8", {"height": 2}, "image_size", "at least 3 pixels a side"),
+        ("yuyv", {"width": W - 1}, "image_size", "even width for yuyv"),
+        ("nv12", {"width": W - 1}, "image_size", "even width and height"),
+        ("nv12", {"height": H - 1}, "image_size", "even width and height"),
     ],
 )
 def test_an_image_that_contradicts_itself_is_refused(
@@ -192,12 +223,47 @@ def test_compressed_grey_deep_transparent_and_mosaic_images_are_understood() -> 
     assert np.array_equal(image_from_compressed(compressed(deep, "mono16; png compressed")), expected)
     clear = np.dstack([smooth()[..., ::-1], np.full((H, W), 9, np.uint8)])
     assert np.array_equal(image_from_compressed(compressed(encode(clear, ".png"), "png")), smooth())
-    mosaic = np.empty((H, W), np.uint8)
-    for k, c in enumerate((1, 2, 0, 1)):  # gbrg
-        mosaic[k // 2 :: 2, k % 2 :: 2] = smooth()[k // 2 :: 2, k % 2 :: 2, c]
+    mosaic = mosaic_of(smooth(), "gbrg")
     said = "bayer_gbrg8; png compressed "
     got = image_from_compressed(compressed(encode(mosaic, ".png"), said)).astype(int)
     assert np.abs(got[2:-2, 2:-2] - smooth()[2:-2, 2:-2]).max() <= 3
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg"])
+def test_an_image_of_a_mosaic_that_was_made_grey_before_it_was_compressed_is_grey(extension: str) -> None:
+    grey = RGB[..., 0]
+    data = encode(grey, extension, *((cv2.IMWRITE_JPEG_QUALITY, 100) if extension == ".jpg" else ()))
+    for said in ("bayer_rggb8; jpeg compressed mono8", "bayer_gbrg16;png compressed mono8"):
+        got = image_from_compressed(compressed(data, said))
+        assert np.abs(got.astype(int) - grey[..., None]).max() <= 2 and np.ptp(got, axis=2).max() == 0
+    # The other way round, the target names the mosaic.
+    coloured = image_from_compressed(compressed(data, "8UC1; png compressed bayer_rggb8"))
+    assert np.ptp(coloured, axis=2).max() > 0
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\x00" * 9, b"\x00\x12\x34\x56", b"\xff\xda" * 200, b"mp4 of a live photo " * 50]
+)
+def test_bytes_behind_the_end_of_an_image_do_not_count(tail: bytes) -> None:
+    bgr = cv2.cvtColor(smooth(), cv2.COLOR_RGB2BGR)
+    for extension, options in ((".jpg", ()), (".jpg", (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)), (".png", ())):
+        data = encode(bgr, extension, *options)
+        whole = image_from_compressed(compressed(data))
+        assert np.array_equal(image_from_compressed(compressed(data + tail)), whole)
+        with pytest.raises(
+            MessageError, match="truncated"
+        ):  # bytes behind what ends early make it no whole image
+            image_from_compressed(compressed(data[:-8] + tail))
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_the_image() -> None:
+    file, exif = io.BytesIO(), PIL.Image.Exif()
+    exif[0x010E] = "\xff\xd9 of a thumbnail"
+    PIL.Image.fromarray(smooth()).save(file, "jpeg", quality=98, exif=exif.tobytes() + encode(RGB, ".jpg"))
+    data = file.getvalue()
+    assert size_of_file(data) == (W, H)
+    with pytest.raises(MessageError, match="truncated"):
+        size_of_file(data[:-2])
 
 
 def test_a_picture_is_not_turned_by_its_exif_orientation() -> None:
