@@ -27,7 +27,7 @@ class InputConfig:
     camera_frames: frames of the images for TF, empty for their header's · pose_type: of POSE_TYPES ·
     pose_frame_id: frame that poses come in, empty for frame_id · pose_origin: pose of that frame in frame_id ·
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
-    pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance · the other pose limits: as
+    pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance, or knows none · the other pose limits: as
     in PoseBuffer · camera_tolerance_s, camera_wait_s: as in Grouper.
     """
 
