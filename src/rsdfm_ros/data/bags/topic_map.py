@@ -22,6 +22,7 @@ MAX_RECORDED_UAVS = 64
 MAX_RECORDED_CAMERAS = 16
 """Cameras of a UAV in a bag: a recording may hold more of them than a UAV reads (MAX_CAMERAS of input_config)."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_NAME_WORDS = "names of letters, digits and _ that begin with a letter, as in ROS topics"
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF = "tf"
 """In place of a pose topic: poses come from /tf and /tf_static."""
@@ -131,7 +132,7 @@ class UavTopics:
             cameras,
         )
         for name in self.cameras:
-            require(bool(_NAME.fullmatch(name)), f"{where}cameras", "letters, digits and _ as names", name)
+            require(bool(_NAME.fullmatch(name)), f"{where}cameras", _NAME_WORDS, name)
         if self.pose != TF:
             _topic(self.pose, f"{where}pose")
         for name in OPTIONAL_TOPICS:
@@ -175,7 +176,7 @@ class TopicMap:
         )
         require(len(set(self.uavs)) == len(self.uavs), f"{where}uavs", "different names", list(self.uavs))
         for name in (*self.uavs, *self.special):
-            require(bool(_NAME.fullmatch(name)), f"{where}uavs", "letters, digits and _ as names", name)
+            require(bool(_NAME.fullmatch(name)), f"{where}uavs", _NAME_WORDS, name)
         if self.ground_truth:
             _topic(self.ground_truth, f"{where}ground_truth")
         height = self.ground_height_m

@@ -157,6 +157,16 @@ def from_px4_odometry(message: Any) -> StampedPose:
     return StampedPose(stamp_us * 1000, PoseSample(T, covariance), "", "", int(message.reset_counter))
 
 
+#: Fields that `from_px4_odometry` reads; px4_msgs before PX4 1.14 defines others.
+PX4_ODOMETRY = """uint64 timestamp
+uint64 timestamp_sample
+uint8 pose_frame
+float32[3] position
+float32[4] q
+float32[3] position_variance
+float32[3] orientation_variance
+uint8 reset_counter
+"""
 #: Reader of every `pose_type` that is a topic; "tf" is read by data/messages/transforms.py.
 POSE_READERS: Mapping[str, Callable[[Any], StampedPose]] = {
     "pose_with_covariance": from_pose_with_covariance,
