@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsdfm_ros.data.messages.inputs import MAX_WAITING
+from rsdfm_ros.data.messages.inputs import LEAST_WAITING
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL
 from rsdfm_ros.geometry.rotations import transform as rigid
 from support.input_bench import Bench, at, ms, numbers
@@ -105,9 +105,9 @@ def test_an_odometry_of_another_body_is_refused() -> None:
 
 
 def test_transforms_that_wait_in_vain_are_explained() -> None:
-    b = Bench(pose_type="tf")
+    b = Bench(pose_type="tf", pose_wait_s=0.5)
     b.infos()
     b.inputs.add_transforms(tf(transform("map", "base_link", at(0), ms(0))), fixed=False)
-    for k in range(MAX_WAITING + 1):
+    for k in range(LEAST_WAITING + 1):
         b.image(100 * k)
     assert b.refused == {"no_pose": 1} and "does not know 'cam0'" in b.sentences[0]

@@ -28,7 +28,8 @@ class InputConfig:
     pose_frame_id: frame that poses come in, empty for frame_id · pose_origin: pose of that frame in frame_id ·
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
     pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance, or knows none · the other pose limits: as
-    in PoseBuffer · camera_tolerance_s, camera_wait_s: as in Grouper.
+    in PoseBuffer · pose_wait_s: longest wait of an image for a pose, by the stamps of later images · camera_tolerance_s,
+    camera_wait_s: as in Grouper; the latter also of an image for its own camera_info.
     """
 
     agent: str = ""
@@ -48,6 +49,7 @@ class InputConfig:
     body_frame: str = ""
     pose_sigma_m: float = 0.0
     pose_sigma_deg: float = 0.0
+    pose_wait_s: float = 1.0
     pose_tolerance_s: float = 0.02
     pose_max_gap_s: float = 0.2
     max_speed_mps: float = 60.0

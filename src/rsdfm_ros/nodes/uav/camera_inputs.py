@@ -21,7 +21,7 @@ from rsdfm_ros.nodes.uav.settings import EncoderSettings
 #: Without the parameter `cameras` there is one, whose topics are camera/image_raw and camera/camera_info.
 DEFAULT_CAMERA = "camera"
 _IMAGES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
-_LEAST_PERIOD_S = 0.01
+_LEAST_PERIOD_S, _SELDOM_S = 0.01, 0.25
 
 
 def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
@@ -47,6 +47,7 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
         body_frame=s.body_frame,
         pose_sigma_m=s.pose_sigma_m,
         pose_sigma_deg=s.pose_sigma_deg,
+        pose_wait_s=s.pose_wait_s,
         pose_tolerance_s=s.pose_tolerance_s,
         pose_max_gap_s=s.pose_max_gap_s,
         max_speed_mps=s.max_speed_mps,
@@ -94,9 +95,10 @@ class CameraInputs:
             node.expect(info, "camera_info")
             node.create_subscription(kind, image, partial(self._on_image, number), few)
             node.expect(image, "image")
-        if len(self.config.cameras) > 1:
-            period_s = max(_LEAST_PERIOD_S, settings.camera_wait_s / 4)
-            node.create_timer(period_s, self._on_timer, clock=STEADY)
+        # A single camera waits for camera_info only, and most often the next message ends that wait.
+        several = len(self.config.cameras) > 1
+        period_s = max(_LEAST_PERIOD_S, settings.camera_wait_s / 4) if several else _SELDOM_S
+        node.create_timer(period_s, self._on_timer, clock=STEADY)
 
     def clear(self) -> None:
         """Forget everything that has a stamp."""

@@ -47,7 +47,7 @@ class InputSettings(ImageTopicSettings):
     )
     camera_wait_s: float = setting(
         InputConfig.camera_wait_s,
-        "longest wait of the steady clock for a missing camera's image, s",
+        "longest wait for a missing camera's image, and for the camera_info of an image's own stamp, s",
         low=0.0,
         high=10.0,
     )
@@ -90,6 +90,12 @@ class InputSettings(ImageTopicSettings):
         "standard deviation of the attitude where the source gives none, degrees",
         low=0.0,
         high=45.0,
+    )
+    pose_wait_s: float = setting(
+        InputConfig.pose_wait_s,
+        "longest wait of an image for a pose, by the stamps of later images, s; six images wait in any case",
+        low=0.0,
+        high=10.0,
     )
     pose_tolerance_s: float = setting(
         InputConfig.pose_tolerance_s,
