@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsdfm_ros.data.bags.bag import Bag
+from rsdfm_ros.data.bags.pose_frames import contradiction
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -106,6 +107,8 @@ def bag_info(bag: Bag, topic_map: TopicMap) -> dict[str, Any]:
         if problem:
             topics[name]["problem"] = problem
     uavs, missing = _uavs(topics, topic_map)
+    if problem := contradiction(bag, topic_map):
+        missing.append(f"a common frame: {problem}")
     start = 0 if first is None else first
     return {
         "bag": str(bag.path),

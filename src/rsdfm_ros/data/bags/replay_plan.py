@@ -10,6 +10,7 @@ from typing import Any
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.info import header_stamp_ns
+from rsdfm_ros.data.bags.pose_frames import pose_frame
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -79,13 +80,15 @@ class ReplayPlan:
 
 
 def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
-    """The plan for a bag. Raises: BagError if the map finds no UAV with images and poses in it."""
+    """The plan for a bag. Raises: BagError if the map finds no UAV with images and poses in it, or poses in frames that
+    contradict each other."""
     outputs: dict[str, Output] = {}
     infos: dict[str, Intrinsics] = {}
     parameters: dict[str, dict[str, Any]] = {}
     packets: dict[str, Output] = {}
     notes: list[str] = []
     frames = 0
+    frame = pose_frame(bag, topic_map)
     for uav, topics in topic_map.found(bag.topics).items():
         if heard := _is(bag, topics.features, (FEATURES,)):
             packets[topics.features] = Output(f"{uav}/bev/features", FEATURES, PACKETS, uav)
@@ -94,7 +97,7 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
             what = f"of {uav} only the recorded packets are played" if heard else f"{uav} is left out"
             notes.append(f"{what}: {', '.join(lacking)}")
             continue
-        parameters[uav] = _parameters(bag, topic_map, topics)
+        parameters[uav] = _parameters(bag, topic_map, topics, frame)
         for camera, of in topics.cameras.items():
             compressed = bag.topics[of.image].type_name == IMAGES[1]
             name = f"{uav}/{camera_name(camera, topics)}"
@@ -193,7 +196,7 @@ def camera_name(camera: str, topics: UavTopics) -> str:
     return camera if len(topics.cameras) > 1 else "camera"
 
 
-def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, Any]:
+def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics, frame: str) -> dict[str, Any]:
     """Only values that differ from the defaults of encoder_node, so that a replay of our own bags is a plain fleet."""
     out: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in topic_map.inputs.items()}
     if len(topics.cameras) > 1:
@@ -207,23 +210,13 @@ def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, A
     kinds = {bag.topics[c.image].type_name for c in topics.cameras.values()}
     if kinds == {IMAGES[1]}:
         out["image_transport"] = "compressed"
-    if topic_map.frame_id != FRAME_ID:
-        frame = topic_map.frame_id or _first_frame(bag, topics.pose)
-        if frame != FRAME_ID:
-            out["pose_frame_id"] = frame
+    if frame != FRAME_ID:
+        out["pose_frame_id"] = frame
     if _is(bag, topics.ground, (POINT,)):
         out["ground_model"] = "topic"
     elif topic_map.ground_height_m:
         out["ground_height_m"] = topic_map.ground_height_m
     return out
-
-
-def _first_frame(bag: Bag, topic: str) -> str:
-    """The frame that the first pose names."""
-    for message in bag.messages([topic]):
-        header = getattr(bag.decode(message), "header", None)
-        return "" if header is None else str(header.frame_id)
-    return ""
 
 
 def _lacking(bag: Bag, topics: UavTopics) -> list[str]:

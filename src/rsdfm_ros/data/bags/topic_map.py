@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from rsdfm_ros.data.bags.errors import TopicMapError
@@ -24,7 +25,7 @@ MAX_RECORDED_CAMERAS = 16
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _NAME_WORDS = "names of letters, digits and _ that begin with a letter, as in ROS topics"
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
-TF = "tf"
+TF, STATIC = "tf", "/tf_static"
 """In place of a pose topic: poses come from /tf and /tf_static."""
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 POSES = {
@@ -82,6 +83,22 @@ class Intrinsics:
         require(len(self.d) <= 16, f"{where}d", "at most 16 numbers", list(self.d))
         for name in ("fx", "fy"):
             require(getattr(self, name) > 0, f"{where}{name}", "more than 0 pixels", getattr(self, name))
+
+    def info(self) -> Any:
+        """As a CameraInfo without stamp."""
+        return SimpleNamespace(
+            header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0), frame_id=""),
+            height=self.height,
+            width=self.width,
+            distortion_model=self.distortion_model,
+            d=list(self.d),
+            k=[self.fx, 0.0, self.cx, 0.0, self.fy, self.cy, 0.0, 0.0, 1.0],
+            r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            p=[self.fx, 0.0, self.cx, 0.0, 0.0, self.fy, self.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+            binning_x=0,
+            binning_y=0,
+            roi=SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+        )
 
 
 @dataclass(frozen=True)

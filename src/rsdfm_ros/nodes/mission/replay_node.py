@@ -31,7 +31,6 @@ from rsdfm_ros.data.bags.replay_plan import (
     replay_plan,
     stamp_of,
 )
-from rsdfm_ros.data.bags.sensors import info_of
 from rsdfm_ros.data.bags.topic_map import INFO, default_map
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert.sensors import time_of
@@ -150,7 +149,7 @@ class ReplayNode(WorldNode[ReplaySettings]):
         """Publish intrinsics first: recorders write topics in any order, and an image without them is refused."""
         assert self._bag is not None and self._plan is not None
         for topic, intrinsics in self._plan.infos.items():
-            self._infos[topic].publish(_info_message(info_of(intrinsics)))
+            self._infos[topic].publish(_info_message(intrinsics.info()))
         wanted = {t for t, o in self._plan.outputs.items() if o.type_name == INFO}
         for message in self._bag.messages(sorted(wanted)) if wanted else ():
             if message.topic in wanted:
