@@ -190,7 +190,8 @@ def _time(dataset: Dataset) -> Iterator[Problem]:
         text = f"{standing[0]}: two samples have the same timestamp; are timestamps in microseconds or nanoseconds?"
         yield Problem(str(dataset.path), text, len(standing))
     if absurd:
-        text = f"{absurd[0][0]}: key frames are {absurd[0][1]:.3g} s apart; are timestamps in microseconds or nanoseconds?"
+        text = f"{absurd[0][0]}: key frames are {absurd[0][1]:.3g} s apart"
+        text += "; are timestamps in microseconds or nanoseconds?"
         yield Problem(str(dataset.path), text, len(absurd))
     if wrong:
         text = f"{wrong[0][0]}: key frames are {wrong[0][1]:.3f} s apart; trajectories and delays count in steps of "

@@ -226,3 +226,17 @@ def test_one_named_camera_equals_the_unnamed_one(bench: Callable[..., Bench]) ->
         b.pose()
         b.image(0, camera)
     assert same(usual.answered(1), named.answered(1))
+
+
+def test_a_px4_msgs_that_is_too_old_is_named_when_the_node_is_configured(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class VehicleOdometry:
+        @staticmethod
+        def get_fields_and_field_types() -> dict[str, str]:
+            return dict.fromkeys(["timestamp", "timestamp_sample", "local_frame", "q", "pose_covariance"], "")
+
+    monkeypatch.setitem(sys.modules, "px4_msgs.msg", SimpleNamespace(VehicleOdometry=VehicleOdometry))
+    b = bench(pose_type="px4_odometry")
+    assert not b.node.trigger("configure")
+    assert "lacks pose_frame, position" in b.node.last_error and "PX4 1.14" in b.node.last_error

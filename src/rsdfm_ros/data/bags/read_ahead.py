@@ -1,16 +1,16 @@
 """Small messages of a bag (poses, transforms, camera_info) that may be read before their time.
 
-A recorder notes a pose when it arrives, which may be long after the images of its stamp: a slow estimator, a radio link,
-poses that were computed after the flight. The bag has it all the same.
+A recorder notes a pose when it arrives, which may be long after the images of its stamp: a slow estimator, a radio
+link, poses that were computed after the flight. The bag has it all the same.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from rsdfm_ros.data.bags.bag import BagMessage
+from rsdfm_ros.data.bags.bag import Bag, BagMessage
 
 LEAD_NS = 60_000_000_000
 """Longest way ahead, in time of the recording."""
@@ -69,3 +69,14 @@ class ReadAhead:
     def _pop(self, queue: deque[Due]) -> Due:
         self._kept -= 1
         return queue.popleft()
+
+
+def first_of_each(bag: Bag, topics: Collection[str]) -> Iterator[BagMessage]:
+    """The first message on each of these topics; the bag is read no farther than to the last of them."""
+    left = set(topics)
+    for message in bag.messages(sorted(left)):
+        if message.topic in left:
+            left.discard(message.topic)
+            yield message
+        if not left:
+            return

@@ -1,8 +1,10 @@
 """Sensor data of the UAVs of a bag, instant by instant: images matched with poses by the nodes' own rules, truth,
 packets.
 
-Poses, transforms and camera_info are read ahead of the images that wait for them (read_ahead.py): a bag has them however
-late they were recorded. Instants come in the order of their stamps. One is returned when every UAV has an image at or after it, or
+Poses, transforms and camera_info are read ahead of the images that wait for them (read_ahead.py): a bag has them
+however late they were recorded.
+
+Instants come in the order of their stamps. One is returned when every UAV has an image at or after it, or
 PATIENCE_S of recorded time after it arrived (always so where recorded packets are wanted, which come later than the
 images, or recorded heights of the ground): the result depends on the bag alone, and little of it is in memory.
 """
@@ -19,7 +21,7 @@ from typing import Any
 
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
 from rsdfm_ros.data.bags.pose_frames import pose_frame
-from rsdfm_ros.data.bags.read_ahead import Due, ReadAhead
+from rsdfm_ros.data.bags.read_ahead import Due, ReadAhead, first_of_each
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -77,13 +79,14 @@ class Sensors:
     """The sensors of a bag. features: also hand out the recorded packets.
 
     uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason); reasons: the first sentence
-    of each · images, expected: images by UAV, read so far and as the files promise. Raises: BagError for poses in frames
-    that contradict each other.
+    of each · doubts: what was used and looks wrong, as reasons · images, expected: images by UAV, read so far and as the
+    files promise. Raises: BagError for poses in frames that contradict each other.
     """
 
     def __init__(self, bag: Bag, topic_map: TopicMap, *, features: bool = False) -> None:
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.reasons: dict[tuple[str, str], str] = {}
+        self.doubts: dict[tuple[str, str], str] = {}
         self.images: Counter[str] = Counter()
         self._bag, self._map, self._features = bag, topic_map, features
         self._handlers: dict[str, list[Handler]] = {}
@@ -176,15 +179,8 @@ class Sensors:
         transforms of /tf_static, of which the first of a frame counts until another comes."""
         self._muted = True  # everything comes again in its time
         firsts = {t for t in self._ahead if self._bag.topics[t].type_name == INFO}
-        for message in self._bag.messages(list(firsts)) if firsts else ():
-            if message.topic in firsts:
-                firsts.discard(message.topic)
-                for _, due in self._split(message):
-                    due.take()
-            if not firsts:
-                break
-        fixed = self._bag.messages([STATIC]) if STATIC in self._ahead else iter(())
-        for message in reversed(list(islice(fixed, MAX_FIXED))):
+        fixed = self._bag.messages([STATIC] if STATIC in self._ahead else [])
+        for message in (*first_of_each(self._bag, firsts), *reversed(list(islice(fixed, MAX_FIXED)))):
             for _, due in self._split(message):
                 due.take()
         self._muted = False
@@ -214,7 +210,11 @@ class Sensors:
             pose_type=pose_type,
             **self._map.inputs,
         )
-        inputs = self._inputs[uav] = Inputs(config, lambda reason, text: self.reject(uav, reason, text))
+        inputs = self._inputs[uav] = Inputs(
+            config,
+            lambda reason, text: self.reject(uav, reason, text),
+            lambda kind, text: self.doubts.setdefault((uav, kind), text),
+        )
         self._route(topics.pose, tuple(POSES), lambda m, _: self._take(uav, inputs.add_pose(m)), uav)
         for camera, of in enumerate(topics.cameras.values()):
             if of.intrinsics is not None:

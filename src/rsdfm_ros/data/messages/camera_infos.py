@@ -13,8 +13,8 @@ _KEPT = 256
 class CameraInfos:
     """camera_info by stamp: an image uses the one of its own stamp, else the newest.
 
-    Drivers publish it with every image, before or after it, or seldom. Where the last one that could have the stamp of an
-    image had it, the next image is worth waiting for its own.
+    Drivers publish it with every image, before or after it, or seldom. Once an image had one of its own stamp, the next
+    image waits for its own.
     """
 
     def __init__(self) -> None:
@@ -46,8 +46,7 @@ class CameraInfos:
         return image_ns in self._by_stamp or not self._paired or self._newest_ns > image_ns
 
     def give_up(self) -> None:
-        """Note that the message of an image did not come in time: the following images do not wait, until one has its own
-        again."""
+        """Note that the message of an image did not come in time: the next images do not wait, until one has its own."""
         self._paired = False
 
     def of(self, image_ns: int) -> Any:

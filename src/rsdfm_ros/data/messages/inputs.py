@@ -5,7 +5,8 @@
     for matched in inputs.add_image(0, image, arrived_s):      # cheap: in the thread that receives
         views = inputs.views(matched)                          # decodes and rectifies: in the thread that computes
 
-`reject(reason, sentence)` is called for everything that is left out; no message raises an error here.
+`reject(reason, sentence)` is called for everything that is left out; no message raises an error here. `doubt(kind,
+sentence)` is called for what is used and looks wrong.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from rsdfm_ros.data.messages.rectify import Rectifier
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.geometry.rotations import transform
 
-#: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many wait whatever their age, and
-#: more within pose_wait_s, as long as they are few enough and small.
+#: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many wait whatever their age,
+#: and more within pose_wait_s, as long as they are few enough and small.
 LEAST_WAITING, MAX_WAITING = 6, 128
 MAX_WAITING_BYTES = 128 << 20
 _MAX_SENTENCE = 600
@@ -63,10 +64,15 @@ class Inputs:
     camera_info of its own, it waits for that up to camera_wait_s: many drivers publish it after the image.
     """
 
-    def __init__(self, config: InputConfig, reject: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        config: InputConfig,
+        reject: Callable[[str, str], None],
+        doubt: Callable[[str, str], object] = lambda kind, text: None,
+    ) -> None:
         """Raises: MessageError for a configuration that contradicts itself."""
         self.config = config.checked()
-        self._tell = reject
+        self._tell, self._doubt = reject, doubt
         self._poses = CameraPoses(config)
         n = len(config.cameras)
         self._together_ns = round(config.camera_tolerance_s * 1e9)
@@ -79,7 +85,11 @@ class Inputs:
         self._waiting: list[Group] = []
         self._newest_ns = -1
         self._rectifiers = [
-            Rectifier(rectified=config.images_rectified, scaling=config.camera_info_scaling)
+            Rectifier(
+                rectified=config.images_rectified,
+                scaling=config.camera_info_scaling,
+                model=config.distortion_model,
+            )
             for _ in config.cameras
         ]
 
@@ -139,8 +149,8 @@ class Inputs:
         return self._match()
 
     def due(self, now_s: float) -> list[Matched]:
-        """Groups that need not wait for a missing camera or camera_info any longer at `now_s`; call it often where there
-        are several cameras."""
+        """Groups that need not wait for a missing camera or camera_info any longer at `now_s`; call it often where
+        there are several cameras."""
         self._now_s = max(self._now_s, now_s)
         return self._wait(self._grouper.due(now_s))
 
@@ -158,6 +168,8 @@ class Inputs:
         message, bits = posed.image.message, self.config.significant_bits
         decode = image_from_message if hasattr(message, "encoding") else image_from_compressed
         rectified = self._rectifiers[posed.image.camera](decode(message, bits), posed.info)
+        if rectified.doubt:
+            self._doubt("principal_point", f"{self.config.cameras[posed.image.camera]}: {rectified.doubt}")
         T, covariance = posed.pose.T, posed.pose.covariance
         assert covariance is not None
         if self.config.images_rectified:

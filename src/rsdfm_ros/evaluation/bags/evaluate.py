@@ -107,6 +107,7 @@ class BagEvaluation:
                 }
                 for (where, reason), count in sorted(self.sensors.rejects.items())
             ],
+            "doubts": [f"{where}: {text}" for (where, _), text in sorted(self.sensors.doubts.items())],
             "packets_refused": dict(sorted(self.engine.rejects.items())),
             "type_differences": list(self.bag.types.differences),
             "damage": list(self.bag.damage),

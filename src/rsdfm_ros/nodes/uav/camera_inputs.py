@@ -36,6 +36,7 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
         extrinsics=s.extrinsics,
         extrinsics_source=s.extrinsics_source,
         significant_bits=s.significant_bits,
+        distortion_model=s.distortion_model,
         images_rectified=s.images_rectified,
         camera_info_scaling=s.camera_info_scaling,
         camera_frames=s.camera_frames,
@@ -65,7 +66,7 @@ class CameraInputs:
         """Raises: RsdfmError for settings that contradict each other or messages that are not installed."""
         self._node, self._take = node, take
         self.config = input_config(node.settings, agent)
-        self._matching = Inputs(self.config, node.reject)
+        self._matching = Inputs(self.config, node.reject, self._doubt)
         self._pose_message: Any = None
         self._tf_message: Any = None
         if self.config.pose_type != "tf":
@@ -107,6 +108,11 @@ class CameraInputs:
     def views(self, matched: Matched) -> tuple[CameraView, ...]:
         """Decoded and rectified views; called in the worker thread."""
         return self._matching.views(matched)
+
+    def _doubt(self, kind: str, text: str) -> None:
+        """Count what is used although it looks wrong, and say it now and then."""
+        self._node.health.count(f"doubtful_{kind}")
+        self._node.warn_seldom(f"doubtful_{kind}", text)
 
     def _on_info(self, camera: int, message: Any) -> None:
         self._give(self._matching.add_info(camera, message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.data.messages.cameras import DISTORTION_MODELS
 from rsdfm_ros.data.messages.input_config import EXTRINSICS_SOURCES, MAX_CAMERAS, InputConfig
 from rsdfm_ros.data.messages.poses import POSE_TYPES
 from rsdfm_ros.former_names import FORMER_NAMES
@@ -56,6 +57,11 @@ class InputSettings(ImageTopicSettings):
         "bits of 16-bit images that hold the value: 10, 12, 14 or 16",
         low=10,
         high=16,
+    )
+    distortion_model: str = setting(
+        InputConfig.distortion_model,
+        "distortion model of the cameras, none to leave the coefficients out; empty: as camera_info says",
+        choices=("", *DISTORTION_MODELS),
     )
     images_rectified: bool = setting(
         InputConfig.images_rectified,

@@ -40,8 +40,8 @@ def pose_message(pose_type: str) -> Any:
     fields = [line.split()[1] for line in PX4_ODOMETRY.splitlines()] if pose_type == _FROM_PX4 else []
     if lacking := [field for field in fields if field not in kind.get_fields_and_field_types()]:
         raise RsdfmError(
-            f"the {package}/{name} that is installed here lacks {', '.join(lacking)}: pose_type {pose_type} needs that of "
-            f"PX4 1.14 or later; {_WHERE[package]}"
+            f"the {package}/{name} that is installed here lacks {', '.join(lacking)}: pose_type {pose_type} needs that "
+            f"of PX4 1.14 or later; {_WHERE[package]}"
         )
     return kind
 
