@@ -134,5 +134,5 @@ def test_a_doubtful_camera_is_used_and_told() -> None:
 
 
 def test_a_distortion_model_that_is_none_is_refused_when_a_node_is_configured() -> None:
-    with pytest.raises(MessageError, match="distortion_model: expected nothing or one of plumb_bob"):
+    with pytest.raises(MessageError, match="distortion_model: expected one of auto, plumb_bob"):
         InputConfig(distortion_model="fish").checked()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -238,5 +239,5 @@ def test_a_px4_msgs_that_is_too_old_is_named_when_the_node_is_configured(
 
     monkeypatch.setitem(sys.modules, "px4_msgs.msg", SimpleNamespace(VehicleOdometry=VehicleOdometry))
     b = bench(pose_type="px4_odometry")
-    assert not b.node.trigger("configure")
-    assert "lacks pose_frame, position" in b.node.last_error and "PX4 1.14" in b.node.last_error
+    with pytest.raises(RsdfmError, match=r"lacks pose_frame, position, .*PX4 1\.14"):
+        b.node.start()

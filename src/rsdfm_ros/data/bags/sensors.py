@@ -79,8 +79,8 @@ class Sensors:
     """The sensors of a bag. features: also hand out the recorded packets.
 
     uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason); reasons: the first sentence
-    of each · doubts: what was used and looks wrong, as reasons · images, expected: images by UAV, read so far and as the
-    files promise. Raises: BagError for poses in frames that contradict each other.
+    of each · doubts: sentences on what was used and looks wrong · images, expected: images by UAV, read so far and as
+    the files promise. Raises: BagError for poses in frames that contradict each other.
     """
 
     def __init__(self, bag: Bag, topic_map: TopicMap, *, features: bool = False) -> None:

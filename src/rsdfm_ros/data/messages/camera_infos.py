@@ -46,7 +46,7 @@ class CameraInfos:
         return image_ns in self._by_stamp or not self._paired or self._newest_ns > image_ns
 
     def give_up(self) -> None:
-        """Note that the message of an image did not come in time: the next images do not wait, until one has its own."""
+        """Note that the message of an image did not come in time: the next ones do not wait, until one has its own."""
         self._paired = False
 
     def of(self, image_ns: int) -> Any:

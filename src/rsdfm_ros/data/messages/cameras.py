@@ -21,8 +21,9 @@ Matrix = NDArray[np.float64]
 #: Numbers of coefficients in `d` of every distortion model; 12 and 14 are OpenCV's thin prism and tilt.
 MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 MAX_COEFFICIENTS = 14
-NONE = "none"
-DISTORTION_MODELS = (*MODELS, NONE)
+AUTO, NONE = "auto", "none"
+#: What can be said in place of camera_info.
+DISTORTION_MODELS = (AUTO, *MODELS, NONE)
 #: Other names of drivers and calibration tools.
 ALIASES = {
     "none": "",
@@ -65,13 +66,13 @@ def camera_from_message(
     *,
     rectified: bool = False,
     scaling: bool = False,
-    model: str = "",
+    model: str = AUTO,
 ) -> Camera:
     """The camera of images of `image_size` (height, width) that `info` belongs to.
 
     rectified: the images are rectified already, so that P and not K is theirs. scaling: `info` may be for a larger
-    or smaller image of the same shape; otherwise the sizes must agree. model: of DISTORTION_MODELS, instead of that of
-    `info`.
+    or smaller image of the same shape; otherwise the sizes must agree. model: of DISTORTION_MODELS, auto for that of
+    `info`, none for no distortion whatever `info` says.
     Raises: MessageError `camera_info` for numbers that are no camera, `camera_info_size` for another size,
     `camera_model` for a distortion model that is not in MODELS.
     """
@@ -162,13 +163,13 @@ def _rotation(values: Any) -> Matrix:
 
 
 def _doubt(K: Matrix, info: Any, image_size: tuple[int, int]) -> str:
-    """A sentence about a principal point far from the middle; "" for none, and where the image is a part of a larger one."""
+    """A sentence about a principal point far from the middle; "" for none, and for a part of another image."""
     x, y = K[:2, 2] / (image_size[1], image_size[0])
     if int(info.roi.width) or int(info.roi.height) or max(abs(x - 0.5), abs(y - 0.5)) <= USUAL_OFFSET:
         return ""
     return (
-        f"camera_info puts the principal point at {100 * x:.0f} % of the width and {100 * y:.0f} % of the height: is it that "
-        "of an image of another size?"
+        f"camera_info puts the principal point at {100 * x:.0f} % of the width and {100 * y:.0f} % of the height: is "
+        "it that of an image of another size?"
     )
 
 
@@ -180,7 +181,8 @@ def _distortion(info: Any, instead: str) -> tuple[str, tuple[float, ...]]:
         raise MessageError(
             "camera_model", f"expected at most {MAX_COEFFICIENTS} coefficients, got {len(info.d)}"
         )
-    said, d = instead or str(info.distortion_model), tuple(float(v) for v in info.d)
+    said = str(info.distortion_model) if instead == AUTO else instead
+    d = tuple(float(v) for v in info.d)
     model = ALIASES.get(said.lower(), said)
     if not np.isfinite(d).all():
         raise MessageError("camera_info", f"expected finite distortion coefficients, got {d}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rsdfm_ros.data.messages.cameras import DISTORTION_MODELS
+from rsdfm_ros.data.messages.cameras import AUTO, DISTORTION_MODELS
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import SIGNIFICANT_BITS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
@@ -24,7 +24,8 @@ EXTRINSICS_SOURCES = ("parameter", "tf")
 @dataclass(frozen=True)
 class InputConfig:
     """cameras: names · extrinsics: seven numbers per camera, its optical frame in the body whose pose is given ·
-    significant_bits: of 16-bit images · distortion_model: instead of that of camera_info, "" for that · images_rectified, camera_info_scaling: as in `camera_from_message` ·
+    significant_bits: of 16-bit images · images_rectified, camera_info_scaling, distortion_model: as rectified, scaling
+    and model in `camera_from_message` ·
     camera_frames: frames of the images for TF, empty for their header's · pose_type: of POSE_TYPES ·
     pose_frame_id: frame that poses come in, empty for frame_id · pose_origin: pose of that frame in frame_id ·
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
@@ -39,7 +40,7 @@ class InputConfig:
     extrinsics: tuple[float, ...] = IDENTITY
     extrinsics_source: str = "parameter"
     significant_bits: int = 16
-    distortion_model: str = ""
+    distortion_model: str = AUTO
     images_rectified: bool = setting(False, renamed_from=FORMER_NAMES["images_rectified"])
     camera_info_scaling: bool = False
     camera_frames: tuple[str, ...] = ()
@@ -84,9 +85,8 @@ class InputConfig:
                 f"significant_bits: expected one of {SIGNIFICANT_BITS}, got {self.significant_bits}",
             ),
             (
-                self.distortion_model not in ("", *DISTORTION_MODELS),
-                f"distortion_model: expected nothing or one of {', '.join(DISTORTION_MODELS)}, got "
-                f"{self.distortion_model!r}",
+                self.distortion_model not in DISTORTION_MODELS,
+                f"distortion_model: expected one of {', '.join(DISTORTION_MODELS)}, got {self.distortion_model!r}",
             ),
             (len(self.pose_origin) != 7, f"pose_origin: expected 7 numbers, got {len(self.pose_origin)}"),
         )

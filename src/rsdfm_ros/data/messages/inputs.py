@@ -30,8 +30,8 @@ from rsdfm_ros.data.messages.rectify import Rectifier
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.geometry.rotations import transform
 
-#: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many wait whatever their age,
-#: and more within pose_wait_s, as long as they are few enough and small.
+#: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many whatever their age, and
+#: more within pose_wait_s, as long as they are few enough and small.
 LEAST_WAITING, MAX_WAITING = 6, 128
 MAX_WAITING_BYTES = 128 << 20
 _MAX_SENTENCE = 600

@@ -32,8 +32,8 @@ _POSITION, _ATTITUDE = slice(0, 3), slice(3, 6)
 
 @dataclass(frozen=True)
 class PoseSample:
-    """T (4, 4) of a body in its parent frame and its covariance (6, 6); None where the source has none, NaN in the block
-    of position or attitude that it does not know."""
+    """T (4, 4) of a body in its parent frame and its covariance (6, 6): None where the source has none, NaN in the
+    block of position or attitude that it does not know."""
 
     T: NDArray[np.float64]
     covariance: NDArray[np.float64] | None = None

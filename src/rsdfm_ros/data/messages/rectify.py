@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.messages.cameras import Camera, Matrix, camera_from_message
+from rsdfm_ros.data.messages.cameras import AUTO, Camera, Matrix, camera_from_message
 from rsdfm_ros.data.messages.errors import MessageError
 
 _MAX_TAN = np.tan(np.deg2rad(60.0))
@@ -36,7 +36,7 @@ class Rectified:
 class Rectifier:
     """Rectifies the images of one camera; the maps are computed anew only when its camera_info changes."""
 
-    def __init__(self, *, rectified: bool = False, scaling: bool = False, model: str = "") -> None:
+    def __init__(self, *, rectified: bool = False, scaling: bool = False, model: str = AUTO) -> None:
         """rectified, scaling, model: as in `camera_from_message`."""
         self._rectified, self._scaling, self._model = rectified, scaling, model
         self._key: object = None

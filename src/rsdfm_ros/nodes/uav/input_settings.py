@@ -60,8 +60,8 @@ class InputSettings(ImageTopicSettings):
     )
     distortion_model: str = setting(
         InputConfig.distortion_model,
-        "distortion model of the cameras, none to leave the coefficients out; empty: as camera_info says",
-        choices=("", *DISTORTION_MODELS),
+        "distortion model of the cameras; auto: as camera_info says; none: whatever it says",
+        choices=DISTORTION_MODELS,
     )
     images_rectified: bool = setting(
         InputConfig.images_rectified,
