@@ -13,11 +13,13 @@ from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.info import bag_info
 from rsdfm_ros.data.bags.map_file import map_from_dict
+from rsdfm_ros.data.bags.replay_order import in_step
 from rsdfm_ros.data.bags.replay_plan import replay_plan
 from rsdfm_ros.data.bags.sensors import Sensors
 from rsdfm_ros.data.bags.topic_map import TRANSFORMS, TopicMap, default_map
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.bags.writer import BagWriter
+from rsdfm_ros.data.messages.stamps import stamp_ns
 from support.bag_data import START_NS, STEP_NS, make_bag
 from support.changed_bags import changed_bag, read_views
 
@@ -172,3 +174,57 @@ def test_poses_in_one_frame_of_any_name_are_read(bag: Path, tmp_path: Path) -> N
         "uav1": FRAMES,
         "uav2": FRAMES,
     } and not found.rejects
+
+
+def first_poses(bag: Path, topic_map: TopicMap) -> tuple[list[tuple[str, int]], list[tuple[str, bytes]]]:
+    """(topic, stamp) of what a lockstep replay plays, of poses in TF the stamp of the first; all (topic, bytes)."""
+    with open_bag(bag) as opened:
+        plan = replay_plan(opened, topic_map)
+        played = list(in_step(opened, plan))
+        order = []
+        for m in played:
+            content = opened.decode(m)
+            content = content.transforms[0] if m.topic.startswith("/tf") else content
+            order.append((m.topic, stamp_ns(content.header.stamp)))
+        everything = [(m.topic, m.raw) for m in opened.messages(list(plan.outputs))]
+    assert sorted((m.topic, m.raw) for m in played) == sorted(everything)
+    return order, everything
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.8, 3.0])
+def test_a_replay_in_lockstep_plays_the_poses_of_an_instant_before_the_next_images(
+    bag: Path, tmp_path: Path, late_s: float
+) -> None:
+    def late(log_ns: int, topic: str, message: Any) -> tuple[int, Any]:
+        return log_ns + (round(late_s * 1e9) if topic == "/uav1/pose" else 0), message
+
+    order, _ = first_poses(changed_bag(bag, tmp_path / "late", late), default_map())
+    for k in range(FRAMES - 1):
+        ns = START_NS + k * STEP_NS
+        following = min(n for n, (t, s) in enumerate(order) if t.endswith("image_raw") and s == ns + STEP_NS)
+        assert all(order.index((f"/{uav}/pose", ns)) < following for uav in ("uav1", "uav2"))
+        # And no sooner than is needed.
+        assert order.index(("/uav1/pose", ns)) > (
+            order.index(("/uav1/camera/image_raw", ns - STEP_NS)) if k else -1
+        )
+
+
+def test_a_replay_in_lockstep_plays_late_transforms_too(bag: Path, tmp_path: Path) -> None:
+    folder = with_transforms(bag, tmp_path / "tf", START_NS, 2 * 10**9)
+    camera = {"image": "/{uav}/camera/image_raw", "info": "/{uav}/camera/camera_info"}
+    topic_map = map_from_dict({"uav": {"cameras": {"camera": camera}, "pose": "tf"}})
+    order, _ = first_poses(folder, topic_map)
+    for k in range(FRAMES - 1):
+        ns = START_NS + k * STEP_NS
+        following = min(n for n, (t, s) in enumerate(order) if t.endswith("image_raw") and s == ns + STEP_NS)
+        assert order[:following].count(("/tf", ns)) == 2, "those of both UAVs"
+
+
+def test_poses_that_end_are_not_waited_for(bag: Path, tmp_path: Path) -> None:
+    def never(log_ns: int, topic: str, message: Any) -> tuple[int, Any] | None:
+        return None if topic == "/uav1/pose" and log_ns > START_NS + 3 * STEP_NS else (log_ns, message)
+
+    order, _ = first_poses(changed_bag(bag, tmp_path / "ends", never), default_map())
+    assert order.index(("/uav2/pose", START_NS + 9 * STEP_NS)) > order.index(
+        ("/uav1/camera/image_raw", START_NS + 8 * STEP_NS)
+    )

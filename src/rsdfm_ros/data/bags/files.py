@@ -52,8 +52,8 @@ def find_files(place: Path) -> BagFiles:
     for name in named or ():
         if not (place / name).is_file():
             damage.append(f"{name}: is missing, although metadata.yaml names it")
-    # Files that metadata.yaml does not list are part of the bag too if it is missing, or if one that it lists is missing:
-    # that may have been renamed.
+    # Files that metadata.yaml does not list are part of the bag too if it is missing, or if one that it lists is
+    # missing, which may have been renamed.
     listed = [place / name for name in named or ()]
     paths = [p for p in listed if p.is_file()]
     others = [p for p in here if p not in paths]

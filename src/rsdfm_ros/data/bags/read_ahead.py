@@ -27,12 +27,17 @@ class Due:
 
 
 class ReadAhead:
-    """messages: in the order of their log times · split: what each message is for the UAVs that it concerns."""
+    """messages: in the order of their log times · split: what each message is for the UAVs that it concerns · lead_ns:
+    LEAD_NS if None."""
 
     def __init__(
-        self, messages: Iterator[BagMessage], split: Callable[[BagMessage], list[tuple[str, Due]]]
+        self,
+        messages: Iterator[BagMessage],
+        split: Callable[[BagMessage], list[tuple[str, Due]]],
+        lead_ns: int | None = None,
     ) -> None:
         self._messages, self._split = messages, split
+        self._lead_ns = LEAD_NS if lead_ns is None else lead_ns
         self._next: BagMessage | None = next(messages, None)
         self._queues: dict[str, deque[Due]] = {}
         self._kept = 0
@@ -51,13 +56,13 @@ class ReadAhead:
                 yield self._pop(first)
 
     def ahead(self, uav: str, log_ns: int) -> Due | None:
-        """The next message of a UAV, recorded up to LEAD_NS after `log_ns`; None if there is none."""
+        """The next message of a UAV, recorded up to lead_ns after `log_ns`; None if there is none."""
         queue = self._queues.setdefault(uav, deque())
         while not queue and self._next is not None:
-            if self._next.log_ns > log_ns + LEAD_NS or self._kept >= MAX_AHEAD:
+            if self._next.log_ns > log_ns + self._lead_ns or self._kept >= MAX_AHEAD:
                 return None
             self._pull()
-        return self._pop(queue) if queue and queue[0].log_ns <= log_ns + LEAD_NS else None
+        return self._pop(queue) if queue and queue[0].log_ns <= log_ns + self._lead_ns else None
 
     def _pull(self) -> None:
         assert self._next is not None

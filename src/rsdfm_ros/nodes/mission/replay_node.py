@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo
 
 from rsdfm_ros.data.bags.bag import Bag, BagMessage, open_bag
 from rsdfm_ros.data.bags.map_file import load_map
+from rsdfm_ros.data.bags.replay_order import in_step
 from rsdfm_ros.data.bags.replay_plan import (
     GROUND_TRUTH,
     IMAGE,
@@ -167,7 +168,7 @@ class ReplayNode(WorldNode[ReplaySettings]):
         assert bag is not None and plan is not None
         begin = end = None
         last_ns = first_stamp_ns(bag, plan, s.start_s)
-        for message in bag.messages(sorted(plan.outputs)):
+        for message in in_step(bag, plan) if s.lockstep else bag.messages(sorted(plan.outputs)):
             if begin is None:
                 begin, end = part_ns(message.log_ns, s.start_s, s.duration_s)
             output = plan.outputs[message.topic]
