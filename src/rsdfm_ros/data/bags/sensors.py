@@ -1,7 +1,7 @@
 """Sensor data of the UAVs of a bag, instant by instant: images matched with poses by the nodes' own rules, truth,
 packets.
 
-Poses, transforms and camera_info are read ahead of the images that wait for them (read_ahead.py): a bag has them
+Poses, transforms and camera_info are read ahead of the images that wait for them (ahead/): a bag has them
 however late they were recorded.
 
 Instants come in the order of their stamps. One is returned when every UAV has an image at or after it, or
@@ -19,9 +19,9 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from rsdfm_ros.data.bags.ahead.read_ahead import Due, ReadAhead, first_of_each
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
 from rsdfm_ros.data.bags.pose_frames import pose_frame
-from rsdfm_ros.data.bags.read_ahead import Due, ReadAhead, first_of_each
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
