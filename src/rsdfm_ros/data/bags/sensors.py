@@ -1,7 +1,7 @@
 """Sensor data of the UAVs of a bag, instant by instant: images matched with poses by the nodes' own rules, truth,
 packets.
 
-Poses, transforms and camera_info are read ahead of the images that wait for them (ahead/): a bag has them
+Poses, transforms and camera_info are read ahead of the images that wait for them (order/): a bag has them
 however late they were recorded.
 
 Instants come in the order of their stamps. One is returned when every UAV has an image at or after it, or
@@ -14,13 +14,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from rsdfm_ros.data.bags.ahead.read_ahead import Due, ReadAhead, first_of_each
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
+from rsdfm_ros.data.bags.order.pending import PATIENCE_S, InstantInputs, Packet, PendingInstants
+from rsdfm_ros.data.bags.order.read_ahead import Due, ReadAhead, first_of_each
 from rsdfm_ros.data.bags.pose_frames import pose_frame
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
@@ -42,37 +42,13 @@ from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
 
-PATIENCE_S = 2.0
 HEIGHTS_KEPT = 4096
-MAX_PENDING = 64
-"""Instants that wait at most."""
+MAX_PACKETS = 4096
+"""Recorded packets that wait for an instant at most."""
 MAX_FIXED = 1000
 """Messages of /tf_static that are read before everything else."""
 
 Handler = Callable[[Any, BagMessage], None]
-
-
-@dataclass(frozen=True)
-class Packet:
-    """A recorded FeaturePacket. uav: owner of its topic · size_bytes: of the serialised message."""
-
-    uav: str
-    message: Any
-    size_bytes: int
-
-
-@dataclass
-class InstantInputs:
-    """Everything of one stamp. images: by UAV · packets: recorded ones with this stamp or an older one · truths,
-    statuses: messages that were recorded since the instant before, whatever their stamps · heights: of the ground, m,
-    by UAV with such a topic."""
-
-    stamp_ns: int
-    images: dict[str, Matched] = field(default_factory=dict)
-    packets: list[Packet] = field(default_factory=list)
-    truths: list[Any] = field(default_factory=list)
-    statuses: list[tuple[str, Any]] = field(default_factory=list)
-    heights: dict[str, float] = field(default_factory=dict)
 
 
 class Sensors:
@@ -97,14 +73,11 @@ class Sensors:
         self._found = topic_map.found(bag.topics)
         self.uavs = tuple(self._found)
         self._inputs: dict[str, Inputs] = {}
-        self._newest: dict[str, int] = {}
-        self._pending: dict[int, InstantInputs] = {}
-        self._arrived_ns: dict[int, int] = {}
+        self._pending = PendingInstants(self.uavs)
         self._packets: list[tuple[int, Packet]] = []
         self._truths: list[Any] = []
         self._statuses: list[tuple[str, Any]] = []
         self._heights: dict[str, Heights] = {}
-        self._given_ns = -1
         self.expected = {
             uav: max(
                 (bag.topics[c.image].messages for c in of.cameras.values() if c.image in bag.topics),
@@ -253,33 +226,21 @@ class Sensors:
         # Not len(record.raw): DDS pads messages to whole words.
         size = len(store.serialize_cdr(message, record.type_name))
         self._packets.append((stamp_ns(message.header.stamp), Packet(uav, message, size)))
-        del self._packets[: max(0, len(self._packets) - 64 * MAX_PENDING)]
+        del self._packets[: max(0, len(self._packets) - MAX_PACKETS)]
 
     def _take(self, uav: str, matched: list[Matched]) -> None:
         for one in matched:
-            if one.stamp_ns <= self._given_ns:
+            if not self._pending.add(uav, one, self._now_ns):
                 self.reject(
                     uav,
                     "late_picture",
                     f"an image came more than {PATIENCE_S} s after others of its instant",
                 )
-                continue
-            self._pending.setdefault(one.stamp_ns, InstantInputs(one.stamp_ns)).images[uav] = one
-            self._arrived_ns.setdefault(one.stamp_ns, self._now_ns)
-            self._newest[uav] = max(one.stamp_ns, self._newest.get(uav, -1))
 
     def _ready(self, log_ns: int | None) -> Iterator[InstantInputs]:
         """Instants that need not wait any longer at this time of the recording; all if None."""
-        while self._pending:
-            stamp = min(self._pending)
-            later = self._features or self._heights  # messages recorded after the image
-            seen = not later and all(self._newest.get(uav, -1) >= stamp for uav in self.uavs)
-            old = log_ns is None or log_ns - self._arrived_ns[stamp] > PATIENCE_S * 1e9
-            if not (seen or old or len(self._pending) > MAX_PENDING):
-                return
-            self._given_ns = stamp
-            del self._arrived_ns[stamp]
-            yield self._filled(self._pending.pop(stamp))
+        patient = self._features or bool(self._heights)  # for messages that are recorded after the image
+        yield from map(self._filled, self._pending.due(log_ns, patient=patient))
 
     def _filled(self, instant: InstantInputs) -> InstantInputs:
         instant.truths, self._truths = self._truths, []

@@ -13,7 +13,8 @@ import torch
 
 from rsdfm_ros.data.bags.bag import Bag
 from rsdfm_ros.data.bags.errors import BagError
-from rsdfm_ros.data.bags.sensors import InstantInputs, Sensors
+from rsdfm_ros.data.bags.order.pending import InstantInputs
+from rsdfm_ros.data.bags.sensors import Sensors
 from rsdfm_ros.data.bags.topic_map import TopicMap
 from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.errors import MessageError

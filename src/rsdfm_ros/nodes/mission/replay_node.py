@@ -16,9 +16,9 @@ from typing import Any
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
 
-from rsdfm_ros.data.bags.ahead.replay_order import in_step
 from rsdfm_ros.data.bags.bag import Bag, BagMessage, open_bag
 from rsdfm_ros.data.bags.map_file import load_map
+from rsdfm_ros.data.bags.order.replay_order import in_step
 from rsdfm_ros.data.bags.replay_plan import (
     GROUND_TRUTH,
     IMAGE,

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from functools import partial
 
-from rsdfm_ros.data.bags.ahead.read_ahead import Due, ReadAhead
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
+from rsdfm_ros.data.bags.order.read_ahead import Due, ReadAhead
 from rsdfm_ros.data.bags.replay_plan import IMAGE, ReplayPlan, stamp_of
 from rsdfm_ros.data.bags.topic_map import STATIC, TF
 from rsdfm_ros.data.messages.errors import MessageError

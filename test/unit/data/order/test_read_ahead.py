@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsdfm_ros.data.bags.ahead import read_ahead
-from rsdfm_ros.data.bags.ahead.replay_order import in_step
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.info import bag_info
 from rsdfm_ros.data.bags.map_file import map_from_dict
+from rsdfm_ros.data.bags.order import read_ahead
+from rsdfm_ros.data.bags.order.replay_order import in_step
 from rsdfm_ros.data.bags.replay_plan import replay_plan
 from rsdfm_ros.data.bags.sensors import Sensors
 from rsdfm_ros.data.bags.topic_map import TRANSFORMS, TopicMap, default_map

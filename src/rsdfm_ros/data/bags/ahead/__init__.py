@@ -1,1 +1,0 @@
-"""Poses, transforms and camera_info of a bag before their time: for its images, and in a lockstep replay."""
