@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rsdfm_ros.data.bags.bag import Bag
@@ -12,24 +13,37 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.geometry.lattice import FRAME_ID
 
 
-def pose_frame(bag: Bag, topic_map: TopicMap) -> str:
-    """The frame that the poses of all UAVs are in: that of the map, else the one that the first poses name, else the
-    usual one. Raises: BagError if the map names none and the poses contradict each other."""
-    if topic_map.frame_id:
-        return topic_map.frame_id
+@dataclass(frozen=True)
+class PoseFrames:
+    """world: the frame that all poses are brought to · own: frames of the UAVs that the map has a pose_origin of."""
+
+    world: str
+    own: Mapping[str, str]
+
+
+def pose_frames(bag: Bag, topic_map: TopicMap) -> PoseFrames:
+    """Frames of the poses of a bag: those of the map, else those that the first poses name, else the usual one. Raises:
+    BagError if the map names none and the poses of UAVs without a pose_origin contradict each other."""
     frames = _frames(bag, topic_map.found(bag.topics))
-    if problem := _problem(frames):
+    own = {uav: frames.get(uav, "") for uav in topic_map.pose_origins}
+    if topic_map.frame_id:
+        return PoseFrames(topic_map.frame_id, own)
+    shared = {uav: frame for uav, frame in frames.items() if uav not in own}
+    if problem := _problem(shared):
         raise BagError(
             bag.path,
             problem,
-            "record poses in a common frame, or evaluate one UAV alone (uavs: [NAME] in the topic map)",
+            "give their pose_origins in the topic map, or evaluate one UAV alone with uavs: [NAME]",
         )
-    return next((frame for frame in frames.values() if frame), FRAME_ID)
+    return PoseFrames(next((frame for frame in shared.values() if frame), FRAME_ID), own)
 
 
 def contradiction(bag: Bag, topic_map: TopicMap) -> str:
     """A sentence on UAVs whose poses come in different frames, where the map takes any; "" if there are none."""
-    return "" if topic_map.frame_id else _problem(_frames(bag, topic_map.found(bag.topics)))
+    if topic_map.frame_id:
+        return ""
+    frames = _frames(bag, topic_map.found(bag.topics))
+    return _problem({uav: frame for uav, frame in frames.items() if uav not in topic_map.pose_origins})
 
 
 def _problem(frames: Mapping[str, str]) -> str:

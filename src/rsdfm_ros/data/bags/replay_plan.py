@@ -10,7 +10,7 @@ from typing import Any
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
 from rsdfm_ros.data.bags.errors import BagError
 from rsdfm_ros.data.bags.info import header_stamp_ns
-from rsdfm_ros.data.bags.pose_frames import pose_frame
+from rsdfm_ros.data.bags.pose_frames import PoseFrames, pose_frames
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -88,7 +88,7 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
     packets: dict[str, Output] = {}
     notes: list[str] = []
     frames = 0
-    frame = pose_frame(bag, topic_map)
+    posed = pose_frames(bag, topic_map)
     for uav, topics in topic_map.found(bag.topics).items():
         if heard := _is(bag, topics.features, (FEATURES,)):
             packets[topics.features] = Output(f"{uav}/bev/features", FEATURES, PACKETS, uav)
@@ -97,7 +97,7 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
             what = f"of {uav} only the recorded packets are played" if heard else f"{uav} is left out"
             notes.append(f"{what}: {', '.join(lacking)}")
             continue
-        parameters[uav] = _parameters(bag, topic_map, topics, frame)
+        parameters[uav] = _parameters(bag, topic_map, uav, topics, posed)
         for camera, of in topics.cameras.items():
             compressed = bag.topics[of.image].type_name == IMAGES[1]
             name = f"{uav}/{camera_name(camera, topics)}"
@@ -196,7 +196,9 @@ def camera_name(camera: str, topics: UavTopics) -> str:
     return camera if len(topics.cameras) > 1 else "camera"
 
 
-def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics, frame: str) -> dict[str, Any]:
+def _parameters(
+    bag: Bag, topic_map: TopicMap, uav: str, topics: UavTopics, posed: PoseFrames
+) -> dict[str, Any]:
     """Only values that differ from the defaults of encoder_node, so that a replay of our own bags is a plain fleet."""
     out: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in topic_map.inputs.items()}
     if len(topics.cameras) > 1:
@@ -210,8 +212,11 @@ def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics, frame: str) ->
     kinds = {bag.topics[c.image].type_name for c in topics.cameras.values()}
     if kinds == {IMAGES[1]}:
         out["image_transport"] = "compressed"
-    if frame != FRAME_ID:
+    frame = posed.own.get(uav, posed.world)
+    if frame not in ("", FRAME_ID):
         out["pose_frame_id"] = frame
+    if uav in posed.own:
+        out["pose_origin"] = list(topic_map.pose_origins[uav])
     if _is(bag, topics.ground, (POINT,)):
         out["ground_model"] = "topic"
     elif topic_map.ground_height_m:

@@ -21,7 +21,7 @@ from typing import Any
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
 from rsdfm_ros.data.bags.order.pending import PATIENCE_S, InstantInputs, Packet, PendingInstants
 from rsdfm_ros.data.bags.order.read_ahead import Due, ReadAhead, first_of_each
-from rsdfm_ros.data.bags.pose_frames import pose_frame
+from rsdfm_ros.data.bags.pose_frames import pose_frames
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -67,7 +67,7 @@ class Sensors:
         self._bag, self._map, self._features = bag, topic_map, features
         self._handlers: dict[str, list[Handler]] = {}
         self._ahead: dict[str, list[tuple[str, Handler]]] = {}
-        self._frame_id = pose_frame(bag, topic_map)
+        self._frames = pose_frames(bag, topic_map)
         self._muted = False
         self._now_ns = 0
         self._found = topic_map.found(bag.topics)
@@ -175,13 +175,16 @@ class Sensors:
     def _route_uav(self, uav: str, topics: UavTopics, features: bool) -> None:
         pose = self._bag.topics.get(topics.pose)
         pose_type = TF if topics.pose == TF else POSES.get("" if pose is None else pose.type_name, "pose")
+        given = dict(self._map.inputs)
+        if uav in self._frames.own:
+            given |= {"pose_frame_id": self._frames.own[uav], "pose_origin": self._map.pose_origins[uav]}
         config = InputConfig(
             agent=uav,
             cameras=tuple(topics.cameras),
             extrinsics=tuple(v for c in topics.cameras.values() for v in c.extrinsics),
-            frame_id=self._frame_id,
+            frame_id=self._frames.world,
             pose_type=pose_type,
-            **self._map.inputs,
+            **given,
         )
         inputs = self._inputs[uav] = Inputs(
             config,

@@ -62,6 +62,16 @@ def _inputs(value: Any, where: str) -> dict[str, Any]:
     return BUILDER.values(InputConfig, value, f"{where}.", without=_SET_ELSEWHERE)
 
 
+def _origins(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+    require(
+        isinstance(value, dict), where, "a mapping from UAVs to x y z and a unit quaternion x y z w", value
+    )
+    for name, numbers in value.items():
+        good = isinstance(numbers, list) and all(type(n) in (int, float) for n in numbers)
+        require(good, f"{where}.{name}", "x y z and a unit quaternion x y z w", numbers)
+    return {str(name): tuple(float(n) for n in numbers) for name, numbers in value.items()}
+
+
 @dataclass(frozen=True)
 class Intrinsics:
     """A camera without CameraInfo in the bag: size and K in pixels as ROS counts them (centre of the first pixel 0),
@@ -122,9 +132,7 @@ class CameraTopics:
             "a CameraInfo topic, or `intrinsics` instead",
             self.info,
         )
-        good = len(self.extrinsics) == 7 and all(map(math.isfinite, self.extrinsics))
-        good = good and abs(math.hypot(*self.extrinsics[3:]) - 1.0) < 0.01
-        require(good, f"{where}extrinsics", "x y z and a unit quaternion x y z w", list(self.extrinsics))
+        _pose(self.extrinsics, f"{where}extrinsics")
 
 
 @dataclass(frozen=True)
@@ -170,7 +178,8 @@ class UavTopics:
 class TopicMap:
     """A whole map. uavs: names, or empty for all that the bag has images of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
-    "" for any · ground_height_m: of the ground plane, without a topic for it · inputs: further
+    "" for any · pose_origins: by UAV, the pose of the frame that its poses come in, in the common one, such as where it
+    started · ground_height_m: of the ground plane, without a topic for it · inputs: further
     parameters of encoder_node about images and poses (InputConfig), e.g. pose_tolerance_s, images_rectified,
     pose_origin."""
 
@@ -180,6 +189,7 @@ class TopicMap:
     special: Mapping[str, UavTopics] = field(default_factory=dict)
     ground_truth: str = ""
     frame_id: str = FRAME_ID
+    pose_origins: Mapping[str, tuple[float, ...]] = setting(factory=dict, parse=_origins)
     ground_height_m: float = 0.0
     inputs: Mapping[str, Any] = setting(factory=dict, parse=_inputs)
 
@@ -192,7 +202,9 @@ class TopicMap:
             len(self.uavs),
         )
         require(len(set(self.uavs)) == len(self.uavs), f"{where}uavs", "different names", list(self.uavs))
-        for name in (*self.uavs, *self.special):
+        for name, origin in self.pose_origins.items():
+            _pose(origin, f"{where}pose_origins.{name}")
+        for name in (*self.uavs, *self.special, *self.pose_origins):
             require(bool(_NAME.fullmatch(name)), f"{where}uavs", _NAME_WORDS, name)
         if self.ground_truth:
             _topic(self.ground_truth, f"{where}ground_truth")
@@ -247,6 +259,12 @@ def default_map() -> TopicMap:
         ground=f"/{UAV}/ground/height",
     )
     return TopicMap(uav, name="default", ground_truth="/ground_truth")
+
+
+def _pose(values: tuple[float, ...], where: str) -> None:
+    good = len(values) == 7 and all(map(math.isfinite, values))
+    good = good and abs(math.hypot(*values[3:]) - 1.0) < 0.01
+    require(good, where, "x y z and a unit quaternion x y z w", list(values))
 
 
 def _topic(value: str, where: str) -> None:

@@ -159,6 +159,17 @@ def test_poses_in_frames_of_their_own_are_not_taken_for_one(bag: Path, tmp_path:
             with pytest.raises(BagError, match=words):
                 read(opened, any_frame())
         assert any(words in m for m in bag_info(opened, any_frame())["missing"])
+    origin = [0.0, 100.0, 5.0, 0.0, 0.0, 0.0, 1.0]
+    placed = any_frame(pose_origins={"uav2": origin})
+    there, here = read_views(bag, default_map()), read_views(other, placed)
+    for a, b in zip(here.views["uav2"], there.views["uav2"], strict=True):
+        np.testing.assert_allclose(a.T_map_camera[:3, 3] - b.T_map_camera[:3, 3], origin[:3])
+    np.testing.assert_array_equal(here.views["uav1"][0].T_map_camera, there.views["uav1"][0].T_map_camera)
+    with open_bag(other) as opened:
+        parameters = replay_plan(opened, placed).parameters
+        assert not any("common frame" in m for m in bag_info(opened, placed)["missing"])
+    assert parameters["uav1"] == {"pose_frame_id": "uav1/odom"}
+    assert parameters["uav2"] == {"pose_frame_id": "uav2/odom", "pose_origin": origin}
     alone = read_views(other, any_frame(uavs=["uav2"]))
     assert len(alone.views["uav2"]) == FRAMES and not alone.rejects
     with open_bag(other) as opened:
