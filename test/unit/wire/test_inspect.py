@@ -15,7 +15,7 @@ from support.places import GOLDEN
 
 
 def golden(name: str) -> bytes:
-    return (GOLDEN / f"wire_v2_{name}.bin").read_bytes()
+    return (GOLDEN / f"wire_v3_{name}.bin").read_bytes()
 
 
 def test_a_compressed_packet_is_described_in_full() -> None:
