@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
+from bisect import bisect
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,6 @@ class Reader:
         low, high = self.take("u1", count), self.take("u1", count)
         return low + 256 * high.astype(np.int64)
 
-    def rest(self) -> bytes:
-        return self.data[self.at :]
-
 
 def decode(packet: bytes) -> Packet:
     """The content of one packet. Raises: Refused."""
@@ -112,7 +110,7 @@ def decode(packet: bytes) -> Packet:
         channels = read_tables(reader, bands)
         values, carry = decode_words(reader.take("<u2", words).tolist(), channels)
         check(not any(carry[carried:]), "corrupt_body")
-    body = Reader(decompress(carry[:carried] + reader.rest(), decoded))
+    body = Reader(decompress(carry[:carried] + packet[32 + plain + 2 * words :], decoded))
 
     ti, tj = (np.cumsum(body.planes(m).astype(np.uint16).view(np.int16), dtype=np.int64) for _ in range(2))
     check(max(abs(ti).max(), abs(tj).max()) <= MAX_TILE_KEY, "tile_out_of_bounds")
@@ -151,7 +149,9 @@ def read_tables(reader: Reader, bands: list[tuple[int, int]]) -> list[tuple[int,
     channels = []
     if n:
         pairs = reader.take("u1", 10).tolist()
-        channels.append((n, 0, gap_frequencies([level for pair in pairs for level in (pair & 15, pair >> 4)])))
+        channels.append(
+            (n, 0, gap_frequencies([level for pair in pairs for level in (pair & 15, pair >> 4)]))
+        )
     for number, symbols in latents:
         if number and symbols:
             lo, hi = (int(v) for v in reader.take("i1", 2))
@@ -212,12 +212,11 @@ def decode_words(words: list[int], channels: list[tuple[int, int, list[int]]]) -
     check(all(x >= 1 << 16 for x in states), "corrupt_body")
     at, t, out = 2 * coders, 0, []
     for symbols, lo, f in channels:
-        value_of = [k for k, times in enumerate(f) for _ in range(times)]
-        start = np.concatenate([[0], np.cumsum(f)]).tolist()
+        start = [0, *accumulate(f)]
         for _ in range(symbols):
             x = states[t % coders]
             slot = x % TOTAL
-            k = value_of[slot]
+            k = bisect(start, slot) - 1
             x = f[k] * (x // TOTAL) + slot - start[k]
             if x < 1 << 16:
                 check(at < len(words), "corrupt_body")

@@ -20,7 +20,15 @@ from rsdfm_ros.wire.features import (
     check_tiles,
 )
 from rsdfm_ros.wire.gap_table import GAP_BYTES, GapTable, fitted_gaps
-from rsdfm_ros.wire.header import COUNT_BYTES, GAPS, HALF_BYTES, TILE_KEY_BYTES, VISIBLE_BYTES, WORD_BYTES, Header
+from rsdfm_ros.wire.header import (
+    COUNT_BYTES,
+    GAPS,
+    HALF_BYTES,
+    TILE_KEY_BYTES,
+    VISIBLE_BYTES,
+    WORD_BYTES,
+    Header,
+)
 from rsdfm_ros.wire.limits import Limits
 from rsdfm_ros.wire.tables import CHANNEL_BYTES, RANGE_BYTES, Table, Tables, fitted_tables
 
@@ -187,8 +195,8 @@ def _planes(values: NDArray[np.generic]) -> bytes:
 
 def _from_planes(body: bytes, count: int, at: int) -> NDArray[np.uint16]:
     """The inverse of _planes for the numbers at a place of the body."""
-    low, high = np.frombuffer(body, np.uint8, 2 * count, at).reshape(2, count)
-    return low | high.astype(np.uint16) << 8
+    planes = np.frombuffer(body, np.uint8, 2 * count, at).reshape(2, count)
+    return np.ascontiguousarray(planes.T).view("<u2")[:, 0]
 
 
 def _tile_bytes(tiles: NDArray[np.int32]) -> bytes:

@@ -29,7 +29,7 @@ FILE = ROOT / "docs" / "wire_decoder.py"
 STORED = [path.read_bytes() for path in sorted(GOLDEN.glob("wire_v3_*.bin"))]
 MADE = [
     *encode_frame(feature_frame(1, tiles=30, cells=900), fingerprint=5, max_packet_bytes=4000),
-    *encode_frame(feature_frame(2, tiles=6, cells=0), fingerprint=9),
+    *encode_frame(feature_frame(2, tiles=6, cells=0, low_channels=3), fingerprint=9),
     *encode_frame(dense_frame(tiles=3, channels=8)),
 ]
 ROUNDS = 800
