@@ -1,4 +1,4 @@
-"""Packets taken apart and put together again with what a test changes between, and with sizes and checksums that fit."""
+"""Packets taken apart and put together again with what a test changes between, with sizes and checksums that fit."""
 
 from __future__ import annotations
 
