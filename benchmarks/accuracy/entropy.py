@@ -113,8 +113,8 @@ def measure(frame: FeatureFrame) -> dict[str, float]:
 
 
 def parts(frame: FeatureFrame, packets: list[bytes]) -> dict[str, float]:
-    """Bytes of a frame's packets by part. Symbols count with what an ideal coder makes of them with the tables sent; what
-    the words take beyond that is the price of the states of our coder."""
+    """Bytes of a frame's packets by part. Symbols count with what an ideal coder makes of them with the tables sent;
+    what the words take beyond that is the price of the states of our coder."""
     found = dict.fromkeys(PARTS, 0.0)
     names = (GAPS, LOW, HIGH)
     for packet in packets:
