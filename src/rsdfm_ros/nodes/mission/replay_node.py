@@ -39,7 +39,7 @@ from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.bag_settings import ReplaySettings
-from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged
+from rsdfm_ros.nodes.mission.lockstep import IMAGE_RECEIVED_S, Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.world_node import WorldNode
 from rsdfm_ros.words import counted
 
@@ -139,6 +139,8 @@ class ReplayNode(WorldNode[ReplaySettings]):
             if output.role != "other":
                 self._tick(stamp_ns)
             self.send(self._outputs[message.topic], message.raw)
+            if output.role == IMAGE:
+                acknowledged([self._outputs[message.topic]], IMAGE_RECEIVED_S)
         if shown and s.lockstep:
             lockstep.wait(instant_ns, self._limit_s(instants), shown)
         return instants
