@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.wire.errors import CorruptBody
-from rsdfm_ros.wire.tables import PRECISION, TOTAL, Table
+from rsdfm_ros.wire.tables import PRECISION, TOTAL, JoinedTables, Table
 
 #: Most symbols of one lane. A lane costs a byte, a step some microseconds.
 STEPS = 384
@@ -74,7 +74,7 @@ def encode(bands: Sequence[NDArray[np.int16]], tables: Sequence[Table], carried:
     filled = [band for band in bands if band.size]
     if not filled:
         return b""
-    model = _Model(tables)
+    model = JoinedTables(tables)
     rows = np.concatenate([model.rows(n, band) for n, band in enumerate(filled)])
     room = carried_bytes([band.shape for band in filled])
     first = LOWEST + np.frombuffer(carried[:room].ljust(room, b"\0"), "<u2").astype(np.float64)
@@ -173,32 +173,11 @@ def _in_steps(values: NDArray[np.int64], lanes: int, filler: int) -> NDArray[np.
     return out.reshape(steps, lanes)
 
 
-class _Model:
-    """The tables of all channels of all bands behind each other: start, frequency and value of every entry. Starts of
-    channel k begin at k · TOTAL."""
-
-    def __init__(self, tables: Sequence[Table]) -> None:
-        rows = [row for t in tables for row in t.frequencies()]
-        self.frequency = np.concatenate([np.empty(0, np.int64), *rows])
-        self.start = np.cumsum(self.frequency) - self.frequency
-        values = [np.tile(np.arange(t.lo, t.hi + 1), t.channels) for t in tables]
-        self.value = np.concatenate([np.empty(0, np.int64), *values]).astype(np.int16)
-        ends = np.cumsum([0, *((t.hi - t.lo + 1) * t.channels for t in tables)])
-        self._tables, self._ends = tables, ends
-
-    def rows(self, band: int, values: NDArray[np.int16]) -> NDArray[np.int64]:
-        """The entries of the values (channels, symbols) of a band, channel after channel."""
-        t = self._tables[band]
-        first = self._ends[band] + np.arange(len(values)) * (t.hi - t.lo + 1)
-        found: NDArray[np.int64] = (values.astype(np.int64) - t.lo + first[:, None]).ravel()
-        return found
-
-
 @dataclass(frozen=True)
 class _Stream:
     """One stream before decoding: tables, channel (n,) of every symbol, states, and the words behind them."""
 
-    model: _Model
+    model: JoinedTables
     channel: NDArray[np.int64]
     states: NDArray[np.int64]
     words: NDArray[np.uint16]
@@ -217,7 +196,7 @@ class _Stream:
         states = head[::2] << 16 | head[1::2]
         if lanes and states.min() < LOWEST:
             raise CorruptBody("a state below the lowest one")
-        return _Stream(_Model(coded.tables), channel, states, words[2 * lanes :])
+        return _Stream(JoinedTables(coded.tables), channel, states, words[2 * lanes :])
 
 
 def _decoded(

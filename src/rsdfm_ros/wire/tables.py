@@ -6,6 +6,7 @@ same one (docs/wire_format.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +46,27 @@ class Table(Protocol):
 
     def frequencies(self) -> NDArray[np.int64]:
         """(channels, hi − lo + 1), every row with the sum TOTAL and no entry below 1."""
+
+
+class JoinedTables:
+    """The tables of all channels of all bands behind each other: start, frequency and value of every entry. Starts of
+    channel k begin at k · TOTAL."""
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        rows = [row for t in tables for row in t.frequencies()]
+        self.frequency = np.concatenate([np.empty(0, np.int64), *rows])
+        self.start = np.cumsum(self.frequency) - self.frequency
+        values = [np.tile(np.arange(t.lo, t.hi + 1), t.channels) for t in tables]
+        self.value = np.concatenate([np.empty(0, np.int64), *values]).astype(np.int16)
+        ends = np.cumsum([0, *((t.hi - t.lo + 1) * t.channels for t in tables)])
+        self._tables, self._ends = tables, ends
+
+    def rows(self, band: int, values: NDArray[np.int16]) -> NDArray[np.int64]:
+        """The entries of the values (channels, symbols) of a band, channel after channel."""
+        t = self._tables[band]
+        first = self._ends[band] + np.arange(len(values)) * (t.hi - t.lo + 1)
+        found: NDArray[np.int64] = (values.astype(np.int64) - t.lo + first[:, None]).ravel()
+        return found
 
 
 @dataclass(frozen=True)
