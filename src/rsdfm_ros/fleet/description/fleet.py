@@ -16,6 +16,7 @@ from rsdfm_ros.fleet.description.parts import (
     LOCALHOST,
     NAME,
     NAME_WORDS,
+    NONE,
     REPLAY,
     SIMULATION,
     EvaluatorDescription,
@@ -72,6 +73,11 @@ class FleetDescription:
         if self.processes.when_lost != AUTO:
             return self.processes.when_lost
         return END if self.in_lockstep else CONTINUE
+
+    @property
+    def follows_clock(self) -> bool:
+        """Whether the nodes take their time from /clock."""
+        return self.world.kind != NONE or self.world.use_sim_time
 
     @property
     def in_lockstep(self) -> bool:
