@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.parameters import changeable
@@ -112,6 +112,8 @@ def node_classes(executable: str) -> list[type[Any]]:
 
 def settings_of(node: type[Any]) -> type[Any] | None:
     """The dataclass of a node class's settings."""
+    if given := getattr(node, "settings_type", None):
+        return cast("type[Any]", given)
     for cls in node.__mro__:
         for base in cls.__dict__.get("__orig_bases__", ()):
             for argument in get_args(base):
