@@ -31,6 +31,7 @@ from rsdfm_ros.nodes.uav.ground_settings import PLANE
 from rsdfm_ros.nodes.uav.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
+from rsdfm_ros.nodes.uav.pose_frames import PoseFrames
 from rsdfm_ros.nodes.uav.settings import EncoderSettings
 from rsdfm_ros.wire.message import envelope_bytes
 
@@ -70,6 +71,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self.sender = Sender(AgentOptions.of(s), envelope_bytes=envelope_bytes(self.agent, s.frame_id))
         self._inputs = CameraInputs(self, self.agent, self._take)
         self._ground = GroundSource(self, takes_range=True)
+        self._frames = PoseFrames(self, s.publish_pose_tf, self._inputs.config)
         self._path = self.create_publisher(Path, "path", qos.outputs())
         self._track = CameraTrack(s.frame_id)
         profile = qos.features(
@@ -140,6 +142,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         own = encoder.observe(model, views, matched.stamp_ns, frame=frame, arrived_s=matched.arrived_s)
         perceived = monotonic()
         self._send(model, own)
+        self._frames.show(matched)
         self._track.add(own.T_map_camera, own.stamp_ns)
         if has_subscribers(self._path):
             self._path.publish(self._track.message())
