@@ -59,7 +59,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "view a live fleet, a bag or a run; layouts for RViz and Foxglove",
         ),
         "security": ("rsdfm_ros.fleet.commands.security", "write access rules of a fleet for SROS 2"),
-        "doctor": ("rsdfm_ros.doctor", "check the installation: what is missing, and how to install it"),
+        "doctor": ("rsdfm_ros.doctor.command", "check the installation, or with --live a running fleet"),
     }
 )
 

@@ -18,7 +18,7 @@ from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Matched
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL, matrix_from_quaternion, transform
-from rsdfm_ros.nodes.uav.pose_frames import PoseFrames, transforms
+from rsdfm_ros.nodes.uav.frames.pose_frames import PoseFrames, transforms
 from support import encoder_bench, input_bench
 from support.encoder_bench import START_NS, Bench, camera_pose
 from support.input_bench import TWO, at, ms, numbers

@@ -56,7 +56,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "instance, boxes in white; only while there is a subscriber.",
         "status": "Rate, latency, bytes, peers of the UAV after every image; once a second before the first one "
         "(uav_node only).",
-        "debug/processing_time": "Duration of every stage, ms, and from the arrival of the image to its last output; "
+        "debug/processing_time": "Duration of every stage, s, and from the arrival of the image to its last output; "
         "once per image while there is a subscriber.",
         # --- with Gazebo: through ros_gz_bridge ---
         "gazebo/camera_info": "Intrinsics as Gazebo counts them (principal point from the image's edge), once per "

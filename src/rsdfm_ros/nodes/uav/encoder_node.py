@@ -27,11 +27,12 @@ from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.camera_inputs import CameraInputs, input_config
+from rsdfm_ros.nodes.uav.camera_status import CameraStatus
+from rsdfm_ros.nodes.uav.frames.pose_frames import PoseFrames
 from rsdfm_ros.nodes.uav.ground_settings import PLANE
 from rsdfm_ros.nodes.uav.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
-from rsdfm_ros.nodes.uav.pose_frames import PoseFrames
 from rsdfm_ros.nodes.uav.settings import EncoderSettings
 from rsdfm_ros.wire.message import envelope_bytes
 
@@ -58,7 +59,9 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self._inputs: CameraInputs | None = None
         self._frame = 0
         self._encoder: Encoder | None = None
+        self.cameras = CameraStatus()
         self.diagnostics.add(lambda: features_status(self))
+        self.diagnostics.add(self.cameras.statuses)
 
     def check(self, settings: EncoderSettings) -> None:
         check_region(settings.region_m, self._model)
@@ -81,6 +84,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
 
     def activate(self) -> None:
         super().activate()
+        self.cameras.start(self.settings.model)
         self._model = at_region(self._model, self.settings.region_m)
         self._encoder = Encoder(self._model.config.history, self.settings.max_gap_s)
         assert self._inputs is not None
@@ -111,6 +115,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self._inputs.clear()
             self._ground.clear()
             self._track.clear()
+            self.cameras.clear()
 
     def on_peers_late(self, late: bool) -> None:
         """Whether features of peers arrive late, so that boxes are useful to all; set when nodes are composed."""
@@ -138,6 +143,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             age_s = self.settings.ground_max_age_s
             self.reject("ground_unknown", f"no height of the ground within {age_s} s of an image")
             return
+        self.cameras.note(views, ground)
         model = model.on_ground(ground)
         own = encoder.observe(model, views, matched.stamp_ns, frame=frame, arrived_s=matched.arrived_s)
         perceived = monotonic()

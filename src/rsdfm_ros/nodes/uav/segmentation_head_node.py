@@ -16,8 +16,8 @@ from rsdfm_ros.nodes.convert.sensors import image_to_message
 from rsdfm_ros.nodes.convert.tasks import grid_to_message, masks_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.runner import run
+from rsdfm_ros.nodes.uav.frames.lattice_frame import LatticeFrame
 from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
-from rsdfm_ros.nodes.uav.lattice_frame import LatticeFrame
 
 
 class SegmentationHeadNode(HeadNode):
