@@ -165,7 +165,13 @@ def _player(fleet: FleetDescription) -> dict[str, Any]:
 
 def _world(fleet: FleetDescription) -> NodeSpec:
     w = fleet.world
-    more = {"seed": w.seed, "uavs": fleet.uavs, "frames": w.frames}
+    more = {
+        "seed": w.seed,
+        "style": w.style,
+        "weather": w.weather,
+        "uavs": fleet.uavs,
+        "frames": w.frames,
+    }
     return _beside(fleet, "sim", WORLD, "sim_node", {**more, **_player(fleet)})
 
 

@@ -28,6 +28,7 @@ from rsdfm_ros.fleet.description.parts import (
     WorldDescription,
 )
 from rsdfm_ros.settings import setting
+from rsdfm_ros.sim.config import WorldConfig
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ class FleetDescription:
         """Raise FleetDescriptionError for values that do not fit together."""
         if self.world.kind in (SIMULATION, GAZEBO):
             require(self.uavs <= 8, "uavs", "1 to 8", self.uavs)
+        if self.world.kind == GAZEBO:  # whose world is made for the standard place
+            for name, usual in (("style", WorldConfig.style), ("weather", WorldConfig.weather)):
+                value = getattr(self.world, name)
+                require(value == usual, f"world.{name}", f"`{usual}` with a world of kind `{GAZEBO}`", value)
         start_s = self.world.start_s
         require(2 * start_s == round(2 * start_s), "world.start_s", "a multiple of 0.5 s", start_s)
         if self.world.kind == REPLAY:

@@ -38,6 +38,8 @@ class WorldDescription:
         "always do",
     )
     seed: int = shared.SEED()
+    style: str = shared.STYLE()
+    weather: str = shared.WEATHER()
     frames: int = shared.FRAMES()
     lockstep: bool = shared.LOCKSTEP()
     real_time_factor: float = shared.REAL_TIME_FACTOR(

@@ -26,7 +26,7 @@ from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.settings import SimSettings
 from rsdfm_ros.nodes.mission.world_node import WorldNode
-from rsdfm_ros.sim.config import MAX_UAVS
+from rsdfm_ros.sim.config import MAX_UAVS, SimConfig, WorldConfig
 from rsdfm_ros.words import counted
 
 START_NS = 10_000_000_000
@@ -73,7 +73,8 @@ class SimNode(WorldNode[SimSettings]):
         from rsdfm_ros.sim.world import World
 
         s = self.settings
-        with World(s.seed, len(self.agents)) as world:
+        config = SimConfig(world=WorldConfig(style=s.style, weather=s.weather))
+        with World(s.seed, len(self.agents), config) as world:
             frame = world.frame(0)
             self._tick(START_NS - 1_000_000)
             inputs = {agent: list(publishers.values()) for agent, publishers in self._cameras.items()}
