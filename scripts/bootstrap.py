@@ -135,7 +135,7 @@ def run(arguments, environment=None, progress=None):
 
 
 def watched(process, words):
-    """Wait for a process; its exit status. `words()` are shown meanwhile: in one line of a terminal, else now and then."""
+    """Wait for a process; its exit status. `words()` are shown meanwhile: in one line of a terminal, else sometimes."""
     terminal = sys.stdout.isatty()
     start = said = time.time()
     while True:
