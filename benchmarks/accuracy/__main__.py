@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy.bench import QUICK, Bench, Sizes
-from benchmarks.accuracy.page import BARS, NOT_YET, section_text
+from benchmarks.accuracy.page import BARS, section_text
 from benchmarks.accuracy.section import Section
 from benchmarks.accuracy.sections import SECTIONS
 from benchmarks.errors import BenchError, status_of
@@ -79,8 +79,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def write_page(
     page: Path, template: Path, sections: Sequence[Section], out: Path, name: str = PAGE.name
 ) -> None:
-    """Writes what `out` holds for the page `name` into a page: sections without results keep their note that they were
-    not measured. The bars of all sections go where the page has a place for them."""
+    """Writes what `out` holds for the page `name` into a page: sections without results keep their text, which names
+    the weights that it is about. The bars of all sections go where the page has a place for them."""
     text, bars = template.read_text(), []
     unknown = set(places(text)) - {s.name for s in sections} - {BARS}
     if unknown:
@@ -89,8 +89,8 @@ def write_page(
         path = out / f"{section.source}.json"
         results = read_json(path) if path.exists() else None
         bars += [(section.name, bar) for bar in section.bars(results["units"] if results else {})]
-        if section.page == name:
-            shown = NOT_YET if not results else section_text(section, results, page.parent / "images", page)
+        if section.page == name and results:
+            shown = section_text(section, results, page.parent / "images", page)
             text = between(text, section.name, shown)
     write_atomically(page, between(text, BARS, bars_table(bars)) if BARS in places(text) else text)
 

@@ -9,7 +9,6 @@ from typing import Any
 from benchmarks.accuracy.section import Section
 from benchmarks.page import relative
 
-NOT_YET = "Not measured yet: `make bench-accuracy`."
 BARS = "bars"
 """The name of the place for the table of bars."""
 

@@ -6,6 +6,7 @@ too: a wrong description (axes, ground, sizes) causes no error, but implausible 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,12 @@ from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset
 from rsdfm_ros.data.nuscenes.tables import find_version
 from rsdfm_ros.data.presets import locate
 from rsdfm_ros.geometry.camera import project
+from rsdfm_ros.words import counted
 
 LOWEST_CAMERA_M = 2.0
 """A UAV's camera lower than this over the ground suggests a wrong description."""
+FRAME_GAPS_S = (0.01, 60.0)
+"""Key frames closer together or farther apart suggest timestamps of another unit."""
 
 
 @dataclass
@@ -59,15 +63,28 @@ def check(path: Path | str, *, decode: bool = False) -> Report:
         )
         return report
     report.facts = _facts(dataset)
-    for find in (
-        _files(dataset, decode),
-        _geometry(dataset),
-        _time(dataset),
-        _classes(dataset),
-        _missing(dataset),
-    ):
-        report.problems += find
+    report.problems += _problems(dataset, decode)
     return report
+
+
+def refuse_unusable(dataset: Dataset, path: Path | str) -> None:
+    """Raise :class:`DatasetError` for the first problem of the content of an opened data set that forbids using it.
+
+    path: as it was given, for the sentence.
+    """
+    grave = [problem for problem in _problems(dataset, decode=False) if problem.grave]
+    if grave:
+        more = f"and {counted(len(grave) - 1, 'more problem')}: " if len(grave) > 1 else ""
+        raise DatasetError(grave[0].path, grave[0].text, f"{more}`rsdfm data check {path}` lists all")
+
+
+def _problems(dataset: Dataset, decode: bool) -> Iterator[Problem]:
+    yield from _files(dataset, decode)
+    yield from _geometry(dataset)
+    yield from _time(dataset)
+    yield from _classes(dataset)
+    yield from _missing(dataset)
+    yield from _names(dataset)
 
 
 def _facts(dataset: Dataset) -> dict[str, object]:
@@ -159,16 +176,23 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
 
 
 def _time(dataset: Dataset) -> Iterator[Problem]:
-    wrong, standing = [], []
+    wrong, standing, absurd = [], [], []
     for s, info in enumerate(dataset.scenes):
         stamps = [dataset.stamp_ns(s, k) for k in range(info.frames)]
         gaps = np.diff(stamps) * 1e-9
         if (gaps <= 0).any():
             standing.append(info.name)
+        elif len(gaps) and not FRAME_GAPS_S[0] <= float(np.median(gaps)) <= FRAME_GAPS_S[1]:
+            absurd.append((info.name, float(np.median(gaps))))
         elif len(gaps) and abs(float(np.median(gaps)) - FRAME_PERIOD_S) > 0.1 * FRAME_PERIOD_S:
             wrong.append((info.name, float(np.median(gaps))))
     if standing:
-        yield Problem(str(dataset.path), f"{standing[0]}: two samples have the same timestamp", len(standing))
+        text = f"{standing[0]}: two samples have the same timestamp; are timestamps in microseconds or nanoseconds?"
+        yield Problem(str(dataset.path), text, len(standing))
+    if absurd:
+        text = f"{absurd[0][0]}: key frames are {absurd[0][1]:.3g} s apart"
+        text += "; are timestamps in microseconds or nanoseconds?"
+        yield Problem(str(dataset.path), text, len(absurd))
     if wrong:
         text = f"{wrong[0][0]}: key frames are {wrong[0][1]:.3f} s apart; trajectories and delays count in steps of "
         yield Problem(str(dataset.path), f"{text}{FRAME_PERIOD_S:g} s", len(wrong), grave=False)
@@ -196,3 +220,13 @@ def _missing(dataset: Dataset) -> Iterator[Problem]:
     for cases in (blind, gaps):
         if cases:
             yield Problem(str(dataset.path), cases[0], len(cases), grave=False)
+
+
+def _names(dataset: Dataset) -> Iterator[Problem]:
+    names = Counter(info.name for info in dataset.scenes)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        text = (
+            f"{names[twice[0]]} scenes are called {twice[0]!r}: options that name a scene take the first one"
+        )
+        yield Problem(str(dataset.path), text, len(twice), grave=False)

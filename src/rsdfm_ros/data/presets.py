@@ -103,7 +103,7 @@ def choose(channels: Collection[str], scenes: Collection[str], ours: bool) -> De
     no choice."""
     if ours:
         return PRESETS["nuscenes"]
-    if {"CAMERA_BOTTOM_id_0", "CAMERA_FRONT_id_0"} <= set(channels):
+    if any(re.fullmatch(PRESETS["uav3d"].channels, c) for c in channels):
         return PRESETS["uav3d"]
     drones = any(re.fullmatch(PRESETS["air-co-pred"].channels, c) for c in channels)
     named = any(re.fullmatch(r"scene-0-\d+", name) for name in scenes)

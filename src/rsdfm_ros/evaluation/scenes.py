@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from rsdfm_ros.data.check import refuse_unusable
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
@@ -110,10 +111,17 @@ def _has(folder: Path, seeds: range) -> bool:
 
 
 def open_scenes(
-    folder: Path, uavs: int, *, first: int | None = None, scenes: int | None = None, frames: int | None = None
+    folder: Path,
+    uavs: int,
+    *,
+    first: int | None = None,
+    scenes: int | None = None,
+    frames: int | None = None,
+    check: bool = False,
 ) -> list[DatasetScene]:
     """Scenes of a dataset: those with seeds from `first` on (to first + scenes − 1), or the first `scenes` of all;
-    RsdfmError for fewer agents than asked for, or none to score."""
+    RsdfmError for fewer agents than asked for, or none to score. check: also for what `rsdfm data check` calls a
+    problem of these scenes, since figures of such data mean nothing."""
     dataset = open_dataset(folder)
     config = simulated_as(dataset.path)
     out: list[DatasetScene] = []
@@ -136,6 +144,8 @@ def open_scenes(
         seeds = ", ".join(str(i.seed) for i in dataset.scenes[:8]) + (" …" if len(dataset) > 8 else "")
         asked = f"from {first} on" if scenes is None else f"{first} to {first + scenes - 1}"
         raise RsdfmError(f"--seed asks for seeds {asked}: {folder} has scenes of seeds {seeds}")
+    if check:
+        refuse_unusable(dataset.chosen([scene.place for scene in out]), folder)
     if not any(len(scored_frames(s.frames)) for s in out):
         raise RsdfmError(
             f"{folder} has no frame to score: a scene needs at least {HISTORY + FUTURE_STEPS} frames, "

@@ -125,7 +125,7 @@ def _uav_parameters(fleet: FleetDescription, index: int) -> dict[str, Any]:
         "publish_single": u.publish_single,
         "publish_future": u.publish_future,
         "publish_fused": not u.composed,
-        "image_reliability": _reliability(fleet),
+        "image_reliability": _image_reliability(fleet),
         "features_reliability": _reliability(fleet),
     }
     if extrinsics:
@@ -209,7 +209,7 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[s
         "record_frames": e.record_frames and out is not None,
         "record_bag": e.record_bag and out is not None,
         "end_timeout_s": e.end_timeout_s,
-        "image_reliability": _reliability(fleet),
+        "image_reliability": _image_reliability(fleet),
         "features_reliability": _reliability(fleet),
         "liveliness_lease_s": fleet.uav.liveliness_lease_s,
     }
@@ -219,6 +219,12 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[s
 def _reliability(fleet: FleetDescription) -> str:
     """Reliability of the fleet's topics: a lockstep mission must not depend on lost messages."""
     return "reliable" if fleet.in_lockstep else "best_effort"
+
+
+def _image_reliability(fleet: FleetDescription) -> str:
+    """Reliability of images: the simulator and a replay wait for each to be received, as the shared memory of their
+    process does not hold those of all UAVs, and a best-effort image without room is lost without a trace."""
+    return "reliable" if fleet.world.kind in (SIMULATION, REPLAY) else "best_effort"
 
 
 def environment_of(fleet: FleetDescription) -> dict[str, str]:

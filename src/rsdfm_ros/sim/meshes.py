@@ -200,15 +200,23 @@ def clutter_meshes(clutter: tuple[Clutter, ...], ground: Ground | None = None) -
 
 
 def tree_meshes(
-    trees: tuple[Tree, ...], appearance: int, seed: int, ground: Ground | None = None
-) -> tuple[Mesh, list[Mesh]]:
-    """Trunks, and crowns by look: rings of jittered points; ground: None where it is flat."""
+    trees: tuple[Tree, ...],
+    appearance: int,
+    seed: int,
+    ground: Ground | None = None,
+    tile_m: float = math.inf,
+) -> tuple[list[Mesh], list[list[Mesh]]]:
+    """Trunks, and crowns by look, each as one mesh per square of tile_m that has trees: a renderer can leave out those
+    that a camera does not see. Crowns are rings of jittered points; ground: None where it is flat."""
     rng = np.random.default_rng([seed, 7])
-    trunks, crowns = Mesh(), [Mesh() for _ in range(appearance)]
+    trunks_of: dict[tuple[int, int], Mesh] = {}
+    crowns_of: list[dict[tuple[int, int], Mesh]] = [{} for _ in range(appearance)]
     for t in trees:
+        tile = (math.floor(t.x / tile_m), math.floor(t.y / tile_m)) if math.isfinite(tile_m) else (0, 0)
+        trunks, mesh = trunks_of.setdefault(tile, Mesh()), crowns_of[t.look].setdefault(tile, Mesh())
         base = 0.3 * t.height_m
         lift, sunk = _stand(ground, t.x - 0.3, t.y - 0.3, t.x + 0.3, t.y + 0.3)
-        first_trunk, first_crown = len(trunks.vertices), len(crowns[t.look].vertices)
+        first_trunk, first_crown = len(trunks.vertices), len(mesh.vertices)
         trunks.box(t.x - 0.15, t.y - 0.15, -sunk, t.x + 0.15, t.y + 0.15, base + 0.6)
         sides, rings = 7, ((0.0, 0.45), (0.3, 0.95), (0.62, 0.85), (0.88, 0.42))
         if t.form == "conifer":
@@ -230,7 +238,6 @@ def tree_meshes(
                 )
             levels.append(ring)
         apex = (t.x, t.y, t.height_m)
-        mesh = crowns[t.look]
         for low, high in pairwise(levels):
             for k in range(sides):
                 n = (k + 1) % sides
@@ -241,7 +248,7 @@ def tree_meshes(
         mesh.polygon(levels[0][::-1])
         trunks.lift(first_trunk, lift)
         mesh.lift(first_crown, lift)
-    return trunks, crowns
+    return list(trunks_of.values()), [list(meshes.values()) for meshes in crowns_of]
 
 
 def flat(values: list[Point] | list[tuple[float, float]] | list[tuple[int, int, int]]) -> NDArray[np.float64]:

@@ -31,6 +31,10 @@ from rsdfm_ros.sim.vehicles import HEADLIGHT, REAR_LIGHT, Part, VehicleSpec, par
 
 Z_NEAR_M, Z_FAR_M = 5.0, 700.0
 _EXTENT_M = 100.0
+LAND_M = -0.3
+"""Height of the land around flat painted ground."""
+TREE_TILE_M = 40.0
+"""Trees are drawn in squares of this size, most of which a camera does not see."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Scene:
 
     vehicle_mocap (V,), camera_mocap (A,): rows of mocap_pos · camera_ids (A,) · geom_vehicle (G,) vehicle
     index of every geom, -1 for the rest · people_mocap (P,): rows of mocap_pos · glow (G + 1,): 1 for headlights, 2 for
-    rear lights · walls (G + 1,): facades; the last entries are for pixels without a geom.
+    rear lights · walls (G + 1,): facades; the last entries are for pixels without a geom · lowest_m: height of the
+    lowest ground.
     """
 
     model: mujoco.MjModel
@@ -50,6 +55,7 @@ class Scene:
     people_mocap: NDArray[np.int64]
     glow: NDArray[np.int64]
     walls: NDArray[np.bool_]
+    lowest_m: float
 
     @property
     def geom_vehicle_or_none(self) -> NDArray[np.int64]:
@@ -107,6 +113,7 @@ def build_scene(
         np.array([model.body(n).mocapid[0] for n in walkers], np.int64),
         _glowing(model, owner[model.geom_bodyid]),
         np.array([*(_material_of(model, g).startswith("facade") for g in range(model.ngeom)), False]),
+        LAND_M if terrain is None else float(terrain.grid.heights.min()),
     )
 
 
@@ -179,7 +186,7 @@ def _ground(spec: mujoco.MjSpec, layout: Layout, seed: int, terrain: Terrain | N
     plane = mujoco.mjtGeom.mjGEOM_PLANE
     e = PAINTED_EXTENT_M
     _geom(_plan(spec), plane, size=[e, e, 10], material="ground")
-    _geom(spec.worldbody, plane, size=[600, 600, 50], pos=[0, 0, -0.3], material="land")
+    _geom(spec.worldbody, plane, size=[600, 600, 50], pos=[0, 0, LAND_M], material="land")
 
 
 def _mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh, material: str) -> None:
@@ -203,12 +210,14 @@ def _static(
     for n, (mesh, tone) in enumerate(zip(roofs, appearance.roofs, strict=True)):
         spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
         _mesh(spec, f"roofs{n}", mesh, f"roof{n}")
-    trunks, crowns = tree_meshes(layout.trees, TREES, seed, ground)
+    trunks, crowns = tree_meshes(layout.trees, TREES, seed, ground, TREE_TILE_M)
     spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[*BARK, 1])
-    _mesh(spec, "trunks", trunks, "bark")
-    for n, (mesh, green) in enumerate(zip(crowns, appearance.leaves, strict=True)):
+    for tile, mesh in enumerate(trunks):
+        _mesh(spec, f"trunks{tile}", mesh, "bark")
+    for n, (meshes, green) in enumerate(zip(crowns, appearance.leaves, strict=True)):
         spec.add_material(name=f"leaves{n}", specular=0.0, shininess=0.0, rgba=[*green, 1.0])
-        _mesh(spec, f"crowns{n}", mesh, f"leaves{n}")
+        for tile, mesh in enumerate(meshes):
+            _mesh(spec, f"crowns{n}-{tile}", mesh, f"leaves{n}")
     for name, mesh in clutter_meshes(layout.clutter, ground).items():
         rgba = [*CLUTTER_COLOURS[name], 1.0]
         spec.add_material(name=f"clutter-{name}", specular=0.0, shininess=0.0, rgba=rgba)

@@ -16,6 +16,7 @@ from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.geometry.boxes import box_corners
 from rsdfm_ros.geometry.height_grid import HeightGrid
+from rsdfm_ros.sim.camera.culling import OPTICAL_TO_GL
 from rsdfm_ros.sim.camera.image import Images, Lens, between
 from rsdfm_ros.sim.camera.renderer import Raw, Renderer
 from rsdfm_ros.sim.camera.truth import silhouette_areas, visibility
@@ -34,7 +35,6 @@ from rsdfm_ros.sim.terrain import Terrain, make_terrain
 CLEARANCE_M = 6.0
 """Least distance of a UAV from buildings, so that the near plane of its camera cuts none."""
 _AWAY = np.array([0.0, 0.0, -100.0])
-_OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0])
 
 
 class World:
@@ -210,7 +210,7 @@ class World:
             self._move_people(k)
         quat = np.empty(4)
         for m, T in zip(s.camera_mocap, poses, strict=True):
-            mujoco.mju_mat2Quat(quat, (T[:3, :3] @ _OPTICAL_TO_GL).ravel())
+            mujoco.mju_mat2Quat(quat, (T[:3, :3] @ OPTICAL_TO_GL).ravel())
             d.mocap_pos[m], d.mocap_quat[m] = T[:3, 3], quat
         mujoco.mj_kinematics(s.model, d)
         mujoco.mj_comPos(s.model, d)
@@ -252,7 +252,7 @@ class World:
     def _render(self, camera: int, *, image: bool, depth: bool) -> Raw:
         """Render a camera; image and depth are empty unless asked for."""
         if self._renderer is None:
-            self._renderer = Renderer(self._scene.model, self.config.width_px, self.config.height_px)
+            self._renderer = Renderer(self._scene, self.config.width_px, self.config.height_px)
         return self._renderer.render(self._data, camera, image=image, depth=depth)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from rsdfm_ros.data.check import refuse_unusable
 from rsdfm_ros.data.nuscenes import Dataset, open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig
@@ -173,6 +174,7 @@ def _open(paths: Sequence[Path]) -> Dataset:
     for path, one in zip(paths, datasets, strict=True):
         if not any(s.frames for s in one.scenes):
             raise RsdfmError(f"{path} holds no frames; make some with `rsdfm simulate --out {path} --depth`")
+        refuse_unusable(one, path)
         if not all(scene.depth for scene in one.scenes):
             print(
                 f"{path} ({one.description.name}) stores no depth: heights are learned from the 3D boxes and the "

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from rsdfm_ros.data.bags.sensors import info_of
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -140,7 +139,7 @@ class Router:
         )
         for number, camera in enumerate(of.cameras.values()):
             if camera.intrinsics is not None:
-                cameras.info(number, info_of(camera.intrinsics))
+                cameras.info(number, camera.intrinsics.info())
             elif topics.get(camera.info) == INFO:
                 self.infos.append(camera.info)
                 self._on(camera.info, lambda m, _, __, n=number: cameras.info(n, m))

@@ -63,6 +63,11 @@ def test_the_foreign_example_gives_every_uav_its_own_topics() -> None:
         ("uavs", ["a", "a"], "different names"),
         ("uavs", "all", "`auto` or a list"),
         ("ground_height_m", "high", "ground_height_m: expected a finite number"),
+        ("pose_origins", [1], "pose_origins: expected a mapping from UAVs"),
+        ("pose_origins", {"uav1": [0, 0, 0]}, "pose_origins.uav1: expected x y z and a unit quaternion"),
+        ("pose_origins", {"uav1": "here"}, "pose_origins.uav1: expected x y z and a unit quaternion"),
+        ("pose_origins", {"uav1": [0, 0, 0, 0, 0, 0, 2]}, "pose_origins.uav1: expected x y z and a unit"),
+        ("pose_origins", {"1": [0, 0, 0, 0, 0, 0, 1]}, "begin with a letter"),
         ("ground_height_m", float("nan"), "a finite number"),
         (
             "inputs.pose_tolerance",

@@ -223,7 +223,9 @@ def bad(**changes: float) -> np.ndarray:
         (info(K, (H, W), R=np.full((3, 3), 0.5)), "camera_info"),
         (info(K, (H, W), d=(np.nan, 0, 0, 0, 0)), "camera_info"),
         (info(K, (H, W), d=(0.1, 0.0)), "camera_model"),
-        (info(K, (H, W), d=(0.1,) * 4, model="kannala_brandt"), "camera_model"),
+        (info(K, (H, W), d=(0.1,) * 4, model="double_sphere"), "camera_model"),
+        (info(K, (H, W), d=(0.1,) * 4, model="pinhole"), "camera_model"),
+        (info(K, (H, W), d=(), model="fisheye"), "camera_model"),
         (info(K, (H, W), d=(0.0,) * 4, model="omnidirectional"), "camera_model"),
         (info(K, (H, W), d=(1e7, -1e9, 0, 0, 1e9)), "camera_model"),
     ],
@@ -232,3 +234,54 @@ def test_what_is_no_camera_is_refused_by_reason(message, reason: str) -> None:  
     with pytest.raises(MessageError) as caught:
         Rectifier()(np.zeros((H, W, 3), np.uint8), message)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "d", "meant"),
+    [
+        ("none", (), ""),
+        ("none", (0.0,) * 5, ""),
+        ("pinhole", (), ""),
+        ("Perspective", (0.0,) * 4, ""),
+        ("fisheye", FISHEYE, "equidistant"),
+        ("kannala_brandt4", FISHEYE, "equidistant"),
+        ("radtan", BARREL[:4], "plumb_bob"),
+    ],
+)
+def test_distortion_models_are_understood_by_their_other_names(
+    said: str, d: tuple[float, ...], meant: str
+) -> None:
+    camera = camera_from_message(info(K, (H, W), d=d, model=said), (H, W))
+    assert (camera.model, camera.d) == (meant, d if meant else ())
+
+
+def test_a_distortion_model_that_a_driver_leaves_wrong_is_overridden() -> None:
+    message = info(K, (H, W), d=FISHEYE, model="pinhole")
+    with pytest.raises(MessageError, match="set distortion_model"):
+        camera_from_message(message, (H, W))
+    right = info(K, (H, W), d=FISHEYE, model="equidistant")
+    image = blobs(np.array([[60.0, 50.0], [400.0, 300.0]]))
+    out = Rectifier(model="equidistant")(image, message)
+    assert np.array_equal(out.image, Rectifier()(image, right).image)
+    plain = Rectifier(model="none")(image, message)
+    assert np.array_equal(plain.image, image) and plain.K[0, 0] == K[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "roi", "doubtful"),
+    [
+        (0.25, 0.25, (0, 0, 0, 0), True),  # the calibration of an image of half the size
+        (0.5, 0.75, (0, 0, 0, 0), True),
+        (0.55, 0.42, (0, 0, 0, 0), False),
+        (0.25, 0.25, (10, 10, 400, 300), False),
+    ],
+)
+def test_a_principal_point_far_from_the_middle_is_doubted_and_used(
+    x: float, y: float, roi: tuple[int, int, int, int], doubtful: bool
+) -> None:
+    size = (roi[3], roi[2]) if roi[2] else (H, W)
+    k = np.array([[400.0, 0, x * W], [0, 400, y * H], [0, 0, 1]])
+    for rectified in (False, True):
+        out = Rectifier(rectified=rectified)(np.zeros((*size, 3), np.uint8), info(k, (H, W), P=k, roi=roi))
+        assert out.K[0, 0] == 400.0
+        assert ("principal point" in out.doubt) == doubtful

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.inputs import MAX_WAITING
+from rsdfm_ros.data.messages.inputs import LEAST_WAITING
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL
 from rsdfm_ros.geometry.rotations import transform as rigid
 from support.input_bench import SIZE, TWO, Bench, K, at, ms, stamps
@@ -60,11 +60,11 @@ def test_pictures_wait_for_slow_poses_and_none_is_lost() -> None:
 
 
 def test_pictures_that_wait_in_vain_make_place_and_are_counted() -> None:
-    b = Bench()
+    b = Bench(pose_wait_s=0.5)
     b.infos()
     for k in range(10):
         assert b.image(100 * k) == []
-    assert b.refused == {"no_pose": 10 - MAX_WAITING}
+    assert b.refused == {"no_pose": 10 - LEAST_WAITING}
     assert "no pose after it" in b.sentences[0]
     b.pose(850)
     assert stamps(b.pose(950)) == [900] and b.refused["no_pose"] == 9
@@ -81,12 +81,12 @@ def test_a_picture_waits_for_the_first_camera_info() -> None:
 
 
 def test_pictures_without_any_camera_info_make_place_and_are_counted() -> None:
-    b = Bench()
+    b = Bench(pose_wait_s=0.5)
     for k in range(10):
         b.pose(100 * k)
         assert b.image(100 * k) == []
-    assert b.refused == {"no_camera_info": 10 - MAX_WAITING}
-    assert stamps(b.inputs.add_info(0, info(K, SIZE))) == [100 * k for k in range(10 - MAX_WAITING, 10)]
+    assert b.refused == {"no_camera_info": 10 - LEAST_WAITING}
+    assert stamps(b.inputs.add_info(0, info(K, SIZE))) == [100 * k for k in range(10 - LEAST_WAITING, 10)]
 
 
 def test_a_picture_uses_the_camera_info_of_its_own_stamp_else_the_newest() -> None:
@@ -111,7 +111,10 @@ def test_sizes_and_cameras_that_change_between_frames_are_followed() -> None:
         shapes.append(b.inputs.views(matched)[0].image.shape[:2])
     assert shapes == [(6, 8), (12, 16), (6, 8)] and not b.refused
     b.pose(150)
-    (matched,) = b.inputs.add_image(0, rgb(ms(150), 1, (12, 16)), 0.0)
+    assert b.inputs.add_image(0, rgb(ms(150), 1, (12, 16)), 0.0) == [], (
+        "it waits for a camera_info of its own"
+    )
+    (matched,) = b.pose(250)
     assert b.inputs.views(matched) == () and b.refused == {"camera_info_size": 1}
 
 
@@ -154,7 +157,7 @@ def test_poses_that_are_not_finite_not_unit_of_another_frame_or_jump_are_refused
     b.inputs.add_pose(zero)
     b.inputs.add_pose(pose_with_covariance(at(0), ms(30), frame_id="odom"))
     b.pose(40, 3000.0)
-    b.inputs.add_pose(pose_with_covariance(at(0), ms(45), np.full((6, 6), np.nan)))
+    b.inputs.add_pose(pose_with_covariance(at(0), ms(45), -2 * np.eye(6)))
     b.pose(50, 1.0)
     (matched,) = b.image(25)
     assert b.inputs.views(matched)[0].T_map_camera[0, 3] == pytest.approx(0.5)

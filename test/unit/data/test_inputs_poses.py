@@ -28,7 +28,8 @@ def test_px4_odometry_is_read_with_time_frames_and_resets() -> None:
     np.testing.assert_allclose(np.diag(posed.sample.covariance)[:3], [0.02, 0.01, 0.03], rtol=1e-6)
     world = from_px4_odometry(px4([1, 2, -30], [1, 0, 0, 0], 5, frame=2))
     np.testing.assert_allclose(world.sample.T, rigid(np.eye(3), [1, -2, 30]), atol=1e-6)
-    assert from_px4_odometry(px4([0, 0, 0], q, 5, position_variance=[np.nan] * 3)).sample.covariance is None
+    blank = px4([0, 0, 0], q, 5, position_variance=[np.nan] * 3, orientation_variance=[np.nan] * 3)
+    assert from_px4_odometry(blank).sample.covariance is None
     assert reason(from_px4_odometry, px4([0, 0, 0], q, 5, frame=0)) == "pose_frame"
     assert reason(from_px4_odometry, px4([np.nan, 0, 0], q, 5)) == "pose_not_finite"
     assert reason(from_px4_odometry, px4([0, 0, 0], [np.nan, 0, 0, 0], 5)) == "pose_not_finite"
@@ -37,6 +38,45 @@ def test_px4_odometry_is_read_with_time_frames_and_resets() -> None:
     nothing = px4([0, 0, 0], q, 0)
     nothing.timestamp = 0
     assert reason(from_px4_odometry, nothing) == "stamp_zero"
+
+
+NAN, INF = np.full((3, 3), np.nan), np.full((3, 3), np.inf)
+SIX = np.diag([1.0, 2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("position", "attitude", "expected"),
+    [
+        (NAN, NAN, [9, 9, 9, 0.25, 0.25, 0.25]),
+        (INF, INF, [9, 9, 9, 0.25, 0.25, 0.25]),
+        (np.zeros((3, 3)), np.zeros((3, 3)), [9, 9, 9, 0.25, 0.25, 0.25]),
+        (np.diag([-1.0, 0, 0]), np.zeros((3, 3)), [9, 9, 9, 0.25, 0.25, 0.25]),
+        (SIX[:3, :3], NAN, [1, 2, 3, 0.25, 0.25, 0.25]),
+        (SIX[:3, :3], np.zeros((3, 3)), [1, 2, 3, 0.25, 0.25, 0.25]),
+        (np.diag([np.nan, 2, 3]), SIX[3:, 3:], [9, 9, 9, 4, 5, 6]),
+        (np.diag([1.0, 2, 0]), SIX[3:, 3:], [1, 2, 0, 4, 5, 6]),
+    ],
+)
+def test_a_covariance_that_the_source_does_not_know_is_that_of_the_parameters(
+    position: np.ndarray, attitude: np.ndarray, expected: list[float]
+) -> None:
+    values = np.zeros((6, 6))
+    values[:3, :3], values[3:, 3:] = position, attitude
+    values[0, 5] = values[5, 0] = np.nan if np.isnan(values).any() else 0.0
+    assumed = np.diag([9.0, 9, 9, 0.25, 0.25, 0.25])
+    for posed in (
+        from_pose_with_covariance(pose_with_covariance(random_pose(), NS, values)),
+        from_odometry(odometry(random_pose(), NS, values)),
+    ):
+        np.testing.assert_array_equal(posed.sample.known(assumed).covariance, np.diag(expected))
+
+
+@pytest.mark.parametrize("unknown", [0.0, np.nan])
+def test_variances_that_px4_does_not_know_are_those_of_the_parameters(unknown: float) -> None:
+    q = wxyz(Rotation.identity())
+    message = px4([0, 0, 0], q, 5, position_variance=[0.5] * 3, orientation_variance=[unknown] * 3)
+    sample = from_px4_odometry(message).sample.known(np.diag([9.0, 9, 9, 0.25, 0.25, 0.25]))
+    np.testing.assert_allclose(sample.covariance, np.diag([0.5, 0.5, 0.5, 0.25, 0.25, 0.25]))
 
 
 def test_the_three_kinds_of_pose_messages_say_the_same() -> None:

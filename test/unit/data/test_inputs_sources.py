@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsdfm_ros.data.messages.inputs import MAX_WAITING
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.input_config import InputConfig
+from rsdfm_ros.data.messages.inputs import LEAST_WAITING, Inputs
 from rsdfm_ros.geometry.rotations import R_BODY_OPTICAL
 from rsdfm_ros.geometry.rotations import transform as rigid
-from support.input_bench import Bench, at, ms, numbers
+from support.input_bench import SIZE, Bench, at, ms, numbers
 from support.input_messages import (
+    info,
     odometry,
     pose,
     pose_with_covariance,
     px4,
+    rgb,
     tf,
     transform,
 )
@@ -105,9 +109,30 @@ def test_an_odometry_of_another_body_is_refused() -> None:
 
 
 def test_transforms_that_wait_in_vain_are_explained() -> None:
-    b = Bench(pose_type="tf")
+    b = Bench(pose_type="tf", pose_wait_s=0.5)
     b.infos()
     b.inputs.add_transforms(tf(transform("map", "base_link", at(0), ms(0))), fixed=False)
-    for k in range(MAX_WAITING + 1):
+    for k in range(LEAST_WAITING + 1):
         b.image(100 * k)
     assert b.refused == {"no_pose": 1} and "does not know 'cam0'" in b.sentences[0]
+
+
+def test_a_doubtful_camera_is_used_and_told() -> None:
+    told = []
+    config = InputConfig(agent="uav1", distortion_model="none")
+    inputs = Inputs(
+        config, lambda reason, text: pytest.fail(text), lambda kind, text: told.append((kind, text))
+    )
+    half = np.array([[10.0, 0, SIZE[1] / 4 - 0.5], [0, 10.0, SIZE[0] / 4 - 0.5], [0, 0, 1]])
+    inputs.add_info(0, info(half, SIZE, d=(0.1, 0.2), model="of a driver"))
+    inputs.add_pose(pose_with_covariance(at(0), ms(0)))
+    (matched,) = inputs.add_image(0, rgb(ms(0), 7, SIZE), 0.0)
+    assert len(inputs.views(matched)) == 1
+    assert (
+        told == [("principal_point", told[0][1])] and "25 % of the width and 25 % of the height" in told[0][1]
+    )
+
+
+def test_a_distortion_model_that_is_none_is_refused_when_a_node_is_configured() -> None:
+    with pytest.raises(MessageError, match="distortion_model: expected one of auto, plumb_bob"):
+        InputConfig(distortion_model="fish").checked()

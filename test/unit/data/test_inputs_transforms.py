@@ -92,9 +92,34 @@ def test_loops_and_impossible_transforms_are_refused() -> None:
 def test_a_frame_that_changes_its_parent_or_kind_starts_anew() -> None:
     t = tree()
     t.add(transform("map", "base_link", np.eye(4), ms(0)), fixed=False)
-    t.add(transform("odom", "base_link", rigid(np.eye(3), [1, 0, 0])), fixed=True)
+    with pytest.raises(MessageError, match="'map' and 'odom', of which 'odom' is used"):
+        t.add(transform("odom", "base_link", rigid(np.eye(3), [1, 0, 0])), fixed=True)
     assert not t.ready("map", "base_link", ms(0))
     assert t.at("odom", "base_link", ms(0))[0, 3] == 1
     t.add(transform("map", "gimbal", np.eye(4), ms(0)), fixed=False)
     t.clear()
     assert t.ready("odom", "base_link", ms(0)) and not t.ready("map", "gimbal", ms(0))
+
+
+def test_a_moving_frame_with_two_parents_keeps_the_first_and_says_so() -> None:
+    t = tree()
+    for k in range(4):
+        t.add(transform("map", "base_link", rigid(np.eye(3), [k, 0, 0]), ms(50 * k)), fixed=False)
+        with pytest.raises(
+            MessageError, match="'base_link' has two parents, 'map' and 'odom', of which 'map'"
+        ) as caught:
+            t.add(transform("odom", "base_link", np.eye(4), ms(50 * k + 10)), fixed=False)
+        assert caught.value.reason == "two_parents"
+    assert t.at("map", "base_link", ms(125))[0, 3] == pytest.approx(2.5)
+    # Where the first is not published any longer, the frame moves on.
+    assert t.add(transform("odom", "base_link", np.eye(4), ms(1500)), fixed=False) is False
+    assert t.ready("odom", "base_link", ms(1400)) and not t.ready("map", "base_link", ms(1400))
+
+
+def test_of_two_fixed_parents_the_newest_counts_and_is_told() -> None:
+    t = tree()
+    t.add(transform("base_link", "camera", rigid(np.eye(3), [1, 0, 0])), fixed=True)
+    t.add(transform("base_link", "camera", rigid(np.eye(3), [2, 0, 0])), fixed=True)
+    with pytest.raises(MessageError, match="'base_link' and 'gimbal', of which 'gimbal' is used"):
+        t.add(transform("gimbal", "camera", rigid(np.eye(3), [3, 0, 0])), fixed=True)
+    assert t.at("gimbal", "camera", ms(0))[0, 3] == 3

@@ -84,6 +84,23 @@ def test_a_composed_fleet_is_one_process_per_uav_plus_world_and_evaluator() -> N
     assert yaml.safe_load(yaml.safe_dump(dict(specs[0].parameters))) == specs[0].parameters
 
 
+@pytest.mark.parametrize(
+    ("world", "images", "features"),
+    [
+        ({}, "reliable", "reliable"),
+        ({"lockstep": False}, "reliable", "best_effort"),
+        ({"kind": "none"}, "best_effort", "best_effort"),
+    ],
+)
+def test_images_of_a_simulated_world_are_never_lost_on_their_way(
+    world: dict[str, object], images: str, features: str
+) -> None:
+    specs = node_specifications(fleet_from_dict({"uavs": 2, "model": TINY, "world": world}), "out")
+    for spec in (s for s in specs if "image_reliability" in s.parameters):
+        assert spec.parameters["image_reliability"] == images, spec.name
+        assert spec.parameters["features_reliability"] == features, spec.name
+
+
 def test_a_fleet_of_single_nodes_has_a_process_per_node_and_fuses_through_topics() -> None:
     fleet = fleet_from_dict(
         {"uavs": 1, "model": TINY, "uav": {"composed": False}, "evaluator": {"enabled": False}}

@@ -80,7 +80,9 @@ def test_options_win_over_the_file_for_all_uavs(description: Path, tmp_path: Pat
     assert uavs["uav2.encoder_node"].remaps == {"pose": "/ins/pose", "detections": "found"}
     for spec in uavs.values():
         assert spec.params_files == (str(extra),) and spec.log_level == "warn"
-        assert spec.parameters["threads"] == 2 and spec.parameters["image_reliability"] == "best_effort"
+        assert spec.parameters["threads"] == 2
+        assert spec.parameters["features_reliability"] == "best_effort"  # no lockstep
+        assert spec.parameters["image_reliability"] == "reliable"  # of a simulation
 
 
 def test_a_process_gets_remaps_its_parameters_and_then_the_files(description: Path, tmp_path: Path) -> None:

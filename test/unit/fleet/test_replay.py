@@ -66,7 +66,8 @@ def test_a_rate_means_no_lockstep(bag: Path) -> None:
     specs = {spec.name: spec for spec in node_specifications(fleet)}
     assert specs["replay"].parameters["lockstep"] is False
     assert specs["replay"].parameters["real_time_factor"] == 0.5
-    assert specs["uav1"].parameters["image_reliability"] == "best_effort"
+    assert specs["uav1"].parameters["image_reliability"] == "reliable"
+    assert specs["uav1"].parameters["features_reliability"] == "best_effort"
 
 
 def test_without_truth_or_with_loops_nothing_is_judged(bag: Path, tmp_path: Path) -> None:

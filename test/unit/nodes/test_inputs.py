@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,3 +227,17 @@ def test_one_named_camera_equals_the_unnamed_one(bench: Callable[..., Bench]) ->
         b.pose()
         b.image(0, camera)
     assert same(usual.answered(1), named.answered(1))
+
+
+def test_a_px4_msgs_that_is_too_old_is_named_when_the_node_is_configured(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class VehicleOdometry:
+        @staticmethod
+        def get_fields_and_field_types() -> dict[str, str]:
+            return dict.fromkeys(["timestamp", "timestamp_sample", "local_frame", "q", "pose_covariance"], "")
+
+    monkeypatch.setitem(sys.modules, "px4_msgs.msg", SimpleNamespace(VehicleOdometry=VehicleOdometry))
+    b = bench(pose_type="px4_odometry")
+    with pytest.raises(RsdfmError, match=r"lacks pose_frame, position, .*PX4 1\.14"):
+        b.node.start()

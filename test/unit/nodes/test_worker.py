@@ -1,5 +1,7 @@
 """The worker never queues stale work and survives errors; histories follow time."""
 
+import os
+import sys
 import threading
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from rsdfm_ros.agent.history import History
 from rsdfm_ros.agent.types import Fused
 from rsdfm_ros.nodes.core.health import Health
-from rsdfm_ros.nodes.core.worker import Worker
+from rsdfm_ros.nodes.core.worker import WAITING_NICENESS, Worker, give_way
 
 
 @pytest.fixture
@@ -146,3 +148,19 @@ def test_health_reports_rate_in_mission_time_and_latency() -> None:
     assert health.latency_s(50) == pytest.approx(0.195)
     health.clear_times()
     assert health.rate_hz() == 0.0 and health.counts["frames"] == 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a priority per thread exists on Linux only")
+def test_only_the_calling_thread_gives_way() -> None:
+    seen: list[int] = []
+
+    def work() -> None:
+        assert give_way()
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [min(before + WAITING_NICENESS, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
-import torch
-import torch.nn.functional as F
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rsdfm_ros.agent.prefusion.probe import Probe
@@ -33,7 +34,10 @@ VEHICLE_M2 = 12.0
 FALSE_RATES, MISSING_RATES = (0.03, 0.15), (0.08, 0.35)
 """Share of the vehicle cells of a peer that the own map contradicts, and of the own map's that the peer contradicts,
 for honest peers and for those that are not. Measured: docs/reliability.md."""
-_HIDDEN = -99.0
+_HIDDEN = np.float32(-99.0)
+
+Logits = NDArray[np.float32]
+Cells = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,18 @@ class OwnAnswers:
     """What one or several own maps show: lowest and highest logit (H, W), the cells (H, W) that are visible in all,
     cell size in m, and mean position uncertainty of the newest one in m."""
 
-    lowest: Tensor
-    highest: Tensor
-    visible: Tensor
+    lowest: Logits
+    highest: Logits
+    visible: Cells
     cell_size: float
     sigma: float
-    _near: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    _near: dict[int, tuple[Logits, Cells]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, probe: Probe, bev: AgentBev, cell_size: float) -> OwnAnswers:
         """The answers of an own map."""
-        logit = probe.logit(bev)
-        return cls(logit, logit, bev.visible, cell_size, mean_sigma(bev))
+        logit = _logits(probe.logit(bev))
+        return cls(logit, logit, bev.visible.cpu().numpy(), cell_size, mean_sigma(bev))
 
     @classmethod
     def joint(cls, parts: Sequence[OwnAnswers]) -> OwnAnswers:
@@ -76,14 +80,14 @@ class OwnAnswers:
         if len(parts) == 1:
             return parts[0]
         return cls(
-            reduce(torch.minimum, [part.lowest for part in parts]),
-            reduce(torch.maximum, [part.highest for part in parts]),
-            reduce(torch.logical_and, [part.visible for part in parts]),
+            reduce(np.minimum, [part.lowest for part in parts]),
+            reduce(np.maximum, [part.highest for part in parts]),
+            reduce(np.logical_and, [part.visible for part in parts]),
             parts[-1].cell_size,
             parts[-1].sigma,
         )
 
-    def near(self, reach: int) -> tuple[Tensor, Tensor]:
+    def near(self, reach: int) -> tuple[Logits, Cells]:
         """Highest logit up to so many cells away, and the cells around which all is seen so far."""
         if reach not in self._near:
             self._near[reach] = _near(self.highest, self.visible, reach)
@@ -91,8 +95,8 @@ class OwnAnswers:
 
     def evidence(self, probe: Probe, bev: AgentBev) -> Evidence | None:
         """The evidence of a peer's map; None if its answers are not finite."""
-        logit, sent = probe.logit(bev), probe.sent(bev)
-        if not bool(logit.isfinite().all()):
+        logit, sent = _logits(probe.logit(bev)), probe.sent(bev).cpu().numpy()
+        if not np.isfinite(logit).all():
             return None
         unsure_m = min(MOST_UNSURE_M, SIGMAS * math.hypot(self.sigma, mean_sigma(bev)))
         reach = max(1, round((TOLERANCE_M + unsure_m) / self.cell_size))
@@ -109,19 +113,20 @@ def mean_sigma(bev: AgentBev) -> float:
     return float(seen.mean()) if len(seen) else 0.0
 
 
-def _near(logit: Tensor, visible: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    highest = _highest(torch.where(visible, logit, _HIDDEN), reach)
-    return highest, _highest((~visible).to(logit.dtype), reach) == 0
+def _logits(logit: Tensor) -> Logits:
+    return np.asarray(logit.float().cpu().numpy())
 
 
-def _highest(x: Tensor, reach: int) -> Tensor:
-    """Highest value (H, W) up to `reach` cells away."""
-    rows = F.max_pool2d(x[None, None], (2 * reach + 1, 1), 1, (reach, 0))
-    return F.max_pool2d(rows, (1, 2 * reach + 1), 1, (0, reach))[0, 0]
+def _near(logit: Logits, visible: Cells, reach: int) -> tuple[Logits, Cells]:
+    """Highest visible logit (H, W) up to `reach` cells away, and the cells around which all is seen so far."""
+    around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    highest = cv2.dilate(np.where(visible, logit, _HIDDEN), around)
+    seen = cv2.erode(visible.astype(np.uint8), around)
+    return np.asarray(highest, np.float32), seen.astype(bool)
 
 
 def _ratio(
-    vehicle: Tensor, other: Tensor, seen: Tensor, free: float, cell_size: float, rates: tuple[float, float]
+    vehicle: Cells, other: Logits, seen: Cells, free: float, cell_size: float, rates: tuple[float, float]
 ) -> float:
     """Log-likelihood ratio of the cells `vehicle` of one map, given the highest logits and the seen cells around them
     in the other one (H, W)."""

@@ -52,8 +52,25 @@ def find_files(place: Path) -> BagFiles:
     for name in named or ():
         if not (place / name).is_file():
             damage.append(f"{name}: is missing, although metadata.yaml names it")
-    # Files that metadata.yaml does not list are part of the bag too if it is missing or names none of them.
-    paths = [place / name for name in named or () if (place / name).is_file()] or here
+    # Files that metadata.yaml does not list are part of the bag too if it is missing, or if one that it lists is
+    # missing, which may have been renamed.
+    listed = [place / name for name in named or ()]
+    paths = [p for p in listed if p.is_file()]
+    others = [p for p in here if p not in paths]
+    if not paths:
+        paths = here
+    elif others and len(paths) < len(listed):
+        spare = iter(others)
+        paths = [p if p.is_file() else next(spare, p) for p in listed]
+        paths = [p for p in paths if p.is_file()] + list(spare)
+        damage += [
+            f"{_within(p, place)}: metadata.yaml does not name it; it is read as the missing part"
+            for p in others
+        ]
+    else:
+        damage += [
+            f"{_within(p, place)}: is left out, because metadata.yaml does not name it" for p in others
+        ]
     if not paths:
         facts = damage if (place / "metadata.yaml").exists() else []
         raise BagError(
@@ -89,6 +106,10 @@ def _lying(place: Path) -> list[Path]:
     return sorted(found, key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])[
         :MAX_FILES
     ]
+
+
+def _within(path: Path, place: Path) -> str:
+    return str(path.relative_to(place))
 
 
 def _storage(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rsdfm_ros.data.bags.bag import Bag
+from rsdfm_ros.data.bags.pose_frames import contradiction
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -26,6 +27,8 @@ from rsdfm_ros.data.messages.stamps import NS
 
 GAP_FACTOR = 3.0
 """A pause this many times the usual period is a gap."""
+_STAMPED = frozenset({*IMAGES, *POSES, TRUTH, FEATURES})
+"""Types of messages that are of no use without a stamp; camera_info without one is that of all images."""
 OTHER_CLOCK_S = 60.0
 """Upper limit of a message's transmission time."""
 
@@ -48,11 +51,12 @@ class _Tally:
     log_ns: array[int] = field(default_factory=lambda: array("q"))
     stamp_ns: array[int] = field(default_factory=lambda: array("q"))
     unstamped: int = 0
+    zero: int = 0
 
     def figures(self) -> dict[str, Any]:
         log = np.frombuffer(self.log_ns, np.int64)
         stamps = np.frombuffer(self.stamp_ns, np.int64)
-        times = np.unique(stamps if len(stamps) else log)
+        times = np.unique(stamps if len(stamps) and stamps.any() else log)
         periods = np.diff(times) / 1e9
         usual = float(np.median(periods)) if len(periods) else None
         gaps = [] if usual is None else [float(p) for p in periods if p > GAP_FACTOR * usual]
@@ -63,8 +67,10 @@ class _Tally:
             "gaps": len(gaps),
             "longest_gap_s": max(gaps, default=None),
         }
+        if self.zero:
+            out["zero_stamps"] = self.zero
         if len(stamps):
-            offsets = (log - stamps) / 1e9 if len(log) == len(stamps) else np.zeros(0)
+            offsets = (log - stamps)[stamps > 0] / 1e9 if len(log) == len(stamps) else np.zeros(0)
             out["stamps_back"] = int((np.diff(stamps) < 0).sum())
             out["log_minus_stamp_s"] = float(np.median(offsets)) if len(offsets) else None
             out["log_minus_stamp_spread_s"] = float(np.ptp(offsets)) if len(offsets) else None
@@ -90,6 +96,7 @@ def bag_info(bag: Bag, topic_map: TopicMap) -> dict[str, Any]:
                 tally.unstamped += 1
             else:
                 tally.stamp_ns.append(stamp)
+                tally.zero += stamp == 0
         first = message.log_ns if first is None else first
         last = message.log_ns
     topics = {}
@@ -100,6 +107,8 @@ def bag_info(bag: Bag, topic_map: TopicMap) -> dict[str, Any]:
         if problem:
             topics[name]["problem"] = problem
     uavs, missing = _uavs(topics, topic_map)
+    if problem := contradiction(bag, topic_map):
+        missing.append(f"a common frame: {problem}")
     start = 0 if first is None else first
     return {
         "bag": str(bag.path),
@@ -124,12 +133,14 @@ def _clock(topics: dict[str, Any]) -> dict[str, Any]:
     offsets = [t["log_minus_stamp_s"] for t in topics.values() if t.get("log_minus_stamp_s") is not None]
     offset = float(np.median(offsets)) if offsets else None
     other = offset is not None and abs(offset) > OTHER_CLOCK_S
-    return {
-        "log_minus_stamp_s": offset,
-        "note": "stamps and log times come from different clocks, such as simulated and real time"
-        if other
-        else "",
-    }
+    zero = [
+        f"all stamps on {name} are zero"
+        for name, t in topics.items()
+        if t.get("zero_stamps") == t["messages"] > 0
+    ]
+    if other:
+        zero.append("stamps and log times come from different clocks, such as simulated and real time")
+    return {"log_minus_stamp_s": offset, "note": "; ".join(zero)}
 
 
 def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], list[str]]:
@@ -182,4 +193,8 @@ def _absence(topics: dict[str, Any], topic: str, kinds: tuple[str, ...], what: s
         return [f"{what}: {topic} is a {known['type']}, expected {' or '.join(kinds)}"]
     if not known["messages"]:
         return [f"{what}: no message on {topic}"]
+    if known["type"] in _STAMPED and known.get("zero_stamps", 0) == known["messages"]:
+        return [
+            f"{what}: all {known['messages']} stamps on {topic} are zero: the sender must fill in header.stamp"
+        ]
     return [f"{what}: {topic}: {known['problem']}"] if "problem" in known else []

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rsdfm_ros.data.bags.bag import Bag
+from rsdfm_ros.data.bags.bag import Bag, BagMessage
 from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.info import header_stamp_ns
+from rsdfm_ros.data.bags.pose_frames import PoseFrames, pose_frames
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -22,9 +24,10 @@ from rsdfm_ros.data.bags.topic_map import (
     TopicMap,
     UavTopics,
 )
-from rsdfm_ros.data.bags.types import typestore
+from rsdfm_ros.data.bags.types import has_header, typestore
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import FRAME_ID
+from rsdfm_ros.words import counted
 
 IMAGE, OTHER, GROUND_TRUTH, PACKETS = "image", "other", "truth", "packets"
 
@@ -77,13 +80,15 @@ class ReplayPlan:
 
 
 def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
-    """The plan for a bag. Raises: BagError if the map finds no UAV with images and poses in it."""
+    """The plan for a bag. Raises: BagError if the map finds no UAV with images and poses in it, or poses in frames that
+    contradict each other."""
     outputs: dict[str, Output] = {}
     infos: dict[str, Intrinsics] = {}
     parameters: dict[str, dict[str, Any]] = {}
     packets: dict[str, Output] = {}
     notes: list[str] = []
     frames = 0
+    posed = pose_frames(bag, topic_map)
     for uav, topics in topic_map.found(bag.topics).items():
         if heard := _is(bag, topics.features, (FEATURES,)):
             packets[topics.features] = Output(f"{uav}/bev/features", FEATURES, PACKETS, uav)
@@ -92,7 +97,7 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
             what = f"of {uav} only the recorded packets are played" if heard else f"{uav} is left out"
             notes.append(f"{what}: {', '.join(lacking)}")
             continue
-        parameters[uav] = _parameters(bag, topic_map, topics)
+        parameters[uav] = _parameters(bag, topic_map, uav, topics, posed)
         for camera, of in topics.cameras.items():
             compressed = bag.topics[of.image].type_name == IMAGES[1]
             name = f"{uav}/{camera_name(camera, topics)}"
@@ -130,19 +135,42 @@ def part_ns(first_ns: int, start_s: float, duration_s: float) -> tuple[int, int 
     return begin_ns, begin_ns + round(duration_s * 1e9) if duration_s else None
 
 
+def stamp_of(message: BagMessage) -> int:
+    """Stamp of a message with a header, in ns; 0 where there is none or it was left at zero."""
+    return max(header_stamp_ns(message.raw) or 0, 0) if has_header(message.type_name) else 0
+
+
+def first_stamp_ns(bag: Bag, plan: ReplayPlan, start_s: float) -> int:
+    """The first stamp of the part of a bag from `start_s` on, where mission time begins."""
+    begin_ns = None
+    for message in bag.messages(sorted(plan.outputs)):
+        begin_ns = part_ns(message.log_ns, start_s, 0.0)[0] if begin_ns is None else begin_ns
+        if message.log_ns >= begin_ns and (stamp := stamp_of(message)):
+            return stamp
+    return 0
+
+
 def check_part(bag: Bag, plan: ReplayPlan, start_s: float, duration_s: float) -> None:
-    """Raise BagError unless an image lies in this part of the bag; reads it up to there."""
+    """Raise BagError unless an image with a stamp lies in this part of the bag; reads it up to there."""
     first = next(bag.messages(sorted(plan.outputs)), None)
     if first is None:
         raise BagError(bag.path, "nothing in it can be read", "record it anew, or give another bag")
     begin_ns, end_ns = part_ns(first.log_ns, start_s, duration_s)
-    last_ns = first.log_ns
+    last_ns, unstamped = first.log_ns, 0
     for message in bag.messages([t for t, o in plan.outputs.items() if o.role == IMAGE]):
         last_ns = message.log_ns
         if last_ns >= begin_ns and message.type_name == plan.outputs[message.topic].type_name:
-            if end_ns is None or last_ns <= end_ns:
+            if end_ns is not None and last_ns > end_ns:
+                break
+            if stamp_of(message):
                 return
-            break
+            unstamped += 1
+    if unstamped:
+        raise BagError(
+            bag.path,
+            f"the stamps of all {counted(unstamped, 'image')} in the chosen part are zero",
+            "the camera driver must fill in header.stamp, the time of exposure: record anew",
+        )
     at_s = (last_ns - first.log_ns) / 1e9
     where = f"its last image is {at_s:.3f} s" if last_ns < begin_ns else f"the next image is {at_s:.3f} s"
     part = f"of {duration_s:g} s from {start_s:g} s on" if duration_s else f"from {start_s:g} s on"
@@ -168,7 +196,9 @@ def camera_name(camera: str, topics: UavTopics) -> str:
     return camera if len(topics.cameras) > 1 else "camera"
 
 
-def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, Any]:
+def _parameters(
+    bag: Bag, topic_map: TopicMap, uav: str, topics: UavTopics, posed: PoseFrames
+) -> dict[str, Any]:
     """Only values that differ from the defaults of encoder_node, so that a replay of our own bags is a plain fleet."""
     out: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in topic_map.inputs.items()}
     if len(topics.cameras) > 1:
@@ -182,23 +212,16 @@ def _parameters(bag: Bag, topic_map: TopicMap, topics: UavTopics) -> dict[str, A
     kinds = {bag.topics[c.image].type_name for c in topics.cameras.values()}
     if kinds == {IMAGES[1]}:
         out["image_transport"] = "compressed"
-    if topic_map.frame_id != FRAME_ID:
-        frame = topic_map.frame_id or _first_frame(bag, topics.pose)
-        if frame != FRAME_ID:
-            out["pose_frame_id"] = frame
+    frame = posed.own.get(uav, posed.world)
+    if frame not in ("", FRAME_ID):
+        out["pose_frame_id"] = frame
+    if uav in posed.own:
+        out["pose_origin"] = list(topic_map.pose_origins[uav])
     if _is(bag, topics.ground, (POINT,)):
         out["ground_model"] = "topic"
     elif topic_map.ground_height_m:
         out["ground_height_m"] = topic_map.ground_height_m
     return out
-
-
-def _first_frame(bag: Bag, topic: str) -> str:
-    """The frame that the first pose names."""
-    for message in bag.messages([topic]):
-        header = getattr(bag.decode(message), "header", None)
-        return "" if header is None else str(header.frame_id)
-    return ""
 
 
 def _lacking(bag: Bag, topics: UavTopics) -> list[str]:

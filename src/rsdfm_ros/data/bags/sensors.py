@@ -1,6 +1,9 @@
 """Sensor data of the UAVs of a bag, instant by instant: images matched with poses by the nodes' own rules, truth,
 packets.
 
+Poses, transforms and camera_info are read ahead of the images that wait for them (order/): a bag has them
+however late they were recorded.
+
 Instants come in the order of their stamps. One is returned when every UAV has an image at or after it, or
 PATIENCE_S of recorded time after it arrived (always so where recorded packets are wanted, which come later than the
 images, or recorded heights of the ground): the result depends on the bag alone, and little of it is in memory.
@@ -11,22 +14,25 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
+from rsdfm_ros.data.bags.order.pending import PATIENCE_S, InstantInputs, Packet, PendingInstants
+from rsdfm_ros.data.bags.order.read_ahead import Due, ReadAhead, first_of_each
+from rsdfm_ros.data.bags.pose_frames import pose_frames
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
     INFO,
     POINT,
     POSES,
+    STATIC,
     STATUS,
     TF,
     TRANSFORMS,
     TRUTH,
-    Intrinsics,
     TopicMap,
     UavTopics,
 )
@@ -35,64 +41,43 @@ from rsdfm_ros.data.messages.ground_heights import MAX_AGE_S, Heights
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
-from rsdfm_ros.geometry.lattice import FRAME_ID
 
-PATIENCE_S = 2.0
 HEIGHTS_KEPT = 4096
-MAX_PENDING = 64
-"""Instants that wait at most."""
+MAX_PACKETS = 4096
+"""Recorded packets that wait for an instant at most."""
+MAX_FIXED = 1000
+"""Messages of /tf_static that are read before everything else."""
 
 Handler = Callable[[Any, BagMessage], None]
-
-
-@dataclass(frozen=True)
-class Packet:
-    """A recorded FeaturePacket. uav: owner of its topic · size_bytes: of the serialised message."""
-
-    uav: str
-    message: Any
-    size_bytes: int
-
-
-@dataclass
-class InstantInputs:
-    """Everything of one stamp. images: by UAV · packets: recorded ones with this stamp or an older one · truths,
-    statuses: messages that were recorded since the instant before, whatever their stamps · heights: of the ground, m,
-    by UAV with such a topic."""
-
-    stamp_ns: int
-    images: dict[str, Matched] = field(default_factory=dict)
-    packets: list[Packet] = field(default_factory=list)
-    truths: list[Any] = field(default_factory=list)
-    statuses: list[tuple[str, Any]] = field(default_factory=list)
-    heights: dict[str, float] = field(default_factory=dict)
 
 
 class Sensors:
     """The sensors of a bag. features: also hand out the recorded packets.
 
     uavs: those that the map finds · rejects: what was left out, by (UAV or topic, reason); reasons: the first sentence
-    of each · images, expected: images by UAV, read so far and as the files promise.
+    of each · doubts: sentences on what was used and looks wrong · images, expected: images by UAV, read so far and as
+    the files promise. Raises: BagError for poses in frames that contradict each other.
     """
 
     def __init__(self, bag: Bag, topic_map: TopicMap, *, features: bool = False) -> None:
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.reasons: dict[tuple[str, str], str] = {}
+        self.doubts: dict[tuple[str, str], str] = {}
         self.images: Counter[str] = Counter()
         self._bag, self._map, self._features = bag, topic_map, features
         self._handlers: dict[str, list[Handler]] = {}
+        self._ahead: dict[str, list[tuple[str, Handler]]] = {}
+        self._frames = pose_frames(bag, topic_map)
+        self._muted = False
+        self._now_ns = 0
         self._found = topic_map.found(bag.topics)
         self.uavs = tuple(self._found)
         self._inputs: dict[str, Inputs] = {}
-        self._early: dict[str, dict[int, Any]] = {}
-        self._newest: dict[str, int] = {}
-        self._pending: dict[int, InstantInputs] = {}
-        self._arrived_ns: dict[int, int] = {}
+        self._pending = PendingInstants(self.uavs)
         self._packets: list[tuple[int, Packet]] = []
         self._truths: list[Any] = []
         self._statuses: list[tuple[str, Any]] = []
         self._heights: dict[str, Heights] = {}
-        self._given_ns = -1
         self.expected = {
             uav: max(
                 (bag.topics[c.image].messages for c in of.cameras.values() if c.image in bag.topics),
@@ -111,79 +96,113 @@ class Sensors:
     def instants(self) -> Iterator[InstantInputs]:
         """All instants with at least one usable image, in the order of their stamps, then one for what is left."""
         self._prime()
+        ahead = ReadAhead(self._bag.messages(list(self._ahead)), self._split)
         for message in self._bag.messages(list(self._handlers)):
-            self._handle(message)
+            self._now_ns = message.log_ns
+            for due in ahead.due(message.log_ns):
+                due.take()
+            content = self._decoded(message)
+            for handle in self._handlers[message.topic] if content is not None else ():
+                self._guarded(handle, content, message)
+            for uav, inputs in self._inputs.items():
+                while inputs.waiting and (found := ahead.ahead(uav, message.log_ns)) is not None:
+                    found.take()
             yield from self._ready(message.log_ns)
+        for due in ahead.due(None):
+            due.take()
         for uav in self._inputs:
-            self._take(uav, self._inputs[uav].due(math.inf), 0)
+            self._take(uav, self._inputs[uav].due(math.inf))
         yield from self._ready(None)
         if self._truths or self._statuses:
             yield self._filled(InstantInputs(-1))
 
     def reject(self, where: str, reason: str, text: str) -> None:
         """Count what is left out; the first sentence of every kind is kept."""
+        if self._muted:
+            return
         self.rejects[where, reason] += 1
         self.reasons.setdefault((where, reason), text)
 
-    def _handle(self, message: BagMessage) -> None:
+    def _decoded(self, message: BagMessage) -> Any:
+        """The content of a message, None if it is refused."""
         try:
-            content = self._bag.decode(message)
-            for handle in self._handlers[message.topic]:
-                handle(content, message)
+            return self._bag.decode(message)
+        except MessageError as error:
+            self.reject(message.topic, error.reason, str(error))
+            return None
+
+    def _guarded(self, handle: Handler, content: Any, message: BagMessage) -> None:
+        try:
+            handle(content, message)
         except MessageError as error:
             self.reject(message.topic, error.reason, str(error))
 
+    def _split(self, message: BagMessage) -> list[tuple[str, Due]]:
+        """What a message that may be read ahead is for each UAV."""
+        content = self._decoded(message)
+        if content is None:
+            return []
+        return [
+            (uav, Due(message.log_ns, partial(self._guarded, handle, content, message)))
+            for uav, handle in self._ahead[message.topic]
+        ]
+
     def _prime(self) -> None:
-        """Read the first message on every camera_info topic: recorders note topics in any order, and an image may be
-        recorded before its intrinsics."""
-        wanted = {t for t in self._handlers if self._bag.topics[t].type_name == INFO}
-        if not wanted:
-            return
-        for message in self._bag.messages(list(wanted)):
-            if message.topic in wanted:
-                self._handle(message)
-                wanted.discard(message.topic)
-            if not wanted:
-                return
+        """Read what holds from the beginning, whenever it was recorded: the first camera_info of every camera, and
+        transforms of /tf_static, of which the first of a frame counts until another comes."""
+        self._muted = True  # everything comes again in its time
+        firsts = {t for t in self._ahead if self._bag.topics[t].type_name == INFO}
+        fixed = self._bag.messages([STATIC] if STATIC in self._ahead else [])
+        for message in (*first_of_each(self._bag, firsts), *reversed(list(islice(fixed, MAX_FIXED)))):
+            for _, due in self._split(message):
+                due.take()
+        self._muted = False
 
     # --- routing --------------------------------------------------------------------------------------------------
 
-    def _route(self, topic: str, kinds: tuple[str, ...], handler: Handler) -> bool:
-        """Hand messages of these types on this topic to `handler`; whether there are such."""
+    def _route(self, topic: str, kinds: tuple[str, ...], handler: Handler, ahead: str = "") -> bool:
+        """Hand messages of these types on this topic to `handler`; whether there are such. ahead: the UAV for whose
+        images they may be read before their time."""
         known = self._bag.topics.get(topic)
         if known is None or known.type_name not in kinds or known.problem:
             return False
-        self._handlers.setdefault(topic, []).append(handler)
+        if ahead:
+            self._ahead.setdefault(topic, []).append((ahead, handler))
+        else:
+            self._handlers.setdefault(topic, []).append(handler)
         return known.messages > 0
 
     def _route_uav(self, uav: str, topics: UavTopics, features: bool) -> None:
         pose = self._bag.topics.get(topics.pose)
         pose_type = TF if topics.pose == TF else POSES.get("" if pose is None else pose.type_name, "pose")
+        given = dict(self._map.inputs)
+        if uav in self._frames.own:
+            given |= {"pose_frame_id": self._frames.own[uav], "pose_origin": self._map.pose_origins[uav]}
         config = InputConfig(
             agent=uav,
             cameras=tuple(topics.cameras),
             extrinsics=tuple(v for c in topics.cameras.values() for v in c.extrinsics),
-            frame_id=self._map.frame_id,
+            frame_id=self._frames.world,
             pose_type=pose_type,
-            **self._map.inputs,
+            **given,
         )
-        if self._map.frame_id or topics.pose == TF:
-            self._make(uav, config, topics)
-
-        def on_pose(m: Any, r: BagMessage) -> None:
-            if uav not in self._inputs:  # the map takes the frame of the first pose
-                self._make(uav, _with_frame(config, str(getattr(m, "header", _NO_HEADER).frame_id)), topics)
-            self._take(uav, self._inputs[uav].add_pose(m), r.log_ns)
-
-        self._route(topics.pose, tuple(POSES), on_pose)
+        inputs = self._inputs[uav] = Inputs(
+            config,
+            lambda reason, text: self.reject(uav, reason, text),
+            lambda kind, text: self.doubts.setdefault((uav, kind), text),
+        )
+        self._route(topics.pose, tuple(POSES), lambda m, _: self._take(uav, inputs.add_pose(m)), uav)
         for camera, of in enumerate(topics.cameras.values()):
-            self._route_camera(uav, camera, of.image, of.info, topics)
-        if topics.pose == TF or config.needs_tf:
-            for topic, fixed in (("/tf", False), ("/tf_static", True)):
+            if of.intrinsics is not None:
+                inputs.add_info(camera, of.intrinsics.info())
+            self._route_camera(uav, camera, of.image, of.info)
+        if config.needs_tf:
+            for topic, fixed in (("/tf", False), (STATIC, True)):
                 self._route(
                     topic,
                     (TRANSFORMS,),
-                    lambda m, r, f=fixed: self._take(uav, self._of(uav).add_transforms(m, fixed=f), r.log_ns),  # type: ignore[misc]
+                    lambda m, _, f=fixed: self._take(uav, inputs.add_transforms(m, fixed=f)),  # type: ignore[misc]
+                    uav,
                 )
         if features:
             self._route(topics.features, (FEATURES,), lambda m, r: self._on_packet(uav, m, r))
@@ -192,34 +211,15 @@ class Sensors:
             self._heights[uav] = heights
         self._route(topics.status, (STATUS,), lambda m, _: self._statuses.append((uav, m)))
 
-    def _route_camera(self, uav: str, camera: int, image: str, info: str, topics: UavTopics) -> None:
+    def _route_camera(self, uav: str, camera: int, image: str, info: str) -> None:
+        inputs = self._inputs[uav]
+
         def on_image(m: Any, r: BagMessage) -> None:
             self.images[uav] += 1
-            if uav not in self._inputs:
-                self.reject(uav, "no_pose", "images before the first pose")
-                return
-            self._take(uav, self._inputs[uav].add_image(camera, m, r.log_ns / 1e9), r.log_ns)
+            self._take(uav, inputs.add_image(camera, m, r.log_ns / 1e9))
 
-        def on_info(m: Any, r: BagMessage) -> None:
-            if uav in self._inputs:
-                self._take(uav, self._inputs[uav].add_info(camera, m), r.log_ns)
-            else:
-                self._early.setdefault(uav, {})[camera] = m
-
-        self._route(info, (INFO,), on_info)
+        self._route(info, (INFO,), lambda m, _: self._take(uav, inputs.add_info(camera, m)), uav)
         self._route(image, IMAGES, on_image)
-
-    def _make(self, uav: str, config: InputConfig, topics: UavTopics) -> None:
-        inputs = Inputs(config, lambda reason, text: self.reject(uav, reason, text))
-        for number, camera in enumerate(topics.cameras.values()):
-            if camera.intrinsics is not None:
-                inputs.add_info(number, info_of(camera.intrinsics))
-            elif number in self._early.get(uav, {}):
-                inputs.add_info(number, self._early[uav][number])
-        self._inputs[uav] = inputs
-
-    def _of(self, uav: str) -> Inputs:
-        return self._inputs[uav]
 
     # --- collecting -----------------------------------------------------------------------------------------------
 
@@ -229,33 +229,21 @@ class Sensors:
         # Not len(record.raw): DDS pads messages to whole words.
         size = len(store.serialize_cdr(message, record.type_name))
         self._packets.append((stamp_ns(message.header.stamp), Packet(uav, message, size)))
-        del self._packets[: max(0, len(self._packets) - 64 * MAX_PENDING)]
+        del self._packets[: max(0, len(self._packets) - MAX_PACKETS)]
 
-    def _take(self, uav: str, matched: list[Matched], log_ns: int) -> None:
+    def _take(self, uav: str, matched: list[Matched]) -> None:
         for one in matched:
-            if one.stamp_ns <= self._given_ns:
+            if not self._pending.add(uav, one, self._now_ns):
                 self.reject(
                     uav,
                     "late_picture",
                     f"an image came more than {PATIENCE_S} s after others of its instant",
                 )
-                continue
-            self._pending.setdefault(one.stamp_ns, InstantInputs(one.stamp_ns)).images[uav] = one
-            self._arrived_ns.setdefault(one.stamp_ns, log_ns)
-            self._newest[uav] = max(one.stamp_ns, self._newest.get(uav, -1))
 
     def _ready(self, log_ns: int | None) -> Iterator[InstantInputs]:
         """Instants that need not wait any longer at this time of the recording; all if None."""
-        while self._pending:
-            stamp = min(self._pending)
-            later = self._features or self._heights  # messages recorded after the image
-            seen = not later and all(self._newest.get(uav, -1) >= stamp for uav in self.uavs)
-            old = log_ns is None or log_ns - self._arrived_ns[stamp] > PATIENCE_S * 1e9
-            if not (seen or old or len(self._pending) > MAX_PENDING):
-                return
-            self._given_ns = stamp
-            del self._arrived_ns[stamp]
-            yield self._filled(self._pending.pop(stamp))
+        patient = self._features or bool(self._heights)  # for messages that are recorded after the image
+        yield from map(self._filled, self._pending.due(log_ns, patient=patient))
 
     def _filled(self, instant: InstantInputs) -> InstantInputs:
         instant.truths, self._truths = self._truths, []
@@ -273,27 +261,3 @@ class Sensors:
             else:
                 instant.heights[uav] = height
         return instant
-
-
-_NO_HEADER = SimpleNamespace(frame_id="")
-
-
-def _with_frame(config: InputConfig, frame_id: str) -> InputConfig:
-    return replace(config, frame_id=frame_id or FRAME_ID)
-
-
-def info_of(of: Intrinsics) -> Any:
-    """CameraInfo of a camera whose intrinsics are written in the topic map."""
-    return SimpleNamespace(
-        header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0), frame_id=""),
-        height=of.height,
-        width=of.width,
-        distortion_model=of.distortion_model,
-        d=list(of.d),
-        k=[of.fx, 0.0, of.cx, 0.0, of.fy, of.cy, 0.0, 0.0, 1.0],
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[of.fx, 0.0, of.cx, 0.0, 0.0, of.fy, of.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
-        binning_x=0,
-        binning_y=0,
-        roi=SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
-    )

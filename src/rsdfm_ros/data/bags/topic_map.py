@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from rsdfm_ros.data.bags.errors import TopicMapError
@@ -22,8 +23,9 @@ MAX_RECORDED_UAVS = 64
 MAX_RECORDED_CAMERAS = 16
 """Cameras of a UAV in a bag: a recording may hold more of them than a UAV reads (MAX_CAMERAS of input_config)."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_NAME_WORDS = "names of letters, digits and _ that begin with a letter, as in ROS topics"
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
-TF = "tf"
+TF, STATIC = "tf", "/tf_static"
 """In place of a pose topic: poses come from /tf and /tf_static."""
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 POSES = {
@@ -60,6 +62,16 @@ def _inputs(value: Any, where: str) -> dict[str, Any]:
     return BUILDER.values(InputConfig, value, f"{where}.", without=_SET_ELSEWHERE)
 
 
+def _origins(value: Any, where: str) -> dict[str, tuple[float, ...]]:
+    require(
+        isinstance(value, dict), where, "a mapping from UAVs to x y z and a unit quaternion x y z w", value
+    )
+    for name, numbers in value.items():
+        good = isinstance(numbers, list) and all(type(n) in (int, float) for n in numbers)
+        require(good, f"{where}.{name}", "x y z and a unit quaternion x y z w", numbers)
+    return {str(name): tuple(float(n) for n in numbers) for name, numbers in value.items()}
+
+
 @dataclass(frozen=True)
 class Intrinsics:
     """A camera without CameraInfo in the bag: size and K in pixels as ROS counts them (centre of the first pixel 0),
@@ -81,6 +93,22 @@ class Intrinsics:
         require(len(self.d) <= 16, f"{where}d", "at most 16 numbers", list(self.d))
         for name in ("fx", "fy"):
             require(getattr(self, name) > 0, f"{where}{name}", "more than 0 pixels", getattr(self, name))
+
+    def info(self) -> Any:
+        """As a CameraInfo without stamp."""
+        return SimpleNamespace(
+            header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0), frame_id=""),
+            height=self.height,
+            width=self.width,
+            distortion_model=self.distortion_model,
+            d=list(self.d),
+            k=[self.fx, 0.0, self.cx, 0.0, self.fy, self.cy, 0.0, 0.0, 1.0],
+            r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            p=[self.fx, 0.0, self.cx, 0.0, 0.0, self.fy, self.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+            binning_x=0,
+            binning_y=0,
+            roi=SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+        )
 
 
 @dataclass(frozen=True)
@@ -104,9 +132,7 @@ class CameraTopics:
             "a CameraInfo topic, or `intrinsics` instead",
             self.info,
         )
-        good = len(self.extrinsics) == 7 and all(map(math.isfinite, self.extrinsics))
-        good = good and abs(math.hypot(*self.extrinsics[3:]) - 1.0) < 0.01
-        require(good, f"{where}extrinsics", "x y z and a unit quaternion x y z w", list(self.extrinsics))
+        _pose(self.extrinsics, f"{where}extrinsics")
 
 
 @dataclass(frozen=True)
@@ -131,7 +157,7 @@ class UavTopics:
             cameras,
         )
         for name in self.cameras:
-            require(bool(_NAME.fullmatch(name)), f"{where}cameras", "letters, digits and _ as names", name)
+            require(bool(_NAME.fullmatch(name)), f"{where}cameras", _NAME_WORDS, name)
         if self.pose != TF:
             _topic(self.pose, f"{where}pose")
         for name in OPTIONAL_TOPICS:
@@ -152,7 +178,8 @@ class UavTopics:
 class TopicMap:
     """A whole map. uavs: names, or empty for all that the bag has images of · uav: topics of every UAV · special:
     topics of single UAVs, instead · ground_truth: GroundTruth topic, "" for none · frame_id: frame that poses are in,
-    "" for any · ground_height_m: of the ground plane, without a topic for it · inputs: further
+    "" for any · pose_origins: by UAV, the pose of the frame that its poses come in, in the common one, such as where it
+    started · ground_height_m: of the ground plane, without a topic for it · inputs: further
     parameters of encoder_node about images and poses (InputConfig), e.g. pose_tolerance_s, images_rectified,
     pose_origin."""
 
@@ -162,6 +189,7 @@ class TopicMap:
     special: Mapping[str, UavTopics] = field(default_factory=dict)
     ground_truth: str = ""
     frame_id: str = FRAME_ID
+    pose_origins: Mapping[str, tuple[float, ...]] = setting(factory=dict, parse=_origins)
     ground_height_m: float = 0.0
     inputs: Mapping[str, Any] = setting(factory=dict, parse=_inputs)
 
@@ -174,8 +202,10 @@ class TopicMap:
             len(self.uavs),
         )
         require(len(set(self.uavs)) == len(self.uavs), f"{where}uavs", "different names", list(self.uavs))
-        for name in (*self.uavs, *self.special):
-            require(bool(_NAME.fullmatch(name)), f"{where}uavs", "letters, digits and _ as names", name)
+        for name, origin in self.pose_origins.items():
+            _pose(origin, f"{where}pose_origins.{name}")
+        for name in (*self.uavs, *self.special, *self.pose_origins):
+            require(bool(_NAME.fullmatch(name)), f"{where}uavs", _NAME_WORDS, name)
         if self.ground_truth:
             _topic(self.ground_truth, f"{where}ground_truth")
         height = self.ground_height_m
@@ -229,6 +259,12 @@ def default_map() -> TopicMap:
         ground=f"/{UAV}/ground/height",
     )
     return TopicMap(uav, name="default", ground_truth="/ground_truth")
+
+
+def _pose(values: tuple[float, ...], where: str) -> None:
+    good = len(values) == 7 and all(map(math.isfinite, values))
+    good = good and abs(math.hypot(*values[3:]) - 1.0) < 0.01
+    require(good, where, "x y z and a unit quaternion x y z w", list(values))
 
 
 def _topic(value: str, where: str) -> None:

@@ -13,10 +13,12 @@ from rosbags.typesys.store import Typestore
 
 from rsdfm_ros.data.bags.definitions import check_size, misfit, names_in, parse, plain
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.poses import PX4_ODOMETRY
 from rsdfm_ros.errors import RsdfmError
 
 PACKAGE = "rsdfm_ros"
 MAX_SEQUENCE = 1 << 27
+PX4 = "px4_msgs/msg/VehicleOdometry"
 
 
 def message_folder() -> Path:
@@ -43,6 +45,15 @@ def typestore() -> Typestore:
     for path in sorted(message_folder().glob("*.msg")):
         types.update(get_types_from_msg(path.read_text(), f"{PACKAGE}/msg/{path.stem}"))
     store.register(types)
+    return store
+
+
+@cache
+def wanted() -> Typestore:
+    """Types whose fields are read here: ours, and what is read of messages that rosbags does not know."""
+    store = get_typestore(Stores.EMPTY)
+    store.fielddefs.update(typestore().fielddefs)
+    store.fielddefs.update(get_types_from_msg(PX4_ODOMETRY, PX4))
     return store
 
 
@@ -86,7 +97,7 @@ class BagTypes:
             return
         try:
             store = _store(theirs)
-            lacking = misfit(name, store, ours) if name in ours.fielddefs else None
+            lacking = misfit(name, store, wanted()) if name in wanted().fielddefs else None
         except Exception as error:  # the generator of code, too, on types that make no sense
             self.unknown[name] = f"the bag's definition of {name} cannot be used ({_short(error)})"
             return

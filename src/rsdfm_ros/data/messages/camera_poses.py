@@ -65,7 +65,7 @@ class CameraPoses:
                 "frame_id", f"expected the pose of {config.body_frame!r}, got that of {child!r}"
             )
         self._body_frame = config.body_frame or child or "base_link"
-        return self._buffer.add(posed.stamp_ns, posed.sample, posed.reset)
+        return self._buffer.add(posed.stamp_ns, posed.sample.known(self._assumed), posed.reset)
 
     def add_transform(self, transform: Any, *, fixed: bool) -> bool:
         """Take a TransformStamped; as `add_pose`."""
@@ -85,7 +85,8 @@ class CameraPoses:
             T = self._tree.at(self._config.frame_id, frame, stamp_ns)
             return PoseSample(T, self._assumed)
         body = self._buffer.at(stamp_ns)
-        T, covariance = body.T, self._assumed if body.covariance is None else body.covariance
+        T, covariance = body.T, body.covariance
+        assert covariance is not None
         if self._moved:
             covariance = covariance_in_parent(self._T_map_world, covariance)
             T = self._T_map_world @ T

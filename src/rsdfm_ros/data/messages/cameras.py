@@ -21,6 +21,22 @@ Matrix = NDArray[np.float64]
 #: Numbers of coefficients in `d` of every distortion model; 12 and 14 are OpenCV's thin prism and tilt.
 MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 MAX_COEFFICIENTS = 14
+AUTO, NONE = "auto", "none"
+#: What can be said in place of camera_info.
+DISTORTION_MODELS = (AUTO, *MODELS, NONE)
+#: Other names of drivers and calibration tools.
+ALIASES = {
+    "none": "",
+    "pinhole": "",
+    "perspective": "",
+    "undistorted": "",
+    "radtan": "plumb_bob",
+    "fisheye": "equidistant",
+    "kannala_brandt": "equidistant",
+    "kannala_brandt4": "equidistant",
+}
+#: A principal point farther from the middle, in sides of the image, is most often that of an image of another size.
+USUAL_OFFSET = 0.2
 #: Coefficients below this move no pixel of any camera.
 _NO_DISTORTION = 1e-6
 
@@ -32,7 +48,7 @@ class Camera:
     K (3, 3) of the images as they come · model and d: distortion, "" and () for none · K_rectified (3, 3): intrinsics
     of rectified images by the calibration (P), None without usable ones · R_optical_image (3, 3): rotation from the
     frame that the images are taken in to the camera's optical frame; identity but for images that were rectified for
-    stereo.
+    stereo · doubt: a sentence about numbers that can be and look wrong, "" for none.
     """
 
     size: tuple[int, int]
@@ -41,15 +57,22 @@ class Camera:
     d: tuple[float, ...]
     K_rectified: Matrix | None
     R_optical_image: Matrix
+    doubt: str = ""
 
 
 def camera_from_message(
-    info: Any, image_size: tuple[int, int], *, rectified: bool = False, scaling: bool = False
+    info: Any,
+    image_size: tuple[int, int],
+    *,
+    rectified: bool = False,
+    scaling: bool = False,
+    model: str = AUTO,
 ) -> Camera:
     """The camera of images of `image_size` (height, width) that `info` belongs to.
 
     rectified: the images are rectified already, so that P and not K is theirs. scaling: `info` may be for a larger
-    or smaller image of the same shape; otherwise the sizes must agree.
+    or smaller image of the same shape; otherwise the sizes must agree. model: of DISTORTION_MODELS, auto for that of
+    `info`, none for no distortion whatever `info` says.
     Raises: MessageError `camera_info` for numbers that are no camera, `camera_info_size` for another size,
     `camera_model` for a distortion model that is not in MODELS.
     """
@@ -59,14 +82,14 @@ def camera_from_message(
     R = _rotation(info.r)
     if rectified:
         P = _pinhole("p", info.p, 4, image_size, to_image) if has_p else K
-        return Camera(image_size, P, "", (), None, R.T)
-    model, d = _distortion(info)
+        return Camera(image_size, P, "", (), None, R.T, _doubt(P, info, image_size))
+    model, d = _distortion(info, model)
     K_rectified = None
     # A P for a rotated image (stereo) does not fit an image in the camera's own frame.
     if model and has_p and np.allclose(R, np.eye(3), atol=1e-6):
         with suppress(MessageError):  # an unusable one counts as none
             K_rectified = _pinhole("p", info.p, 4, image_size, to_image)
-    return Camera(image_size, K, model, d, K_rectified, np.eye(3))
+    return Camera(image_size, K, model, d, K_rectified, np.eye(3), _doubt(K, info, image_size))
 
 
 def _to_image(info: Any, image_size: tuple[int, int], scaling: bool) -> Matrix:
@@ -139,13 +162,28 @@ def _rotation(values: Any) -> Matrix:
     return R
 
 
-def _distortion(info: Any) -> tuple[str, tuple[float, ...]]:
-    """Model and coefficients; ("", ()) for a camera without distortion."""
+def _doubt(K: Matrix, info: Any, image_size: tuple[int, int]) -> str:
+    """A sentence about a principal point far from the middle; "" for none, and for a part of another image."""
+    x, y = K[:2, 2] / (image_size[1], image_size[0])
+    if int(info.roi.width) or int(info.roi.height) or max(abs(x - 0.5), abs(y - 0.5)) <= USUAL_OFFSET:
+        return ""
+    return (
+        f"camera_info puts the principal point at {100 * x:.0f} % of the width and {100 * y:.0f} % of the height: is "
+        "it that of an image of another size?"
+    )
+
+
+def _distortion(info: Any, instead: str) -> tuple[str, tuple[float, ...]]:
+    """Model and coefficients; ("", ()) for a camera without distortion. instead: as `model` of camera_from_message."""
+    if instead == NONE:
+        return "", ()
     if len(info.d) > MAX_COEFFICIENTS:
         raise MessageError(
             "camera_model", f"expected at most {MAX_COEFFICIENTS} coefficients, got {len(info.d)}"
         )
-    model, d = str(info.distortion_model), tuple(float(v) for v in info.d)
+    said = str(info.distortion_model) if instead == AUTO else instead
+    d = tuple(float(v) for v in info.d)
+    model = ALIASES.get(said.lower(), said)
     if not np.isfinite(d).all():
         raise MessageError("camera_info", f"expected finite distortion coefficients, got {d}")
     # Zero coefficients are a pinhole camera in every model but the fisheye's, where r = f θ remains.
@@ -153,7 +191,8 @@ def _distortion(info: Any) -> tuple[str, tuple[float, ...]]:
         return "", ()
     if model not in MODELS:
         raise MessageError(
-            "camera_model", f"expected a distortion model of {', '.join(MODELS)}, got {model!r} with d {d}"
+            "camera_model",
+            f"expected a distortion model of {', '.join(MODELS)}, got {said!r} with d {d}: set distortion_model",
         )
     if len(d) not in MODELS[model]:
         raise MessageError(

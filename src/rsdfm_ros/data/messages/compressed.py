@@ -6,6 +6,7 @@ image; files that end early are refused, because a decoder would fill the missin
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -15,18 +16,23 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.messages.encodings import ENCODINGS, rgb_from_pixels
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.images import check_size
+from rsdfm_ros.data.messages.images import check_sides, check_size
 
 MAX_BYTES = 64_000_000
 #: A progressive JPEG refines the image scan by scan; encoders make about ten, an attacker may send any number.
 MAX_SCANS = 64
+#: Encoders make chunks of 8 kB and more.
+MAX_CHUNKS = 65_536
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG = b"\xff\xd8\xff"
 # Start of frame: baseline, extended and progressive DCT with Huffman coding; the others are not decoded anywhere.
 _SOF = (0xC0, 0xC1, 0xC2)
 _OTHER_SOF = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
-_SOS = 0xDA
+_SOS, _EOI = 0xDA, 0xD9
+#: Markers without a length: a restart within a scan, a temporary one.
+_BARE = (0x01, *range(0xD0, 0xD8))
+#: In the data of a scan: the next marker that is no stuffed byte, fill byte or restart.
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]", re.DOTALL)
 
 
 def image_from_compressed(message: Any, significant_bits: int = 16) -> NDArray[np.uint8]:
@@ -54,37 +60,52 @@ def image_from_compressed(message: Any, significant_bits: int = 16) -> NDArray[n
 def size_of_file(data: bytes, said: str = "") -> tuple[int, int]:
     """(width, height) from the header of a complete JPEG or PNG file. `said`: the format it came as, for the sentence.
 
+    Bytes behind the end, as drivers pad with and phones append a second image, are left out.
+
     Raises: MessageError `image_compression` for anything else, and for a file without its end.
     """
     if data.startswith(_PNG):
-        if len(data) < 33 or data[12:16] != b"IHDR" or _PNG_END not in data[-64:]:
+        if len(data) < 33 or data[12:16] != b"IHDR" or not _png_ends(data):
             raise MessageError("image_compression", f"the PNG of {len(data)} bytes is truncated or damaged")
         width, height = struct.unpack(">II", data[16:24])
         return int(width), int(height)
     if data.startswith(_JPEG):
-        # Some drivers pad with zeros behind the end marker.
-        if not data.rstrip(b"\x00").endswith(b"\xff\xd9"):
-            raise MessageError(
-                "image_compression", f"the JPEG of {len(data)} bytes is truncated: no end marker"
-            )
         return _size_of_jpeg(data)
     raise MessageError(
         "image_compression", f"expected a JPEG or PNG file, got {len(data)} other bytes (format {said!r})"
     )
 
 
+def _png_ends(data: bytes) -> bool:
+    """Whether the chunks of a PNG lead to its end."""
+    at = len(_PNG)
+    for _ in range(MAX_CHUNKS):
+        if at + 12 > len(data):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int(struct.unpack(">I", data[at : at + 4])[0])
+    return False
+
+
 def _size_of_jpeg(data: bytes) -> tuple[int, int]:
-    """Walks the segments up to the first scan."""
-    if data.count(b"\xff\xda") > MAX_SCANS:
-        raise MessageError("image_compression", f"expected a JPEG of at most {MAX_SCANS} scans")
-    at, size = 2, None
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    """Walks the segments and scans up to the end marker, so that neither a thumbnail's end nor bytes behind the image
+    count."""
+    at, size, scans = 2, None, 0
+    while at + 2 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
-        if marker == _SOS and size is not None:
+        if marker == _EOI:
+            if size is None or not scans:
+                break
             return size
+        if marker in _BARE:
+            at += 2
+            continue
+        if at + 4 > len(data):
+            break
         if marker in _OTHER_SOF:
             raise MessageError("image_compression", "expected a baseline or progressive JPEG")
         if marker in _SOF:
@@ -93,22 +114,32 @@ def _size_of_jpeg(data: bytes) -> tuple[int, int]:
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])
             size = (int(width), int(height))
         at += 2 + int(struct.unpack(">H", data[at + 2 : at + 4])[0])
+        if marker == _SOS:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise MessageError("image_compression", f"expected a JPEG of at most {MAX_SCANS} scans")
+            following = _AFTER_SCAN.search(data, at)
+            at = len(data) if following is None else following.start()
+    if scans and at >= len(data) - 1:
+        raise MessageError("image_compression", f"the JPEG of {len(data)} bytes is truncated: no end marker")
     raise MessageError("image_compression", "the header of the JPEG is damaged")
 
 
 def _rgb(values: NDArray[Any], said: str, significant_bits: int) -> NDArray[np.uint8]:
     """RGB of what OpenCV decoded, which is blue first unless the encoder was handed red first."""
     source, _, rest = said.replace(" ", "").partition(";")
+    target = rest.rpartition("compressed")[2]
     channels = 1 if values.ndim == 2 else values.shape[2]
     bits = 8 * values.dtype.itemsize
     if channels == 1:
-        mosaic = f"{source.rstrip('0123456789')}{bits}" if source.startswith("bayer_") else ""
+        # What the encoder was handed: the target if it is named (a mosaic may have been made grey), else the source.
+        handed = target or source
+        mosaic = f"{handed.rstrip('0123456789')}{bits}" if handed.startswith("bayer_") else ""
         name = mosaic if mosaic in ENCODINGS else f"mono{bits}"
-        if ENCODINGS[name].even and (values.shape[0] % 2 or values.shape[1] % 2):
-            raise MessageError("image_size", f"expected even width and height for {name}, got {values.shape}")
         values = values.reshape(values.shape[:2])
+        check_sides(values.shape[1], values.shape[0], ENCODINGS[name], name)
     elif channels in (3, 4):
-        order = "rgb" if "compressedrgb" in rest else "bgr"
+        order = "rgb" if target.startswith("rgb") else "bgr"
         name = f"{order}{'a' if channels == 4 else ''}{bits}"
     else:
         raise MessageError("image_compression", f"expected 1, 3 or 4 channels, got {channels}")

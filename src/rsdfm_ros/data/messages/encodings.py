@@ -21,14 +21,15 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 class Encoding:
     """channels values of `bits` (8 or 16) bits per pixel; rows: stored rows per image row (1.5 for 4:2:0).
 
-    code: OpenCV's conversion to RGB, None where the values are RGB already · even: whether width and height must be
-    even.
+    code: OpenCV's conversion to RGB, None where the values are RGB already · even: sides that must be even, `width` of
+    4:2:2, both of 4:2:0 · least: fewest pixels a side; demosaicing leaves smaller images black.
     """
 
     channels: int
     bits: int
     code: int | None
-    even: bool = False
+    even: tuple[str, ...] = ()
+    least: int = 1
     rows: float = 1.0
 
 
@@ -55,13 +56,14 @@ def _table() -> dict[str, Encoding]:
         for name, meant in untyped.items():
             table[f"{bits}U{name}"] = table[f"{meant}{bits}"]
         for name, code in bayer.items():
-            table[f"bayer_{name}{bits}"] = Encoding(1, bits, code, even=True)
+            table[f"bayer_{name}{bits}"] = Encoding(1, bits, code, least=3)
     for name in ("yuv422", "uyvy"):
-        table[name] = Encoding(2, 8, cv2.COLOR_YUV2RGB_UYVY, even=True)
+        table[name] = Encoding(2, 8, cv2.COLOR_YUV2RGB_UYVY, even=("width",))
     for name in ("yuv422_yuy2", "yuyv"):
-        table[name] = Encoding(2, 8, cv2.COLOR_YUV2RGB_YUY2, even=True)
-    table["nv12"] = Encoding(1, 8, cv2.COLOR_YUV2RGB_NV12, even=True, rows=1.5)
-    table["nv21"] = Encoding(1, 8, cv2.COLOR_YUV2RGB_NV21, even=True, rows=1.5)
+        table[name] = Encoding(2, 8, cv2.COLOR_YUV2RGB_YUY2, even=("width",))
+    both = ("width", "height")
+    table["nv12"] = Encoding(1, 8, cv2.COLOR_YUV2RGB_NV12, even=both, rows=1.5)
+    table["nv21"] = Encoding(1, 8, cv2.COLOR_YUV2RGB_NV21, even=both, rows=1.5)
     return table
 
 

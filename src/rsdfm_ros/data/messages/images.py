@@ -31,10 +31,7 @@ def image_from_message(message: Any, significant_bits: int = 16) -> NDArray[np.u
             "image_encoding", f"expected one of {', '.join(ENCODINGS)}, got encoding {message.encoding!r}"
         )
     check_size(width, height)
-    if encoding.even and (width % 2 or height % 2):
-        raise MessageError(
-            "image_size", f"expected even width and height for {message.encoding}, got {width} x {height}"
-        )
+    check_sides(width, height, encoding, message.encoding)
     row = width * encoding.channels * encoding.bits // 8
     if step < row or step % (encoding.bits // 8):
         raise MessageError(
@@ -60,6 +57,20 @@ def check_size(width: int, height: int) -> None:
         raise MessageError(
             "image_size",
             f"expected 1 to {MAX_SIDE} pixels a side and at most {MAX_PIXELS} in all, got {width} x {height}",
+        )
+
+
+def check_sides(width: int, height: int, encoding: Encoding, name: str) -> None:
+    """Raises: MessageError `image_size` unless an image of this encoding can have these sides."""
+    sides = {"width": width, "height": height}
+    if any(sides[side] % 2 for side in encoding.even):
+        raise MessageError(
+            "image_size", f"expected an even {' and '.join(encoding.even)} for {name}, got {width} x {height}"
+        )
+    if min(width, height) < encoding.least:
+        raise MessageError(
+            "image_size",
+            f"expected at least {encoding.least} pixels a side for {name}, got {width} x {height}",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.data.messages.cameras import AUTO, DISTORTION_MODELS
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.images import SIGNIFICANT_BITS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
@@ -23,12 +24,14 @@ EXTRINSICS_SOURCES = ("parameter", "tf")
 @dataclass(frozen=True)
 class InputConfig:
     """cameras: names · extrinsics: seven numbers per camera, its optical frame in the body whose pose is given ·
-    significant_bits: of 16-bit images · images_rectified, camera_info_scaling: as in `camera_from_message` ·
+    significant_bits: of 16-bit images · images_rectified, camera_info_scaling, distortion_model: as rectified, scaling
+    and model in `camera_from_message` ·
     camera_frames: frames of the images for TF, empty for their header's · pose_type: of POSE_TYPES ·
     pose_frame_id: frame that poses come in, empty for frame_id · pose_origin: pose of that frame in frame_id ·
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
-    pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance · the other pose limits: as
-    in PoseBuffer · camera_tolerance_s, camera_wait_s: as in Grouper.
+    pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance, or knows none · the other pose
+    limits: as in PoseBuffer · pose_wait_s: longest wait of an image for a pose, by the stamps of later images ·
+    camera_tolerance_s, camera_wait_s: as in Grouper; the latter also of an image for its own camera_info.
     """
 
     agent: str = ""
@@ -37,6 +40,7 @@ class InputConfig:
     extrinsics: tuple[float, ...] = IDENTITY
     extrinsics_source: str = "parameter"
     significant_bits: int = 16
+    distortion_model: str = AUTO
     images_rectified: bool = setting(False, renamed_from=FORMER_NAMES["images_rectified"])
     camera_info_scaling: bool = False
     camera_frames: tuple[str, ...] = ()
@@ -48,6 +52,7 @@ class InputConfig:
     body_frame: str = ""
     pose_sigma_m: float = 0.0
     pose_sigma_deg: float = 0.0
+    pose_wait_s: float = 1.0
     pose_tolerance_s: float = 0.02
     pose_max_gap_s: float = 0.2
     max_speed_mps: float = 60.0
@@ -78,6 +83,10 @@ class InputConfig:
             (
                 self.significant_bits not in SIGNIFICANT_BITS,
                 f"significant_bits: expected one of {SIGNIFICANT_BITS}, got {self.significant_bits}",
+            ),
+            (
+                self.distortion_model not in DISTORTION_MODELS,
+                f"distortion_model: expected one of {', '.join(DISTORTION_MODELS)}, got {self.distortion_model!r}",
             ),
             (len(self.pose_origin) != 7, f"pose_origin: expected 7 numbers, got {len(self.pose_origin)}"),
         )

@@ -5,16 +5,19 @@
     for matched in inputs.add_image(0, image, arrived_s):      # cheap: in the thread that receives
         views = inputs.views(matched)                          # decodes and rectifies: in the thread that computes
 
-`reject(reason, sentence)` is called for everything that is left out; no message raises an error here.
+`reject(reason, sentence)` is called for everything that is left out; no message raises an error here. `doubt(kind,
+sentence)` is called for what is used and looks wrong.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from rsdfm_ros.data.frame import CameraView
+from rsdfm_ros.data.messages.camera_infos import CameraInfos
 from rsdfm_ros.data.messages.camera_poses import CameraPoses
 from rsdfm_ros.data.messages.cameras import MAX_COEFFICIENTS
 from rsdfm_ros.data.messages.compressed import image_from_compressed
@@ -24,12 +27,13 @@ from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.poses import PoseSample
 from rsdfm_ros.data.messages.rectify import Rectifier
-from rsdfm_ros.data.messages.stamps import checked_stamp_ns, stamp_ns
+from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.geometry.rotations import transform
 
-#: Longest queue of groups that wait for a pose or for a first camera_info; the oldest is dropped first.
-MAX_WAITING = 6
-_INFOS = 8
+#: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many whatever their age, and
+#: more within pose_wait_s, as long as they are few enough and small.
+LEAST_WAITING, MAX_WAITING = 6, 128
+MAX_WAITING_BYTES = 128 << 20
 _MAX_SENTENCE = 600
 _MAX_TRANSFORMS = 1000
 
@@ -56,23 +60,36 @@ class Inputs:
     """Matches images, camera_info and poses of one UAV; see the head of this module.
 
     An image waits until there is a pose at or after its stamp, so that poses are interpolated and never extrapolated,
-    and for the first camera_info, which may come later than an image that was sent after it.
+    and for the first camera_info, which may come later than an image that was sent after it. Where every image has a
+    camera_info of its own, it waits for that up to camera_wait_s: many drivers publish it after the image.
     """
 
-    def __init__(self, config: InputConfig, reject: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        config: InputConfig,
+        reject: Callable[[str, str], None],
+        doubt: Callable[[str, str], object] = lambda kind, text: None,
+    ) -> None:
         """Raises: MessageError for a configuration that contradicts itself."""
         self.config = config.checked()
-        self._tell = reject
+        self._tell, self._doubt = reject, doubt
         self._poses = CameraPoses(config)
         n = len(config.cameras)
         self._together_ns = round(config.camera_tolerance_s * 1e9)
         self._grouper = Grouper(n, self._together_ns, config.camera_wait_s)
-        self._infos: list[dict[int, Any]] = [{} for _ in config.cameras]
+        self._infos = [CameraInfos() for _ in config.cameras]
+        self._wait_ns = round(config.pose_wait_s * 1e9)
+        self._info_wait_ns = round(config.camera_wait_s * 1e9)
+        self._now_s = -math.inf
         self._last_ns = [-1] * n
         self._waiting: list[Group] = []
         self._newest_ns = -1
         self._rectifiers = [
-            Rectifier(rectified=config.images_rectified, scaling=config.camera_info_scaling)
+            Rectifier(
+                rectified=config.images_rectified,
+                scaling=config.camera_info_scaling,
+                model=config.distortion_model,
+            )
             for _ in config.cameras
         ]
 
@@ -86,12 +103,7 @@ class Inputs:
         if len(message.d) > MAX_COEFFICIENTS:
             self._reject("camera_model", f"camera_info with {len(message.d)} distortion coefficients")
             return []
-        infos = self._infos[camera]
-        stamp = stamp_ns(message.header.stamp)
-        infos.pop(stamp, None)
-        infos[stamp] = message
-        while len(infos) > _INFOS:
-            del infos[next(iter(infos))]
+        self._infos[camera].add(message)
         return self._match()
 
     def add_image(self, camera: int, message: Any, arrived_s: float) -> list[Matched]:
@@ -105,7 +117,14 @@ class Inputs:
             self._reject("image_repeated", f"a second image of {stamp} ns by {self.config.cameras[camera]}")
             return []
         self._last_ns[camera] = stamp
+        self._infos[camera].expect(stamp)
+        self._now_s = max(self._now_s, arrived_s)
         return self._wait(self._grouper.add(CameraImage(camera, stamp, message, arrived_s)))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an image waits for a pose or camera_info."""
+        return bool(self._waiting)
 
     def add_pose(self, message: Any) -> list[Matched]:
         """Take a message of the pose topic, of the type that belongs to pose_type."""
@@ -130,8 +149,9 @@ class Inputs:
         return self._match()
 
     def due(self, now_s: float) -> list[Matched]:
-        """Groups that need not wait for a missing camera any longer at `now_s`; call it often where there are
-        several."""
+        """Groups that need not wait for a missing camera or camera_info any longer at `now_s`; call it often where
+        there are several cameras."""
+        self._now_s = max(self._now_s, now_s)
         return self._wait(self._grouper.due(now_s))
 
     def views(self, matched: Matched) -> tuple[CameraView, ...]:
@@ -148,6 +168,8 @@ class Inputs:
         message, bits = posed.image.message, self.config.significant_bits
         decode = image_from_message if hasattr(message, "encoding") else image_from_compressed
         rectified = self._rectifiers[posed.image.camera](decode(message, bits), posed.info)
+        if rectified.doubt:
+            self._doubt("principal_point", f"{self.config.cameras[posed.image.camera]}: {rectified.doubt}")
         T, covariance = posed.pose.T, posed.pose.covariance
         assert covariance is not None
         if self.config.images_rectified:
@@ -163,7 +185,7 @@ class Inputs:
     def _wait(self, groups: list[Group]) -> list[Matched]:
         self._waiting.extend(groups)
         matched = self._match()
-        while len(self._waiting) > MAX_WAITING:
+        while self._crowded():
             group = self._waiting.pop(0)
             if self._known(group):
                 missing = self._poses.missing(self._frame(group.images[0]))
@@ -171,6 +193,15 @@ class Inputs:
             else:
                 self._reject("no_camera_info", f"image of {group.stamp_ns} ns: no camera_info has come yet")
         return matched
+
+    def _crowded(self) -> bool:
+        """Whether the oldest group that waits must make room."""
+        number = len(self._waiting)
+        if number <= LEAST_WAITING:
+            return False
+        if number > MAX_WAITING or self._waiting[-1].stamp_ns - self._waiting[0].stamp_ns > self._wait_ns:
+            return True
+        return sum(len(p.message.data) for g in self._waiting for p in g.images) > MAX_WAITING_BYTES
 
     def _match(self) -> list[Matched]:
         matched, waiting = [], []
@@ -189,11 +220,24 @@ class Inputs:
     def _ready(self, group: Group) -> bool:
         try:
             return self._known(group) and all(
-                self._poses.ready(self._frame(p), p.stamp_ns) for p in group.images
+                self._poses.ready(self._frame(p), p.stamp_ns) and self._informed(p) for p in group.images
             )
         except MessageError as error:  # a loop in TF
             self._reject(error.reason, str(error))
             return False
+
+    def _informed(self, image: CameraImage) -> bool:
+        """Whether an image need not wait for a camera_info of its own any longer."""
+        infos = self._infos[image.camera]
+        if not infos or infos.ready(image.stamp_ns):  # without any it is left out
+            return True
+        late_ns = image.stamp_ns + self._info_wait_ns
+        late = self._now_s - image.arrived_s >= self.config.camera_wait_s
+        late = late or self._last_ns[image.camera] >= late_ns
+        if not late and not self._poses.ready(self._frame(image), late_ns):
+            return False
+        infos.give_up()
+        return True
 
     def _matched(self, group: Group) -> Matched | None:
         images = []
@@ -223,7 +267,7 @@ class Inputs:
         if not infos:
             name = self.config.cameras[image.camera]
             raise MessageError("no_camera_info", f"an image of {name} but no camera_info yet")
-        info = infos.get(image.stamp_ns) or infos[next(reversed(infos))]
+        info = infos.of(image.stamp_ns)
         return PosedImage(image, info, self._poses.at(image.camera, self._frame(image), image.stamp_ns))
 
     def _frame(self, image: CameraImage) -> str:
@@ -240,4 +284,4 @@ class Inputs:
         self._grouper.clear()
         self._waiting = []
         self._last_ns = [-1] * len(self._last_ns)
-        self._newest_ns = -1
+        self._newest_ns, self._now_s = -1, -math.inf

@@ -80,6 +80,11 @@ class PoseBuffer:
             self._insert(*entry)
         return True
 
+    @property
+    def newest_ns(self) -> int:
+        """Stamp of the newest pose; -1 without any."""
+        return self._stamps[-1] if self._stamps else -1
+
     def ready(self, stamp_ns: int) -> bool:
         """Whether `at` can decide: there is a pose of this instant or a later one."""
         return bool(self._stamps) and stamp_ns <= self._stamps[-1]

@@ -27,14 +27,24 @@ from rsdfm_ros.geometry.rotations import matrix_from_quaternion, transform
 
 #: Beyond this a position is a mistake (projected coordinates of UTM stay below).
 MAX_POSITION_M = 2e7
+_POSITION, _ATTITUDE = slice(0, 3), slice(3, 6)
 
 
 @dataclass(frozen=True)
 class PoseSample:
-    """T (4, 4) of a body in its parent frame and its covariance (6, 6); None where the source has none."""
+    """T (4, 4) of a body in its parent frame and its covariance (6, 6): None where the source has none, NaN in the
+    block of position or attitude that it does not know."""
 
     T: NDArray[np.float64]
     covariance: NDArray[np.float64] | None = None
+
+    def known(self, assumed: NDArray[np.float64]) -> PoseSample:
+        """With the blocks of `assumed` (6, 6), without correlation, where the source knows none."""
+        if self.covariance is None:
+            return PoseSample(self.T, assumed)
+        if np.isfinite(self.covariance).all():
+            return self
+        return PoseSample(self.T, np.where(np.isnan(self.covariance), assumed, self.covariance))
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,26 @@ def matrix_of(position: Sequence[float], quaternion: Sequence[float]) -> NDArray
     return transform(matrix_from_quaternion(xyzw), xyz)
 
 
-def covariance_from(values: Any) -> NDArray[np.float64]:
-    """(6, 6) covariance. Raises: MessageError unless finite with variances >= 0."""
-    matrix = np.asarray(values, dtype=np.float64).reshape(6, 6)
-    if not np.isfinite(matrix).all() or (np.diag(matrix) < 0).any():
-        raise MessageError("covariance", "expected a finite covariance with variances >= 0")
+def covariance_from(values: Any) -> NDArray[np.float64] | None:
+    """(6, 6) covariance; None if the sender knows none, NaN in the block of position or attitude that it does not know.
+
+    Senders say so with NaN or infinity (MAVROS), with zeros (a message that was not filled in), or with -1 in front of
+    zeros (sensor_msgs). Raises: MessageError for variances < 0.
+    """
+    matrix = np.array(values, dtype=np.float64).reshape(6, 6)
+    if matrix[0, 0] == -1 and np.count_nonzero(matrix) == 1:
+        return None
+    blocks = _POSITION, _ATTITUDE
+    unknown = [not np.isfinite(matrix[b, b]).all() or not matrix[b, b].any() for b in blocks]
+    if all(unknown):
+        return None
+    matrix[~np.isfinite(matrix)] = 0.0
+    for block, missing in zip(blocks, unknown, strict=True):
+        if missing:
+            matrix[block, :] = matrix[:, block] = 0.0
+            matrix[block, block] = np.nan
+    if (np.diag(matrix) < 0).any():
+        raise MessageError("covariance", "expected a covariance with variances >= 0")
     return matrix
 
 
@@ -109,7 +134,7 @@ def from_odometry(message: Any) -> StampedPose:
 def from_px4_odometry(message: Any) -> StampedPose:
     """px4_msgs/VehicleOdometry: pose of FRD body axes in NED (or in an FRD world of arbitrary heading), converted to
     FLU axes in ENU (in an FLU world). The time is timestamp_sample (µs), which uXRCE-DDS translates into the time of
-    the companion computer. Variances that PX4 does not know (NaN) leave the covariance out.
+    the companion computer. Variances that PX4 does not know (NaN) are left out, as in `covariance_from`.
 
     Raises: MessageError `pose_frame` for another frame, and as the others.
     """
@@ -126,14 +151,22 @@ def from_px4_odometry(message: Any) -> StampedPose:
     variances = np.concatenate(
         [np.asarray(v, np.float64) for v in (message.position_variance, message.orientation_variance)]
     )
-    covariance = None
-    if np.isfinite(variances).all():
-        if (variances < 0).any():
-            raise MessageError("covariance", f"expected variances >= 0, got {variances.tolist()}")
-        covariance = covariance_from_px4(variances[:3], variances[3:], T, R_ros_px4)
+    if (variances < 0).any():
+        raise MessageError("covariance", f"expected variances >= 0, got {variances.tolist()}")
+    covariance = covariance_from(covariance_from_px4(variances[:3], variances[3:], T, R_ros_px4))
     return StampedPose(stamp_us * 1000, PoseSample(T, covariance), "", "", int(message.reset_counter))
 
 
+#: Fields that `from_px4_odometry` reads; px4_msgs before PX4 1.14 defines others.
+PX4_ODOMETRY = """uint64 timestamp
+uint64 timestamp_sample
+uint8 pose_frame
+float32[3] position
+float32[4] q
+float32[3] position_variance
+float32[3] orientation_variance
+uint8 reset_counter
+"""
 #: Reader of every `pose_type` that is a topic; "tf" is read by data/messages/transforms.py.
 POSE_READERS: Mapping[str, Callable[[Any], StampedPose]] = {
     "pose_with_covariance": from_pose_with_covariance,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.data.messages.cameras import Camera, Matrix, camera_from_message
+from rsdfm_ros.data.messages.cameras import AUTO, Camera, Matrix, camera_from_message
 from rsdfm_ros.data.messages.errors import MessageError
 
 _MAX_TAN = np.tan(np.deg2rad(60.0))
@@ -25,19 +25,20 @@ _ALONG_EDGE, _ALONG_RAY = 33, 24
 
 @dataclass(frozen=True)
 class Rectified:
-    """image (H, W, 3) as a pinhole camera with K (3, 3) sees it · R_optical_image (3, 3): as in Camera."""
+    """image (H, W, 3) as a pinhole camera with K (3, 3) sees it · R_optical_image (3, 3), doubt: as in Camera."""
 
     image: NDArray[np.uint8]
     K: Matrix
     R_optical_image: Matrix
+    doubt: str = ""
 
 
 class Rectifier:
     """Rectifies the images of one camera; the maps are computed anew only when its camera_info changes."""
 
-    def __init__(self, *, rectified: bool = False, scaling: bool = False) -> None:
-        """rectified, scaling: as in `camera_from_message`."""
-        self._rectified, self._scaling = rectified, scaling
+    def __init__(self, *, rectified: bool = False, scaling: bool = False, model: str = AUTO) -> None:
+        """rectified, scaling, model: as in `camera_from_message`."""
+        self._rectified, self._scaling, self._model = rectified, scaling, model
         self._key: object = None
         self._camera: Camera | None = None
         self._K: Matrix | None = None
@@ -59,10 +60,12 @@ class Rectifier:
         assert self._camera is not None and self._K is not None
         if self._maps is not None:
             image = np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR), np.uint8)
-        return Rectified(image, self._K, self._camera.R_optical_image)
+        return Rectified(image, self._K, self._camera.R_optical_image, self._camera.doubt)
 
     def _prepare(self, info: Any, size: tuple[int, int]) -> None:
-        camera = camera_from_message(info, size, rectified=self._rectified, scaling=self._scaling)
+        camera = camera_from_message(
+            info, size, rectified=self._rectified, scaling=self._scaling, model=self._model
+        )
         self._camera, self._K, self._maps = camera, camera.K, None
         if camera.model:
             self._K = rectified_intrinsics(camera)

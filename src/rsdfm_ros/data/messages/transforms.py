@@ -18,6 +18,8 @@ from rsdfm_ros.geometry.rotations import inverse
 
 MAX_FRAMES = 1000
 MAX_NAME = 256
+FRESH_NS = 1_000_000_000
+"""A moving frame keeps its parent while transforms to it are at most this old."""
 _MAX_DEPTH = 64
 
 
@@ -40,7 +42,10 @@ class TransformTree:
     def add(self, transform: Any, *, fixed: bool) -> bool:
         """Take a geometry_msgs/TransformStamped; returns whether the frame's older poses were dropped (PoseBuffer.add).
 
-        Raises: MessageError `transform` for impossible names, and as `matrix_of` and PoseBuffer.add.
+        A frame has one parent. Moving ones keep theirs while it is published: transforms to another one are refused. Of
+        fixed ones the newest counts, and is refused in words only, so that a corrected one needs no restart.
+
+        Raises: MessageError `transform` for impossible names, `two_parents`, and as `matrix_of` and PoseBuffer.add.
         """
         parent, child = _name(transform.header.frame_id), _name(transform.child_frame_id)
         if not 0 < len(parent) <= MAX_NAME or not 0 < len(child) <= MAX_NAME or parent == child:
@@ -49,10 +54,17 @@ class TransformTree:
             raise MessageError("transform", f"expected at most {MAX_FRAMES} frames, got {child!r} too")
         t, q = transform.transform.translation, transform.transform.rotation
         T = matrix_of((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-        anew = self._parents.get(child) != parent or (child in self._fixed) != fixed
-        if anew:
+        before = self._parents.get(child, parent)
+        conflict = before != parent
+        if conflict and not fixed and child in self._moving:
+            stamp = checked_stamp_ns(transform.header.stamp, f"transform of {child!r}")
+            if stamp <= self._moving[child].newest_ns + FRESH_NS:
+                raise _two_parents(child, before, parent, before)
+            conflict = False  # the former parent is not published any longer
+        if before != parent or (child in self._fixed) != fixed:
             self._fixed.pop(child, None)
             self._moving.pop(child, None)
+        older = False
         if fixed:
             self._fixed[child] = T
         else:
@@ -60,9 +72,11 @@ class TransformTree:
             if child not in self._moving:
                 self._moving[child] = PoseBuffer(**self._limits, max_speed_mps=self._max_speed_mps)
             self._parents[child] = parent
-            return self._moving[child].add(stamp, PoseSample(T))
+            older = self._moving[child].add(stamp, PoseSample(T))
         self._parents[child] = parent
-        return False
+        if conflict:
+            raise _two_parents(child, before, parent, parent)
+        return older
 
     def ready(self, target: str, source: str, stamp_ns: int) -> bool:
         """Whether `at` can decide: the frames are connected and everything that moves is known beyond that instant."""
@@ -113,6 +127,13 @@ class TransformTree:
             here = self._fixed[child] if child in self._fixed else self._moving[child].at(stamp_ns).T
             T = here @ T
         return T
+
+
+def _two_parents(child: str, first: str, second: str, used: str) -> MessageError:
+    return MessageError(
+        "two_parents",
+        f"frame {child!r} has two parents, {first!r} and {second!r}, of which {used!r} is used: two nodes publish it",
+    )
 
 
 def _name(frame: str) -> str:

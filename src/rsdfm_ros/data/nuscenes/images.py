@@ -15,7 +15,7 @@ from rsdfm_ros.data import conventions
 from rsdfm_ros.data.description import BOXES, CAMERAS, WORLD, Description, DescriptionError
 from rsdfm_ros.data.errors import TableError
 from rsdfm_ros.data.nuscenes.objects import Annotations, SideFile
-from rsdfm_ros.data.nuscenes.tables import REMEDY, Table
+from rsdfm_ros.data.nuscenes.tables import REMEDY, Table, below
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _inside(filename: str, path: Path) -> PurePosixPath:
 
 def inside(filename: str) -> PurePosixPath | None:
     """The relative path of a file of the data set; None if it would leave the folder."""
-    name = PurePosixPath(filename)
+    name = below(filename)
     if name.is_absolute() or ".." in name.parts or len(name.parts) < 2 or "\0" in filename:
         return None
     return name

@@ -25,7 +25,7 @@ from rsdfm_ros.data.errors import MissingFileError, TableError
 from rsdfm_ros.data.layout_map import LayoutMap
 from rsdfm_ros.data.nuscenes import schema
 from rsdfm_ros.data.nuscenes.merge import Record
-from rsdfm_ros.data.nuscenes.tables import REMEDY, is_vector, read_table
+from rsdfm_ros.data.nuscenes.tables import REMEDY, below, is_vector, read_table
 from rsdfm_ros.outputs import write_atomically
 
 _LARGEST_SIDE = 20_000
@@ -99,7 +99,7 @@ def read_layouts(root: Path, folder: Path) -> dict[str, LayoutSource]:
         if problem:
             raise TableError(path, f"{problem} (row {row['token']})", REMEDY)
         source = LayoutSource(
-            root / row["filename"],
+            root / below(row["filename"]),
             dict(row["classes"]),
             float(row["resolution_m"]),
             (float(row["origin"][0]), float(row["origin"][1])),
@@ -120,7 +120,7 @@ def _problem(row: Mapping[str, Any]) -> str:
     if not is_vector(row.get("origin"), 2):
         return f"origin is {row.get('origin')!r:.80}, expected [x, y] in metres"
     name = row.get("filename")
-    if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+    if not isinstance(name, str) or below(name).is_absolute() or ".." in below(name).parts:
         return f"filename is {name!r:.80}, expected a path below the data set's folder"
     logs = row.get("log_tokens")
     if not isinstance(logs, list) or not all(isinstance(log, str) for log in logs):

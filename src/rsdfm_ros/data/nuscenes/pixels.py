@@ -15,8 +15,11 @@ from rsdfm_ros.data.nuscenes.tables import REMEDY
 
 
 def read_image(path: Path, size: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:
-    """An image (H, W, 3) uint8 RGB; `size` is the expected (height, width), (0, 0) for any."""
-    pixels = _decode(path, cv2.IMREAD_COLOR)
+    """An image (H, W, 3) uint8 RGB; `size` is the expected (height, width), (0, 0) for any.
+
+    Not turned by EXIF: intrinsics and poses of the tables refer to the pixels as they are stored.
+    """
+    pixels = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if size != (0, 0) and pixels.shape[:2] != size:
         raise MissingFileError(
             path, f"is {pixels.shape[1]}x{pixels.shape[0]}, sample_data.json says {size[1]}x{size[0]}", REMEDY

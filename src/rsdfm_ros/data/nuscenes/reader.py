@@ -30,9 +30,9 @@ from rsdfm_ros.data.nuscenes.layout import read_layouts
 from rsdfm_ros.data.nuscenes.objects import SideFile, read_annotations
 from rsdfm_ros.data.nuscenes.pixels import read_depth, read_image
 from rsdfm_ros.data.nuscenes.scenes import Scene, SceneInfo, build_scene
-from rsdfm_ros.data.nuscenes.tables import find_version, read_tables
+from rsdfm_ros.data.nuscenes.tables import Table, find_version, read_tables
 from rsdfm_ros.data.presets import choose, locate
-from rsdfm_ros.data.terrain import load_height_grid
+from rsdfm_ros.data.terrain import load_height_grid, scene_grid_path
 from rsdfm_ros.geometry.height_grid import GroundError, HeightGrid
 
 USED_TABLES = (
@@ -70,6 +70,10 @@ class Dataset:
             ignored.update(dataset.ignored)
         scenes = tuple(scene for dataset in datasets for scene in dataset._scenes)
         return cls(datasets[0].path, scenes, dict(ignored), datasets[0].description)
+
+    def chosen(self, places: Sequence[int]) -> Dataset:
+        """The scenes at these places alone."""
+        return Dataset(self.path, tuple(self._scenes[n] for n in places), self.ignored, self.description)
 
     @property
     def scenes(self) -> list[SceneInfo]:
@@ -202,6 +206,7 @@ def _open(root: Path, folder: Path, description: Description | None, split: str 
     notes = read_annotations(tables, description, stamps, ignored)
     places = channel_positions(tables, description)
     layouts = read_layouts(root, folder)
+    _refuse_shared_grids(root, tables["scene"])
     scenes = []
     for n, rows in enumerate(members):
         if len(rows):
@@ -209,6 +214,15 @@ def _open(root: Path, folder: Path, description: Description | None, split: str 
             layout = layouts.get(str(tables["scene"].rows[n].get("log_token")))
             scenes.append(replace(scene, layout=layout))
     return Dataset(root, tuple(scenes), dict(ignored), description)
+
+
+def _refuse_shared_grids(root: Path, scenes: Table) -> None:
+    """Raise :class:`TableError` for an elevation model that belongs to two scenes by its name."""
+    names = Counter(str(row["name"]) for row in scenes.rows)
+    for name, count in names.items():
+        if count > 1 and scene_grid_path(root, name).is_file():
+            problem = f"{count} scenes are called {name!r}, and {scene_grid_path(root, name)} can be that of one only"
+            raise TableError(scenes.path, problem, "give every scene a name of its own")
 
 
 def _within(k: int, scene: Scene) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,11 @@ def is_vector(value: object, length: int) -> bool:
     if not isinstance(value, list) or len(value) != length:
         return False
     return all(isinstance(x, int | float) and not isinstance(x, bool) and np.isfinite(x) for x in value)
+
+
+def below(filename: str) -> PurePosixPath:
+    """A path in the tables, which may be written with backslashes, as Windows does."""
+    return PurePosixPath(filename.replace("\\", "/"))
 
 
 def read_json(path: Path) -> Any:

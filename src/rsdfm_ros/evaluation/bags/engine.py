@@ -24,7 +24,8 @@ from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, TaskAnswers
 from rsdfm_ros.agent.types import OwnFeatures
 from rsdfm_ros.data.bags.message_sizes import feature_message
-from rsdfm_ros.data.bags.sensors import InstantInputs, Packet, Sensors
+from rsdfm_ros.data.bags.order.pending import InstantInputs, Packet
+from rsdfm_ros.data.bags.sensors import Sensors
 from rsdfm_ros.data.bags.topic_map import FEATURES
 from rsdfm_ros.data.bags.types import typestore
 from rsdfm_ros.data.frame import CameraView

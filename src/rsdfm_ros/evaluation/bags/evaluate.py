@@ -13,7 +13,8 @@ import torch
 
 from rsdfm_ros.data.bags.bag import Bag
 from rsdfm_ros.data.bags.errors import BagError
-from rsdfm_ros.data.bags.sensors import InstantInputs, Sensors
+from rsdfm_ros.data.bags.order.pending import InstantInputs
+from rsdfm_ros.data.bags.sensors import Sensors
 from rsdfm_ros.data.bags.topic_map import TopicMap
 from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.errors import MessageError
@@ -107,6 +108,7 @@ class BagEvaluation:
                 }
                 for (where, reason), count in sorted(self.sensors.rejects.items())
             ],
+            "doubts": [f"{where}: {text}" for (where, _), text in sorted(self.sensors.doubts.items())],
             "packets_refused": dict(sorted(self.engine.rejects.items())),
             "type_differences": list(self.bag.types.differences),
             "damage": list(self.bag.damage),

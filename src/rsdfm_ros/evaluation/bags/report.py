@@ -95,6 +95,7 @@ def print_evaluation(result: dict[str, Any], console: Console) -> None:
     _list(console, "missing", result["missing"])
     left_out = [f"{i['where']}: {i['count']} × {i['reason']} ({i['first']})" for i in result["left_out"]]
     _list(console, "left out", left_out)
+    _list(console, "used, but doubtful", result["doubts"])
     _list(console, "packets refused", [f"{n} × {reason}" for reason, n in result["packets_refused"].items()])
     _list(console, "types", result["type_differences"])
     _list(console, "damage", result["damage"])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
+from rsdfm_ros.data.check import refuse_unusable
 from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.commands.request import asked_seeds
@@ -84,6 +85,7 @@ def _scenes(args: argparse.Namespace, perception: Perception) -> Iterator[Mappin
         return (rendered_scene(seed, args.uavs, config, args.frames or DEFAULT_FRAMES) for seed in seeds)
     dataset = open_dataset(args.data)
     places = range(len(dataset.scenes) if args.scenes is None else min(args.scenes, len(dataset.scenes)))
+    refuse_unusable(dataset.chosen(places), args.data)
     infos = [dataset.scenes[place] for place in places]
     refuse_training_data(perception.manifest, [info.seed for info in infos])
     flat = [info.name for info in infos if not info.depth]

@@ -83,7 +83,9 @@ def asked_seeds(args: argparse.Namespace) -> range:
 def asked_scenes(args: argparse.Namespace) -> tuple[list[DatasetScene], str]:
     """The scenes that the options ask for, and where they come from."""
     if args.data is not None:
-        scenes = open_scenes(args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
+        scenes = open_scenes(
+            args.data, args.uavs, first=args.seed, scenes=args.scenes, frames=args.frames, check=True
+        )
         return scenes, str(args.data)
     seeds = asked_seeds(args)
     folder = simulated(

@@ -80,7 +80,9 @@ def _check_cases(
         return
     scenes: list[DatasetScene] = []
     for uavs in sorted({case.uavs or args.uavs for _, case in cases}):
-        scenes = open_scenes(args.data, uavs, first=args.seed, scenes=args.scenes, frames=args.frames)
+        scenes = open_scenes(
+            args.data, uavs, first=args.seed, scenes=args.scenes, frames=args.frames, check=True
+        )
     refuse_training_data(perception.manifest, seeds_of(scenes))
     for _, case in cases:
         check_staggered(scenes, case.disturbance)

@@ -95,7 +95,8 @@ class Speed:
             self._row("uav_frame_single_ms", UavFrame(model, scene, ego, three, single=True))
             self._part("stages_ms", "stages", lambda r, step: stages(model, scene, r, step))
             with threads(self._fleet_threads):
-                self._row("fleet_frame_ms", FleetFrame(model, scene, scene.agents[:FLEET]))
+                workers = self._fleet_threads
+                self._row("fleet_frame_ms", FleetFrame(model, scene, scene.agents[:FLEET], workers))
             self._part("peers_ms", "cost over peers", lambda r, step: self._peers(scene, packets, r, step))
             if (times := self.figures.get("peers_ms")) is not None:
                 self.figures["per_peer_ms"] = costs.slope({int(n): ms for n, ms in times.items()})

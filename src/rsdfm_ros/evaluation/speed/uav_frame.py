@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+
+import torch
 
 from rsdfm_ros.agent.agent import Agent
 from rsdfm_ros.agent.envelope import Envelope
@@ -89,21 +92,27 @@ class UavFrame:
 
 
 class FleetFrame:
-    """A whole fleet of which one UAV answers: the images of all are encoded, those of the others are sent to it."""
+    """A whole fleet of which one UAV answers: the images of all are encoded, those of the others are sent to it.
 
-    def __init__(self, model: Perception, scene: Scene, agents: Sequence[str]) -> None:
+    workers: UAVs that are at work at the same time, each with one thread, as nodes of their own are.
+    """
+
+    def __init__(self, model: Perception, scene: Scene, agents: Sequence[str], workers: int) -> None:
         self._scene = scene
         self._ego = Agent(agents[0], model, peers=agents[1:])
         self._others = [Agent(name, model) for name in agents[1:]]
+        self._workers = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
         self._k = 0
 
     def __call__(self) -> int:
         """Do the work; the number of UAVs in the fusion."""
         k, ego = self._k, self._ego
         self._k += 1
-        own = ego.observe([self._scene.view(ego.name, k)], stamp_ns(k), self._scene.ground)
-        for other in self._others:
-            theirs = other.observe([self._scene.view(other.name, k)], stamp_ns(k), self._scene.ground)
-            for envelope, payload in sent(other, theirs):
+        own = self._workers.submit(self._seen, ego, k)
+        for packets in self._workers.map(lambda other: sent(other, self._seen(other, k)), self._others):
+            for envelope, payload in packets:
                 ego.receive(envelope, payload, stamp_ns(k))
-        return len(ego.answer(own, single=False).fused.contributors)
+        return len(ego.answer(own.result(), single=False).fused.contributors)
+
+    def _seen(self, agent: Agent, k: int) -> OwnFeatures:
+        return agent.observe([self._scene.view(agent.name, k)], stamp_ns(k), self._scene.ground)

@@ -1,13 +1,28 @@
-"""One thread for the heavy work of a process, so that no executor ever blocks on inference."""
+"""Threads for heavy work: one per process, so that no executor ever blocks on inference, and work that may wait."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Job = Callable[[], None]
+
+WAITING_NICENESS = 5
+"""A third of the processor's time of a thread of normal priority, where there is not enough for both."""
+
+
+def give_way() -> bool:
+    """Lower the calling thread's priority by WAITING_NICENESS; whether the system has a priority per thread (Linux)."""
+    if sys.platform != "linux":
+        return False
+    thread = threading.get_native_id()
+    niceness = os.getpriority(os.PRIO_PROCESS, thread)
+    os.setpriority(os.PRIO_PROCESS, thread, min(niceness + WAITING_NICENESS, 19))
+    return True
 
 
 class Worker:

@@ -25,14 +25,12 @@ from rsdfm_ros.evaluation.mission import Mission, window_of_bounds
 from rsdfm_ros.evaluation.mission_about import about_of, with_about
 from rsdfm_ros.evaluation.pending_instants import PendingInstants
 from rsdfm_ros.geometry.boxes import rasterise
-from rsdfm_ros.msg import (
-    FleetStatus,
-    GroundTruth,
-)
+from rsdfm_ros.msg import FleetStatus, GroundTruth
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.runner import run_to_end
+from rsdfm_ros.nodes.core.worker import give_way
 from rsdfm_ros.nodes.mission.intake import SENSED, SENSED_WAIT_S, Input, Intake, inputs, published
 from rsdfm_ros.nodes.mission.origins import Origins
 from rsdfm_ros.nodes.mission.recorder import FolderWriter
@@ -181,6 +179,7 @@ class EvaluatorNode(RsdfmNode[EvaluatorSettings]):
         return self._bag is None or waited or published(self, self.settings.agents, SENSED)
 
     def _work(self) -> None:
+        give_way()  # to the UAVs, whose answers have a time limit
         while True:
             topic, type_name, handle, raw = self._queue.get()
             if handle is None:

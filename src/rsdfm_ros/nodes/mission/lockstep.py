@@ -132,10 +132,18 @@ ACKNOWLEDGED_S = 5.0
 """Longest wait at the end for subscribers to acknowledge everything."""
 
 
-def acknowledged(publishers: Iterable[Any]) -> None:
-    """Wait until reliable subscribers have received all messages, ACKNOWLEDGED_S in sum at most: messages that a
-    publisher has not delivered when it ends are lost."""
-    deadline_s = monotonic() + ACKNOWLEDGED_S
+IMAGE_RECEIVED_S = 0.05
+"""Longest wait for the subscribers of one image before the next one is published."""
+
+
+def acknowledged(publishers: Iterable[Any], within_s: float = ACKNOWLEDGED_S) -> None:
+    """Wait until reliable subscribers have received all messages, within_s in sum at most.
+
+    At the end: messages that a publisher has not delivered when it ends are lost. Between the images of several UAVs:
+    together they do not fit into the shared memory of a process (512 kB of Fast DDS), and what found no room is sent
+    again after up to 3 s.
+    """
+    deadline_s = monotonic() + within_s
     for publisher in publishers:
         publisher.wait_for_all_acked(Duration(seconds=max(0.0, deadline_s - monotonic())))
 

@@ -17,8 +17,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
 
 from rsdfm_ros.data.bags.bag import Bag, BagMessage, open_bag
-from rsdfm_ros.data.bags.info import header_stamp_ns
 from rsdfm_ros.data.bags.map_file import load_map
+from rsdfm_ros.data.bags.order.replay_order import in_step
 from rsdfm_ros.data.bags.replay_plan import (
     GROUND_TRUTH,
     IMAGE,
@@ -27,19 +27,19 @@ from rsdfm_ros.data.bags.replay_plan import (
     ReplayPlan,
     check_part,
     check_types,
+    first_stamp_ns,
     part_ns,
     replay_plan,
+    stamp_of,
 )
-from rsdfm_ros.data.bags.sensors import info_of
 from rsdfm_ros.data.bags.topic_map import INFO, default_map
-from rsdfm_ros.data.bags.types import has_header
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.nodes.core.runner import run_to_end
 from rsdfm_ros.nodes.mission.bag_settings import ReplaySettings
-from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged
+from rsdfm_ros.nodes.mission.lockstep import IMAGE_RECEIVED_S, Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.world_node import WorldNode
 from rsdfm_ros.words import counted
 
@@ -139,6 +139,8 @@ class ReplayNode(WorldNode[ReplaySettings]):
             if output.role != "other":
                 self._tick(stamp_ns)
             self.send(self._outputs[message.topic], message.raw)
+            if output.role == IMAGE:
+                acknowledged([self._outputs[message.topic]], IMAGE_RECEIVED_S)
         if shown and s.lockstep:
             lockstep.wait(instant_ns, self._limit_s(instants), shown)
         return instants
@@ -150,7 +152,7 @@ class ReplayNode(WorldNode[ReplaySettings]):
         """Publish intrinsics first: recorders write topics in any order, and an image without them is refused."""
         assert self._bag is not None and self._plan is not None
         for topic, intrinsics in self._plan.infos.items():
-            self._infos[topic].publish(_info_message(info_of(intrinsics)))
+            self._infos[topic].publish(_info_message(intrinsics.info()))
         wanted = {t for t, o in self._plan.outputs.items() if o.type_name == INFO}
         for message in self._bag.messages(sorted(wanted)) if wanted else ():
             if message.topic in wanted:
@@ -160,13 +162,15 @@ class ReplayNode(WorldNode[ReplaySettings]):
                 return
 
     def _stamped(self) -> Iterator[tuple[int, BagMessage, Output]]:
-        """Messages of the chosen part with the stamps of their headers, those without one with the last stamp."""
+        """Messages of the chosen part with the stamps of their headers, those without one with the last stamp.
+
+        Those before the first stamp have that one: log times may be of another clock, and mission time never goes back.
+        """
         s, bag, plan = self.settings, self._bag, self._plan
         assert bag is not None and plan is not None
         begin = end = None
-        last_ns = 0
-        known: dict[str, bool] = {}
-        for message in bag.messages(sorted(plan.outputs)):
+        last_ns = first_stamp_ns(bag, plan, s.start_s)
+        for message in in_step(bag, plan) if s.lockstep else bag.messages(sorted(plan.outputs)):
             if begin is None:
                 begin, end = part_ns(message.log_ns, s.start_s, s.duration_s)
             output = plan.outputs[message.topic]
@@ -175,9 +179,7 @@ class ReplayNode(WorldNode[ReplaySettings]):
             early = message.log_ns < begin and output.topic != "/tf_static"
             if early or (end is not None and message.log_ns > end and output.role != GROUND_TRUTH):
                 continue
-            stamped = known.setdefault(message.type_name, has_header(message.type_name))
-            stamp = header_stamp_ns(message.raw) if stamped else None
-            last_ns = stamp if stamp is not None and stamp > 0 else last_ns or message.log_ns
+            last_ns = stamp_of(message) or last_ns
             yield last_ns, message, output
 
     def _tick(self, ns: int) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rosgraph_msgs.msg import Clock
@@ -23,15 +25,21 @@ from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert.tasks import truth_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.runner import run_to_end
-from rsdfm_ros.nodes.mission.lockstep import Lockstep, acknowledged
+from rsdfm_ros.nodes.core.worker import give_way
+from rsdfm_ros.nodes.mission.lockstep import IMAGE_RECEIVED_S, Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.settings import SimSettings
 from rsdfm_ros.nodes.mission.world_node import WorldNode
 from rsdfm_ros.sim.config import MAX_UAVS, SimConfig, WorldConfig
 from rsdfm_ros.words import counted
 
+if TYPE_CHECKING:
+    from rsdfm_ros.sim.world import World
+
 START_NS = 10_000_000_000
 """Mission clock of frame 0: a ROS time of zero would mean "no time yet"."""
 CLOCK_PERIOD_S = 0.05
+FRAMES_AHEAD = 3
+"""Frames that are rendered before their time."""
 
 
 class SimNode(WorldNode[SimSettings]):
@@ -69,36 +77,43 @@ class SimNode(WorldNode[SimSettings]):
     # --- the flight -----------------------------------------------------------------------------------------------
 
     def play(self, lockstep: Lockstep) -> None:
-        # Imported here: the renderer binds to the thread that uses it, and costs a second.
-        from rsdfm_ros.sim.world import World
+        # The renderer belongs to the thread that uses it. It works ahead, and gives way to the UAVs.
+        with ThreadPoolExecutor(1, "renderer", initializer=give_way) as renderer:
+            world = renderer.submit(_world, self.settings, len(self.agents)).result()
+            try:
+                self._fly(lockstep, renderer, world)
+            finally:
+                renderer.submit(world.close).result()
 
-        s = self.settings
-        config = SimConfig(world=WorldConfig(style=s.style, weather=s.weather))
-        with World(s.seed, len(self.agents), config) as world:
-            frame = world.frame(0)
-            self._tick(START_NS - 1_000_000)
-            inputs = {agent: list(publishers.values()) for agent, publishers in self._cameras.items()}
-            waits = bool(s.wait_for_truth_listener)
-            if not lockstep.wait_for_fleet(inputs, s.ready_timeout_s, self._missing_listener, waits):
+    def _fly(self, lockstep: Lockstep, renderer: ThreadPoolExecutor, world: World) -> None:
+        s, stopped = self.settings, lockstep.stopped
+
+        def rendered(k: int) -> WorldFrame | None:
+            return None if stopped.is_set() else world.frame(k)
+
+        ahead = deque(renderer.submit(rendered, k) for k in range(min(FRAMES_AHEAD, s.frames)))
+        ahead[0].result()  # the clock starts when there is something to show
+        self._tick(START_NS - 1_000_000)
+        inputs = {agent: list(publishers.values()) for agent, publishers in self._cameras.items()}
+        waits = bool(s.wait_for_truth_listener)
+        if not lockstep.wait_for_fleet(inputs, s.ready_timeout_s, self._missing_listener, waits):
+            return
+        start_s = monotonic()
+        for k in range(s.frames):
+            frame = ahead.popleft().result()
+            if k + FRAMES_AHEAD < s.frames:
+                ahead.append(renderer.submit(rendered, k + FRAMES_AHEAD))
+            if frame is not None and not s.lockstep:
+                self._pace(start_s, frame.stamp_ns, stopped)
+            if frame is None or stopped.is_set():
                 return
-            start_s = monotonic()
-            for k in range(s.frames):
-                if lockstep.stopped.is_set():
-                    return
-                if k:
-                    frame = world.frame(k)
-                if not s.lockstep:
-                    self._pace(start_s, frame.stamp_ns, lockstep.stopped)
-                if lockstep.stopped.is_set():
-                    return
-                stamp_ns = self._publish(frame)
-                if s.lockstep:
-                    lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
-            for k in range(s.frames, s.frames + FUTURE_STEPS):
-                if lockstep.stopped.is_set():
-                    return
-                later = WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k))
-                self._publish(later)
+            stamp_ns = self._publish(frame)
+            if s.lockstep:
+                lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
+        for k in range(s.frames, s.frames + FUTURE_STEPS):
+            if stopped.is_set():
+                return
+            self._publish(WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k)))
         acknowledged([self._truth, *(p for outputs in self._cameras.values() for p in outputs.values())])
         self.get_logger().info(f"flew {counted(s.frames, 'frame')}, {lockstep.timeouts} without all answers")
 
@@ -117,6 +132,7 @@ class SimNode(WorldNode[SimSettings]):
             camera["camera/camera_info"].publish(info)
             camera["pose"].publish(pose)
             camera["camera/image_raw"].publish(convert.image_to_message(view.image, stamp_ns, optical))
+            acknowledged([camera["camera/image_raw"]], IMAGE_RECEIVED_S)
         self.health.count("frames_flown")
         return stamp_ns
 
@@ -138,6 +154,13 @@ class SimNode(WorldNode[SimSettings]):
         if self.settings.wait_for_truth_listener and self._truth.get_subscription_count() == 0:
             return ["the evaluator is not there"]
         return []
+
+
+def _world(settings: SimSettings, uavs: int) -> World:
+    from rsdfm_ros.sim.world import World  # costs a second, which the node's other thread does not wait for
+
+    config = SimConfig(world=WorldConfig(style=settings.style, weather=settings.weather))
+    return World(settings.seed, uavs, config)
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ from rsdfm_ros.nodes.uav.settings import EncoderSettings
 #: Without the parameter `cameras` there is one, whose topics are camera/image_raw and camera/camera_info.
 DEFAULT_CAMERA = "camera"
 _IMAGES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
-_LEAST_PERIOD_S = 0.01
+_LEAST_PERIOD_S, _SELDOM_S = 0.01, 0.25
 
 
 def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
@@ -36,6 +36,7 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
         extrinsics=s.extrinsics,
         extrinsics_source=s.extrinsics_source,
         significant_bits=s.significant_bits,
+        distortion_model=s.distortion_model,
         images_rectified=s.images_rectified,
         camera_info_scaling=s.camera_info_scaling,
         camera_frames=s.camera_frames,
@@ -47,6 +48,7 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
         body_frame=s.body_frame,
         pose_sigma_m=s.pose_sigma_m,
         pose_sigma_deg=s.pose_sigma_deg,
+        pose_wait_s=s.pose_wait_s,
         pose_tolerance_s=s.pose_tolerance_s,
         pose_max_gap_s=s.pose_max_gap_s,
         max_speed_mps=s.max_speed_mps,
@@ -64,7 +66,7 @@ class CameraInputs:
         """Raises: RsdfmError for settings that contradict each other or messages that are not installed."""
         self._node, self._take = node, take
         self.config = input_config(node.settings, agent)
-        self._matching = Inputs(self.config, node.reject)
+        self._matching = Inputs(self.config, node.reject, self._doubt)
         self._pose_message: Any = None
         self._tf_message: Any = None
         if self.config.pose_type != "tf":
@@ -94,9 +96,10 @@ class CameraInputs:
             node.expect(info, "camera_info")
             node.create_subscription(kind, image, partial(self._on_image, number), few)
             node.expect(image, "image")
-        if len(self.config.cameras) > 1:
-            period_s = max(_LEAST_PERIOD_S, settings.camera_wait_s / 4)
-            node.create_timer(period_s, self._on_timer, clock=STEADY)
+        # A single camera waits for camera_info only, and most often the next message ends that wait.
+        several = len(self.config.cameras) > 1
+        period_s = max(_LEAST_PERIOD_S, settings.camera_wait_s / 4) if several else _SELDOM_S
+        node.create_timer(period_s, self._on_timer, clock=STEADY)
 
     def clear(self) -> None:
         """Forget everything that has a stamp."""
@@ -105,6 +108,11 @@ class CameraInputs:
     def views(self, matched: Matched) -> tuple[CameraView, ...]:
         """Decoded and rectified views; called in the worker thread."""
         return self._matching.views(matched)
+
+    def _doubt(self, kind: str, text: str) -> None:
+        """Count what is used although it looks wrong, and say it now and then."""
+        self._node.health.count(f"doubtful_{kind}")
+        self._node.warn_seldom(f"doubtful_{kind}", text)
 
     def _on_info(self, camera: int, message: Any) -> None:
         self._give(self._matching.add_info(camera, message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rsdfm_ros.data.messages.cameras import DISTORTION_MODELS
 from rsdfm_ros.data.messages.input_config import EXTRINSICS_SOURCES, MAX_CAMERAS, InputConfig
 from rsdfm_ros.data.messages.poses import POSE_TYPES
 from rsdfm_ros.former_names import FORMER_NAMES
@@ -47,7 +48,7 @@ class InputSettings(ImageTopicSettings):
     )
     camera_wait_s: float = setting(
         InputConfig.camera_wait_s,
-        "longest wait of the steady clock for a missing camera's image, s",
+        "longest wait for a missing camera's image, and for the camera_info of an image's own stamp, s",
         low=0.0,
         high=10.0,
     )
@@ -56,6 +57,11 @@ class InputSettings(ImageTopicSettings):
         "bits of 16-bit images that hold the value: 10, 12, 14 or 16",
         low=10,
         high=16,
+    )
+    distortion_model: str = setting(
+        InputConfig.distortion_model,
+        "distortion model of the cameras; auto: as camera_info says; none: whatever it says",
+        choices=DISTORTION_MODELS,
     )
     images_rectified: bool = setting(
         InputConfig.images_rectified,
@@ -90,6 +96,12 @@ class InputSettings(ImageTopicSettings):
         "standard deviation of the attitude where the source gives none, degrees",
         low=0.0,
         high=45.0,
+    )
+    pose_wait_s: float = setting(
+        InputConfig.pose_wait_s,
+        "longest wait of an image for a pose, by the stamps of later images, s; six images wait in any case",
+        low=0.0,
+        high=10.0,
     )
     pose_tolerance_s: float = setting(
         InputConfig.pose_tolerance_s,

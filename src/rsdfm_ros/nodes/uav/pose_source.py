@@ -12,6 +12,7 @@ from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from rsdfm_ros.data.messages.poses import PX4_ODOMETRY
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core import qos
 
@@ -35,7 +36,14 @@ DEPTH = 50
 def pose_message(pose_type: str) -> Any:
     """The message class of a pose topic. Raises: RsdfmError that says what is missing and what to do."""
     package, name = POSE_MESSAGES[pose_type]
-    return _message(package, name, f"pose_type {pose_type}")
+    kind = _message(package, name, f"pose_type {pose_type}")
+    fields = [line.split()[1] for line in PX4_ODOMETRY.splitlines()] if pose_type == _FROM_PX4 else []
+    if lacking := [field for field in fields if field not in kind.get_fields_and_field_types()]:
+        raise RsdfmError(
+            f"the {package}/{name} that is installed here lacks {', '.join(lacking)}: pose_type {pose_type} needs that "
+            f"of PX4 1.14 or later; {_WHERE[package]}"
+        )
+    return kind
 
 
 def transform_message(reason: str) -> Any:

@@ -8,7 +8,11 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.sim.scene import Z_FAR_M
+from rsdfm_ros.sim.camera.culling import visible_geoms
+from rsdfm_ros.sim.scene import Z_FAR_M, Scene
+
+_HIDDEN_GROUP = 5
+"""Group of geoms that the renderer leaves out."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,13 @@ class Raw:
 class Renderer:
     """Renders a model for cameras of one size; belongs to the thread that made it. Close it."""
 
-    def __init__(self, model: mujoco.MjModel, width_px: int, height_px: int) -> None:
-        self._model, self._size = model, (height_px, width_px)
+    def __init__(self, scene: Scene, width_px: int, height_px: int) -> None:
+        model = scene.model
+        self._model, self._lowest_m, self._size = model, scene.lowest_m, (height_px, width_px)
         self._rect = mujoco.MjrRect(0, 0, width_px, height_px)
         self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + 100)
         self._option, self._camera = mujoco.MjvOption(), mujoco.MjvCamera()
+        self._option.geomgroup[_HIDDEN_GROUP] = 0
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._gl: mujoco.GLContext | None = mujoco.GLContext(width_px, height_px)
         self._gl.make_current()
@@ -51,6 +57,8 @@ class Renderer:
         assert self._gl is not None, "a closed renderer"
         self._gl.make_current()
         self._camera.fixedcamid = camera
+        drawn = visible_geoms(self._model, data, camera, self._size, self._lowest_m)
+        self._model.geom_group[:] = np.where(drawn, 0, _HIDDEN_GROUP)
         mujoco.mjv_updateScene(
             self._model, data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
         )

@@ -80,7 +80,8 @@ def make_scene(
     walls, roofs = building_meshes(layout.buildings, FACADES, ROOFS, seed)
     trunks, crowns = tree_meshes(layout.trees, TREES, seed)
     meshes = {f"walls{n}": m for n, m in enumerate(walls)} | {f"roofs{n}": m for n, m in enumerate(roofs)}
-    meshes |= {"trunks": trunks} | {f"crowns{n}": m for n, m in enumerate(crowns)}
+    trees = [("trunks", trunks), *((f"crowns{n}", m) for n, m in enumerate(crowns))]
+    meshes |= {name: next(iter(whole), Mesh()) for name, whole in trees}
     return Scene(
         seed, tuple(agents), frames, start_s, config, layout, draw_appearance(seed), populate(layout, seed, config),
         make_flights(seed, len(agents)), ground, land, meshes, real_time_factor,
