@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsdfm_ros.geometry.ground import Ground
+from rsdfm_ros.data.nuscenes import Dataset
+from rsdfm_ros.geometry.ground import Ground, GroundPlane
 from rsdfm_ros.model.manifest import ManifestError
 
 Range = tuple[float, float]
@@ -79,6 +80,22 @@ def use_of(
         altitude_m=float(position[2] - ground.elevation(position[:2])),
         fov_deg=math.degrees(math.atan(left) + math.atan(right)),
     )
+
+
+def ranges_over(dataset: Dataset) -> dict[str, list[float]]:
+    """Entry of a manifest: the ranges over all images of a data set whose size is known; empty without any. Where no
+    elevation model is stored, the ground is level at z = 0. Raises: MissingFileError for a damaged one."""
+    uses = []
+    for scene, info in enumerate(dataset.scenes):
+        ground = dataset.dem(scene) or GroundPlane()
+        for k in range(info.frames):
+            images = [image for of_agent in dataset.images(scene, k) for image in of_agent if image.size[1]]
+            uses += [use_of(image.K, image.size[1], image.T_map_camera, ground) for image in images]
+    if not uses:
+        return {}
+    values = np.array([(use.pitch_deg, use.altitude_m, use.fov_deg) for use in uses])
+    least, most = values.min(axis=0).round(1), values.max(axis=0).round(1)
+    return {field.name: [float(least[n]), float(most[n])] for n, field in enumerate(fields(CameraRange))}
 
 
 def unlike(use: CameraUse, trained: CameraRange) -> Iterator[str]:

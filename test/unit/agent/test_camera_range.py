@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rsdfm_ros.agent.camera_range import CameraRange, CameraUse, camera_range_of, unlike, use_of
+from rsdfm_ros.agent.camera_range import (
+    CameraRange,
+    CameraUse,
+    camera_range_of,
+    ranges_over,
+    unlike,
+    use_of,
+)
+from rsdfm_ros.data.nuscenes import open_dataset
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.model.manifest import ManifestError
+from support import public_sets as sets
 
 TRAINED = CameraRange(pitch_deg=(30.0, 70.0), altitude_m=(25.0, 100.0), fov_deg=(45.0, 95.0))
 
@@ -65,3 +75,15 @@ def test_everything_outside_of_the_training_is_told_and_nothing_within() -> None
         "the lens has 120°, the weights were trained with 45 to 95°",
     ]
     assert list(unlike(CameraUse(90.0, 8.0, 120.0), CameraRange())) == []
+
+
+def test_training_notes_the_cameras_of_its_data(tmp_path: Path) -> None:
+    data = open_dataset(sets.write_air_co_pred(tmp_path, frames=2, scenes=("scene-0-9",)))
+    found = ranges_over(data)
+    noted = camera_range_of({"training": {"cameras": found}})
+    for k in range(2):
+        for images in data.images(0, k):
+            for image in images:
+                use = use_of(image.K, image.size[1], image.T_map_camera, GroundPlane())
+                assert not list(unlike(use, noted))
+    assert noted.fov_deg is not None and 20 < noted.fov_deg[0] <= noted.fov_deg[1] < 150
