@@ -31,6 +31,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.data.messages.status import status_facts
 from rsdfm_ros.data.messages.tasks import (
     boxes_from_message,
     percent_from_message,
@@ -39,7 +40,7 @@ from rsdfm_ros.data.messages.tasks import (
 )
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.view.maps import tile_cells
-from rsdfm_ros.view.scene import COLLABORATIVE, SINGLE, Scene
+from rsdfm_ros.view.sink import COLLABORATIVE, SINGLE, MissionSink
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import carries_boxes
 from rsdfm_ros.wire.errors import WireError
@@ -71,7 +72,7 @@ class Router:
 
     def __init__(
         self,
-        scene: Scene,
+        scene: MissionSink,
         topic_map: TopicMap,
         on_reject: Callable[[str, str, str], None] = lambda topic, reason, text: None,
     ) -> None:
@@ -157,7 +158,7 @@ class Router:
 
     def _route_answer(self, topic: str, kind: str) -> None:
         if kind == TRUTH and topic == (self._map.ground_truth or FLEET_TRUTH):
-            self._on(topic, lambda m, _, __: self.scene.truth(_ns(m), truth_from_message(m)))
+            self._on(topic, lambda m, _, __: self.scene.truth(_ns(m), truth_from_message(m), tuple(m.agents)))
         if kind in (STATUS, FEATURES) and (match := _SAYS.fullmatch(topic)):
             uav, handle = match["uav"], self._on_status if kind == STATUS else self._on_features
             self._on(topic, lambda m, size, _: handle(uav, m, size))
@@ -202,10 +203,8 @@ class Router:
     def _on_status(self, uav: str, message: Any, size_bytes: int) -> None:
         if message.frames_processed == 0:
             return
-        ns = _ns(message)
-        self.scene.figure("bytes", uav, ns, message.bytes_sent_frame)
-        self.scene.figure("latency_ms", uav, ns, 1e3 * float(message.latency_median_s))
-        self.scene.peers(uav, ns, list(message.peers))
+        facts = {**status_facts(message), "bytes_sent_frame": message.bytes_sent_frame}
+        self.scene.status(uav, _ns(message), facts)
 
     def _on_features(self, uav: str, message: Any, size_bytes: int) -> None:
         payload = bytes(message.payload)
@@ -220,7 +219,7 @@ class Router:
 class _Cameras:
     """The cameras of one UAV: images, intrinsics and poses matched as the encoder does it."""
 
-    def __init__(self, config: InputConfig, scene: Scene, reject: Callable[[str, str], None]) -> None:
+    def __init__(self, config: InputConfig, scene: MissionSink, reject: Callable[[str, str], None]) -> None:
         self._config, self._scene, self._reject = config, scene, reject
         self._infos: dict[int, Any] = {}
         self._early: list[tuple[Any, bool]] = []

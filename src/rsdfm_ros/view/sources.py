@@ -13,7 +13,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.report.images import window_of
 from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.view.messages import Router
-from rsdfm_ros.view.scene import Scene
+from rsdfm_ros.view.sink import MissionSink
 
 
 class NothingToSee(RsdfmError):
@@ -33,7 +33,9 @@ def check(path: Path) -> None:
         open_bag(path).close()
 
 
-def show_bag(path: Path, scene: Scene, topic_map: TopicMap, on_message: Callable[[int, int], None]) -> Router:
+def show_bag(
+    path: Path, scene: MissionSink, topic_map: TopicMap, on_message: Callable[[int, int], None]
+) -> Router:
     """Show a bag from its first to its last message. on_message(done, all): called after every message.
 
     Raises: BagError; NothingToSee when no topic of it is known.
@@ -63,7 +65,7 @@ def show_bag(path: Path, scene: Scene, topic_map: TopicMap, on_message: Callable
     return router
 
 
-def show_run(path: Path, scene: Scene, on_frame: Callable[[int, int], None]) -> None:
+def show_run(path: Path, scene: MissionSink, on_frame: Callable[[int, int], None]) -> None:
     """Show the frames and figures of an evaluated run. Raises: RunError; NothingToSee without recorded frames."""
     run = RunReader(path)
     if not run.frames:
@@ -90,9 +92,7 @@ def show_run(path: Path, scene: Scene, on_frame: Callable[[int, int], None]) -> 
                 scene.detections(agent, variant, ns, answer.boxes)
             scene.paths(agent, variant, ns, answer.tracks)
         for agent, facts in sorted(lines.get(number, {}).get("agents", {}).items()):
-            for plot, key in (("bytes", "bytes_sent_frame"), ("latency_ms", "latency_median_ms")):
-                if isinstance(facts.get(key), int | float):
-                    scene.figure(plot, agent, ns, facts[key])
+            scene.status(agent, ns, facts)
         on_frame(done, len(run.frames))
 
 
