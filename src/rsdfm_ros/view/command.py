@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -25,7 +24,7 @@ from rsdfm_ros.outputs import check_new_file, replacing, write_atomically
 from rsdfm_ros.view.foxglove import foxglove_layout
 from rsdfm_ros.view.rviz import rviz_config
 from rsdfm_ros.view.viewer import open_output, require_rerun
-from rsdfm_ros.view.web.access import TOKEN_VARIABLE
+from rsdfm_ros.view.web.live import web_environment, web_program
 from rsdfm_ros.view.web.options import SAYS, add_web_arguments, address_of
 
 SHOWN_PROBLEMS = 8
@@ -163,32 +162,28 @@ def _live(args: argparse.Namespace, replace: Callable[[str, list[str]], None] = 
         "connect": args.connect or "",
         "topic_map": "" if args.map is None else str(args.map.absolute()),
     }
-    return _become("view_node", values, replace)
+    command = [sys.executable, "-m", "rsdfm_ros.start", "view_node", "--ros-args"]
+    for name, value in values.items():
+        command += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, which ROS reads here
+    return _become(command, replace)
 
 
 def live_page(args: argparse.Namespace, replace: Callable[[str, list[str]], None] = os.execv) -> int:
     """Become the node that serves the page of a live fleet."""
     address = address_of(args)
     assert address is not None
-    os.environ[TOKEN_VARIABLE] = address.token
-    values = {
-        "host": address.host,
-        "port": address.port,
-        "topic_map": "" if args.map is None else str(args.map.absolute()),
-    }
+    os.environ.update(web_environment(address))
     print(f"{SAYS.format(address.url)} (Ctrl-C ends it)")
-    return _become("web_node", values, replace)
+    topic_map = "" if args.map is None else str(args.map.absolute())
+    return _become(web_program(address, topic_map=topic_map), replace)
 
 
-def _become(node: str, values: dict[str, Any], replace: Callable[[str, list[str]], None]) -> int:
+def _become(command: list[str], replace: Callable[[str, list[str]], None]) -> int:
     require_ros("the view of a live fleet")
     domain, sentence = joined_domain()
     if domain is not None:
         os.environ[VARIABLE] = str(domain)
         print(sentence, file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "rsdfm_ros.start", node, "--ros-args"]
-    for name, value in values.items():
-        command += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, which ROS reads here
     sys.stdout.flush()
     replace(command[0], command)
     return 0

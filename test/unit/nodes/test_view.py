@@ -25,7 +25,7 @@ from rsdfm_ros.msg import AgentStatus
 from std_msgs.msg import String
 
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.mission import view_node
+from rsdfm_ros.nodes.mission import view_node, watching
 from rsdfm_ros.nodes.mission.view_node import ViewNode
 from support.own_domains import new_domain
 from support.rerun_file import RerunFile
@@ -140,7 +140,7 @@ def test_a_viewer_that_is_too_slow_drops_and_counts(
     here: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(view_node, "QUEUED", 2)
+    monkeypatch.setattr(watching, "QUEUED", 2)
     node = here.node(save=str(tmp_path / "a.rrd"))
     take = view_node.Router.take
     monkeypatch.setattr(view_node.Router, "take", lambda self, *a: (gate.wait(60), take(self, *a))[1])
