@@ -28,6 +28,7 @@ from rsdfm_ros.data.bags.topic_map import (
 )
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.input_config import InputConfig
+from rsdfm_ros.data.messages.serialized_tasks import Read
 from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.data.messages.status import status_facts
 from rsdfm_ros.data.messages.tasks import (
@@ -117,7 +118,7 @@ class Router:
         return sorted(set(self._handlers) - before)
 
     def take(self, topic: str, message: Any, size_bytes: int, arrived_s: float) -> None:
-        """Show a message; no message raises an error."""
+        """Show a message, one of rclpy's or of a bag's, or a Read; no message raises an error."""
         for handle in self._handlers.get(topic, ()):
             try:
                 handle(message, size_bytes, arrived_s)
@@ -166,7 +167,7 @@ class Router:
 
     def _route_answer(self, topic: str, kind: str) -> None:
         if kind == TRUTH and topic == (self._map.ground_truth or FLEET_TRUTH):
-            self._on(topic, lambda m, _, __: self.scene.truth(_ns(m), truth_from_message(m), tuple(m.agents)))
+            self._on(topic, lambda m, _, __: self._on_truth(m))
         if topic == DIAGNOSTICS and kind == DIAGNOSTIC_ARRAY and self._on_health is not None:
             self._on(topic, lambda m, _, __: self._on_diagnostics(m))
         if kind in self._says and (match := _SAYS.fullmatch(topic)):
@@ -189,12 +190,20 @@ class Router:
     def _on(self, topic: str, handler: Handler) -> None:
         self._handlers.setdefault(topic, []).append(handler)
 
+    def _on_truth(self, message: Any) -> None:
+        if isinstance(message, Read):
+            self.scene.truth(message.ns, message.content, message.names)
+        else:
+            self.scene.truth(_ns(message), truth_from_message(message), tuple(message.agents))
+
     def _on_detections(self, uav: str, variant: str, message: Any) -> None:
-        self.scene.detections(uav, variant, _ns(message), boxes_from_message(message))
+        read = message if isinstance(message, Read) else Read(_ns(message), boxes_from_message(message))
+        self.scene.detections(uav, variant, read.ns, read.content)
 
     def _on_trajectories(self, uav: str, variant: str, message: Any) -> None:
-        tracks = tracks_from_message(message)
-        self.scene.paths(uav, variant, _ns(message), tracks.positions, [int(i) for i in tracks.ids])
+        read = message if isinstance(message, Read) else Read(_ns(message), tracks_from_message(message))
+        ids = [int(i) for i in read.content.ids]
+        self.scene.paths(uav, variant, read.ns, read.content.positions, ids)
 
     def _on_occupancy(self, uav: str, variant: str, message: Any) -> None:
         window = window_of_grid(message)

@@ -10,6 +10,8 @@ import importlib
 import os
 import queue
 import threading
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -17,6 +19,8 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.data.bags.topic_map import IMAGES, STATUS
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.serialized_tasks import READERS
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.view.messages import CONTRIBUTORS, Router
@@ -36,7 +40,9 @@ class Watch:
     def __init__(self, node: RsdfmNode[Any], router: Router) -> None:
         self.router = router
         self._node = node
-        self._queue: queue.Queue[tuple[str, Any, bytes, float] | None] = queue.Queue(QUEUED)
+        self._queue: queue.Queue[tuple[str, Callable[[bytes], Any], bytes, float] | None] = queue.Queue(
+            QUEUED
+        )
         self._thread: threading.Thread | None = None
         self._told: set[str] = set()
         self._timer: Any = None
@@ -110,9 +116,11 @@ class Watch:
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         )
 
+        read = READERS.get(kind) or partial(_deserialized, message_type)
+
         def take(raw: bytes) -> None:
             try:
-                self._queue.put_nowait((topic, message_type, raw, monotonic()))
+                self._queue.put_nowait((topic, read, raw, monotonic()))
             except queue.Full:
                 node.health.count("messages_dropped")
 
@@ -126,12 +134,23 @@ class Watch:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            topic, message_type, raw, arrived_s = item
+            topic, read, raw, arrived_s = item
             try:
-                self.router.take(topic, deserialize_message(raw, message_type), len(raw), arrived_s)
+                self.router.take(topic, read(raw), len(raw), arrived_s)
                 self._node.health.count("messages_shown")
+            except MessageError as error:
+                self.router.reject(topic, error.reason, str(error))
             except Exception as error:
                 self._node.on_job_error(topic, error)
+
+
+def _deserialized(message_type: Any, raw: bytes) -> Any:
+    """The message of a type. Raises: MessageError for bytes that are of another definition of it."""
+    try:
+        return deserialize_message(raw, message_type)
+    except Exception as error:  # of rclpy's C++ part, which names no type of its own
+        name = message_type.__name__
+        raise MessageError("serialized", f"{len(raw)} bytes are no {name} as it is defined here") from error
 
 
 def _type_of(kind: str) -> Any | None:
