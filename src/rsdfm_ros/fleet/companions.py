@@ -71,7 +71,8 @@ def record_node(fleet: FleetDescription, bag: Path) -> NodeSpec:
 
 def web_page(fleet: FleetDescription, address: Address, out: Path) -> NodeSpec:
     """The page for browsers: a process that sleeps until the first one comes. out: folder of the run."""
-    program = web_program(address, title=f"{counted(fleet.uavs, 'UAV')}, live", run=str(out.absolute()))
+    title = f"{counted(fleet.uavs, 'UAV')}, live"
+    program = web_program(address, title=title, run=str(out.absolute()), lockstep=fleet.in_lockstep)
     command = activated(address.host, address.port, program)
     environment = {**environment_of(fleet), **web_environment(address)}
     return NodeSpec("web", COMPANION, "", environment=environment, command=tuple(command))

@@ -69,7 +69,8 @@ def yaw_from_quaternion(xyzw: ArrayLike) -> float:
 def yaws_from_quaternions(xyzw: ArrayLike) -> Array:
     """Headings (N,) as `yaw_from_quaternion` of quaternions (N, 4); ValueError if one is zero or not finite."""
     q = np.asarray(xyzw, dtype=np.float64).reshape(-1, 4)
-    squares = (q * q).sum(axis=1)
+    with np.errstate(over="ignore"):
+        squares = (q * q).sum(axis=1)
     if not np.isfinite(squares).all() or (squares < 1e-18).any():
         raise ValueError("expected finite non-zero quaternions x y z w")
     x, y, z, w = q.T

@@ -1,6 +1,6 @@
 """Messages of a fleet to the scene: topics by UAV, and their views. Free of ROS.
 
-The same for a live fleet (nodes/mission/view_node.py hands over what it receives) and for a bag. A topic map names the
+The same for a live fleet (nodes/views/view_node.py hands over what it receives) and for a bag. A topic map names the
 topics of images, poses, features and status; answers have the names that our nodes give them, below the UAV's name.
 """
 

@@ -25,8 +25,8 @@ from rsdfm_ros.msg import AgentStatus
 from std_msgs.msg import String
 
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.mission import view_node, watching
-from rsdfm_ros.nodes.mission.view_node import ViewNode
+from rsdfm_ros.nodes.views import view_node, watching
+from rsdfm_ros.nodes.views.view_node import ViewNode
 from support.own_domains import new_domain
 from support.rerun_file import RerunFile
 

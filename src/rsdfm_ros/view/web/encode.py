@@ -16,8 +16,8 @@ MAX_ROWS = 500
 """Boxes or tracks of one answer that are kept, the surest first: a lattice has room for fewer vehicles."""
 MAX_RUNS = 20_000
 """Run lengths of one map: more are noise, and are not kept."""
-JPEG_QUALITY = 80
-MAX_IMAGE_SIDE = 960
+JPEG_QUALITY = 75
+MAX_IMAGE_SIDE = 640
 """Larger images are reduced to this longest side, pixels."""
 
 
@@ -38,7 +38,7 @@ def value_runs(values: NDArray[np.uint8]) -> list[int] | None:
     if 2 * len(starts) > MAX_RUNS:
         return None
     lengths = np.diff(np.concatenate([starts, [flat.size]]))
-    return [int(v) for v in np.column_stack([flat[starts], lengths]).ravel()]
+    return list(np.column_stack([flat[starts].astype(np.int64), lengths]).ravel().tolist())
 
 
 def box_rows(boxes: Boxes) -> list[list[float]]:
@@ -87,4 +87,4 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
 
 def _rounded(table: NDArray[np.float64], digits: int) -> list[list[float]]:
     finite = table[np.isfinite(table).all(axis=1)]
-    return [[int(v) if v == int(v) else v for v in row] for row in np.round(finite, digits).tolist()]
+    return list(np.round(finite, digits).tolist())

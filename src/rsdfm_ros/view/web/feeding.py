@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rsdfm_ros.data.bags.topic_map import TopicMap
 from rsdfm_ros.errors import RsdfmError, reason
+from rsdfm_ros.evaluation.report.recording import RunReader
+from rsdfm_ros.evaluation.report.timing import in_lockstep
 from rsdfm_ros.view.sources import is_run, left_out, show_bag, show_run
 from rsdfm_ros.view.web.record import MissionRecord
 
@@ -15,8 +17,9 @@ OnProblems = Callable[[list[str]], None]
 
 
 def record_of(path: Path) -> MissionRecord:
-    """An empty record of the mission of a bag or a run."""
-    return MissionRecord(f"Mission: {path.name}")
+    """An empty record of the mission of a bag or a run. Raises: RunError."""
+    lockstep = is_run(path) and in_lockstep(RunReader(path).result)
+    return MissionRecord(f"Mission: {path.name}", lockstep=lockstep)
 
 
 def feed(

@@ -27,14 +27,13 @@ SHORT = ("bytes_sent_frame", "latency_median_ms", "iou_single", "iou_collaborati
 
 @dataclass
 class Instant:
-    """content: what the page gets · images: JPEG by (UAV, camera) · imaged: whether its images are kept · true, cells:
+    """content: what the page gets · images: JPEG by (UAV, camera) · true, cells:
     maps that are compared while the instant is open."""
 
     number: int
     ns: int
     content: dict[str, Any]
     images: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    imaged: bool = True
     revision: int = 0
     changed_s: float = 0.0
     true: NDArray[np.bool_] | None = None
@@ -120,10 +119,6 @@ class Instants:
         """Whether there is an instant of this stamp."""
         return ns in self._by_ns
 
-    def is_newest(self, instant: Instant) -> bool:
-        """Whether no instant has a later stamp."""
-        return instant.ns == self._stamps[-1]
-
     def all(self) -> list[Instant]:
         """Every instant, oldest first."""
         return [self._by_ns[ns] for ns in self._stamps]
@@ -147,7 +142,7 @@ class Instants:
             instant = newest[place]
             before = newest[place - 1].answered() if place else set()
             complete = bool(instant.answered()) and before <= instant.answered()
-            if instant.imaged and (complete or now_s - instant.changed_s > SETTLED_S):
+            if complete or now_s - instant.changed_s > SETTLED_S:
                 return instant
         return None
 

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from rsdfm_ros.view.web.access import TOKEN_VARIABLE, Address
 
 
-def web_program(address: Address, *, title: str = "", run: str = "", topic_map: str = "") -> list[str]:
+def web_program(
+    address: Address, *, title: str = "", run: str = "", topic_map: str = "", lockstep: bool = False
+) -> list[str]:
     """web_node with these parameters; empty ones keep their defaults."""
     given = {"host": address.host, "port": address.port, "title": title, "run": run, "topic_map": topic_map}
+    given |= {"lockstep": True} if lockstep else {}
     command = [sys.executable, "-m", "rsdfm_ros.start", "web_node", "--ros-args"]
     for name, value in given.items():
         if value != "":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,19 +34,18 @@ STATUS_KEYS = (
 class MissionRecord:
     """Takes arrays in any order; the server reads `instants` and `about`. May be used from several threads."""
 
-    def __init__(self, title: str, *, live: bool = False, instants: Instants | None = None) -> None:
+    def __init__(
+        self, title: str, *, live: bool = False, lockstep: bool = False, instants: Instants | None = None
+    ) -> None:
         self.instants = Instants() if instants is None else instants
         self.window: Window | None = None
         self.agents: list[str] = []
         self.revision = 0
         """Changes of `about`."""
-        self.live = live
+        self.live, self.lockstep = live, lockstep
         self._title, self._ended = title, ""
         self._still: dict[str, list[list[list[float]]]] = {"roads": [], "buildings": []}
         self.health = Health()
-        self._last_image_s = 0.0
-        self.image_period_s: Callable[[], float] = lambda: 0.0
-        """Shortest time between two instants whose images are kept: 0 for all; infinite while nobody looks."""
 
     def about(self) -> dict[str, Any]:
         """What does not change from instant to instant."""
@@ -56,6 +54,7 @@ class MissionRecord:
             return {
                 "title": self._title,
                 "live": self.live,
+                "lockstep": self.lockstep,
                 "ended": self._ended,
                 "agents": [
                     {"name": name, "colour": _css(maps.uav_colour(n))} for n, name in enumerate(self.agents)
@@ -101,9 +100,8 @@ class MissionRecord:
             if name not in cameras and len(cameras) >= MAX_CAMERAS:
                 return
             cameras[name] = encode.camera_facts(view)
-            wanted = self._wants_images(instant)
             self.instants.touch(instant)
-        if wanted and (data := encode.jpeg(view.image)):  # without the lock: it takes a while
+        if data := encode.jpeg(view.image):  # without the lock: it takes a while
             with self.instants.lock:
                 instant.images[agent, name] = data
                 self.instants.touch(instant)
@@ -208,17 +206,6 @@ class MissionRecord:
             entry = instant.uav(agent)
             figures = entry["facts"] if "facts" in entry else entry.setdefault("scores", {})
             figures.setdefault(f"iou_{variant}", round(iou, 4))
-
-    def _wants_images(self, instant: Instant) -> bool:
-        """Decided by the first image of an instant; images from before are read on purpose, and kept."""
-        if "imaged" not in instant.content:
-            now_s = monotonic()
-            newest = self.instants.is_newest(instant)
-            instant.imaged = not newest or now_s - self._last_image_s >= self.image_period_s()
-            instant.content["imaged"] = instant.imaged
-            if instant.imaged and newest:
-                self._last_image_s = now_s
-        return instant.imaged
 
     def _change(self) -> None:
         self.revision += 1

@@ -13,6 +13,7 @@ import numpy as np
 from rsdfm_ros.evaluation.report import make
 from rsdfm_ros.evaluation.report.page import Section
 from rsdfm_ros.evaluation.report.recording import RunReader
+from rsdfm_ros.evaluation.report.timing import in_lockstep
 from rsdfm_ros.view.sources import show_run
 from rsdfm_ros.view.web.instants import Instant, Instants
 from rsdfm_ros.view.web.page import head, player
@@ -38,7 +39,9 @@ def mission_section(run: RunReader) -> Section | None:
 
 def mission_data(run: RunReader, limit: int = INSIDE_BYTES) -> str:
     """The mission as JSON: about, rows of the index, and instants with their images (static/source.js reads it)."""
-    record = MissionRecord("Mission", instants=Instants(max_bytes=10 * INSIDE_BYTES))
+    record = MissionRecord(
+        "Mission", lockstep=in_lockstep(run.result), instants=Instants(max_bytes=10 * INSIDE_BYTES)
+    )
     show_run(run.folder, record, lambda done, total: None)
     instants = record.instants.all()
     parts = [_entry(instant, record.instants.text(instant)) for instant in instants]

@@ -58,8 +58,6 @@ class WebServer:
         self._error: BaseException | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
-        if record.live:
-            record.image_period_s = self.image_period_s
 
     def __enter__(self) -> WebServer:
         self._thread.start()
@@ -76,10 +74,10 @@ class WebServer:
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(5.0)
 
-    def image_period_s(self) -> float:
-        """Time between two images that are of use: of the fastest page; infinite if none shows the newest."""
-        rates = [viewer.rate_hz for viewer in list(self.viewers) if viewer.watches]
-        return 1 / max(rates) if rates else float("inf")
+    @property
+    def rate_hz(self) -> float:
+        """Instants per second that are of use: those of the fastest page; 0 without one."""
+        return max((viewer.rate_hz for viewer in list(self.viewers)), default=0.0)
 
     def wait_told(self, limit_s: float) -> None:
         """Wait until every page knows the newest `about`."""

@@ -18,7 +18,8 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.view.web.instants import Instant
 from rsdfm_ros.view.web.record import MissionRecord
 
-RATE_HZ, MIN_RATE_HZ, MAX_RATE_HZ = 2.0, 0.1, 10.0
+RATE_HZ, MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 0.1, 10.0
+"""Instants per second that a page is sent: usual, lowest and highest. The usual one keeps the cost low."""
 TICK_S = 0.1
 """Time between two looks at what has changed."""
 MAX_MESSAGE = 512
@@ -65,11 +66,6 @@ class Viewer:
         self._health_s = 0.0
         self._shown: tuple[int, int] | None = None
         self._allowance, self._asked_s = ASKED_PER_S, monotonic()
-
-    @property
-    def watches(self) -> bool:
-        """Whether new images are of use to it."""
-        return self.live
 
     @property
     def told(self) -> bool:

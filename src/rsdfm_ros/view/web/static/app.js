@@ -35,6 +35,7 @@ const source = openSource({
     }
     if (mission.shown === null && !about.live) mission.following = false;
     for (const one of mission.instants.values()) one.drawn.clear();
+    charts[1].name = about.lockstep ? 'latency, ms, with waiting for the slowest UAV (lockstep)' : 'latency, ms';
     layers.legend(mission);
     render();
   },
@@ -154,7 +155,7 @@ function draw() {
   byId('m-clock').textContent = mission.time === null ? '' : `${(mission.time - mission.start).toFixed(1)} s`;
   byId('m-title').textContent = mission.about.title || 'Fleet';
   byId('m-play').textContent = mission.playing || mission.following ? 'pause' : 'play';
-  byId('m-live').hidden = !mission.about.live;
+  byId('m-live').hidden = byId('m-rate').hidden = !mission.about.live;
   byId('m-live').setAttribute('aria-pressed', String(mission.following));
   byId('m-state').textContent = stateOf();
   byId('mission').dataset.shown = mission.shown ?? '';
@@ -199,6 +200,7 @@ byId('m-graph').addEventListener('pointermove', (event) => tip(graph.at(event.of
 byId('m-graph').addEventListener('pointerleave', () => tip(''));
 byId('m-play').addEventListener('click', () => (mission.playing || mission.following ? scrub(mission.place) : play(true)));
 byId('m-live').addEventListener('click', () => follow(true));
+byId('m-rate').addEventListener('change', (event) => source.rate(Number(event.target.value)));
 byId('m-scrub').addEventListener('input', (event) => scrub(Number(event.target.value)));
 document.addEventListener('keydown', (event) => {
   if (event.target instanceof HTMLButtonElement || (event.target instanceof HTMLInputElement && event.target.id !== 'm-scrub')) return;

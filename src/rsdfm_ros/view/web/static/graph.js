@@ -18,7 +18,7 @@ export class Graph {
     c.textAlign = 'center';
     const places = new Map(agents.map(({ name }, k) => {
       const angle = -Math.PI / 2 + 2 * Math.PI * k / agents.length;
-      return [name, [width / 2 + (width / 2 - 62) * Math.cos(angle), height / 2 + (height / 2 - 26) * Math.sin(angle)]];
+      return [name, [width / 2 + (width / 2 - 84) * Math.cos(angle), height / 2 + (height / 2 - 26) * Math.sin(angle)]];
     }));
     this.edges = [];
     for (const { name } of agents) {

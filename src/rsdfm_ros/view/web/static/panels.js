@@ -15,7 +15,12 @@ export class Panel {
     this.health.className = 'm-health';
     this.map = new MapView(canvas('m-map', `map of ${agent}`), agent);
     this.cameras = new Map();
-    this.element.append(this.title, this.map.canvas, this.health);
+    const sized = document.createElement('div'), views = document.createElement('div');
+    sized.className = 'm-sized';
+    views.className = 'm-views';
+    views.append(this.map.canvas);
+    sized.append(views);
+    this.element.append(this.title, sized, this.health);
   }
 
   // Its views, cameras first.

@@ -32,12 +32,12 @@ function embedded(data, on) {
     on.about(data.about);
     on.index(data.rows);
   });
-  return { want, live() {}, embedded: true };
+  return { want, live() {}, rate() {}, embedded: true };
 }
 
 function socket(on) {
   const address = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws${location.search}`;
-  let ws = null, tries = 0, pending = null, follow = true;
+  let ws = null, tries = 0, pending = null, follow = true, hertz = null;
   const asked = new Set();
 
   function send(message) {
@@ -80,7 +80,7 @@ function socket(on) {
       tries = 0;
       asked.clear();
       on.state('');
-      send({ live: follow });
+      send(hertz === null ? { live: follow } : { live: follow, rate: hertz });
     };
     ws.onmessage = take;
     ws.onclose = () => {
@@ -101,6 +101,10 @@ function socket(on) {
     live(on) {
       follow = on;
       send({ live: on && !document.hidden });
+    },
+    rate(hz) {
+      hertz = hz;
+      send({ rate: hz });
     },
     embedded: false,
   };

@@ -18,18 +18,21 @@ from typing import Any
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
-from rsdfm_ros.data.bags.topic_map import IMAGES, STATUS
+from rsdfm_ros.data.bags.info import header_stamp_ns
+from rsdfm_ros.data.bags.topic_map import IMAGES, INFO, POSES, STATUS, TRANSFORMS
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.serialized_tasks import READERS
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
-from rsdfm_ros.view.messages import CONTRIBUTORS, Router
+from rsdfm_ros.view.messages import CONTRIBUTORS, DIAGNOSTICS, Router
 
 QUEUED = 1000
 """Longest queue of messages: some seconds of a fleet."""
 DEPTH = 20
 EXPECTED = (STATUS, *IMAGES)
 """Types of topics whose silence is told."""
+EVERY = (*POSES, TRANSFORMS)
+"""Types of which every message is read: images lie between them."""
 FIND_S = 0.5
 """Time between two looks at the graph."""
 
@@ -37,9 +40,13 @@ FIND_S = 0.5
 class Watch:
     """What one node subscribes to for a view, from `start` to `stop`; may be started again."""
 
-    def __init__(self, node: RsdfmNode[Any], router: Router) -> None:
+    def __init__(
+        self, node: RsdfmNode[Any], router: Router, wants: Callable[[int], bool] | None = None
+    ) -> None:
+        """wants(stamp in ns): whether messages of that stamp are read; every message without it."""
         self.router = router
-        self._node = node
+        self._node, self._wants = node, wants
+        self._infos: dict[str, bytes] = {}
         self._queue: queue.Queue[tuple[str, Callable[[bytes], Any], bytes, float] | None] = queue.Queue(
             QUEUED
         )
@@ -119,6 +126,8 @@ class Watch:
         read = READERS.get(kind) or partial(_deserialized, message_type)
 
         def take(raw: bytes) -> None:
+            if not self._is_of_use(topic, kind, raw):
+                return
             try:
                 self._queue.put_nowait((topic, read, raw, monotonic()))
             except queue.Full:
@@ -129,6 +138,17 @@ class Watch:
         )
         if kind in EXPECTED and not topic.endswith(CONTRIBUTORS):  # the other topics end with these
             node.expect(topic, kind.rpartition("/")[2])
+
+    def _is_of_use(self, topic: str, kind: str, raw: bytes) -> bool:
+        """Whether a message is read, where `wants` says which: intrinsics only when they change."""
+        if self._wants is None or kind in EVERY or topic == DIAGNOSTICS:
+            return True
+        if kind == INFO:
+            content = raw[12:]  # without encapsulation and stamp
+            known, self._infos[topic] = self._infos.get(topic), content
+            return known != content
+        stamp_ns = header_stamp_ns(raw)
+        return stamp_ns is None or self._wants(stamp_ns)
 
     # --- showing --------------------------------------------------------------------------------------------------
 

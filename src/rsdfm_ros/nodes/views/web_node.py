@@ -1,6 +1,6 @@
 """web_node: serves the page of a live fleet to browsers; `rsdfm demo`, `fleet`, `replay` and `view` start it.
 
-While no page is open it subscribes to nothing. It subscribes as nodes/mission/watching.py says, but not to feature
+While no page is open it subscribes to nothing. It subscribes as nodes/views/watching.py says, but not to feature
 packets; the UAVs publish outputs made for views only (bev/contributors) while a page is open.
 """
 
@@ -17,8 +17,8 @@ from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.runner import run
-from rsdfm_ros.nodes.mission.settings import WebSettings
-from rsdfm_ros.nodes.mission.watching import FIND_S, Watch
+from rsdfm_ros.nodes.views.settings import WebSettings
+from rsdfm_ros.nodes.views.watching import FIND_S, Watch
 from rsdfm_ros.view.messages import Router
 from rsdfm_ros.view.web.access import TOKEN_VARIABLE, Address, token_for
 from rsdfm_ros.view.web.activation import inherited
@@ -26,6 +26,7 @@ from rsdfm_ros.view.web.backfill import Backfill
 from rsdfm_ros.view.web.options import SAYS
 from rsdfm_ros.view.web.record import MissionRecord
 from rsdfm_ros.view.web.server import WebServer
+from rsdfm_ros.view.web.thinning import Thinning
 
 LINGER_S = 5.0
 """Subscriptions stay for so long after the last page was closed: pages are loaded anew."""
@@ -52,11 +53,12 @@ class WebNode(RsdfmNode[WebSettings]):
     def configure(self) -> None:
         s = self.settings
         topic_map = load_map(s.topic_map) if s.topic_map else default_map()
-        self.record = MissionRecord(s.title, live=True)
+        self.record = MissionRecord(s.title, live=True, lockstep=s.lockstep)
         router = Router(
             self.record, topic_map, self._on_reject, on_health=self.record.health.note, features=False
         )
-        self._watch = Watch(self, router)
+        thinning = Thinning(lambda: 0.0 if self.server is None else self.server.rate_hz)
+        self._watch = Watch(self, router, thinning.wants)
         self._backfill = Backfill(self.record, Path(s.run)) if s.run else None
 
     def cleanup(self) -> None:

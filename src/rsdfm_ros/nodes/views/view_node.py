@@ -1,6 +1,6 @@
 """view_node: shows a live fleet with rerun; `rsdfm view --no-web` starts it.
 
-It subscribes as nodes/mission/watching.py says. The UAVs publish outputs made for views only (bev/contributors) while
+It subscribes as nodes/views/watching.py says. The UAVs publish outputs made for views only (bev/contributors) while
 this node runs.
 """
 
@@ -14,8 +14,8 @@ from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.runner import run
-from rsdfm_ros.nodes.mission.settings import ViewSettings
-from rsdfm_ros.nodes.mission.watching import Watch
+from rsdfm_ros.nodes.views.settings import ViewSettings
+from rsdfm_ros.nodes.views.watching import Watch
 from rsdfm_ros.view.messages import Router
 from rsdfm_ros.view.scene import Scene
 from rsdfm_ros.view.viewer import new_recording, open_output
