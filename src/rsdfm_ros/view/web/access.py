@@ -117,10 +117,16 @@ def refusal(address: Address, target: str, headers: Sequence[tuple[str, str]]) -
     if origins and origins != [f"http://{hosts[0]}"]:
         return "requests of other sites are refused"
     if address.token:
-        given = parse_qs(urlsplit(target).query, max_num_fields=8).get("token", [""])
-        if not hmac.compare_digest(given[0].encode(), address.token.encode()):
+        if not hmac.compare_digest(_token_in(target).encode(), address.token.encode()):
             return "the address needs the token that was said where the page was started"
     return ""
+
+
+def _token_in(target: str) -> str:
+    try:
+        return parse_qs(urlsplit(target).query, max_num_fields=8).get("token", [""])[0]
+    except ValueError:  # too many fields, or no address at all
+        return ""
 
 
 def _parsed(text: str) -> tuple[str, int]:

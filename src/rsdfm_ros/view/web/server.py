@@ -13,7 +13,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -120,7 +119,7 @@ class WebServer:
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The answer to a request, None to open a WebSocket."""
-        path = urlsplit(request.path).path
+        path = request.path.partition("?")[0]
         if why := refusal(self.address, request.path, list(request.headers.raw_items())):
             return self._refuse("access", HTTPStatus.FORBIDDEN, why)
         if path == "/":

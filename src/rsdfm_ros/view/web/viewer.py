@@ -62,9 +62,10 @@ class Viewer:
         self.rate_hz, self.live = RATE_HZ, True
         self._wanted: deque[int] = deque(maxlen=MAX_WANTED)
         self._woken = asyncio.Event()
-        self._about = self._revision = self._health = -1
-        self._health_s = 0.0
+        self._about = self._revision = -1
+        self._health, self._health_s = 0, 0.0
         self._shown: tuple[int, int] | None = None
+        self._ending = False
         self._allowance, self._asked_s = ASKED_PER_S, monotonic()
 
     @property
@@ -81,6 +82,7 @@ class Viewer:
             for task in done:
                 task.result()
         finally:
+            self._ending = True  # before Python 3.12 wait_for may swallow a cancellation
             for task in (asked, told):
                 task.cancel()
             await asyncio.gather(asked, told, return_exceptions=True)
@@ -124,7 +126,7 @@ class Viewer:
     async def _tell(self) -> None:
         """Send what has changed, and pause: a page that takes little gets less, never a queue."""
         next_s = 0.0
-        while True:
+        while not self._ending:
             await self._tell_about()
             await self._tell_index()
             await self._tell_health()
