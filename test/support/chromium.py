@@ -33,7 +33,7 @@ def program() -> str | None:
 
 
 class Page:
-    """A page. `requests`: addresses of all requests · `errors`: messages of exceptions and of the console."""
+    """A page. `requests`: addresses of all requests · `errors`: exceptions, and errors that the browser logs."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection, self._numbers = connection, itertools.count(1)
@@ -60,6 +60,7 @@ class Page:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Page.navigate", url=address)
+        self.until(f"location.href.startsWith({address!r}) && document.readyState === 'complete'")
 
     def value(self, expression: str) -> Any:
         """The value of an expression of JavaScript."""
@@ -97,7 +98,7 @@ class Page:
                 self.requests.append(about["url"])
             case "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(about["exceptionDetails"])[:500])
-            case "Log.entryAdded":
+            case "Log.entryAdded" if about["entry"]["level"] == "error":
                 self.errors.append(about["entry"]["text"])
 
 

@@ -16,7 +16,6 @@ import pytest
 pytest.importorskip("rerun", reason="the viewer is an extra: make setup-view")
 
 import rclpy
-import view_flight as flight
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -27,6 +26,7 @@ from std_msgs.msg import String
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.views import view_node, watching
 from rsdfm_ros.nodes.views.view_node import ViewNode
+from support import view_flight as flight
 from support.own_domains import new_domain
 from support.rerun_file import RerunFile
 

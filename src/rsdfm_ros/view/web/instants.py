@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsdfm_ros.data.outputs import Boxes
+
 MAX_INSTANTS = 20_000
 """Kept for scrubbing back: nearly three hours at 2 Hz."""
 MAX_BYTES = 256_000_000
@@ -28,7 +30,7 @@ SHORT = ("bytes_sent_frame", "latency_median_ms", "iou_single", "iou_collaborati
 @dataclass
 class Instant:
     """content: what the page gets · images: JPEG by (UAV, camera) · true, cells:
-    maps that are compared while the instant is open."""
+    maps that are compared while the instant is open, and the true boxes."""
 
     number: int
     ns: int
@@ -37,6 +39,7 @@ class Instant:
     revision: int = 0
     changed_s: float = 0.0
     true: NDArray[np.bool_] | None = None
+    true_boxes: Boxes | None = None
     cells: dict[tuple[str, str], NDArray[np.bool_]] = field(default_factory=dict)
     text: str | None = None
     size_bytes: int = 0
@@ -85,7 +88,7 @@ class Instants:
             self._open.append(instant)
             if len(self._open) > OPEN_INSTANTS:
                 old = self._open.popleft()
-                old.true = None
+                old.true = old.true_boxes = None
                 old.cells.clear()
             if len(self._by_ns) > self._max_instants:
                 self._forget()

@@ -110,13 +110,14 @@ class MissionRecord:
         self._put(agent, variant, ns, "boxes", encode.box_rows(boxes))
 
     def truth(self, ns: int, objects: Objects, agents: Sequence[str] = ()) -> None:
-        rows = encode.object_rows(objects)
+        rows, boxes = encode.object_rows(objects), boxes_of_objects(objects)
         with self.instants.lock:
             instant = self.instants.at(ns)
+            instant.true_boxes = boxes
             instant.content.setdefault("truth", {}).update(boxes=rows, agents=list(agents)[:MAX_AGENTS])
             self.instants.touch(instant)
         if self.window is not None:
-            self.true_cells(ns, vehicle_cells(boxes_of_objects(objects), self.window))
+            self.true_cells(ns, vehicle_cells(boxes, self.window))
 
     def true_cells(self, ns: int, vehicle: NDArray[np.bool_]) -> None:
         encoded = encode.runs(vehicle)
@@ -136,6 +137,8 @@ class MissionRecord:
         if shown is None:  # the first window, or another region of interest
             self.show_window(window)
             shown = vehicle
+            if (boxes := self.instants.at(ns).true_boxes) is not None:
+                self.true_cells(ns, vehicle_cells(boxes, window))
         encoded = encode.runs(shown)
         with self.instants.lock:
             if (instant := self._open(agent, ns)) is None:
