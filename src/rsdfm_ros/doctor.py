@@ -38,6 +38,7 @@ CORE_PACKAGES = (
     "safetensors",
     "mujoco",
     "rosbags",
+    "websockets",
 )
 OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_msgs", "tf2_ros")
 

@@ -116,9 +116,8 @@ def refusal(address: Address, target: str, headers: Sequence[tuple[str, str]]) -
     origins = [v for n, v in headers if n.lower() == "origin"]
     if origins and origins != [f"http://{hosts[0]}"]:
         return "requests of other sites are refused"
-    if address.token:
-        if not hmac.compare_digest(_token_in(target).encode(), address.token.encode()):
-            return "the address needs the token that was said where the page was started"
+    if address.token and not hmac.compare_digest(_token_in(target).encode(), address.token.encode()):
+        return "the address needs the token that was said where the page was started"
     return ""
 
 
