@@ -136,7 +136,8 @@ class Watch:
         self._subscriptions.append(
             node.create_subscription(message_type, topic, take, profile, raw=True),
         )
-        if kind in EXPECTED and not topic.endswith(CONTRIBUTORS):  # the other topics end with these
+        # A view that reads by choice says nothing about silence. Topics of other kinds end with these.
+        if self._wants is None and kind in EXPECTED and not topic.endswith(CONTRIBUTORS):
             node.expect(topic, kind.rpartition("/")[2])
 
     def _is_of_use(self, topic: str, kind: str, raw: bytes) -> bool:

@@ -108,7 +108,7 @@ export class MapView {
       const T = camera.T, [u, v] = place([T[3], T[7]]);
       const angle = Math.hypot(T[2], T[6]) > 1e-6 ? Math.atan2(T[6], T[2]) : 0;
       c.save();
-      c.translate(Math.min(Math.max(u, 10), width - 10), Math.min(Math.max(v, 10), height - 10));
+      c.translate(Math.min(Math.max(u, 10), width - 22), Math.min(Math.max(v, 16), height - 10));
       c.fillStyle = colour;
       c.font = '11px system-ui, sans-serif';
       c.fillText(name.replace(/^uav/, ''), 8, -6);
