@@ -78,8 +78,8 @@ the domain.
 
 `rsdfm demo`, `fleet`, `replay` and launch files with `out:=` write one folder: result.json, status.jsonl, logs/, and
 what is recorded (frames/, bag/); `demo` adds report.html and bev.mp4. All of them serve a page
-while they fly ([views.md](views.md#the-page-for-browsers): `--web`, `--no-web`). Descriptions, models, bags and options are
-checked before the first process starts.
+while they fly ([views.md](views.md#the-page-for-browsers): `--web`, `--no-web`). Descriptions, models, bags and
+options are checked before the first process starts.
 A line of status.jsonl waits for the answers of all UAVs. One that has not answered for 10 frames and 5 s is lost:
 lines and scores go on without it until it answers again.
 
