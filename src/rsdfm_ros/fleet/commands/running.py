@@ -18,7 +18,8 @@ from rsdfm_ros.fleet.mission import FleetResult, run_fleet
 from rsdfm_ros.fleet.outcome import print_outcome
 from rsdfm_ros.fleet.run_folder import RunFolder
 from rsdfm_ros.fleet.specification import NodeSpec
-from rsdfm_ros.view.web.options import SAYS, add_web_arguments, address_of
+from rsdfm_ros.view.web.access import Address
+from rsdfm_ros.view.web.options import SAYS, add_web_arguments
 from rsdfm_ros.words import counted
 
 
@@ -30,13 +31,17 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_with_output(
-    fleet: FleetDescription, folder: RunFolder, args: argparse.Namespace, more: Sequence[NodeSpec] = ()
+    fleet: FleetDescription,
+    folder: RunFolder,
+    args: argparse.Namespace,
+    address: Address | None,
+    more: Sequence[NodeSpec] = (),
 ) -> FleetResult:
     """Run a fleet whose ROS domain is claimed, with further processes, and print what these arguments ask for.
 
-    Raises: as `run_fleet`; WebError.
+    address: of the page for browsers, None for none. Raises: as `run_fleet`.
     """
-    if (address := address_of(args)) is not None:
+    if address is not None:
         print(SAYS.format(address.url), file=sys.stderr if args.json else sys.stdout, flush=True)
         more = [*more, web_page(fleet, address, folder.work)]
     return run_fleet(
