@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map", type=Path, metavar="YAML", help="topic map for other topic names (docs/bags.md)"
     )
     where = parser.add_mutually_exclusive_group()
-    add_web_arguments(where, without="show it in a window of rerun's viewer instead of a browser")
+    without = "show it in a window of rerun's viewer instead of a browser"
+    add_web_arguments(where, without, optional=True)
     where.add_argument(
         "--save", type=Path, metavar="FILE", help="write a recording for rerun (.rrd) instead of showing it"
     )
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
             check_new_file(f"--{option}", path, force=args.force)
     if args.rviz is not None or args.foxglove is not None:
         return _write_layouts(args)
+    if args.source is None and args.web and Path(args.web).exists():  # as in `rsdfm view --web out/demo`
+        args.source, args.web = Path(args.web), ""
     paged = args.save is None and args.connect is None and not args.no_web
     if not paged:
         require_rerun()

@@ -15,6 +15,7 @@ from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.view import command
 from rsdfm_ros.view.web.access import TOKEN_VARIABLE, Address, WebError
 from rsdfm_ros.view.web.options import add_web_arguments, address_of
+from support import view_flight as flight
 from support.web_client import free_port
 
 OPEN = Address("0.0.0.0", 8421, "a-token-of-many-characters")
@@ -66,6 +67,22 @@ def test_a_wrong_address_is_refused_before_anything_is_written(
     before = sorted(tmp_path.iterdir())
     assert cli.main([*words, "--web", "nowhere"]) == 2
     assert capsys.readouterr().err.startswith("error: ") and sorted(tmp_path.iterdir()) == before
+
+
+def test_the_source_of_a_view_may_stand_behind_web(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[Path] = []
+    monkeypatch.setattr("rsdfm_ros.view.web.serving.serve_recorded", lambda path, *rest: shown.append(path))
+    run = flight.write_run(tmp_path / "run")
+    for words in (
+        ["--web", str(run)],
+        [str(run), "--web"],
+        [str(run), "--web", str(free_port())],
+        [str(run)],
+    ):
+        assert cli.main(["view", *words]) == 0
+    assert shown == [run] * 4
 
 
 def test_the_view_of_a_live_fleet_becomes_web_node(

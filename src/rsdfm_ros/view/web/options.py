@@ -11,11 +11,16 @@ SAYS = "look at it in a browser: {}"
 
 
 def add_web_arguments(
-    parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup, without: str = "serve no page"
+    parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup,
+    without: str = "serve no page",
+    *,
+    optional: bool = False,
 ) -> None:
-    """Declare --web and --no-web; without: meaning of the latter."""
+    """Declare --web and --no-web; without: meaning of the latter · optional: --web may stand alone."""
     parser.add_argument(
         "--web",
+        nargs="?" if optional else None,
+        const="" if optional else None,
         metavar="[HOST:]PORT",
         help=f"where the page for browsers is served (default: port {DEFAULT_PORT} of 127.0.0.1, or the next free "
         "one); with another host, such as 0.0.0.0, the address carries a token",
