@@ -1,13 +1,16 @@
 """web_node: serves the page of a live fleet to browsers; `rsdfm demo`, `fleet`, `replay` and `view` start it.
 
-While no page is open it subscribes to nothing. It subscribes as nodes/views/watching.py says, but not to feature
-packets; the UAVs publish outputs made for views only (bev/contributors) while a page is open.
+While no page is open it subscribes to nothing: it begins with the first page, and some time after the last one was
+closed the process sleeps again as view/web/activation.py does (Fast DDS takes seconds for every subscription that is
+made again in the same process). It subscribes as nodes/views/watching.py says, but not to feature packets; the UAVs
+publish outputs made for views only (bev/contributors) while a page is open.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,21 +24,22 @@ from rsdfm_ros.nodes.views.settings import WebSettings
 from rsdfm_ros.nodes.views.watching import FIND_S, Watch
 from rsdfm_ros.view.messages import Router
 from rsdfm_ros.view.web.access import TOKEN_VARIABLE, Address, token_for
-from rsdfm_ros.view.web.activation import inherited
+from rsdfm_ros.view.web.activation import activated, inherited
 from rsdfm_ros.view.web.backfill import Backfill
 from rsdfm_ros.view.web.options import SAYS
 from rsdfm_ros.view.web.record import MissionRecord
 from rsdfm_ros.view.web.server import WebServer
 from rsdfm_ros.view.web.thinning import Thinning
 
-LINGER_S = 5.0
-"""Subscriptions stay for so long after the last page was closed: pages are loaded anew."""
+LINGER_S = 30.0
+"""Everything stays for so long after the last page was closed: pages are loaded anew."""
 FAREWELL_S = 0.5
 """Time for the pages to get the last words."""
 
 
 class WebNode(RsdfmNode[WebSettings]):
-    """`record`: what the pages show · `server`: serves it while the node is active."""
+    """`record`: what the pages show · `server`: serves it while the node is active · `finished`: set when nobody looks
+    any more."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("web_node", WebSettings, **options)
@@ -44,6 +48,7 @@ class WebNode(RsdfmNode[WebSettings]):
         self._watch: Watch | None = None
         self._backfill: Backfill | None = None
         self._seen_s = 0.0
+        self.finished = threading.Event()
 
     @property
     def watching(self) -> bool:
@@ -97,7 +102,7 @@ class WebNode(RsdfmNode[WebSettings]):
             self.record.clear()
 
     def _look(self) -> None:
-        """Begin with the first page, end with the last one."""
+        """Begin with the first page, finish with the last one."""
         server, watch = self.server, self._watch
         if server is None or watch is None:
             return
@@ -109,7 +114,7 @@ class WebNode(RsdfmNode[WebSettings]):
                 if self._backfill is not None:
                     self._backfill.start()
         elif watch.running and now_s - self._seen_s > LINGER_S:
-            self._rest()
+            self.finished.set()
 
     def _rest(self) -> None:
         if self._watch is not None:
@@ -122,8 +127,20 @@ class WebNode(RsdfmNode[WebSettings]):
 
 
 def main() -> int:
-    """Run the node in a process of its own."""
-    return run(lambda: [WebNode()])
+    """Run the node in a process of its own, which sleeps again when nobody looks any more."""
+    nodes: list[WebNode] = []
+
+    def build() -> list[WebNode]:
+        nodes.append(WebNode())
+        return nodes
+
+    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+    if status == 0 and nodes and nodes[0].finished.is_set():
+        settings = nodes[0].settings
+        program = [sys.executable, "-m", "rsdfm_ros.start", "web_node", *sys.argv[1:]]
+        sleeping = activated(settings.host, settings.port, program)
+        os.execv(sleeping[0], sleeping)
+    return status
 
 
 if __name__ == "__main__":
