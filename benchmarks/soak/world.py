@@ -55,7 +55,7 @@ class World:
         self.peers: dict[str, tuple[str, ...]] = dict.fromkeys(agents, ())
         self._clients: dict[str, Any] = {}
         self._asked: list[Any] = []
-        profile = qos.sensor("best_effort")
+        profile = qos.sensor("reliable")
         kinds = {"camera/camera_info": CameraInfo, "pose": PoseWithCovarianceStamped, IMAGE: Image}
         self._out = {
             a: [self.node.create_publisher(kind, f"/{a}/{name}", profile) for name, kind in kinds.items()]

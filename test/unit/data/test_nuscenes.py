@@ -226,7 +226,7 @@ def test_a_set_of_other_origin_with_lidar_sweeps_and_its_own_channel_names_is_re
 
     def rename(rows: list[dict[str, Any]]) -> None:
         for n, row in enumerate(rows):
-            row["channel"] = f"CAMERA_BOTTOM_id_{n}"
+            row["channel"] = f"CAM_BELLY_{n}"
         rows.append({"token": "lidar", "channel": "LIDAR_TOP", "modality": "lidar"})
 
     def add_lidar(rows: list[dict[str, Any]]) -> None:
@@ -248,7 +248,7 @@ def test_a_set_of_other_origin_with_lidar_sweeps_and_its_own_channel_names_is_re
     rewrite(copy, "sample_data", add_sweeps)
     rewrite(copy, "sample_annotation", forget_visibility)
     dataset = open_dataset(copy)
-    assert dataset.scenes[1].agents == tuple(f"camera_bottom_id_{n}" for n in range(3))
+    assert dataset.scenes[1].agents == tuple(f"cam_belly_{n}" for n in range(3))
     frame, expected = dataset.load(1, 1), make_frame(1, seed=1, uavs=3)
     for view, other in zip(frame.views, expected.views, strict=True):
         np.testing.assert_allclose(view.T_map_camera, other.T_map_camera, atol=1e-9)

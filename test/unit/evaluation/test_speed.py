@@ -112,7 +112,7 @@ def test_a_frame_fuses_all_peers_however_often_it_is_repeated(
     )
     assert [alone() for _ in range(2)] == [1, 1]
     assert [with_three() for _ in range(5)] == [4] * 5
-    fleet = FleetFrame(model, small_scene, small_scene.agents[:4])
+    fleet = FleetFrame(model, small_scene, small_scene.agents[:4], 2)
     assert [fleet() for _ in range(3)] == [4] * 3
 
 

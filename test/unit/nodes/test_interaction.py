@@ -257,6 +257,7 @@ def test_a_composed_uav_detects_alone_once_for_peers_and_for_people(
     out = next(p for p in uav.heads[0].publishers if p.topic_name == "/uav1/single/detections")
     world.until(lambda: flight.heard("/uav1/camera/image_raw", "/uav1/pose"), "the encoder listens")
     world.until(lambda: out.get_subscription_count(), "the answer is listened to")
+    calls.clear()  # of the rehearsal
     flight.show(0)
     world.until(lambda: single and uav.health.counts["frames"] == 1, "the answer comes")
     assert sorted(calls) == ["detect", "detect", "fuse"], "alone, together (with nobody here), and no more"

@@ -340,7 +340,7 @@ def test_what_a_lost_packet_took_away_is_fused_from_the_picture_before_as_older(
     monkeypatch.setattr(node._decoder, "decode", spied)
     peer, recalled = node.receiver.peer("uav2"), []
     for frame, lost in ((0, False), (1, True), (2, False)):
-        packets = flight.packets(frame, "uav2", max_packet_bytes=300)
+        packets = flight.packets(frame, "uav2", max_packet_bytes=340)
         assert len(packets) > 2
         arriving, so_far = packets[lost:], peer.packets
         for message in arriving:
