@@ -68,6 +68,16 @@ PRESETS: Mapping[str, Description] = MappingProxyType(
                 "test": {"numbers": [11, 13, 15], "modulo": 20},
             },
         ),
+        "griffin": Description(
+            name="griffin",
+            channels=r"(?P<agent>vehicle|drone)",
+            ground_height_m=BOXES,
+            origin=CAMERAS,
+            size_order="lwh",
+            categories=VEHICLES,
+            missing_cameras="allow",
+            ground_agents=("vehicle",),
+        ),
     }
 )
 

@@ -11,7 +11,8 @@ from typing import Any
 from rsdfm_ros.data.check import refuse_unusable
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
+from rsdfm_ros.data.nuscenes import Dataset, DatasetError
+from rsdfm_ros.data.opening import open_dataset
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance

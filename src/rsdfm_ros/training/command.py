@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from rsdfm_ros.data.check import refuse_unusable
-from rsdfm_ros.data.nuscenes import Dataset, open_dataset
+from rsdfm_ros.data.nuscenes import Dataset
+from rsdfm_ros.data.opening import open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.store import read_manifest

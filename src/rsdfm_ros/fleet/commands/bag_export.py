@@ -109,7 +109,7 @@ def _remove_bag(folder: Path, patterns: Sequence[str]) -> None:
 def _of_data_set(
     folder: Path, name: str | None, frames: int | None
 ) -> tuple[tuple[str, ...], int, Iterator[WorldFrame]]:
-    from rsdfm_ros.data.nuscenes import open_dataset
+    from rsdfm_ros.data.opening import open_dataset
 
     dataset = open_dataset(folder)
     names = [s.name for s in dataset.scenes]

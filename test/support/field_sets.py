@@ -1,0 +1,132 @@
+"""Small data sets in the layouts of Griffin and AirV2X, drawn like those of support.public_sets.
+
+As there, nothing of rsdfm_ros is used: rotations are written out as their definitions.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from support.public_sets import FLEET, SIZES, Eye
+
+Array = NDArray[np.float64]
+
+SIZE = (96, 160)
+FOCAL = 80.0
+GRIFFIN_GROUND = 0.4
+GRIFFIN_CENTRE = np.array([120.0, -35.0, GRIFFIN_GROUND])
+GRIFFIN_TYPES = {"vehicle.car": "Car", "vehicle.van": "Van", "vehicle.truck": "Truck", "vehicle.bus": "Bus"}
+
+
+def fixed_axes(roll: float, pitch: float, yaw: float) -> Array:
+    """(3, 3) of rotations about fixed x, then y, then z, in degrees, right-handed."""
+    (sr, cr), (sp, cp), (sy, cy) = ((np.sin(a), np.cos(a)) for a in np.deg2rad([roll, pitch, yaw]))
+    x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    return np.asarray(z @ y @ x)
+
+
+def mount(yaw: float, down: float) -> Array:
+    """Rows right, down, forward of a camera in a body (x forward, y left, z up): turned left and down, in degrees."""
+    (sy, cy), (sd, cd) = ((np.sin(a), np.cos(a)) for a in np.deg2rad([yaw, down]))
+    forward, right = np.array([cy * cd, sy * cd, -sd]), np.array([sy, -cy, 0.0])
+    return np.stack([right, np.cross(forward, right), forward])
+
+
+GRIFFIN_MOUNTS = {
+    "front": (0.0, 0.0),
+    "left": (90.0, 0.0),
+    "back": (180.0, 0.0),
+    "right": (-90.0, 0.0),
+    "bottom": (0.0, 90.0),
+}
+"""Camera → yaw and how far it looks down; those of the UAV look down by 35° more, but for the bottom one."""
+
+
+def griffin_ego(agent: str, frame: int) -> tuple[Array, tuple[float, float, float]]:
+    """Position in the true world (ground at z = 0) and roll, pitch, yaw in degrees."""
+    t = frame / 10.0
+    if agent == "vehicle":
+        return np.array([-30.0 + 2.0 * t, 3.0, 0.0]), (0.0, 0.0, 4.0)
+    return np.array([-12.0 + 2.0 * t, -2.0, 35.0]), (3.0, -2.0, 20.0)
+
+
+def griffin_eye(agent: str, camera: str, frame: int) -> Eye:
+    place, turn = griffin_ego(agent, frame)
+    R = fixed_axes(*turn)
+    axes, offset = griffin_mount(agent, camera)
+    return Eye(place + R @ offset, axes @ R.T, FOCAL, SIZE)
+
+
+def griffin_mount(agent: str, camera: str) -> tuple[Array, Array]:
+    yaw, down = GRIFFIN_MOUNTS[camera]
+    if agent == "vehicle":
+        return mount(yaw, down), np.array([0.5, 0.0, 1.5])
+    return mount(yaw, down if camera == "bottom" else down + 35.0), np.array([0.2, 0.0, -0.1])
+
+
+def write_griffin(
+    root: Path, *, seconds: float = 3.5, columns: int = 12, scenes: tuple[str, ...] = ("Town03-000",)
+) -> Path:
+    """A set in the layout of Griffin at 10 Hz; columns: of the label files."""
+    count = round(10 * seconds) + 1
+    names = [[f"{1000 * n + k:06d}" for k in range(count)] for n in range(len(scenes))]
+    infos = [
+        {"name": name, "info": {"frames": frames, "weather": "ClearNoon"}}
+        for name, frames in zip(scenes, names, strict=True)
+    ]
+    for agent in ("vehicle", "drone"):
+        side = root / f"{agent}-side"
+        for folder in ("calib", "pose", "label"):
+            (side / folder).mkdir(parents=True)
+        (side / "scene_infos.json").write_text(json.dumps(infos))
+        cameras = [c for c in GRIFFIN_MOUNTS if agent == "drone" or c != "bottom"]
+        K = [[FOCAL, 0, SIZE[1] / 2], [0, FOCAL, SIZE[0] / 2], [0, 0, 1]]
+        for camera in cameras:
+            (side / "camera" / camera).mkdir(parents=True)
+            axes, offset = griffin_mount(agent, camera)
+            T = np.eye(4)
+            T[:3, :3], T[:3, 3] = axes.T, offset
+            calib = {"intrinsic": K, "extrinsic": T.tolist()}
+            (side / "calib" / f"{camera}.json").write_text(json.dumps(calib))
+        for frames in names:
+            for k, frame in enumerate(frames):
+                _griffin_frame(side, agent, frame, k, columns)
+                for camera in cameras if k % 5 == 0 else []:  # what is read; the others would only take time
+                    image = griffin_eye(agent, camera, k).image(k / 5)  # type: ignore[arg-type]
+                    path = side / "camera" / camera / f"{frame}.png"
+                    assert cv2.imwrite(str(path), image[..., ::-1])
+    return root
+
+
+def _griffin_frame(side: Path, agent: str, frame: str, k: int, columns: int) -> None:
+    place, turn = griffin_ego(agent, k)
+    x, y, z = (place + GRIFFIN_CENTRE).tolist()
+    pose = dict(zip(("x", "y", "z", "roll", "pitch", "yaw"), (x, y, z, *turn), strict=True))
+    (side / "pose" / f"{frame}.json").write_text(json.dumps(pose))
+    R, lines = fixed_axes(*turn), []
+    for n, vehicle in enumerate(FLEET):
+        size = SIZES[vehicle.category][0]
+        centre = R.T @ (np.add(vehicle.at(k / 5), [0.0, 0.0, size[2] / 2]) - place)  # type: ignore[arg-type]
+        box = R.T @ fixed_axes(0.0, 0.0, float(np.rad2deg(vehicle.yaw)))
+        pitch = np.rad2deg(np.arcsin(-box[2, 0]))
+        roll, yaw = np.rad2deg([np.arctan2(box[2, 1], box[2, 2]), np.arctan2(box[1, 0], box[0, 0])])
+        angles = [roll, pitch, yaw] if columns > 9 else [yaw]
+        row = [
+            GRIFFIN_TYPES[vehicle.category],
+            *centre,
+            *size,
+            *angles,
+            100 + n,
+            *([0.7] if columns == 12 else []),
+        ]
+        lines.append(" ".join(str(value) for value in row))
+    walker = ["Pedestrian", 5.0, 1.0, 0.9, 0.5, 0.5, 1.8, *([0.0] * (3 if columns > 9 else 1)), 900]
+    lines.append(" ".join(map(str, [*walker, *([1.0] if columns == 12 else [])])))
+    (side / "label" / f"{frame}.txt").write_text("\n".join(lines) + "\n")
