@@ -1,4 +1,4 @@
-"""Small data sets in the layouts of Griffin and AirV2X, drawn like those of support.public_sets.
+"""Small data sets in the layouts of Griffin, CoPerception-UAVs and AirV2X, drawn like those of support.public_sets.
 
 As there, nothing of rsdfm_ros is used: rotations are written out as their definitions.
 """
@@ -11,8 +11,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from support.public_sets import FLEET, SIZES, Eye
+from support.public_sets import (
+    FLEET,
+    SIZES,
+    Eye,
+    add_data,
+    add_scene,
+    add_vehicle,
+    empty_tables,
+    unreal_axes,
+    write_tables,
+)
 
 Array = NDArray[np.float64]
 
@@ -130,3 +141,106 @@ def _griffin_frame(side: Path, agent: str, frame: str, k: int, columns: int) -> 
     walker = ["Pedestrian", 5.0, 1.0, 0.9, 0.5, 0.5, 1.8, *([0.0] * (3 if columns > 9 else 1)), 900]
     lines.append(" ".join(map(str, [*walker, *([1.0] if columns == 12 else [])])))
     (side / "label" / f"{frame}.txt").write_text("\n".join(lines) + "\n")
+
+
+# --- CoPerception-UAVs: five UAVs with five cameras; CARLA's world for boxes, AirSim's (z down) for cameras ---
+
+COPERCEPTION_SIZE = (90, 160)
+COPERCEPTION_ROAD = 0.3
+COPERCEPTION_STAMP = 1_620_000_000_000_000_000
+_SIDES = {"FRONT": 0.0, "RIGHT": 90.0, "BACK": 180.0, "LEFT": -90.0, "BOTTOM": 0.0}
+_PLACES = np.array([[0, 0], [22, 22], [22, -22], [-22, 22], [-22, -22]])
+
+
+def write_coperception(
+    root: Path,
+    *,
+    group: str = "v1.0-40m-group",
+    samples: int = 3,
+    z_down: bool = True,
+    prefix: str = "CAM",
+    scenes: tuple[str, ...] = ("scene_0",),
+) -> Path:
+    """A set in the layout of CoPerception-UAVs: 4 s between samples, camera poses of the world in calibrated_sensor."""
+    tables = empty_tables(root, ["vehicle.audi.a2", "vehicle.carlamotors.carlacola", "vehicle.volkswagen.t2"])
+    altitude = float(group.split("-")[1].removesuffix("m"))
+    channels = [(f"{prefix}_{side}_id_{uav}", uav, side) for uav in range(5) for side in _SIDES]
+    tables["sensor"] = [{"token": f"sensor-{c}", "channel": c, "modality": "camera"} for c, _, _ in channels]
+    h, w = COPERCEPTION_SIZE
+    K = [[w / 2, 0, w / 2], [0, w / 2, h / 2], [0, 0, 1]]
+    for number, name in enumerate(scenes):
+        start = COPERCEPTION_STAMP + number * 10**12
+        tokens = add_scene(tables, name, samples, start, 4_000_000_000)
+        for k, s in enumerate(tokens):
+            for channel, uav, side in channels:
+                pitch, yaw = (-90.0, 0.0) if side == "BOTTOM" else (-45.0, _SIDES[side])
+                place = np.array([*(_PLACES[uav] + [3.0 * k, 0.0]), altitude + COPERCEPTION_ROAD])
+                ego = f"{s}-{uav}-ego"
+                if side == "FRONT":
+                    stored = place * [1, 1, -1 if z_down else 1]
+                    pose = {
+                        "token": ego,
+                        "timestamp": 0,
+                        "rotation": [1, 0, 0, 0],
+                        "translation": stored.tolist(),
+                    }
+                    tables["ego_pose"].append(pose)
+                # Right-handed about x forward, y right, z down: yaw clockwise from above, pitch up.
+                q = _wxyz(fixed_axes(0.0, pitch, yaw))
+                mount_token = f"{s}-{channel}-mount"
+                tables["calibrated_sensor"].append(
+                    {
+                        "token": mount_token,
+                        "sensor_token": f"sensor-{channel}",
+                        "translation": (place * [1, 1, -1 if z_down else 1]).tolist(),
+                        "rotation": q,
+                        "camera_intrinsic": K,
+                    }
+                )
+                file = root / f"sweeps/{channel}/{start + k * 4_000_000_000}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                image = coperception_eye(place, pitch, yaw).image(8 * k)
+                assert cv2.imwrite(str(file), image[..., ::-1])
+                add_data(
+                    tables,
+                    f"{s}-{channel}",
+                    sample_token=s,
+                    ego_pose_token=ego,
+                    calibrated_sensor_token=mount_token,
+                    timestamp=start + k * 4_000_000_000,
+                    fileformat=".png",
+                    is_key_frame=True,
+                    height=h,
+                    width=w,
+                    filename=str(file.relative_to(root)),
+                )
+        names = [
+            "vehicle.audi.a2",
+            "vehicle.volkswagen.t2",
+            "vehicle.carlamotors.carlacola",
+            "vehicle.audi.a2",
+        ]
+        for n, vehicle in enumerate(FLEET):
+            length, width, height = SIZES[vehicle.category][0]
+            q = _wxyz(fixed_axes(0.0, 0.0, -float(np.rad2deg(vehicle.yaw))))
+            poses = []
+            for k in range(samples):
+                x, y, z = vehicle.at(8 * k)
+                centre = [x, -y, z + COPERCEPTION_ROAD + height / 2]
+                poses.append((centre, [width, length, height], q))
+            add_vehicle(tables, tokens, f"v{n}", names[n], poses, visibility="")
+    write_tables(root / group, tables)
+    return root
+
+
+def coperception_eye(place: Array, pitch: float, yaw: float) -> Eye:
+    """The camera in the true world, from its place in CARLA's (y to the right) and Unreal's angles."""
+    forward, right, up = unreal_axes(pitch, yaw, 0.0) * [1.0, -1.0, 1.0]
+    position = place * [1.0, -1.0, 1.0] - [0.0, 0.0, COPERCEPTION_ROAD]
+    return Eye(position, np.stack([right, -up, forward]), COPERCEPTION_SIZE[1] / 2, COPERCEPTION_SIZE)
+
+
+def _wxyz(R: Array) -> list[float]:
+    """Quaternion of a rotation about fixed axes, through scipy."""
+    x, y, z, w = Rotation.from_matrix(R).as_quat().tolist()
+    return [w, x, y, z]

@@ -150,7 +150,8 @@ def open_scenes(
     if not any(len(scored_frames(s.frames)) for s in out):
         raise RsdfmError(
             f"{folder} has no frame to score: a scene needs at least {HISTORY + FUTURE_STEPS} frames, "
-            "for the history of the first and the future of the last one scored"
+            "for the history of the first and the future of the last one scored (or a single one: then the present "
+            "alone is scored)"
         )
     return out
 
