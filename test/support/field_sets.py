@@ -6,6 +6,7 @@ As there, nothing of rsdfm_ros is used: rotations are written out as their defin
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import cv2
@@ -244,3 +245,65 @@ def _wxyz(R: Array) -> list[float]:
     """Quaternion of a rotation about fixed axes, through scipy."""
     x, y, z, w = Rotation.from_matrix(R).as_quat().tolist()
     return [w, x, y, z]
+
+
+# --- AirV2X: pickled metadata; CARLA's world; poses x, y, z, roll, yaw, pitch; halves of sizes ---
+
+AIRV2X_ROAD = 8.2
+AIRV2X_AGENTS: dict[int, tuple[str, dict[str, tuple[float, float]]]] = {
+    7: ("drone", {"bev_camera": (-60.0, 0.0)}),
+    12: ("drone", {"bev_camera": (-50.0, 0.0)}),
+    3: ("vehicle", {"front_camera": (0.0, 0.0), "rear_camera": (0.0, 180.0)}),
+}
+"""Number → kind, and pitch and yaw of its cameras in degrees, as Unreal counts them."""
+_AIRV2X_EGO = {7: [-20.0, 4.0, 45.0, 0.0, 10.0, 0.0], 12: [16.0, -12.0, 50.0, 0.0, 170.0, 0.0]}
+_AIRV2X_EGO[3] = [-34.0, 0.0, 0.0, 0.0, 5.0, 0.0]
+
+
+def airv2x_pose(agent: int, camera: str, k: int) -> tuple[list[float], list[float]]:
+    """`ego_pos` and `cords` in CARLA's world, frame k of 2 Hz."""
+    pitch, yaw = AIRV2X_AGENTS[agent][1][camera]
+    ego = np.add(_AIRV2X_EGO[agent], [1.0 * k, 0, AIRV2X_ROAD, 0, 0, 0]).tolist()
+    return ego, [0.3, 0.1, -0.2 if agent != 3 else 1.5, 0.0, yaw, pitch]
+
+
+def airv2x_eye(agent: int, camera: str, k: int) -> Eye:
+    x, y, z, roll, yaw, pitch = np.add(*airv2x_pose(agent, camera, k))
+    forward, right, up = unreal_axes(pitch, yaw, roll) * [1.0, -1.0, 1.0]
+    return Eye(np.array([x, -y, z - AIRV2X_ROAD]), np.stack([right, -up, forward]), FOCAL, SIZE)
+
+
+def write_airv2x(root: Path, *, frames: int = 7, arrays: bool = True) -> Path:
+    """One sequence at 10 Hz of which every fifth instant is there, and one between that nobody needs."""
+    folder = root / "2025_04_09_22_34_07"
+    K = [[FOCAL, 0, SIZE[1] / 2], [0, FOCAL, SIZE[0] / 2], [0, 0, 1]]
+    for k in range(frames):
+        step = folder / f"timestamp_{20 + 5 * k:06d}"
+        for agent, (kind, cameras) in AIRV2X_AGENTS.items():
+            place = step / f"agent_{agent:06d}"
+            place.mkdir(parents=True)
+            metadata: dict[str, object] = {"agent_type": kind}
+            for camera in cameras:
+                ego, cords = airv2x_pose(agent, camera, k)
+                metadata["odometry"] = {"ego_pos": ego, "ego_speed": 2.0}
+                matrix = np.array(K) if arrays else K
+                metadata[camera] = {"cords": cords, "intrinsic": matrix, "extrinsic": np.eye(4).tolist()}
+                assert cv2.imwrite(
+                    str(place / f"{camera}.png"), airv2x_eye(agent, camera, k).image(k)[..., ::-1]
+                )
+            (place / "metadata.pkl").write_bytes(pickle.dumps(metadata))
+        objects: dict[int, dict[str, object]] = {900: {"class": 12, "location": [0] * 6}}
+        for n, vehicle in enumerate(FLEET):
+            length, width, height = SIZES[vehicle.category][0]
+            x, y, z = vehicle.at(k)
+            location = [x, -y, z + AIRV2X_ROAD, 0.0, -float(np.rad2deg(vehicle.yaw)), 0.0]
+            extent = [length / 2, width / 2, height / 2]
+            objects[30 + n] = {
+                "class": 1 + n,
+                "location": location,
+                "center": [0, 0, height / 2],
+                "extent": extent,
+            }
+        (step / "objects.pkl").write_bytes(pickle.dumps(objects))
+    (folder / "timestamp_000021" / "agent_000007").mkdir(parents=True)
+    return root

@@ -22,7 +22,7 @@ from rsdfm_ros.data.nuscenes.check_tables import Problem, check_tables
 from rsdfm_ros.data.nuscenes.pixels import read_image
 from rsdfm_ros.data.nuscenes.reader import Dataset
 from rsdfm_ros.data.nuscenes.tables import find_version
-from rsdfm_ros.data.opening import open_dataset
+from rsdfm_ros.data.opening import open_dataset, refuse_pickles
 from rsdfm_ros.data.presets import locate
 from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.words import counted
@@ -56,6 +56,7 @@ def check(path: Path | str, *, decode: bool = False) -> Report:
     """
     report = Report(str(path))
     folder, _, _ = locate(path)
+    refuse_pickles(folder)
     griffin = find_root(folder)
     report.problems += check_files(griffin) if griffin else check_tables(find_version(folder)[1])
     if report.grave:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rsdfm_ros.data.convert.airv2x import PICKLES, looks_like
 from rsdfm_ros.data.description import Description
+from rsdfm_ros.data.errors import DatasetError
 from rsdfm_ros.data.griffin.files import find_root
 from rsdfm_ros.data.griffin.reader import open_griffin
 from rsdfm_ros.data.nuscenes import reader
@@ -22,4 +24,12 @@ def open_dataset(path: Path | str, description: Description | None = None) -> Da
     griffin = find_root(folder)
     if griffin is not None:
         return open_griffin(griffin, description or found or PRESETS["griffin"], split)
+    refuse_pickles(folder)
     return reader.open_dataset(path, description)
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Raise DatasetError for AirV2X as published, which is read by `rsdfm data convert airv2x` alone."""
+    if looks_like(folder):
+        problem = f"is AirV2X as published. {PICKLES}"
+        raise DatasetError(folder, problem, "make a data set of it: rsdfm data convert airv2x")
