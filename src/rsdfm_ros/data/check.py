@@ -206,7 +206,10 @@ def _time(dataset: Dataset) -> Iterator[Problem]:
 
 
 def _classes(dataset: Dataset) -> Iterator[Problem]:
-    if not any(len(dataset.objects(s, k)) for s, i in enumerate(dataset.scenes) for k in range(i.frames)):
+    untold = [info.without_truth for info in dataset.scenes if not info.truth]
+    if untold:
+        yield Problem(str(dataset.path), untold[0], len(untold), grave=False)
+    elif not any(len(dataset.objects(s, k)) for s, i in enumerate(dataset.scenes) for k in range(i.frames)):
         shown = ", ".join(list(dataset.ignored)[:5]) or "there are no annotations"
         yield Problem(str(dataset.path), f"no annotation is of one of our classes ({shown})")
     elif dataset.ignored:

@@ -41,7 +41,8 @@ def add_arguments(
     describing.add_argument("--preset", choices=sorted(PRESETS), required=True, help="preset to start from")
     describing.add_argument("--force", action="store_true", help=f"replace a {FILE_NAME} that is there")
     converting = what.add_parser(
-        "convert", help="make a data set of one whose layout cannot be read in place: AirV2X"
+        "convert",
+        help="make a data set of one whose layout cannot be read in place: AirV2X, video with poses",
     )
     convert.add_arguments(converting)
     return what

@@ -176,6 +176,9 @@ def _open(paths: Sequence[Path]) -> Dataset:
         if not any(s.frames for s in one.scenes):
             raise RsdfmError(f"{path} holds no frames; make some with `rsdfm simulate --out {path} --depth`")
         refuse_unusable(one, path)
+        untold = next((scene.without_truth for scene in one.scenes if not scene.truth), "")
+        if untold:
+            raise RsdfmError(f"{path}: {untold}; expected a data set with boxes")
         if not all(scene.depth for scene in one.scenes):
             print(
                 f"{path} ({one.description.name}) stores no depth: heights are learned from the 3D boxes and the "
