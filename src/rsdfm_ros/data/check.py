@@ -73,11 +73,21 @@ def check(path: Path | str, *, decode: bool = False) -> Report:
     return report
 
 
+def open_usable(path: Path | str) -> Dataset:
+    """Open a data set of which nothing forbids using it. Raises: DatasetError."""
+    dataset = open_dataset(path)
+    refuse_unusable(dataset, path)
+    return dataset
+
+
 def refuse_unusable(dataset: Dataset, path: Path | str) -> None:
     """Raise :class:`DatasetError` for the first problem of the content of an opened data set that forbids using it.
 
     path: as it was given, for the sentence.
     """
+    untold = next((info.without_truth for info in dataset.scenes if not info.truth), "")
+    if untold:
+        raise DatasetError(path, untold, "expected a data set with boxes")
     grave = [problem for problem in _problems(dataset, decode=False) if problem.grave]
     if grave:
         more = f"and {counted(len(grave) - 1, 'more problem')}: " if len(grave) > 1 else ""

@@ -145,9 +145,6 @@ def open_scenes(
         seeds = ", ".join(str(i.seed) for i in dataset.scenes[:8]) + (" …" if len(dataset) > 8 else "")
         asked = f"from {first} on" if scenes is None else f"{first} to {first + scenes - 1}"
         raise RsdfmError(f"--seed asks for seeds {asked}: {folder} has scenes of seeds {seeds}")
-    untold = next((i.without_truth for i in dataset.scenes if not i.truth), "")
-    if untold:
-        raise RsdfmError(f"{folder}: {untold}; expected a data set with boxes")
     if check:
         refuse_unusable(dataset.chosen([scene.place for scene in out]), folder)
     if not any(len(scored_frames(s.frames)) for s in out):

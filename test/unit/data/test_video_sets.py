@@ -115,7 +115,7 @@ def test_a_set_without_truth_is_checked_replayed_and_neither_scored_nor_trained_
         "street has no truth: it is for replay (rsdfm bag export) and for looking at it"
     ]
     with pytest.raises(RsdfmError, match=r"street has no truth.*expected a data set with boxes"):
-        open_scenes(root, 1)
+        open_scenes(root, 1, check=True)
     with pytest.raises(RsdfmError, match="street has no truth"):
         train_command._open([root])
     parser = argparse.ArgumentParser()

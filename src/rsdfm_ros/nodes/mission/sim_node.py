@@ -29,7 +29,7 @@ from rsdfm_ros.nodes.core.worker import give_way
 from rsdfm_ros.nodes.mission.lockstep import IMAGE_RECEIVED_S, Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.settings import SimSettings
 from rsdfm_ros.nodes.mission.world_node import WorldNode
-from rsdfm_ros.sim.config import MAX_UAVS
+from rsdfm_ros.sim.config import MAX_UAVS, SimConfig, WorldConfig
 from rsdfm_ros.words import counted
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SimNode(WorldNode[SimSettings]):
     def play(self, lockstep: Lockstep) -> None:
         # The renderer belongs to the thread that uses it. It works ahead, and gives way to the UAVs.
         with ThreadPoolExecutor(1, "renderer", initializer=give_way) as renderer:
-            world = renderer.submit(_world, self.settings.seed, len(self.agents)).result()
+            world = renderer.submit(_world, self.settings, len(self.agents)).result()
             try:
                 self._fly(lockstep, renderer, world)
             finally:
@@ -156,10 +156,11 @@ class SimNode(WorldNode[SimSettings]):
         return []
 
 
-def _world(seed: int, uavs: int) -> World:
+def _world(settings: SimSettings, uavs: int) -> World:
     from rsdfm_ros.sim.world import World  # costs a second, which the node's other thread does not wait for
 
-    return World(seed, uavs)
+    config = SimConfig(world=WorldConfig(style=settings.style, weather=settings.weather))
+    return World(settings.seed, uavs, config)
 
 
 def main() -> int:
