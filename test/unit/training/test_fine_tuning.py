@@ -43,7 +43,7 @@ def changed(donor: Path, out: Path) -> set[str]:
 def test_a_frozen_encoder_stays_to_the_last_bit(
     frozen: bool, config: Path, donor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     out = tmp_path / "out"
     assert command.run(arguments(config, out, init=donor, freeze_encoder=frozen, steps=2)) == 0
     parts = changed(donor, out)
@@ -56,7 +56,7 @@ def test_a_frozen_encoder_stays_to_the_last_bit(
 def test_a_run_is_not_continued_with_another_choice(
     config: Path, donor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     out = tmp_path / "out"
     command.run(arguments(config, out, init=donor, freeze_encoder=True, steps=1))
     with pytest.raises(RsdfmError, match="--freeze-encoder True there, none asked"):
@@ -89,3 +89,14 @@ def test_options_that_cannot_be_meant_are_refused(
     found = {name: donor if value == "donor" else value for name, value in options.items()}
     with pytest.raises(RsdfmError, match=words):
         check_options(arguments(config, tmp_path / "out", **found))
+
+
+def test_the_whole_trunk_is_trained_after_the_distil_stage(
+    config: Path, donor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
+    config.write_text(yaml.safe_dump({**SETTINGS, "training": {**SETTINGS["training"], "distil_steps": 1}}))
+    out = tmp_path / "out"
+    options = {"init": donor, "teacher": donor, "stages": ["distil", "trunk"], "steps": 2}
+    assert command.run(arguments(config, out, **options)) == 0
+    assert {"encoder", "embed", "interaction", "neck", "heads"} <= changed(donor, out)

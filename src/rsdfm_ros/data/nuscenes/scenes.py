@@ -101,7 +101,7 @@ def build_scene(
             len(rows),
             agents,
             depth,
-            *_about(extra),
+            **_about(extra),
             truth=extra is None or extra.about.get("truth") != "none",
         ),
         tuple(stamps_ns),
@@ -112,5 +112,5 @@ def build_scene(
     )
 
 
-def _about(extra: SideScene | None) -> list[str]:
-    return [extra.about.get(key, "") if extra else "" for key in ("style", "weather", "terrain")]
+def _about(extra: SideScene | None) -> dict[str, str]:
+    return {key: extra.about.get(key, "") if extra else "" for key in ("style", "weather", "terrain")}
