@@ -38,7 +38,7 @@ CORE_PACKAGES = (
     "mujoco",
     "rosbags",
 )
-OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_msgs", "tf2_ros")
+OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_msgs", "tf2_ros", "etsi_its_cpm_ts_msgs")
 
 _RENDER_TRIAL = """
 import mujoco
