@@ -36,9 +36,6 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         # --- outputs of a UAV ---
         "detections": "3D boxes with class, score and velocity (map frame, m, m/s), once per image.",
         "detections_3d": "The same boxes as vision_msgs, where that package is installed, once per image.",
-        "cpm": "The same boxes as a Collective Perception Message of ETSI for cars and roadside units (cpm_node), once "
-        "per message of detections.",
-        "late/detections": "The boxes of the UAV merged with those that other stations report by CPM (cpm_node).",
         "instance_mask": "Instance of every cell of the map seen from above, north up: 0 is ground, other values are "
         "one vehicle each; once per image.",
         "occupancy": "Probability of a vehicle in every cell, 0 to 100 per cent; once per image, and the last one for "

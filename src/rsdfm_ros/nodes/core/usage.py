@@ -76,7 +76,6 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
             ("odometry", "joint_states", "gazebo/camera_info"),
             ("pose", "camera/camera_info", "cmd_vel", "gimbal/pitch/command", "gimbal/roll/command"),
         ),
-        "cpm_node": (("detections",), ("cpm", "late/detections")),
         "gazebo_truth_node": (("pose", "camera/camera_info"), ("/ground_truth",)),
     }
 )
