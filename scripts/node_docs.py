@@ -95,6 +95,8 @@ NOT_ACTIVATED = ("sim_node",)
 """Nodes that have all their topics once configured, and whose activity needs a renderer."""
 NOT_CONFIGURED = MappingProxyType(
     {
+        "cpm_node": "It needs etsi_its_cpm_ts_msgs: `detections` and the topics of `stations` come in, `cpm` and "
+        "`late/detections` go out: [ros.md](ros.md#collective-perception).",
         "fault_injector_node": "It takes the feature topics of `links` and publishes each below `output_prefix`: "
         "[reliability.md](reliability.md#fault_injector_node).",
         "record_node": "It subscribes to the recorded topics: [bags.md](bags.md).",

@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "data": (
             "rsdfm_ros.data.command",
-            "check a data set, describe the conventions of its tables, add layouts",
+            "check a data set, describe the conventions of its tables, convert it, add layouts",
         ),
         "train": ("rsdfm_ros.training.command", "train a model from a data set"),
         "evaluate": (

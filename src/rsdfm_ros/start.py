@@ -12,7 +12,12 @@ import sys
 from types import FrameType, ModuleType
 from typing import NoReturn
 
-NODES = ("rsdfm_ros.nodes.uav", "rsdfm_ros.nodes.mission", "rsdfm_ros.nodes.views")
+NODES = (
+    "rsdfm_ros.nodes.uav",
+    "rsdfm_ros.nodes.mission",
+    "rsdfm_ros.nodes.views",
+    "rsdfm_ros.nodes.standards",
+)
 """Packages that contain the executables."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

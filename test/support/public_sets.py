@@ -205,11 +205,11 @@ def wxyz(R: NDArray[np.float64]) -> list[float]:
 
 
 def write_air_co_pred(
-    root: Path, *, frames: int = 3, scenes: tuple[str, ...] = ("scene-0-48", "scene-0-9")
+    root: Path, *, frames: int = 3, scenes: tuple[str, ...] = ("scene-0-48", "scene-0-9"), uavs: int = 4
 ) -> Path:
-    """A set in the layout of Air-Co-Pred."""
+    """A set in the layout of Air-Co-Pred; from the fifth on UAVs fly where the first ones do."""
     tables = empty_tables(root, [*SIZES, "human.pedestrian.adult"])
-    channels = ["UAV_1", "UAV_2", "UAV_3", "UAV_4"]
+    channels = [f"UAV_{uav}" for uav in range(1, uavs + 1)]
     tables["sensor"] = [{"token": f"sensor-{c}", "channel": c, "modality": "camera"} for c in channels]
     tables["sensor"].append({"token": "sensor-lidar", "channel": "LIDAR_TOP", "modality": "lidar"})
     world = np.array([0.0, 0.0, -AIR_ALTITUDE])  # of the true origin

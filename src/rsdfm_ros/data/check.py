@@ -16,16 +16,21 @@ import numpy as np
 
 from rsdfm_ros.data.errors import DatasetError, MissingFileError
 from rsdfm_ros.data.frame import CLASSES, FRAME_PERIOD_S
+from rsdfm_ros.data.griffin.files import find_root
+from rsdfm_ros.data.griffin.reader import check_files
 from rsdfm_ros.data.nuscenes.check_tables import Problem, check_tables
 from rsdfm_ros.data.nuscenes.pixels import read_image
-from rsdfm_ros.data.nuscenes.reader import Dataset, open_dataset
+from rsdfm_ros.data.nuscenes.reader import Dataset
 from rsdfm_ros.data.nuscenes.tables import find_version
+from rsdfm_ros.data.opening import open_dataset, refuse_pickles
 from rsdfm_ros.data.presets import locate
 from rsdfm_ros.geometry.camera import project
 from rsdfm_ros.words import counted
 
 LOWEST_CAMERA_M = 2.0
 """A UAV's camera lower than this over the ground suggests a wrong description."""
+LOWEST_GROUND_CAMERA_M = 0.3
+"""As LOWEST_CAMERA_M, of an agent that drives."""
 FRAME_GAPS_S = (0.01, 60.0)
 """Key frames closer together or farther apart suggest timestamps of another unit."""
 
@@ -51,8 +56,9 @@ def check(path: Path | str, *, decode: bool = False) -> Report:
     """
     report = Report(str(path))
     folder, _, _ = locate(path)
-    _, tables = find_version(folder)
-    report.problems += check_tables(tables)
+    refuse_pickles(folder)
+    griffin = find_root(folder)
+    report.problems += check_files(griffin) if griffin else check_tables(find_version(folder)[1])
     if report.grave:
         return report
     try:
@@ -79,6 +85,9 @@ def refuse_unusable(dataset: Dataset, path: Path | str) -> None:
 
     path: as it was given, for the sentence.
     """
+    untold = next((info.without_truth for info in dataset.scenes if not info.truth), "")
+    if untold:
+        raise DatasetError(path, untold, "expected a data set with boxes")
     grave = [problem for problem in _problems(dataset, decode=False) if problem.grave]
     if grave:
         more = f"and {counted(len(grave) - 1, 'more problem')}: " if len(grave) > 1 else ""
@@ -137,6 +146,7 @@ def _files(dataset: Dataset, decode: bool) -> Iterator[Problem]:
 
 def _geometry(dataset: Dataset) -> Iterator[Problem]:
     hint = f"does description {dataset.description.name!r} fit?"
+    lowest = dict.fromkeys(dataset.description.ground_agents, LOWEST_GROUND_CAMERA_M)
     low, unseen, sizes, floating = [], [], [], []
     for s, info in enumerate(dataset.scenes):
         seen = total = 0
@@ -149,9 +159,9 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
             objects = dataset.objects(s, k)
             images = [p for of in dataset.images(s, k) for p in of]
             low += [
-                (info.name, p.path.name, p.T_map_camera[2, 3])
+                (info.name, p.path.name, p.T_map_camera[2, 3], lowest.get(p.agent, LOWEST_CAMERA_M))
                 for p in images
-                if p.T_map_camera[2, 3] < LOWEST_CAMERA_M
+                if p.T_map_camera[2, 3] < lowest.get(p.agent, LOWEST_CAMERA_M)
             ]
             inside = np.zeros(len(objects), bool)
             for p in images:
@@ -169,8 +179,8 @@ def _geometry(dataset: Dataset) -> Iterator[Problem]:
             unseen.append(info.name)
     path = str(dataset.path)
     if low:
-        name, file, height = low[0]
-        text = f"{name}: the camera of {file} is {height:.1f} m over the ground, expected above {LOWEST_CAMERA_M:g}"
+        name, file, height, limit = low[0]
+        text = f"{name}: the camera of {file} is {height:.1f} m over the ground, expected above {limit:g}"
         yield Problem(path, f"{text}; {hint}", len(low))
     if unseen:
         yield Problem(path, f"{unseen[0]}: no vehicle is in any image; {hint}", len(unseen))
@@ -206,7 +216,10 @@ def _time(dataset: Dataset) -> Iterator[Problem]:
 
 
 def _classes(dataset: Dataset) -> Iterator[Problem]:
-    if not any(len(dataset.objects(s, k)) for s, i in enumerate(dataset.scenes) for k in range(i.frames)):
+    untold = [info.without_truth for info in dataset.scenes if not info.truth]
+    if untold:
+        yield Problem(str(dataset.path), untold[0], len(untold), grave=False)
+    elif not any(len(dataset.objects(s, k)) for s, i in enumerate(dataset.scenes) for k in range(i.frames)):
         shown = ", ".join(list(dataset.ignored)[:5]) or "there are no annotations"
         yield Problem(str(dataset.path), f"no annotation is of one of our classes ({shown})")
     elif dataset.ignored:

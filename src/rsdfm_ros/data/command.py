@@ -1,4 +1,4 @@
-"""Check data sets, describe the conventions of their tables, add layouts: `rsdfm data check|describe|layout DIR`.
+"""Check data sets, describe the conventions of their tables, convert and complete them: `rsdfm data WHAT`.
 
 The subcommand `layout`, which needs the simulator, is in `sim/dataset/layout_command.py`; cli.py adds it.
 """
@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from rsdfm_ros.boundary import EXIT_PROBLEMS
 from rsdfm_ros.data.check import Report, check
+from rsdfm_ros.data.convert import command as convert
 from rsdfm_ros.data.description import FILE_NAME
 from rsdfm_ros.data.presets import PRESETS
 from rsdfm_ros.errors import RsdfmError
@@ -39,11 +40,18 @@ def add_arguments(
     describing.add_argument("data", type=Path, nargs="?", metavar="DIR", help=f"write {FILE_NAME} there")
     describing.add_argument("--preset", choices=sorted(PRESETS), required=True, help="preset to start from")
     describing.add_argument("--force", action="store_true", help=f"replace a {FILE_NAME} that is there")
+    converting = what.add_parser(
+        "convert",
+        help="make a data set of one whose layout cannot be read in place: AirV2X, video with poses",
+    )
+    convert.add_arguments(converting)
     return what
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm data`; 1 if a check found something that forbids using the set."""
+    if args.what == "convert":
+        return convert.run(args)
     if args.what == "describe":
         return _describe(args)
     report = check(args.data, decode=args.images)

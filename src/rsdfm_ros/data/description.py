@@ -41,6 +41,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "size_order": ("wlh", "lwh"),
     "timestamps": ("auto", "us", "ns"),
     "missing_cameras": ("refuse", "allow"),
+    "samples": ("sequence", "single"),
+    "camera_z": ("up", "down", "auto"),
 }
 
 
@@ -60,7 +62,10 @@ class Description:
     what an annotation's translation is · size_order: of an annotation · categories: (pattern, class) in order, the
     first that fits a name counts; a class is one of ours, `by_size` or `ignore`; what fits none is ignored · splits:
     name → rule (see :meth:`in_split`) · timestamps: unit of `timestamp`; auto: ns from 9·10¹⁵ on · missing_cameras:
-    whether a sample may lack images.
+    whether a sample may lack images · samples: `sequence`, or `single`: samples are too far apart in time to follow
+    each other, and each becomes a scene of its own · camera_z: direction of z of cameras, `up` as everything else,
+    `down`, or `auto`: down if they would lie below the boxes · ground_agents: agents that drive, whose cameras may be
+    low.
     """
 
     name: str = "nuscenes"
@@ -81,6 +86,9 @@ class Description:
     splits: Mapping[str, Any] = field(default_factory=dict)
     timestamps: str = "auto"
     missing_cameras: str = "refuse"
+    samples: str = "sequence"
+    camera_z: str = "up"
+    ground_agents: tuple[str, ...] = ()
 
     def agent_of(self, channel: str) -> tuple[str, str] | None:
         """(agent, camera) of a camera channel; None for channels that are no camera of a UAV."""
@@ -126,6 +134,7 @@ class Description:
         """The text of a description file."""
         values = asdict(self)
         values["categories"] = [list(pair) for pair in self.categories]
+        values["ground_agents"] = list(self.ground_agents)
         values["origin"] = list(self.origin) if isinstance(self.origin, tuple) else self.origin
         return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None))
 
@@ -167,7 +176,7 @@ def parse(
     problems += [
         f"unknown key {key!r}: expected some of {', '.join(known)}" for key in values if key not in known
     ]
-    for key in ("categories", "origin"):
+    for key in ("categories", "origin", "ground_agents"):
         if isinstance(values.get(key), list):
             values[key] = tuple(tuple(v) if isinstance(v, list) else v for v in values[key])
     values = {key: value for key, value in values.items() if key in known}
@@ -192,6 +201,8 @@ def _problems(d: Description) -> list[str]:
         found.append(f"ground_height_m {d.ground_height_m!r}: expected a height in metres or `{BOXES}`")
     if not (isinstance(d.origin, str) or (len(d.origin) == 2 and all(map(_number, d.origin)))):
         found.append(f"origin {d.origin!r}: expected {WORLD}, {CAMERAS}, a channel or [x, y] in metres")
+    if not isinstance(d.ground_agents, tuple) or not all(isinstance(a, str) for a in d.ground_agents):
+        found.append(f"ground_agents {d.ground_agents!r}: expected a list of names of agents")
     for pair in d.categories:
         if not (isinstance(pair, tuple) and len(pair) == 2 and pair[1] in (*CLASSES, BY_SIZE, IGNORE)):
             allowed = ", ".join((*CLASSES, BY_SIZE, IGNORE))

@@ -48,6 +48,30 @@ PRESETS: Mapping[str, Description] = MappingProxyType(
                 "val": {"numbers": AIR_CO_PRED_VALIDATION},
             },
         ),
+        "aerocollab3d": Description(
+            name="aerocollab3d",
+            channels=r"UAV_(?P<agent>\d+)",
+            agent_names="uav{}",
+            ground_height_m=BOXES,
+            origin=CAMERAS,
+            categories=VEHICLES,
+            missing_cameras="allow",
+        ),
+        "coperception-uavs": Description(
+            name="coperception-uavs",
+            axes="unreal",
+            camera_axes="forward",
+            extrinsics="calibrated_sensor",
+            channels=r"CAM(?:ERA)?_(?P<camera>[A-Z]+)_id_(?P<agent>\d+)",
+            agent_names="uav{}",
+            agents_from=0,
+            ground_height_m=BOXES,
+            origin=CAMERAS,
+            categories=VEHICLES,
+            missing_cameras="allow",
+            samples="single",
+            camera_z="auto",
+        ),
         "uav3d": Description(
             name="uav3d",
             axes="unreal",
@@ -67,6 +91,16 @@ PRESETS: Mapping[str, Description] = MappingProxyType(
                 "val": {"numbers": [1, 3, 5], "modulo": 20},
                 "test": {"numbers": [11, 13, 15], "modulo": 20},
             },
+        ),
+        "griffin": Description(
+            name="griffin",
+            channels=r"(?P<agent>vehicle|drone)",
+            ground_height_m=BOXES,
+            origin=CAMERAS,
+            size_order="lwh",
+            categories=VEHICLES,
+            missing_cameras="allow",
+            ground_agents=("vehicle",),
         ),
     }
 )
@@ -98,13 +132,20 @@ def locate(path: Path | str) -> tuple[Path, Description | None, str | None]:
     return folder, description, wanted or split
 
 
-def choose(channels: Collection[str], scenes: Collection[str], ours: bool) -> Description:
-    """The preset that fits the channels and the names of the scenes; `ours`: whether our side file exists, which leaves
-    no choice."""
+def choose(channels: Collection[str], scenes: Collection[str], ours: bool, version: str) -> Description:
+    """The preset that fits the channels, the names of the scenes and the name of the folder of tables; `ours`: whether
+    our side file exists, which leaves no choice."""
     if ours:
         return PRESETS["nuscenes"]
+    grouped = version.endswith("-group") and any(
+        re.fullmatch(PRESETS["coperception-uavs"].channels, c) for c in channels
+    )
+    if grouped or any(re.fullmatch(r"CAM_[A-Z]+_id_\d+", c) for c in channels):
+        return PRESETS["coperception-uavs"]
     if any(re.fullmatch(PRESETS["uav3d"].channels, c) for c in channels):
         return PRESETS["uav3d"]
     drones = any(re.fullmatch(PRESETS["air-co-pred"].channels, c) for c in channels)
+    if drones and version.startswith("v1.23-"):
+        return PRESETS["aerocollab3d"]
     named = any(re.fullmatch(r"scene-0-\d+", name) for name in scenes)
     return PRESETS["air-co-pred" if drones and (named or "LIDAR_TOP" in channels) else "nuscenes"]

@@ -39,7 +39,7 @@ CORE_PACKAGES = (
     "rosbags",
     "websockets",
 )
-OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_msgs", "tf2_ros")
+OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_msgs", "tf2_ros", "etsi_its_cpm_ts_msgs")
 
 _RENDER_TRIAL = """
 import mujoco

@@ -47,7 +47,8 @@ class FramePrediction:
 class FrameTruth:
     """The truth of one frame: object ids (5, ni, nj) int32 on `window` at the present and 4 futures, the
     present objects, their positions (N, 5, 2) m (NaN once an object has left the world), the objects at all five
-    instants, and the static layout, where a task needs it."""
+    instants, and the static layout, where a task needs it. Without known futures: ids (1, ni, nj), one instant, and
+    positions that are NaN after the present."""
 
     window: Window
     ids: NDArray[np.int32]
@@ -61,13 +62,18 @@ class FrameTruth:
         seen = self.objects.visibility[:, list(agents)] >= VISIBLE_FROM
         return np.asarray(seen.any(axis=1))
 
+    @property
+    def has_futures(self) -> bool:
+        """Whether the futures are known."""
+        return len(self.ids) == HORIZON
+
 
 def truth_of(objects: Sequence[Objects], window: Window, layout: LayoutMap | None = None) -> FrameTruth:
-    """Truth from the objects at the present frame and the 4 following ones; ValueError for another number of
-    them.
+    """Truth from the objects at the present frame and the 4 following ones, or of the present alone; ValueError for
+    another number of frames.
     """
-    if len(objects) != HORIZON:
-        raise ValueError(f"the truth of a frame needs {HORIZON} consecutive frames, got {len(objects)}")
+    if len(objects) not in (1, HORIZON):
+        raise ValueError(f"the truth of a frame needs 1 or {HORIZON} consecutive frames, got {len(objects)}")
     present = objects[0]
     positions = np.full((len(present), HORIZON, 2), np.nan)
     for step, later in enumerate(objects):

@@ -88,5 +88,6 @@ class Protocol:
 
 
 def scored_frames(frames: int) -> range:
-    """Indices of the frames of a scene that have a full history and all futures."""
-    return range(HISTORY - 1, frames - FUTURE_STEPS)
+    """Indices of the frames of a scene that have a full history and all futures; the only one of a scene of a single
+    frame, which is scored without futures."""
+    return range(1) if frames == 1 else range(HISTORY - 1, frames - FUTURE_STEPS)

@@ -11,7 +11,8 @@ from typing import Any
 from rsdfm_ros.data.check import refuse_unusable
 from rsdfm_ros.data.frame import Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap
-from rsdfm_ros.data.nuscenes import Dataset, DatasetError, open_dataset
+from rsdfm_ros.data.nuscenes import Dataset, DatasetError
+from rsdfm_ros.data.opening import open_dataset
 from rsdfm_ros.data.outputs import FUTURE_STEPS
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.disturb import Disturbance
@@ -149,7 +150,8 @@ def open_scenes(
     if not any(len(scored_frames(s.frames)) for s in out):
         raise RsdfmError(
             f"{folder} has no frame to score: a scene needs at least {HISTORY + FUTURE_STEPS} frames, "
-            "for the history of the first and the future of the last one scored"
+            "for the history of the first and the future of the last one scored (or a single one: then the present "
+            "alone is scored)"
         )
     return out
 

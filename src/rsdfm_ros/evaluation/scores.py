@@ -55,7 +55,7 @@ class MethodScore:
         self, prediction: FramePrediction, truth: FrameTruth, seen: NDArray[np.bool_], stamp_ns: int
     ) -> None:
         """Give the objects of the next frame ids over time, and compare these with the true ones in the main area."""
-        if prediction.tracks is None or MAIN_AREA not in self.areas:
+        if prediction.tracks is None or not truth.has_futures or MAIN_AREA not in self.areas:
             return
         positions, area = prediction.tracks.positions, self.areas[MAIN_AREA].area
         ids = self.tracker.update(stamp_ns, positions[:, 0], velocities_along(positions))

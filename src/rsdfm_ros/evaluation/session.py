@@ -68,7 +68,7 @@ def evaluate_cases(
             loading = pool.submit(scene.load, k + 1)
         truth = None
         if k in scored:
-            objects = [scene.objects(k + n) for n in range(HORIZON)]
+            objects = [scene.objects(k + n) for n in range(min(HORIZON, scene.frames - k))]
             truth = truth_of(objects, perception.output_window, layout)
         frame_cache.advance(k, frame)
         jobs = [job for run in runs for job in run.frame(k, truth, watch)]

@@ -75,6 +75,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--freeze-trunk", action="store_true", help="with --head: leave every other weight as it is"
     )
     parser.add_argument(
+        "--freeze-encoder",
+        action="store_true",
+        help="with --init: leave the image encoder as it is, for fine-tuning on few images",
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="overrides the peak learning rate of the configuration; for fine-tuning about a tenth of it",
+    )
+    parser.add_argument(
         "--steps",
         type=int,
         help="overrides the optimiser steps of the trunk stage, or of --head; no other stage takes more",
@@ -119,9 +130,10 @@ def run(args: argparse.Namespace) -> int:
         head=args.head,
         stages=args.stages or STAGES,
         teacher=None if args.teacher is None else read_manifest(args.teacher)["weights_sha256"],
+        frozen_encoder=args.freeze_encoder,
     )
     limits = Limits(args.minutes, args.temporal_minutes, args.codec_minutes)
-    job = Job(args.out, dataset, planned, config, limits, args.device, args.init)
+    job = Job(args.out, dataset, planned, config, limits, args.device, args.init, args.freeze_encoder)
     try:
         if args.head:
             _add_head(args, job, what)

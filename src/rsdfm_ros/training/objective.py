@@ -172,13 +172,21 @@ AUXILIARY = {"height": 0.4, "reconstruction": 0.3, "distillation": 0.3, "score":
 
 
 class TrunkObjective(nn.Module):
-    """All losses of the trunk stage for a batch."""
+    """All losses of the trunk stage for a batch. With `frozen_encoder` the encoder and its running means stay."""
 
-    def __init__(self, model: RSDFM, heads: Sequence[str]) -> None:
+    def __init__(self, model: RSDFM, heads: Sequence[str], *, frozen_encoder: bool = False) -> None:
         super().__init__()
         self.model, self.heads = model, list(heads)
         self.names = loss_names(model, heads, temporal=False)
         self.weights = UncertaintyWeights(self.names)
+        self.frozen_encoder = frozen_encoder
+        model.requires_grad_(True)  # the distil stage before leaves it to the encoder alone
+        model.encoder.requires_grad_(not frozen_encoder)
+
+    def train(self, mode: bool = True) -> TrunkObjective:
+        super().train(mode)
+        self.model.encoder.train(mode and not self.frozen_encoder)
+        return self
 
     def forward(self, batch: Batch, cells: int, tile_drop: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss and its parts; `cells` high-band cells per map go to the peers, 0 sends maps uncompressed."""

@@ -33,6 +33,8 @@ def check_options(args: argparse.Namespace) -> None:
         if value is not None and not 0.0 < value <= _MOST_MINUTES:
             raise RsdfmError(f"{name} {value:g}: expected minutes above 0")
     require_range("--threads", args.threads, 1, 1024)
+    if args.learning_rate is not None and not 0.0 < args.learning_rate <= 1.0:
+        raise RsdfmError(f"--learning-rate {args.learning_rate:g}: expected a rate above 0, at most 1")
     require_range("--seed", args.seed, 0, 2**31 - 1)
     stages = args.stages or STAGES
     if args.teacher is None and args.stages and "distil" in stages:
@@ -42,6 +44,10 @@ def check_options(args: argparse.Namespace) -> None:
     elif args.freeze_trunk:
         raise RsdfmError(
             "--freeze-trunk belongs to --head NAME, the task that is added to the model of --init"
+        )
+    elif args.freeze_encoder and (args.init is None or "trunk" not in stages):
+        raise RsdfmError(
+            "--freeze-encoder keeps the encoder of --init MODEL while the trunk stage trains the rest: it needs both"
         )
     elif args.init is None and args.teacher is None and not set(STAGES) - {"distil"} <= set(stages):
         raise RsdfmError("--stages leaves weights as they are: --init MODEL says which")
@@ -59,6 +65,8 @@ def check_options(args: argparse.Namespace) -> None:
     for folder in (args.init, args.teacher):
         if folder is not None:
             read_manifest(folder)
+    if args.freeze_encoder and args.teacher is not None:
+        raise RsdfmError("--teacher trains the encoder, which --freeze-encoder keeps: leave one of them out")
     if args.teacher is not None and (args.head or "distil" not in stages):
         raise RsdfmError("--teacher is for the distil stage, which is not part of this run: leave it out")
 
@@ -70,6 +78,8 @@ def _check_head(args: argparse.Namespace) -> None:
         )
     if args.stages:
         raise RsdfmError("--stages says what is trained instead of --head: leave one of them out")
+    if args.freeze_encoder:
+        raise RsdfmError("--head leaves the encoder as it is anyway: leave --freeze-encoder out")
     if not args.freeze_trunk:
         raise RsdfmError(
             "--head trains on a frozen trunk: add --freeze-trunk; to train it together with the trunk, name it under "
@@ -94,6 +104,8 @@ def settings_of(args: argparse.Namespace) -> tuple[ModelConfig, TrainingConfig, 
         raise RsdfmError(f"--config {args.config}: {error}") from error
     if args.seed is not None:
         planned = dataclasses.replace(planned, seed=args.seed)
+    if args.learning_rate is not None:
+        planned = dataclasses.replace(planned, learning_rate=args.learning_rate)
     if args.steps is None:
         return model, planned, planned
     steps: dict[str, Any] = {

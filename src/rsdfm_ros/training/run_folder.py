@@ -47,6 +47,7 @@ def identity(
     head: str | None,
     stages: Sequence[str],
     teacher: str | None = None,
+    frozen_encoder: bool = False,
 ) -> dict[str, Any]:
     """Everything that determines the weights of a run beside its length, by name.
 
@@ -61,6 +62,7 @@ def identity(
                 "--head": head,
                 "--stages": None if head else [*stages],
                 "--init": None if init is None else f"a model {init[:12]}",
+                "--freeze-encoder": frozen_encoder or None,
                 "--teacher": None if teacher is None else f"a model {teacher[:12]}",
                 "--data": f"{len(scenes)} scenes with {sum(s.frames for s in scenes)} frames ({digest})",
                 **({} if head else {f"model.{k}": v for k, v in model.items()}),

@@ -39,7 +39,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Run:
-    """Values that all stages of a run use. share: the window trained on, as a share of the model's whole window."""
+    """Values that all stages of a run use. share: the window trained on, as a share of the model's whole window ·
+    frozen_encoder: whether the trunk stage leaves the encoder as it is."""
 
     out: Path
     dataset: Dataset
@@ -49,6 +50,7 @@ class Run:
     share: float
     rank: int = 0
     world: int = 1
+    frozen_encoder: bool = False
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def train_trunk(model: RSDFM, run: Run) -> dict[str, Any]:
     """The trunk with the heads, on single instants."""
     config, device, rank, world = run.config, run.device, run.rank, run.world
     heads = instant_heads(model)
-    objective = TrunkObjective(model, heads).to(device)
+    objective = TrunkObjective(model, heads, frozen_encoder=run.frozen_encoder).to(device)
     stage = Stage.open("trunk", objective, run, steps=config.steps, per_step=config.batch_frames * world)
     if stage.finished:
         return stage.facts()

@@ -31,7 +31,8 @@ class Job:
     """One training run as it is asked for.
 
     planned: the settings of the configuration · config: those with what the options change, such as fewer steps ·
-    device: its name, for `choose_device` · init: folder of the model that it starts from.
+    device: its name, for `choose_device` · init: folder of the model that it starts from · frozen_encoder: whether the
+    trunk stage leaves the encoder as it is.
     """
 
     out: Path
@@ -41,6 +42,7 @@ class Job:
     limits: Limits
     device: str
     init: Path | None = None
+    frozen_encoder: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def train(
     rank, world = _join(device)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     share = window_share(config, final)
-    run = Run(job.out, job.dataset, config, job.limits, device, share, rank, world)
+    run = Run(job.out, job.dataset, config, job.limits, device, share, rank, world, job.frozen_encoder)
     times: dict[str, Any] = {}
     steps: dict[str, int] = {}
     try:
@@ -148,6 +150,7 @@ def _about(job: Job, cameras: dict[str, list[float]], times: dict[str, Any]) -> 
             "cameras": cameras,
             "stages": times,
             "init": None if job.init is None else read_manifest(job.init)["weights_sha256"],
+            "frozen_encoder": job.frozen_encoder,
             "torch": str(torch.__version__),
             "device": job.device,
         },

@@ -24,11 +24,13 @@ START_NS = 10 * NS
 """Stamps of a mission that counts from 0 are moved there: a ROS time of zero would mean "no time yet"."""
 
 
-def write_frames(writer: BagWriter, frames: Iterable[WorldFrame], agents: tuple[str, ...]) -> int:
+def write_frames(
+    writer: BagWriter, frames: Iterable[WorldFrame], agents: tuple[str, ...], *, truth: bool = True
+) -> int:
     """Append frames with the topics of config/bags/default.yaml; how many.
 
-    agents: the columns of every frame's visibility. Frames beyond the last images carry truth only. Raises
-    RsdfmError for several cameras per UAV: their poses would share a topic.
+    agents: the columns of every frame's visibility · truth: whether the objects are known and written. Frames beyond
+    the last images carry truth only. Raises RsdfmError for several cameras per UAV: their poses would share a topic.
     """
     number, offset = 0, None
     for frame in frames:
@@ -41,7 +43,8 @@ def write_frames(writer: BagWriter, frames: Iterable[WorldFrame], agents: tuple[
             )
         for view in frame.views:
             _write_view(writer, view, ns)
-        _write(writer, "/ground_truth", TRUTH, ns, _truth(frame, agents, ns))
+        if truth:
+            _write(writer, "/ground_truth", TRUTH, ns, _truth(frame, agents, ns))
         number += 1
     return number
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from rsdfm_ros.data.description import BOXES, CAMERAS, WORLD, Description, Descr
 from rsdfm_ros.data.errors import TableError
 from rsdfm_ros.data.nuscenes.objects import Annotations, SideFile
 from rsdfm_ros.data.nuscenes.tables import REMEDY, Table, below
+from rsdfm_ros.geometry.rotations import transform
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,26 @@ def read_images(
             side.covariances.get(row["token"], np.zeros((6, 6))),
         )
     return found
+
+
+def upright(
+    images: dict[int, dict[str, CameraImage]], notes: Annotations, description: Description
+) -> dict[int, dict[str, CameraImage]]:
+    """The images with z of their cameras pointing up, whatever the tables say (`camera_z` of the description)."""
+    down = description.camera_z == "down"
+    if description.camera_z == "auto":
+        heights = [p.T_map_camera[2, 3] for of in images.values() for p in of.values()]
+        down = bool(heights) and float(np.median(heights)) < underside(notes, None)  # NaN without boxes: no
+    if not down:
+        return images
+    flip = np.diag([1.0, 1.0, -1.0])
+    return {
+        sample: {
+            channel: replace(p, T_map_camera=transform(p.T_map_camera[:3, :3], flip @ p.T_map_camera[:3, 3]))
+            for channel, p in of.items()
+        }
+        for sample, of in images.items()
+    }
 
 
 def scene_channels(

@@ -173,7 +173,7 @@ def read_annotations(
     keep = np.flatnonzero(classes >= 0)
     keep = keep[np.lexsort((instance[keep], sample[keep]))]
     seconds = (stamps_ns - stamps_ns.min(initial=0)).astype(np.float64)[sample] * 1e-9
-    velocities = _differences(instance, seconds, centres[:, :2])
+    velocities = differences(instance, seconds, centres[:, :2])
     return Annotations(
         keep,
         sample[keep],
@@ -221,7 +221,7 @@ def read_objects(
             if seen.shape[1] != len(seen_by):
                 raise TableError(side.path, f"{seen.shape[1]} agents in {scene_row['name']}", REMEDY)
         else:
-            seen = _in_view(centres, seen_by) * notes.shares[part, None]
+            seen = in_view(centres, seen_by) * notes.shares[part, None]
         if len(set(ids.tolist())) != len(ids):
             token = tables["sample"].rows[s]["token"]
             raise TableError(table.path, f"an instance occurs twice in sample {token}", REMEDY)
@@ -244,7 +244,7 @@ def _yaws(wxyz: NDArray[np.float64]) -> NDArray[np.float64]:
     return wrap_angle(np.arctan2(2 * (w * z + x * y), w * w + x * x - y * y - z * z))
 
 
-def _differences(
+def differences(
     instance: NDArray[np.int64], seconds: NDArray[np.float64], xy: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Velocities (N, 2) m/s from the neighbours in time of the same instance, zero where there is none."""
@@ -271,7 +271,7 @@ def _levels(table: Table, notes: Table) -> NDArray[np.float64]:
     )
 
 
-def _in_view(centres: NDArray[np.float64], cameras: Sequence[Sequence[Camera]]) -> NDArray[np.float64]:
+def in_view(centres: NDArray[np.float64], cameras: Sequence[Sequence[Camera]]) -> NDArray[np.float64]:
     """(N, A) one where the middle of a box is in any image of an agent, else zero."""
     result = np.zeros((len(centres), len(cameras)))
     for a, camera in ((a, camera) for a, several in enumerate(cameras) for camera in several):

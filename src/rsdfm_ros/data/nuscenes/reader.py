@@ -25,6 +25,7 @@ from rsdfm_ros.data.nuscenes.images import (
     CameraImage,
     channel_positions,
     read_images,
+    upright,
 )
 from rsdfm_ros.data.nuscenes.layout import read_layouts
 from rsdfm_ros.data.nuscenes.objects import SideFile, read_annotations
@@ -185,7 +186,8 @@ def _open(root: Path, folder: Path, description: Description | None, split: str 
     samples = tables["sample"]
     if description is None:
         channels = [row["channel"] for row in tables["sensor"].rows]
-        description = choose(channels, [row["name"] for row in tables["scene"].rows], side.path.exists())
+        names = [row["name"] for row in tables["scene"].rows]
+        description = choose(channels, names, side.path.exists(), folder.name)
     scene_of_sample = samples.refer("scene_token", tables["scene"])
     stamps = conventions.nanoseconds(
         np.array([row["timestamp"] for row in samples.rows], dtype=np.int64), description
@@ -201,18 +203,20 @@ def _open(root: Path, folder: Path, description: Description | None, split: str 
             )
     wanted = np.zeros(len(samples), bool)
     wanted[np.concatenate([*members, np.zeros(0, np.int64)])] = True
-    images = read_images(root, tables, side, description, wanted)
     ignored: Counter[str] = Counter()
     notes = read_annotations(tables, description, stamps, ignored)
+    images = upright(read_images(root, tables, side, description, wanted), notes, description)
     places = channel_positions(tables, description)
     layouts = read_layouts(root, folder)
     _refuse_shared_grids(root, tables["scene"])
     scenes = []
-    for n, rows in enumerate(members):
-        if len(rows):
+    for n, members_of in enumerate(members):
+        single = description.samples == "single"
+        for k, rows in enumerate(members_of[:, None] if single else [members_of] if len(members_of) else []):
             scene = build_scene(root, n, rows, stamps, tables, side, description, images, notes, places)
             layout = layouts.get(str(tables["scene"].rows[n].get("log_token")))
-            scenes.append(replace(scene, layout=layout))
+            name = f"{scene.info.name}-{k:03d}" if single else scene.info.name
+            scenes.append(replace(scene, layout=layout, info=replace(scene.info, name=name)))
     return Dataset(root, tuple(scenes), dict(ignored), description)
 
 

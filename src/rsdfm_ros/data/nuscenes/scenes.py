@@ -22,7 +22,8 @@ from rsdfm_ros.geometry.rotations import transform
 @dataclass(frozen=True)
 class SceneInfo:
     """A scene: its name, the seed of its world (None if it has none), number of frames, agents in order, and whether
-    depth is stored; style, weather and terrain of a simulated world, "" where they are not noted.
+    depth is stored; style, weather and terrain of a simulated world, "" where they are not noted · truth: whether its
+    objects are known.
     """
 
     name: str
@@ -33,6 +34,13 @@ class SceneInfo:
     style: str = ""
     weather: str = ""
     terrain: str = ""
+    truth: bool = True
+
+    @property
+    def without_truth(self) -> str:
+        """A sentence where the objects of the scene are not known, else nothing."""
+        text = f"{self.name} has no truth: it is for replay (rsdfm bag export) and for looking at it"
+        return "" if self.truth else text
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,13 @@ def build_scene(
     grid = scene_grid_path(root, row["name"])
     return Scene(
         SceneInfo(
-            row["name"], None if extra is None else extra.seed, len(rows), agents, depth, *_about(extra)
+            row["name"],
+            None if extra is None else extra.seed,
+            len(rows),
+            agents,
+            depth,
+            **_about(extra),
+            truth=extra is None or extra.about.get("truth") != "none",
         ),
         tuple(stamps_ns),
         tuple(tuple(of_sample) for of_sample in grouped),
@@ -98,5 +112,5 @@ def build_scene(
     )
 
 
-def _about(extra: SideScene | None) -> list[str]:
-    return [extra.about.get(key, "") if extra else "" for key in ("style", "weather", "terrain")]
+def _about(extra: SideScene | None) -> dict[str, str]:
+    return {key: extra.about.get(key, "") if extra else "" for key in ("style", "weather", "terrain")}

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rsdfm_ros.data.check import refuse_unusable
-from rsdfm_ros.data.nuscenes import open_dataset
+from rsdfm_ros.data.opening import open_dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.commands.request import asked_seeds
 from rsdfm_ros.evaluation.commands.results import write_results

@@ -63,7 +63,8 @@ class MetricAccumulator:
         if prediction.ids is not None:
             predicted_ids = prediction.ids[(slice(None), *here)]
             self._still.add_still(predicted_ids[0], true_ids[0])
-            self._sequence.add_sequence(predicted_ids, true_ids)
+            if truth.has_futures:
+                self._sequence.add_sequence(predicted_ids, true_ids)
         inside = within(truth.objects.centres, self.area)
         if prediction.boxes is not None:
             boxes = prediction.boxes.select(within(prediction.boxes.centres, self.area))
@@ -71,7 +72,7 @@ class MetricAccumulator:
             self._detection.add(boxes, objects, ego=ego)
             if visible is not None:
                 self._visible_detection.add(boxes, objects, counted=visible[inside])
-        if prediction.tracks is not None:
+        if prediction.tracks is not None and truth.has_futures:
             tracks = prediction.tracks.positions
             self._trajectory.add(tracks[within(tracks[:, 0], self.area)], truth.positions[inside])
 

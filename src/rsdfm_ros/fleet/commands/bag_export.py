@@ -68,8 +68,9 @@ def _to_bag(args: argparse.Namespace) -> int:
     from rsdfm_ros.data.bags.frames import write_frames
     from rsdfm_ros.data.bags.writer import METADATA, BagWriter, owned
 
+    truth = True
     if args.data is not None:
-        agents, total, frames = _of_data_set(args.data, args.scene, args.frames)
+        agents, total, frames, truth = _of_data_set(args.data, args.scene, args.frames)
     else:
         agents, total, frames = _simulated(
             args.seed, DEFAULT_UAVS if args.uavs is None else args.uavs, args.frames or DEFAULT_FRAMES
@@ -82,7 +83,7 @@ def _to_bag(args: argparse.Namespace) -> int:
         writer, number, whole = BagWriter(work, storage=args.storage or "mcap"), 0, False
         try:
             with writer:
-                number = write_frames(writer, shown, agents)
+                number = write_frames(writer, shown, agents, truth=truth)
             whole = True
         except KeyboardInterrupt:
             whole = bool(writer.messages)
@@ -108,8 +109,8 @@ def _remove_bag(folder: Path, patterns: Sequence[str]) -> None:
 
 def _of_data_set(
     folder: Path, name: str | None, frames: int | None
-) -> tuple[tuple[str, ...], int, Iterator[WorldFrame]]:
-    from rsdfm_ros.data.nuscenes import open_dataset
+) -> tuple[tuple[str, ...], int, Iterator[WorldFrame], bool]:
+    from rsdfm_ros.data.opening import open_dataset
 
     dataset = open_dataset(folder)
     names = [s.name for s in dataset.scenes]
@@ -118,7 +119,7 @@ def _of_data_set(
     place = names.index(name) if name else 0
     info = dataset.scenes[place]
     total = min(frames or info.frames, info.frames)
-    return info.agents, total, (dataset.load(place, k) for k in range(total))
+    return info.agents, total, (dataset.load(place, k) for k in range(total)), info.truth
 
 
 def _simulated(seed: int, uavs: int, frames: int) -> tuple[tuple[str, ...], int, Iterator[WorldFrame]]:
