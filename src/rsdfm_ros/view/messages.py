@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdfm_ros.data.bags.geo.settings import geo_types
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -27,8 +28,10 @@ from rsdfm_ros.data.bags.topic_map import (
     UavTopics,
 )
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.messages import ORIGIN_TOPIC, origin_of
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
+from rsdfm_ros.data.messages.poses import GEO
 from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.data.messages.tasks import (
     boxes_from_message,
@@ -132,7 +135,7 @@ class Router:
             extrinsics=tuple(v for c in of.cameras.values() for v in c.extrinsics),
             frame_id=self._map.frame_id,
             pose_type=TF if of.pose == TF else POSES.get(topics[of.pose], "pose"),
-            **self._map.inputs,
+            **{**self._map.inputs, **geo_types(topics, of)},
         )
         cameras = _Cameras(
             config, self.scene, lambda reason, text: self.reject(f"images of {uav}", reason, text)
@@ -147,6 +150,9 @@ class Router:
                 self._on(camera.image, lambda m, _, s, n=number: cameras.image(n, m, s))
         if of.pose != TF:
             self._on(of.pose, lambda m, _, __: cameras.pose(m))
+        if config.pose_type == GEO:
+            self._on(of.attitude, lambda m, _, __: cameras.attitude(m))
+            self._on(ORIGIN_TOPIC, lambda m, _, __: cameras.geo_origin(m))
         if config.needs_tf:
             for topic, fixed in (("/tf", False), ("/tf_static", True)):
                 if topics.get(topic) == TRANSFORMS:
@@ -224,7 +230,7 @@ class _Cameras:
         self._infos: dict[int, Any] = {}
         self._early: list[tuple[Any, bool]] = []
         self._inputs: Inputs | None = None
-        if config.frame_id or config.pose_type == TF:
+        if config.frame_id or config.pose_type in (TF, GEO):
             self._start(config.frame_id or "map")
 
     def _start(self, frame_id: str) -> Inputs:
@@ -244,6 +250,14 @@ class _Cameras:
         # A map without a frame takes the frame of the first pose.
         inputs = self._inputs or self._start(str(message.header.frame_id) or "map")
         self._show(inputs, inputs.add_pose(message))
+
+    def attitude(self, message: Any) -> None:
+        if self._inputs is not None:
+            self._show(self._inputs, self._inputs.add_attitude(message))
+
+    def geo_origin(self, message: Any) -> None:
+        if self._inputs is not None and not self._config.geo_origin:
+            self._show(self._inputs, self._inputs.set_geo_origin(origin_of(message)))
 
     def image(self, number: int, message: Any, arrived_s: float) -> None:
         if self._inputs is None:

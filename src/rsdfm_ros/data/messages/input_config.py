@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rsdfm_ros.data.messages.cameras import AUTO, DISTORTION_MODELS
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.config import GeoConfig
 from rsdfm_ros.data.messages.images import SIGNIFICANT_BITS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
 from rsdfm_ros.former_names import FORMER_NAMES
@@ -22,7 +23,7 @@ EXTRINSICS_SOURCES = ("parameter", "tf")
 
 
 @dataclass(frozen=True)
-class InputConfig:
+class InputConfig(GeoConfig):
     """cameras: names · extrinsics: seven numbers per camera, its optical frame in the body whose pose is given ·
     significant_bits: of 16-bit images · images_rectified, camera_info_scaling, distortion_model: as rectified, scaling
     and model in `camera_from_message` ·
@@ -31,7 +32,8 @@ class InputConfig:
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
     pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance, or knows none · the other pose
     limits: as in PoseBuffer · pose_wait_s: longest wait of an image for a pose, by the stamps of later images ·
-    camera_tolerance_s, camera_wait_s: as in Grouper; the latter also of an image for its own camera_info.
+    camera_tolerance_s, camera_wait_s: as in Grouper; the latter also of an image for its own camera_info · geo_…: as in
+    GeoConfig.
     """
 
     agent: str = ""
@@ -89,6 +91,7 @@ class InputConfig:
                 f"distortion_model: expected one of {', '.join(DISTORTION_MODELS)}, got {self.distortion_model!r}",
             ),
             (len(self.pose_origin) != 7, f"pose_origin: expected 7 numbers, got {len(self.pose_origin)}"),
+            *self.geo_problems(),
         )
         for wrong, sentence in problems:
             if wrong:

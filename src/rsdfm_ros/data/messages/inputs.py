@@ -22,6 +22,7 @@ from rsdfm_ros.data.messages.camera_poses import CameraPoses
 from rsdfm_ros.data.messages.cameras import MAX_COEFFICIENTS
 from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.world import GeoOrigin
 from rsdfm_ros.data.messages.groups import CameraImage, Group, Grouper
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.input_config import InputConfig
@@ -127,11 +128,16 @@ class Inputs:
         return bool(self._waiting)
 
     def add_pose(self, message: Any) -> list[Matched]:
-        """Take a message of the pose topic, of the type that belongs to pose_type."""
-        try:
-            self._restarted(self._poses.add_pose(message))
-        except MessageError as error:
-            self._reject(error.reason, str(error))
+        """Take a message of the pose topic, of the type that belongs to pose_type; for geo, a fix."""
+        return self._take_pose(self._poses.add_pose, message)
+
+    def add_attitude(self, message: Any) -> list[Matched]:
+        """Take a message of the attitude topic, of the type that belongs to geo_attitude_type."""
+        return self._take_pose(self._poses.add_attitude, message)
+
+    def set_geo_origin(self, origin: GeoOrigin) -> list[Matched]:
+        """Place the world frame of pose_type geo."""
+        self._restarted(self._poses.set_geo_origin(origin))
         return self._match()
 
     def add_transforms(self, message: Any, *, fixed: bool) -> list[Matched]:
@@ -273,6 +279,13 @@ class Inputs:
     def _frame(self, image: CameraImage) -> str:
         frames = self.config.camera_frames
         return frames[image.camera] if frames else str(image.message.header.frame_id)
+
+    def _take_pose(self, add: Callable[[Any], bool], message: Any) -> list[Matched]:
+        try:
+            self._restarted(add(message))
+        except MessageError as error:
+            self._reject(error.reason, str(error))
+        return self._match()
 
     def _restarted(self, forgotten: bool) -> None:
         """Handle a restart of the pose source: if it is in the past, older images are accepted again."""

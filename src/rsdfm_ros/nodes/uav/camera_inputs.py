@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -10,12 +11,21 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from rsdfm_ros.data.frame import CameraView
+from rsdfm_ros.data.messages.geo.config import GeoConfig
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
+from rsdfm_ros.data.messages.poses import GEO, POSE_READERS
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
-from rsdfm_ros.nodes.uav.pose_source import pose_message, pose_qos, transform_message, transform_qos
+from rsdfm_ros.nodes.uav.geo_source import GeoSource
+from rsdfm_ros.nodes.uav.pose_source import (
+    FROM_PX4,
+    pose_message,
+    pose_qos,
+    transform_message,
+    transform_qos,
+)
 from rsdfm_ros.nodes.uav.settings import EncoderSettings
 
 #: Without the parameter `cameras` there is one, whose topics are camera/image_raw and camera/camera_info.
@@ -52,6 +62,7 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
         pose_tolerance_s=s.pose_tolerance_s,
         pose_max_gap_s=s.pose_max_gap_s,
         max_speed_mps=s.max_speed_mps,
+        **{f.name: getattr(s, f.name) for f in fields(GeoConfig)},
     ).checked()
 
 
@@ -69,7 +80,10 @@ class CameraInputs:
         self._matching = Inputs(self.config, node.reject, self._doubt)
         self._pose_message: Any = None
         self._tf_message: Any = None
-        if self.config.pose_type != "tf":
+        self._geo: GeoSource | None = None
+        if self.config.pose_type == GEO:
+            self._geo = GeoSource(node, self.config, self._matching, self._give)
+        if self.config.pose_type in POSE_READERS:
             self._pose_message = pose_message(self.config.pose_type)
         if self.config.needs_tf:
             reason = "pose_type tf" if self.config.pose_type == "tf" else "extrinsics_source tf"
@@ -87,9 +101,11 @@ class CameraInputs:
                 )
             node.expect("/tf", "transform")
         if self._pose_message is not None:
-            profile = pose_qos(settings.pose_type, settings.image_reliability)
+            profile = pose_qos(settings.image_reliability, px4=settings.pose_type == FROM_PX4)
             node.create_subscription(self._pose_message, "pose", self._on_pose, profile)
             node.expect("pose", "pose")
+        if self._geo is not None:
+            self._geo.subscribe()
         for number, camera in enumerate(self.config.cameras):
             info, image = f"{camera}/camera_info", f"{camera}/{name}"
             node.create_subscription(CameraInfo, info, partial(self._on_info, number), few)

@@ -9,6 +9,7 @@ from rsdfm_ros.data.messages.input_config import EXTRINSICS_SOURCES, MAX_CAMERAS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
 from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.nodes.core.settings import ImageTopicSettings
+from rsdfm_ros.nodes.uav.geo_settings import GeoSettings
 from rsdfm_ros.settings import setting
 
 TRANSPORTS = ("raw", "compressed")
@@ -17,7 +18,7 @@ _POSE = "x y z m, quaternion x y z w"
 
 
 @dataclass(frozen=True)
-class InputSettings(ImageTopicSettings):
+class InputSettings(GeoSettings, ImageTopicSettings):
     """Cameras and poses of a UAV."""
 
     image_transport: str = setting(
@@ -73,7 +74,9 @@ class InputSettings(ImageTopicSettings):
         "images may be larger or smaller than camera_info says, in the same shape",
     )
     pose_type: str = setting(
-        InputConfig.pose_type, "message on `pose`, or tf for poses from /tf", choices=POSE_TYPES
+        InputConfig.pose_type,
+        "message on `pose`; tf: poses from /tf; geo: from `fix` and `attitude`",
+        choices=POSE_TYPES,
     )
     pose_frame_id: str = setting(InputConfig.pose_frame_id, "frame that poses come in; empty: frame_id")
     pose_origin: tuple[float, ...] = setting(
