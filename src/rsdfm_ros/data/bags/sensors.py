@@ -224,7 +224,7 @@ class Sensors:
 
         def on_image(m: Any, r: BagMessage) -> None:
             self.images[uav] += 1
-            self._take(uav, inputs.add_image(camera, m, r.log_ns / 1e9))
+            self._take(uav, inputs.add_image(camera, m, r.log_ns / 1e9, r.log_ns))
 
         self._route(info, (INFO,), lambda m, _: self._take(uav, inputs.add_info(camera, m)), uav)
         self._route(image, IMAGES, on_image)

@@ -19,6 +19,7 @@ from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.uav.geo_source import GeoSource
+from rsdfm_ros.nodes.uav.image_timing import ImageTiming
 from rsdfm_ros.nodes.uav.pose_source import (
     FROM_PX4,
     pose_message,
@@ -62,6 +63,8 @@ def input_config(settings: EncoderSettings, agent: str) -> InputConfig:
         pose_tolerance_s=s.pose_tolerance_s,
         pose_max_gap_s=s.pose_max_gap_s,
         max_speed_mps=s.max_speed_mps,
+        stamp_source=s.stamp_source,
+        image_time_offset_s=s.image_time_offset_s,
         **{f.name: getattr(s, f.name) for f in fields(GeoConfig)},
     ).checked()
 
@@ -78,6 +81,7 @@ class CameraInputs:
         self._node, self._take = node, take
         self.config = input_config(node.settings, agent)
         self._matching = Inputs(self.config, node.reject, self._doubt)
+        self.timing = ImageTiming(self._matching) if node.settings.watch_image_time else None
         self._pose_message: Any = None
         self._tf_message: Any = None
         self._geo: GeoSource | None = None
@@ -120,6 +124,8 @@ class CameraInputs:
     def clear(self) -> None:
         """Forget everything that has a stamp."""
         self._matching.clear()
+        if self.timing is not None:
+            self.timing.clear()
 
     def views(self, matched: Matched) -> tuple[CameraView, ...]:
         """Decoded and rectified views; called in the worker thread."""
@@ -135,7 +141,12 @@ class CameraInputs:
 
     def _on_image(self, camera: int, message: Any) -> None:
         self._node.health.count("images")
-        self._give(self._matching.add_image(camera, message, monotonic()))
+        if self.timing is not None:
+            self.timing.sample()
+        self._give(self._matching.add_image(camera, message, monotonic(), self._now_ns()))
+
+    def _now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
 
     def _on_pose(self, message: Any) -> None:
         self._give(self._matching.add_pose(message))

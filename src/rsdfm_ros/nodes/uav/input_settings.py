@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rsdfm_ros.data.messages.cameras import DISTORTION_MODELS
 from rsdfm_ros.data.messages.input_config import EXTRINSICS_SOURCES, MAX_CAMERAS, InputConfig
 from rsdfm_ros.data.messages.poses import POSE_TYPES
+from rsdfm_ros.data.messages.timing.image_times import MAX_OFFSET_S, STAMP_SOURCES
 from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.nodes.core.settings import ImageTopicSettings
 from rsdfm_ros.nodes.uav.geo_settings import GeoSettings
@@ -123,4 +124,19 @@ class InputSettings(GeoSettings, ImageTopicSettings):
         "a pose that implies a higher speed is refused, m/s; 0: every pose is taken",
         low=0.0,
         high=1e4,
+    )
+    stamp_source: str = setting(
+        InputConfig.stamp_source,
+        "time of an image: header.stamp, or when it arrives (for cameras that leave the stamp at zero)",
+        choices=STAMP_SOURCES,
+    )
+    image_time_offset_s: tuple[float, ...] = setting(
+        InputConfig.image_time_offset_s,
+        "added to the time of images, one number per camera, s; empty: none. `rsdfm calibrate time` estimates it",
+        length=(0, *range(1, MAX_CAMERAS + 1)),
+        low=-MAX_OFFSET_S,
+        high=MAX_OFFSET_S,
+    )
+    watch_image_time: bool = setting(
+        False, "estimate in flight by how much the stamps of images are off, and say so in the diagnostics"
     )
