@@ -11,8 +11,8 @@ from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs
 from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.nodes.core.diagnostics import OK, WARN
-from rsdfm_ros.nodes.uav import image_timing
-from rsdfm_ros.nodes.uav.image_timing import ImageTiming
+from rsdfm_ros.nodes.uav.positioning import image_timing
+from rsdfm_ros.nodes.uav.positioning.image_timing import ImageTiming
 from support.input_messages import image, info, pose_with_covariance
 from support.textured_flight import SIZE, START_NS, K, draw, pose, texture
 

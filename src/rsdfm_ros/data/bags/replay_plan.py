@@ -32,6 +32,9 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.words import counted
 
+#: image_transport of encoder_node by type, and the end of its topic below image_raw.
+TRANSPORTS = dict(zip(IMAGES, ("raw", "compressed", "ffmpeg", "foxglove"), strict=True))
+IMAGE_TOPICS = {"raw": "", "compressed": "/compressed", "ffmpeg": "/ffmpeg", "foxglove": "/video"}
 IMAGE, OTHER, GROUND_TRUTH, PACKETS = "image", "other", "truth", "packets"
 
 
@@ -102,9 +105,9 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
             continue
         parameters[uav] = _parameters(bag, topic_map, uav, topics, posed) | _lists(geo.get(uav, {}))
         for camera, of in topics.cameras.items():
-            compressed = bag.topics[of.image].type_name == IMAGES[1]
+            transport = TRANSPORTS[bag.topics[of.image].type_name]
             name = f"{uav}/{camera_name(camera, topics)}"
-            image = f"{name}/image_raw" + ("/compressed" if compressed else "")
+            image = f"{name}/image_raw" + IMAGE_TOPICS[transport]
             outputs[of.image] = Output(image, bag.topics[of.image].type_name, IMAGE, uav)
             if of.intrinsics is None:
                 outputs[of.info] = Output(f"{name}/camera_info", INFO, OTHER, uav)
@@ -217,8 +220,8 @@ def _parameters(
     if pose_type != "pose_with_covariance":
         out["pose_type"] = pose_type
     kinds = {bag.topics[c.image].type_name for c in topics.cameras.values()}
-    if kinds == {IMAGES[1]}:
-        out["image_transport"] = "compressed"
+    if len(kinds) == 1 and kinds != {IMAGES[0]}:
+        out["image_transport"] = TRANSPORTS[kinds.pop()]
     frame = posed.own.get(uav, posed.world)
     if frame not in ("", FRAME_ID):
         out["pose_frame_id"] = frame

@@ -29,7 +29,10 @@ _NAME_WORDS = "names of letters, digits and _ that begin with a letter, as in RO
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF, STATIC = "tf", "/tf_static"
 """In place of a pose topic: poses come from /tf and /tf_static."""
-IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+IMAGES = (
+    *("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
+    *("ffmpeg_image_transport_msgs/msg/FFMPEGPacket", "foxglove_msgs/msg/CompressedVideo"),
+)
 NAVSAT = "sensor_msgs/msg/NavSatFix"
 FIXES = {NAVSAT: "navsat", "px4_msgs/msg/VehicleGlobalPosition": "px4"}
 """Types of satellite fixes and their names in encoder_node (geo_fix_type)."""

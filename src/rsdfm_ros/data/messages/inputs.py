@@ -29,6 +29,8 @@ from rsdfm_ros.data.messages.geo.world import GeoOrigin
 from rsdfm_ros.data.messages.groups import CameraImage, Group, Grouper, PosedImage
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.timing.image_times import ImageTimes
+from rsdfm_ros.data.messages.video.packets import codec_of
+from rsdfm_ros.data.messages.video.stream import VideoStream
 
 #: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many whatever their age, and
 #: more within pose_wait_s, as long as they are few enough and small.
@@ -77,6 +79,7 @@ class Inputs:
         self._waiting: list[Group] = []
         self._newest_ns = -1
         self._decoder = ViewDecoder(config, doubt)
+        self._videos = [VideoStream(self._reject) for _ in config.cameras]
 
     def clear(self) -> None:
         """Forget everything that has a stamp, after the clock jumped back; camera_info stays."""
@@ -92,8 +95,12 @@ class Inputs:
         return self._match()
 
     def add_image(self, camera: int, message: Any, arrived_s: float, arrived_ns: int = 0) -> list[Matched]:
-        """Take an Image or CompressedImage. arrived_s: now, of the steady clock (of the recording, for a bag);
-        arrived_ns: of the clock that stamps are of, for stamp_source arrival."""
+        """Take an Image, CompressedImage or message of video. arrived_s: now, of the steady clock (of the recording,
+        for a bag); arrived_ns: of the clock that stamps are of, for stamp_source arrival. A message of video gives
+        the images that are decoded with it. Raises: RsdfmError for video where PyAV is missing."""
+        if codec_of(message) is not None:
+            images = self._videos[camera].images(message)
+            return [m for one in images for m in self.add_image(camera, one, arrived_s, arrived_ns)]
         try:
             stamp = self._times.exposed_ns(camera, message, arrived_ns)
         except MessageError as error:
@@ -274,6 +281,8 @@ class Inputs:
             self._newest_ns = -1
 
     def _forget_images(self) -> None:
+        for video in self._videos:
+            video.clear()
         self._grouper.clear()
         self._waiting = []
         self._last_ns = [-1] * len(self._last_ns)

@@ -10,10 +10,10 @@ from rsdfm_ros.data.messages.poses import POSE_TYPES
 from rsdfm_ros.data.messages.timing.image_times import MAX_OFFSET_S, STAMP_SOURCES
 from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.nodes.core.settings import ImageTopicSettings
-from rsdfm_ros.nodes.uav.geo_settings import GeoSettings
+from rsdfm_ros.nodes.uav.positioning.geo_settings import GeoSettings
 from rsdfm_ros.settings import setting
 
-TRANSPORTS = ("raw", "compressed")
+TRANSPORTS = ("raw", "compressed", "ffmpeg", "foxglove")
 _PER_CAMERA = tuple(7 * n for n in range(1, MAX_CAMERAS + 1))
 _POSE = "x y z m, quaternion x y z w"
 
@@ -23,7 +23,13 @@ class InputSettings(GeoSettings, ImageTopicSettings):
     """Cameras and poses of a UAV."""
 
     image_transport: str = setting(
-        "raw", "raw: <camera>/image_raw; compressed: <camera>/image_raw/compressed", choices=TRANSPORTS
+        "raw",
+        "raw: <camera>/image_raw; compressed: <camera>/image_raw/compressed; video: ffmpeg, FFMPEGPacket on "
+        "<camera>/image_raw/ffmpeg; foxglove, CompressedVideo on <camera>/image_raw/video",
+        choices=TRANSPORTS,
+    )
+    image_depth: int = setting(
+        2, "images of a camera that are kept while the node is busy; 30 and more for video", low=1, high=200
     )
     cameras: tuple[str, ...] = setting(
         (), "names of the cameras, the first part of their topics; empty: one, `camera`"
