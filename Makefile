@@ -30,10 +30,11 @@ lint: setup      ## style, types, import contracts
 	@$(BIN)/mypy
 	@PYTHONPATH=src $(BIN)/lint-imports
 
-docs: setup      ## write the pages about messages, topics, parameters and fleets from the code
+docs: setup      ## write the pages about messages, topics, parameters and fleets, and config/nodes/, from the code
 	@scripts/with_ros $(BIN)/python scripts/message_docs.py
 	@scripts/with_ros $(BIN)/python scripts/fleet_docs.py
 	@scripts/with_ros $(BIN)/python scripts/node_docs.py
+	@scripts/with_ros $(BIN)/python scripts/parameter_files.py
 
 bench: setup     ## speed on this machine, into docs/performance.md; resumable (ONLY=section, QUICK=1, AGAIN=1, OPTIONS=…)
 	@scripts/with_ros $(BIN)/python -m benchmarks.performance $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(AGAIN),--again) $(OPTIONS)

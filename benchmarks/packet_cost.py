@@ -20,7 +20,7 @@ from rich.table import Table
 
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import CELLS_PER_TILE, FeatureFrame
-from rsdfm_ros.wire.header import CRC_OFFSET
+from rsdfm_ros.wire.header import CRC_OFFSET, Header, fields_of
 from rsdfm_ros.wire.packet import MAX_DENSE_PACKET_BYTES, Expected, decode_packet, encode_frame
 
 CHANNELS = 16
@@ -59,7 +59,8 @@ def packets() -> Iterator[tuple[str, bytes]]:
 def _wrong_at_the_end(packet: bytes) -> bytes:
     """The packet with another last word and the checksum of it, so that only the end of decoding tells."""
     data = bytearray(packet)
-    data[-1] ^= 0x55
+    header = Header.of(fields_of(packet))
+    data[header.carried_bytes - header.body_bytes - 1] ^= 0x55
     data[CRC_OFFSET : CRC_OFFSET + 4] = bytes(4)
     data[CRC_OFFSET : CRC_OFFSET + 4] = struct.pack("<I", zlib.crc32(data))
     return bytes(data)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
+from bisect import bisect
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Packet:
 
 
 class Reader:
-    """Takes arrays from the body, one after the other."""
+    """Takes arrays from bytes, one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -65,6 +66,11 @@ class Reader:
         found = np.frombuffer(self.data, kind, count, self.at)
         self.at += found.nbytes
         return found
+
+    def planes(self, count: int) -> np.ndarray:
+        """16-bit numbers, all their low bytes first."""
+        low, high = self.take("u1", count), self.take("u1", count)
+        return low + 256 * high.astype(np.int64)
 
 
 def decode(packet: bytes) -> Packet:
@@ -75,72 +81,84 @@ def decode(packet: bytes) -> Packet:
     version, kind, flags, reserved, fingerprint, crc, m, cl, ch, n, body_bytes, words = struct.unpack_from(
         "<BBBBQIHBBIHH", packet, 4
     )
-    check(version == 2, "unsupported_version")
+    check(version == 3, "unsupported_version")
     check(kind in (COMPRESSED, DENSE), "unknown_kind")
     check(flags & ~(1 if kind == COMPRESSED else 0) == 0 and reserved == 0, "reserved_bits")
-    check(len(packet) >= 32 + body_bytes + 2 * words, "truncated")
-    check(len(packet) <= 32 + body_bytes + 2 * words, "trailing_bytes")
+    sent_low = cl * (flags & 1)
+    bands = [(1, n), (sent_low, 4 * m), (ch, n)] if kind == COMPRESSED else []
+    plain = carried = 0
+    if kind == COMPRESSED:
+        plain = 2 * (sent_low + ch) + 10 * (n > 0) + sum(2 + 2 * k for k, s in bands[1:] if k and s)
+        carried = min(body_bytes, 2 * -(-sum(k * s for k, s in bands) // 384))
+    size = 32 + plain + 2 * words + body_bytes - carried
+    check(len(packet) >= size, "truncated")
+    check(len(packet) <= size, "trailing_bytes")
     check(zlib.crc32(packet[:16] + bytes(4) + packet[20:]) == crc, "checksum_mismatch")
     check(kind == COMPRESSED or (cl == 0 and words == 0), "count_mismatch")
     check(m <= MAX_TILES and cl <= MAX_CHANNELS and ch <= MAX_CHANNELS, "over_limit")
     check(m > 0 and ch > 0 and (cl > 0 or kind == DENSE) and n <= 256 * m, "count_mismatch")
+    decoded = 38 * m if kind == COMPRESSED else 36 * m + 2 * ch * n
+    check(plain + decoded + 2 * sum(k * s for k, s in bands) <= MAX_DECODED_BYTES, "over_limit")
 
-    sent_low = cl * (flags & 1)
-    bands = [(1, n), (sent_low, 4 * m), (ch, n)] if kind == COMPRESSED else []
+    reader, low_scale, high_scale, values = Reader(packet[32:]), None, None, []
+    carry = b""
     if kind == COMPRESSED:
-        tables = sum(4 + 3 * channels for channels, symbols in bands if channels and symbols)
-        size = 38 * m + 2 * (sent_low + ch) + tables
-    else:
-        size = 36 * m + 2 * ch * n
-    check(size + 2 * sum(k * s for k, s in bands) <= MAX_DECODED_BYTES, "over_limit")
-    body = Reader(decompress(packet[32 : 32 + body_bytes], size))
+        low_scale, high_scale = reader.take("<f2", sent_low), reader.take("<f2", ch)
+        scales = np.concatenate([low_scale, high_scale]).astype(np.float64)
+        check(bool((np.isfinite(scales) & (scales > 0)).all()), "non_finite")
+        check(scales.max() <= MAX_SCALE, "over_limit")
+        channels = read_tables(reader, bands)
+        values, carry = decode_words(reader.take("<u2", words).tolist(), channels)
+        check(not any(carry[carried:]), "corrupt_body")
+    body = Reader(decompress(carry[:carried] + packet[32 + plain + 2 * words :], decoded))
 
-    ti, tj = (np.cumsum(body.take("<i2", m), dtype=np.int64) for _ in range(2))
+    ti, tj = (np.cumsum(body.planes(m).astype(np.uint16).view(np.int16), dtype=np.int64) for _ in range(2))
     check(max(abs(ti).max(), abs(tj).max()) <= MAX_TILE_KEY, "tile_out_of_bounds")
     keys = list(zip(ti.tolist(), tj.tolist(), strict=True))
     check(all(a < b for a, b in pairwise(keys)), "tiles_unsorted")
+    counts = body.planes(m) if kind == COMPRESSED else None
     visible = np.unpackbits(body.take("u1", 32 * m), bitorder="little").reshape(m, 256).astype(bool)
     found = Packet(kind, fingerprint, np.array(keys), visible)
-
-    if kind == DENSE:
+    if counts is None:
         check(visible.sum() == n, "count_mismatch")
         found.values = body.take("<f2", ch * n).reshape(ch, n).T
         check(bool(np.isfinite(found.values).all()), "non_finite")
         return found
 
-    counts = body.take("<u2", m)
     check(counts.max() <= 256 and counts.sum() == n, "count_mismatch")
-    found.low_scale = body.take("<f2", sent_low)
-    found.high_scale = body.take("<f2", ch)
-    scales = np.concatenate([found.low_scale, found.high_scale]).astype(np.float64)
-    check(bool((np.isfinite(scales) & (scales > 0)).all()), "non_finite")
-    check(scales.max() <= MAX_SCALE, "over_limit")
-
-    channels = []  # of every channel: symbols, lowest value, frequencies
-    for number, symbols in bands:
-        if number and symbols:
-            lo, hi = (int(v) for v in body.take("<i2", 2))
-            check(-128 <= lo <= hi <= 255, "corrupt_body")
-            widths, means, zeros = (body.take("u1", number).tolist() for _ in range(3))
-            for w, mean, z in zip(widths, means, zeros, strict=True):
-                channels.append((symbols, lo, frequencies(lo, hi, w, mean, z)))
-    values = iter(decode_words(np.frombuffer(packet, "<u2", words, 32 + body_bytes).tolist(), channels))
-
+    gaps = iter(values)
     for row, count in enumerate(counts):
         at = -1
         for _ in range(count):
-            gap = next(values)
-            at += 1 + gap
-            check(gap >= 0 and at < 256, "corrupt_body")
+            at += 1 + next(gaps)
+            check(at < 256, "corrupt_body")
             found.cell_tile.append(row)
             found.cell.append(at)
-    latents = np.array(list(values), np.int64)
-    check(bool(((latents >= -128) & (latents <= 127)).all()), "corrupt_body")
+    latents = np.array(list(gaps), np.int64)
     split = sent_low * 4 * m
     low = latents[:split].reshape(sent_low, m, 4)
     found.low = np.moveaxis(low, 0, 2) if sent_low else np.zeros((m, 4, cl), np.int64)
     found.high = latents[split:].reshape(ch, n).T
+    found.low_scale, found.high_scale = low_scale, high_scale
     return found
+
+
+def read_tables(reader: Reader, bands: list[tuple[int, int]]) -> list[tuple[int, int, list[int]]]:
+    """Of every channel: symbols, lowest value, frequencies."""
+    (_, n), *latents = bands
+    channels = []
+    if n:
+        pairs = reader.take("u1", 10).tolist()
+        channels.append(
+            (n, 0, gap_frequencies([level for pair in pairs for level in (pair & 15, pair >> 4)]))
+        )
+    for number, symbols in latents:
+        if number and symbols:
+            lo, hi = (int(v) for v in reader.take("i1", 2))
+            check(lo <= hi, "corrupt_body")
+            for v in reader.take("<u2", number).tolist():
+                channels.append((symbols, lo, frequencies(lo, hi, v & 63, v >> 6 & 63, v >> 12)))
+    return channels
 
 
 def decompress(body: bytes, size: int) -> bytes:
@@ -158,23 +176,35 @@ def decompress(body: bytes, size: int) -> bytes:
 
 def frequencies(lo: int, hi: int, w: int, m: int, z: int) -> list[int]:
     """Frequencies of the values lo to hi, which add up to 2^14."""
-    s, w = hi - lo + 1, min(w, 63)
+    s = hi - lo + 1
+    zero = min(max(-lo, 0), s - 1)
     u = 1 if s <= 64 else 4
     g = (2 + w % 2) << (w // 2)
     weight = []
     for k in range(s):
-        e = (4 * k - u * m) ** 2 * g // 8
+        e = (4 * (k - zero) - u * (m - 32)) ** 2 * g // 8
         weight.append(max(1, (2**17 - e % 2**16) * 2**13 >> min(e // 2**16, 31)))
-    extra = (TOTAL - s) * z // 256
+    extra = (TOTAL - s) * z // 16
     whole = sum(weight)
     f = [1 + v * (TOTAL - s - extra) // whole for v in weight]
     f[f.index(max(f))] += TOTAL - extra - sum(f)
-    f[min(max(-lo, 0), s - 1)] += extra
+    f[zero] += extra
     return f
 
 
-def decode_words(words: list[int], channels: list[tuple[int, int, list[int]]]) -> list[int]:
-    """The symbols of all channels, one channel after the other."""
+def gap_frequencies(levels: list[int]) -> list[int]:
+    """Frequencies of the gaps 0 to 255 from the levels of 20 classes."""
+    sizes = [1] * 16 + [16, 32, 64, 128]
+    weight = [(2 + level % 2) << (level // 2) if level else 0 for level in levels]
+    whole, f = max(1, sum(weight)), []
+    for size, v in zip(sizes, weight, strict=True):
+        f += [1 + v * (TOTAL - 256) // (size * whole)] * size
+    f[f.index(max(f))] += TOTAL - sum(f)
+    return f
+
+
+def decode_words(words: list[int], channels: list[tuple[int, int, list[int]]]) -> tuple[list[int], bytes]:
+    """The symbols of all channels, one channel after the other, and the bytes that the states carry."""
     total = sum(symbols for symbols, _, _ in channels)
     coders = -(-total // 384)
     check(len(words) >= 2 * coders, "corrupt_body")
@@ -182,12 +212,11 @@ def decode_words(words: list[int], channels: list[tuple[int, int, list[int]]]) -
     check(all(x >= 1 << 16 for x in states), "corrupt_body")
     at, t, out = 2 * coders, 0, []
     for symbols, lo, f in channels:
-        value_of = [k for k, times in enumerate(f) for _ in range(times)]
-        start = np.concatenate([[0], np.cumsum(f)]).tolist()
+        start = [0, *accumulate(f)]
         for _ in range(symbols):
             x = states[t % coders]
             slot = x % TOTAL
-            k = value_of[slot]
+            k = bisect(start, slot) - 1
             x = f[k] * (x // TOTAL) + slot - start[k]
             if x < 1 << 16:
                 check(at < len(words), "corrupt_body")
@@ -196,8 +225,8 @@ def decode_words(words: list[int], channels: list[tuple[int, int, list[int]]]) -
             states[t % coders] = x
             out.append(lo + k)
             t += 1
-    check(at == len(words) and all(x == 1 << 16 for x in states), "corrupt_body")
-    return out
+    check(at == len(words) and all(x >> 16 == 1 for x in states), "corrupt_body")
+    return out, b"".join(struct.pack("<H", x & 0xFFFF) for x in states)
 
 
 BOX = np.dtype(

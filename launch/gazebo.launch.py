@@ -18,7 +18,15 @@ from launch_ros.actions import Node
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.fleet.gazebo import check_world, gazebo_arguments, write_gazebo
 from rsdfm_ros.fleet.gazebo_installed import AUTO, installed
-from rsdfm_ros.fleet.launching import argument, declared_arguments, fleet_of, hold, started
+from rsdfm_ros.fleet.launching import (
+    TRUE_OR_FALSE,
+    argument,
+    declared_arguments,
+    fleet_of,
+    hold,
+    is_true,
+    started,
+)
 from rsdfm_ros.fleet.specification import environment_of, outside_remaps
 from rsdfm_ros.sim.gazebo.versions import GAZEBOS
 from rsdfm_ros.sim.gazebo.write import BRIDGE_FILE
@@ -45,7 +53,7 @@ def actions(context: LaunchContext) -> list:
     ).absolute()
     if not given:
         write_gazebo(fleet, folder, gazebo=there.gazebo)
-    arguments = gazebo_arguments(folder, headless=argument(context, "headless") == "true")
+    arguments = gazebo_arguments(folder, headless=is_true(context, "headless"))
     # Not through ros_gz_sim's gz_sim.launch.py: that starts a shell, which keeps the SIGINT of a shutdown to itself,
     # and Gazebo would outlive the mission. Gazebo may take 5 s each to end its window and its server.
     libraries = [os.environ.get(name, "") for name in (*PLUGIN_PATHS, "LD_LIBRARY_PATH")]
@@ -97,7 +105,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "headless",
                 default_value="false",
-                choices=["true", "false"],
+                choices=TRUE_OR_FALSE,
                 description="no window; images are rendered without a display",
             ),
             DeclareLaunchArgument("gz_args", default_value="", description="further arguments of `gz sim`"),

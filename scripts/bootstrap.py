@@ -20,6 +20,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 LOG = os.path.join(ROOT, "log", "setup.log")
+BUILD_LOG = os.path.join(ROOT, "log", "latest_build", "rsdfm_ros", "stdout.log")
+LOOK_S, SAY_S = 1.0, 30.0
+"""Time between two looks at a running command, and between two lines about it where there is no terminal."""
 REQUIREMENTS = ("requirements/core.txt", "requirements/ros.txt", "requirements/dev.txt")
 NO_DEPS = "requirements/nodeps.txt"
 CONSTRAINTS = "requirements/constraints.txt"
@@ -98,14 +101,29 @@ def relative(pattern):
     return [os.path.relpath(p, ROOT) for p in found if os.path.isfile(p) and "__pycache__" not in p]
 
 
-def run(arguments, environment=None):
-    """Run a command with its output in the log; SetupError with the last lines when it fails."""
+def run(arguments, environment=None, progress=None):
+    """Run a command with its output in the log; SetupError with the last lines when it fails.
+
+    progress: makes words about how far it is of the output so far; they are shown meanwhile.
+    """
     os.makedirs(os.path.dirname(LOG), exist_ok=True)
     with open(LOG, "ab") as log:
         log.write(("\n$ " + " ".join(arguments) + "\n").encode())
         log.flush()
         start = log.tell()
-        status = subprocess.call(arguments, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+        def words():
+            with open(LOG, "rb") as so_far:
+                so_far.seek(start)
+                return progress(so_far.read().decode(errors="replace"))
+
+        process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            status = watched(process, words if progress else None)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
     if status:
         with open(LOG, "rb") as log:
             log.seek(start)
@@ -114,6 +132,47 @@ def run(arguments, environment=None):
             "`%s …` failed with status %d; its last lines (all of them: log/setup.log):\n  %s"
             % (" ".join(arguments[:4]), status, "\n  ".join(tail))
         )
+
+
+def watched(process, words):
+    """Wait for a process; its exit status. `words()` are shown meanwhile: in one line of a terminal, else sometimes."""
+    terminal = sys.stdout.isatty()
+    start = said = time.time()
+    while True:
+        try:
+            status = process.wait(timeout=LOOK_S)
+            break
+        except subprocess.TimeoutExpired:
+            now = time.time()
+        if words is None or now - said < (LOOK_S if terminal else SAY_S):
+            continue
+        said, line = now, "setup:   %s, %.0f s" % (words(), now - start)
+        sys.stdout.write("\r\033[K" + line if terminal else line + "\n")
+        sys.stdout.flush()
+    if terminal and words is not None:
+        sys.stdout.write("\r\033[K")
+        sys.stdout.flush()
+    return status
+
+
+def installed_so_far(text):
+    """How far pip is, by its output."""
+    installing = re.findall(r"^Installing collected packages: (.*)", text, re.MULTILINE)
+    if installing:
+        return "installing %d packages" % len(installing[-1].split(","))
+    loading = re.findall(r"^ +Downloading (\S+).*?(\([\d.]+ [kMG]B\))?$", text, re.MULTILINE)
+    found = "%d packages found" % len(re.findall(r"^Collecting ", text, re.MULTILINE))
+    return "%s, downloading %s" % (found, " ".join(filter(None, loading[-1]))) if loading else found
+
+
+def built_so_far(text):
+    """How far the compiler is, by the output of make, which colcon keeps in a file of its own."""
+    try:
+        with open(BUILD_LOG, "rb") as log:
+            shares = re.findall(rb"^\[ *(\d+)%\]", log.read(), re.MULTILINE)
+    except OSError:
+        shares = []
+    return "%s %% compiled" % shares[-1].decode() if shares else "configuring"
 
 
 def step(name, path, key, action):
@@ -145,7 +204,7 @@ def install_requirements():
     files = [a for name in REQUIREMENTS for a in ("-r", name)]
     # Through the environment the pins also hold for the tools that pip builds source packages with.
     environment = dict(os.environ, PIP_CONSTRAINT=os.path.join(ROOT, CONSTRAINTS))
-    run([PYTHON, "-m", "pip", "install", *PIP_OPTIONS, *files], environment)
+    run([PYTHON, "-m", "pip", "install", *PIP_OPTIONS, *files], environment, installed_so_far)
     run([PYTHON, "-m", "pip", "install", "--no-deps", *PIP_OPTIONS, "-r", NO_DEPS], environment)
     run([PYTHON, "scripts/fix_cmake_exports.py"])
 
@@ -160,7 +219,11 @@ def build_package():
     for name in ("PYTHONPATH", "PYTHONHOME", "COLCON_PREFIX_PATH"):
         environment.pop(name, None)
     build = [PYTHON, "-m", "colcon", "--log-base", "log", "build", "--symlink-install", "--base-paths", "."]
-    run([*build, "--cmake-args", "-DBUILD_TESTING=OFF", "-DPython3_EXECUTABLE=" + PYTHON], environment)
+    run(
+        [*build, "--cmake-args", "-DBUILD_TESTING=OFF", "-DPython3_EXECUTABLE=" + PYTHON],
+        environment,
+        built_so_far,
+    )
 
 
 def offer_optional_packages():

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rsdfm_ros.fleet.description.fleet import FleetDescription
-from rsdfm_ros.fleet.description.options import LISTS, SETTINGS, SWITCHES, sentence
+from rsdfm_ros.fleet.description.options import LISTS, NAV2_NAMES, SETTINGS, SWITCHES, sentence
 from rsdfm_ros.settings import allowed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,6 +110,11 @@ def document() -> str:
     for name in (*SETTINGS, *LISTS, *SWITCHES):
         replaced = f"`{SETTINGS[name]}`" if name in SETTINGS else ""
         parts.append(f"| `{name}` | {replaced} | {sentence(name)} |\n")
+    nav2 = ", ".join(f"`{theirs}` (`{ours}`)" for theirs, ours in NAV2_NAMES.items())
+    parts.append(
+        f"\nLaunch files also take Nav2's names: {nav2}; `use_sim_time`, `params_file`, `autostart` and `log_level` "
+        "are called alike. `True` and `False` are as good as `true` and `false`.\n"
+    )
     return "".join(parts)
 
 

@@ -45,6 +45,7 @@ EVERYTHING: dict[str, Any] = {
     "publish_markers": True,
     "publish_detections_3d": "never",
     "publish_lattice_tf": "never",
+    "publish_pose_tf": "never",
 }
 OPTIONAL = MappingProxyType(
     {
@@ -52,6 +53,7 @@ OPTIONAL = MappingProxyType(
             ("pose", "in", "px4_msgs/VehicleOdometry", "px4_msgs"),
             ("/tf", "in", "tf2_msgs/TFMessage", "tf2_msgs"),
             ("/tf_static", "in", "tf2_msgs/TFMessage", "tf2_msgs"),
+            ("/tf", "out", "tf2_msgs/TFMessage", "tf2_msgs"),
         ),
         "detection_head_node": (
             ("detections_3d", "out", "vision_msgs/Detection3DArray", "vision_msgs"),
@@ -61,10 +63,10 @@ OPTIONAL = MappingProxyType(
     }
 )
 """Executable → its further topics where a package is installed: topic, direction, type, package."""
-WITH_OPTIONAL: dict[str, dict[str, Any]] = {
-    "encoder_node": {"pose_type": "tf", "extrinsics_source": "tf"},
-    "detection_head_node": {"publish_detections_3d": "always"},
-    "segmentation_head_node": {"publish_lattice_tf": "always"},
+WITH_OPTIONAL: dict[str, tuple[dict[str, Any], ...]] = {
+    "encoder_node": ({"pose_type": "tf", "extrinsics_source": "tf"}, {"publish_pose_tf": "always"}),
+    "detection_head_node": ({"publish_detections_3d": "always"},),
+    "segmentation_head_node": ({"publish_lattice_tf": "always"},),
 }
 """Executable → the settings that show this, for machines that have these packages."""
 #: Further settings that change topics; their topics are listed with them.
@@ -223,7 +225,7 @@ def with_variants(executable: str) -> tuple[list[Row], list[type[Any]]]:
 def optional_topics(executable: str) -> set[tuple[str, str, str]]:
     """Topic, direction and type of the topics of OPTIONAL that an executable really has; needs the packages."""
     packages = {"vision_msgs", "tf2_msgs"}
-    rows, _ = explore(executable, WITH_OPTIONAL[executable])
+    rows = [row for more in WITH_OPTIONAL[executable] for row in explore(executable, more)[0]]
     return {(r.name, r.direction, r.type) for r in rows if r.qos and r.type.split("/")[0] in packages}
 
 

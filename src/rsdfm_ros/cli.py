@@ -23,6 +23,7 @@ from types import FrameType, MappingProxyType
 from rsdfm_ros import __version__
 from rsdfm_ros.boundary import EXIT_INTERRUPTED, explain, guarded
 from rsdfm_ros.errors import RsdfmError
+from rsdfm_ros.examples import add_examples
 
 #: Command → (module, one line of help), in the order of the help page. A command without its module is not offered.
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -63,7 +64,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "view a live fleet, a bag or a run; layouts for RViz and Foxglove",
         ),
         "security": ("rsdfm_ros.fleet.commands.security", "write access rules of a fleet for SROS 2"),
-        "doctor": ("rsdfm_ros.doctor", "check the installation: what is missing, and how to install it"),
+        "doctor": ("rsdfm_ros.doctor.command", "check the installation, or with --live a running fleet"),
     }
 )
 
@@ -88,6 +89,12 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         if "default" in text or action.default in (None, False, "", []):
             return text
         return super()._get_help_string(action)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Keep the lines of texts that have some, such as examples."""
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "\n".join(f"{indent}{line}" for line in text.splitlines())
 
 
 def available_commands(commands: Mapping[str, tuple[str, str]] = COMMANDS) -> dict[str, tuple[str, str]]:
@@ -117,6 +124,7 @@ def build_parser(argv: Sequence[str], commands: Mapping[str, tuple[str, str]]) -
                 part_parser = group.add_parser(part, help=part_summary)
                 added.add_arguments(part_parser)
                 part_parser.set_defaults(_run=added.run)
+            add_examples(sub, name, _HelpFormatter)
     return parser
 
 

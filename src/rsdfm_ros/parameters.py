@@ -12,7 +12,7 @@ from rsdfm_ros.agent.options import DEFAULTS, PACKET_BYTES_RANGE
 from rsdfm_ros.model.config import ENGINES
 from rsdfm_ros.settings import setting
 from rsdfm_ros.shipped import SHIPPED_MODEL
-from rsdfm_ros.sim.config import TEST_SEEDS_FROM
+from rsdfm_ros.sim.config import HELD_OUT_STYLES, MIXED, STYLES, TEST_SEEDS_FROM, WEATHERS, WorldConfig
 from rsdfm_ros.wire.message import DATAGRAM_PACKET_BYTES
 
 # --- every UAV ---
@@ -69,6 +69,18 @@ PUBLISH_FUTURE = partial(setting, False, text="publish future_masks, the predict
 # --- the world ---
 
 SEED = partial(setting, TEST_SEEDS_FROM, text="seed of layout, traffic and flights", low=0, high=2**31 - 1)
+STYLE = partial(
+    setting,
+    WorldConfig.style,
+    text=f"kind of place of the simulated world; {MIXED}: by seed, all but {', '.join(HELD_OUT_STYLES)}",
+    choices=(*STYLES, MIXED),
+)
+WEATHER = partial(
+    setting,
+    WorldConfig.weather,
+    text=f"weather and light of the simulated world; {MIXED}: by seed",
+    choices=(*WEATHERS, MIXED),
+)
 FRAMES = partial(setting, 60, text="frames to fly, at 2 Hz of mission time", low=1, high=120)
 LOCKSTEP = partial(
     setting,

@@ -49,10 +49,10 @@ def test_a_packet_depends_on_the_seed_and_its_number_alone() -> None:
 def test_errors_of_other_types_are_found_wherever_they_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     part, merge = CodedPart.part, Fusion.merge
 
-    def failing_part(self: CodedPart, bands: Any) -> Any:
-        if len(self.tiles) == 4:
+    def failing_part(self: CodedPart, *content: Any) -> Any:
+        if self.header.tiles == 4:
             raise IndexError("cell")
-        return part(self, bands)
+        return part(self, *content)
 
     def failing_merge(self: Fusion, model: Any, ready: Prepared, with_dominant: bool) -> Any:
         if any(peer.name == "uav2" for peer in ready.peers):

@@ -13,9 +13,9 @@ import zstandard
 
 from rsdfm_ros.wire.boxes import BOX_BYTES
 from rsdfm_ros.wire.features import FeatureFrame
-from rsdfm_ros.wire.header import CRC_OFFSET, FIXED_BYTES, MAGIC
+from rsdfm_ros.wire.gap_table import GAP_BYTES
+from support.packet_parts import Parts, sealed
 
-_HEADER = struct.Struct("<4sBBBBQIHBBIHH")
 _BOXES_CRC, _BOXES_HEADER = 16, 20
 _BOUNDS = {
     "B": (0, 1, 2, 4, 16, 63, 64, 65, 128, 255),
@@ -29,37 +29,12 @@ _HALVES = np.array([0, 6e-8, 6.1e-5, 1, 31.9, 32, 32.1, 65_504, np.inf, -np.inf,
 _STEPS = np.array([0, 1, -1, 2, 255, -256, 8191, 8192, 8193, 32_767, -32_768], "<i2")
 
 
-def sealed(packet: bytes) -> bytes:
-    """The packet with the checksum that its bytes have."""
+def _sealed(packet: bytes) -> bytes:
+    """A packet, or a message of boxes, with the checksum that its bytes have."""
     if packet[:4] == b"RSBX" and len(packet) >= _BOXES_HEADER:
         blank = packet[:_BOXES_CRC] + bytes(4) + packet[_BOXES_HEADER:]
         return packet[:_BOXES_CRC] + struct.pack("<I", zlib.crc32(blank)) + packet[_BOXES_HEADER:]
-    if len(packet) < CRC_OFFSET + 4:
-        return packet
-    blank = packet[:CRC_OFFSET] + bytes(4) + packet[CRC_OFFSET + 4 :]
-    return packet[:CRC_OFFSET] + struct.pack("<I", zlib.crc32(blank)) + packet[CRC_OFFSET + 4 :]
-
-
-class Taken:
-    """A packet taken apart: fields of the header behind the magic, the decompressed body, the words."""
-
-    def __init__(self, packet: bytes) -> None:
-        _, *self.fields = _HEADER.unpack_from(packet)
-        stop = FIXED_BYTES + self.fields[-2]
-        self.body = bytearray(zstandard.ZstdDecompressor().decompress(packet[FIXED_BYTES:stop]))
-        self.words = bytearray(packet[stop:])
-
-    @property
-    def tiles(self) -> int:
-        return int(self.fields[6])
-
-    def put(self, body: bytes | None = None, *, sizes: bool = True) -> bytes:
-        """The packet of the parts. body: compressed already · sizes: let the header tell the sizes as they are."""
-        packed = zstandard.ZstdCompressor(level=1).compress(bytes(self.body)) if body is None else body
-        fields = list(self.fields)
-        if sizes:
-            fields[-2:] = min(len(packed), 65_535), min(len(self.words) // 2, 65_535)
-        return sealed(_HEADER.pack(MAGIC, *fields) + packed + bytes(self.words))
+    return sealed(packet)
 
 
 Rng = np.random.Generator
@@ -68,7 +43,7 @@ Mutation = Callable[[Rng, bytes, bytes], bytes]
 
 def header_field(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """One field of the header is at a bound, or anything; the body stays."""
-    taken = Taken(packet)
+    taken = Parts(packet)
     at = int(rng.choice([0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]))
     kind = _FIELDS[at]
     near = int(taken.fields[at]) + int(rng.integers(-2, 3))
@@ -79,65 +54,79 @@ def header_field(rng: Rng, packet: bytes, other: bytes) -> bytes:
 
 def counts_that_fit(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """Counts of the header are anything, and the body is as long as they say."""
-    taken = Taken(packet)
+    taken = Parts(packet)
     tiles, low, high, cells = (
         int(rng.choice(v)) for v in ([1, 2, 64, 1024], [1, 4], [1, 4], [0, 9, 3000, 65_535])
     )
     has_low = taken.fields[2] & 1
     taken.fields[6:10] = tiles, low, high, cells
     symbols = [(1, cells), (low * has_low, 4 * tiles), (high, cells)]
-    size = 38 * tiles + 2 * (high + low * has_low) + sum(4 + 3 * c for c, n in symbols if c * n)
-    taken.body = bytearray((bytes(taken.body) * (size // max(1, len(taken.body)) + 1))[:size])
+    tables = GAP_BYTES * (cells > 0) + sum(2 + 2 * c for c, n in symbols[1:] if c * n)
+    taken.plain = _repeated(taken.plain, 2 * (high + low * has_low) + tables)
+    taken.body = _repeated(taken.body, 38 * tiles)
+    frame = zstandard.ZstdCompressor(level=1).compress(bytes(taken.body))
     if rng.random() < 0.5:
         lanes = -(-sum(c * n for c, n in symbols) // 384)
-        taken.words = bytearray(np.tile(np.array([1, 0], "<u2"), lanes).tobytes())
-    return taken.put()
+        states = np.tile(np.array([1, 0], "<u2"), (lanes, 1))
+        carried = frame[: 2 * lanes].ljust(2 * lanes, b"\0")
+        if rng.random() < 0.5:  # right if no symbol changes a state
+            states[:, 1] = np.frombuffer(carried, "<u2")
+        taken.words = bytearray(states.tobytes())
+    return taken.put(frame)
+
+
+def _repeated(data: bytes | bytearray, size: int) -> bytearray:
+    """Data again and again, up to a size."""
+    return bytearray((bytes(data) * (size // max(1, len(data)) + 1))[:size])
 
 
 def tile_keys(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """Steps between tiles."""
-    taken = Taken(packet)
-    for at in rng.integers(0, 2 * taken.tiles, rng.integers(1, 4)):
-        taken.body[2 * at : 2 * at + 2] = rng.choice(_STEPS).tobytes()
+    taken = Parts(packet)
+    for number in rng.integers(0, 2 * taken.tiles, rng.integers(1, 4)):
+        axis, tile = divmod(int(number), taken.tiles)
+        first = 2 * taken.tiles * axis + tile
+        taken.body[first], taken.body[first + taken.tiles] = rng.choice(_STEPS).tobytes()
     return taken.put()
 
 
 def tile_counts(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """Numbers of cells per tile, often with the same sum."""
-    taken = Taken(packet)
-    first = 36 * taken.tiles
-    counts = np.frombuffer(bytes(taken.body[first : first + 2 * taken.tiles]), "<u2").astype(np.int64)
+    taken = Parts(packet)
+    first = 4 * taken.tiles
+    planes = np.frombuffer(bytes(taken.body[first : first + 2 * taken.tiles]), np.uint8).reshape(2, -1)
+    counts = planes[0] + 256 * planes[1].astype(np.int64)
     a, b = rng.integers(0, len(counts), 2)
     moved = int(rng.integers(0, 300))
     counts[a] += moved
     counts[b] -= moved if rng.random() < 0.8 else 0
-    taken.body[first : first + counts.size * 2] = (counts % 65_536).astype("<u2").tobytes()
+    planes = np.stack([counts % 256, counts // 256 % 256]).astype(np.uint8)
+    taken.body[first : first + planes.size] = planes.tobytes()
     return taken.put()
 
 
 def scales(rng: Rng, packet: bytes, other: bytes) -> bytes:
-    """Scales at the bounds of half precision and of the limits."""
-    taken = Taken(packet)
-    first = 38 * taken.tiles
+    """Scales, or values of a dense packet, at the bounds of half precision and of the limits."""
+    taken = Parts(packet)
+    halves, first = (taken.plain, 0) if taken.plain else (taken.body, 36 * taken.tiles)
     for channel in rng.integers(0, taken.fields[8], rng.integers(1, 3)):
         at = first + 2 * int(channel)
-        taken.body[at : at + 2] = rng.choice(_HALVES).tobytes()
+        halves[at : at + 2] = rng.choice(_HALVES).tobytes()
     return taken.put()
 
 
 def tables(rng: Rng, packet: bytes, other: bytes) -> bytes:
-    """Ranges and parameters of the frequency tables, which stand at the end of the body."""
-    taken = Taken(packet)
-    first = 38 * taken.tiles + 2 * taken.fields[8]
-    for _ in range(rng.integers(1, 4)):
-        at = int(rng.integers(min(first, len(taken.body) - 1), len(taken.body)))
-        taken.body[at] = int(rng.choice([0, 1, 2, 63, 64, 127, 128, 255, rng.integers(256)]))
+    """Ranges and parameters of the frequency tables, which stand behind the scales."""
+    taken = Parts(packet)
+    first = max(0, min(2 * taken.fields[8], len(taken.plain) - 1))
+    for at in rng.integers(first, len(taken.plain), rng.integers(1, 4)) if taken.plain else ():
+        taken.plain[at] = int(rng.choice([0, 1, 2, 63, 64, 127, 128, 255, rng.integers(256)]))
     return taken.put()
 
 
 def body_bytes(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """Any bytes of the body."""
-    taken = Taken(packet)
+    taken = Parts(packet)
     for at in rng.integers(0, len(taken.body), rng.integers(1, 6)):
         taken.body[at] = int(rng.integers(256))
     return taken.put()
@@ -145,7 +134,8 @@ def body_bytes(rng: Rng, packet: bytes, other: bytes) -> bytes:
 
 def words(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """States and words of the entropy coder: changed, dropped, added, or those of another packet."""
-    taken = Taken(packet)
+    taken = Parts(packet)
+    taken.words = taken.coded_words(taken.frame)
     way = rng.integers(4)
     if way == 0 and taken.words:
         for at in rng.integers(0, len(taken.words), rng.integers(1, 4)):
@@ -155,13 +145,14 @@ def words(rng: Rng, packet: bytes, other: bytes) -> bytes:
     elif way == 2:
         taken.words += rng.bytes(2 * int(rng.integers(1, 40)))
     else:
-        taken.words = Taken(other).words
-    return taken.put()
+        strange = Parts(other)
+        taken.words = strange.coded_words(strange.frame)
+    return taken.put(taken.frame)
 
 
 def zstd_frame(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """A body that is no single frame of the announced size: longer, shorter, two frames, without a size, a bomb."""
-    taken = Taken(packet)
+    taken = Parts(packet)
     content, one = bytes(taken.body), zstandard.ZstdCompressor(level=1)
     way = rng.integers(6)
     if way == 0:
@@ -184,7 +175,7 @@ def zstd_frame(rng: Rng, packet: bytes, other: bytes) -> bytes:
 
 def splice(rng: Rng, packet: bytes, other: bytes) -> bytes:
     """The start of one packet and the end of another, with a checksum that fits."""
-    return sealed(packet[: rng.integers(len(packet) + 1)] + other[rng.integers(len(other) + 1) :])
+    return _sealed(packet[: rng.integers(len(packet) + 1)] + other[rng.integers(len(other) + 1) :])
 
 
 def boxes_field(rng: Rng, packet: bytes, other: bytes) -> bytes:
@@ -203,7 +194,7 @@ def boxes_field(rng: Rng, packet: bytes, other: bytes) -> bytes:
         number = int(rng.integers(0, 256))
         data = data[:_BOXES_HEADER] + bytearray(rng.bytes(number * BOX_BYTES))
         struct.pack_into("<H", data, 6, number)
-    return sealed(bytes(data))
+    return _sealed(bytes(data))
 
 
 def nothing(rng: Rng, packet: bytes, other: bytes) -> bytes:

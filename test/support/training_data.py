@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects, WorldFrame
 from rsdfm_ros.data.layout_map import LayoutMap, layout_of_rectangles
 from rsdfm_ros.data.nuscenes import SceneInfo
+from rsdfm_ros.data.nuscenes.images import CameraImage
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.camera import intrinsics_from_fov, viewing_rays
 from rsdfm_ros.geometry.ground import GroundPlane, points_at_heights
@@ -35,6 +38,16 @@ class FlatWorld:
     def layout(self, scene: int) -> LayoutMap | None:
         return LAYOUT
 
+    def dem(self, scene: int) -> None:
+        return None
+
+    def images(self, scene: int, k: int) -> tuple[tuple[CameraImage, ...], ...]:
+        here, size = Path("image.png"), (64, 96)
+        return tuple(
+            (CameraImage(f"uav{a + 1}", "", here, None, size, K, self._pose(a), np.zeros((6, 6))),)
+            for a in range(3)
+        )
+
     def load(
         self,
         scene: int,
@@ -49,9 +62,13 @@ class FlatWorld:
         views = tuple(self._view(objects, a) for a in chosen)
         return WorldFrame(k, 500_000_000 * k, views, objects)
 
-    def _view(self, objects: Objects, agent: int) -> CameraView:
+    def _pose(self, agent: int) -> NDArray[np.float64]:
         T = oblique_camera(40.0 + 5 * agent, 55.0, 2.0 * agent)
         T[:2, 3] -= 20.0 * np.array([np.cos(2.0 * agent), np.sin(2.0 * agent)])
+        return T
+
+    def _view(self, objects: Objects, agent: int) -> CameraView:
+        T = self._pose(agent)
         rays = viewing_rays(pixel_grid(64, 96), K, T)
         points, valid = points_at_heights(rays, T[:3, 3], [0.0], GroundPlane())
         window = square_window(32.0, 0.5)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rsdfm_ros import __version__, cli, doctor
+from rsdfm_ros import __version__, cli
+from rsdfm_ros.doctor import checks as doctor
 
 _COMMAND = '''"""Fail in the way that was asked for."""
 from rsdfm_ros.errors import RsdfmError
@@ -176,7 +177,10 @@ def test_doctor_makes_its_checks_at_once_and_tells_them_in_order(
 
 
 def test_doctor_itself_does_not_load_torch() -> None:
-    code = "import sys\nfrom rsdfm_ros import doctor\ndoctor.check_weights()\nprint('torch' in sys.modules)"
+    code = (
+        "import sys\nfrom rsdfm_ros.doctor import checks, command\nchecks.check_weights()\n"
+        "print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "False\n", done.stderr
 

@@ -124,7 +124,7 @@ def bag_evaluate(work: Path) -> None:
 
 def wire_inspect(work: Path) -> None:
     golden = ROOT / "test/golden"
-    facts = json.loads(good("wire", "inspect", golden / "wire_v2_dense.bin", "--json", cwd=work))
+    facts = json.loads(good("wire", "inspect", golden / "wire_v3_dense.bin", "--json", cwd=work))
     assert facts["packets"][0]["kind"] == "dense" and facts["packets"][0]["error"] is None
     refused = rsdfm("wire", "inspect", golden / "wire_v1_low.bin", cwd=work)
     assert refused.returncode == 1 and "unsupported_version" in refused.stdout and not refused.stderr

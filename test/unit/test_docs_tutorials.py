@@ -56,7 +56,7 @@ def test_the_task_of_the_tutorial_is_trained_evaluated_and_flown(
     (tmp_path / "crowding.py").write_text(code[0])
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "_HEADS", dict(registry._HEADS))
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     torch.manual_seed(0)
     config = model_config_from_dict(SETTINGS["model"])  # type: ignore[arg-type]
     donor = save_model(tmp_path / "donor", RSDFM(config), {})

@@ -194,3 +194,75 @@ def test_a_shim_of_another_version_is_not_found_as_a_supported_python(
     assert bootstrap.find_supported_python() is None
     shim(folder, "python3.13", answer="3.13")
     assert bootstrap.find_supported_python() == str(folder / "python3.13")
+
+
+class Process:
+    """A process that is not done at the first looks."""
+
+    def __init__(self, looks: int, status: int = 0) -> None:
+        self.looks, self.status = looks, status
+
+    def wait(self, timeout: float) -> int:
+        self.looks -= 1
+        if self.looks >= 0:
+            raise subprocess.TimeoutExpired("command", timeout)
+        return self.status
+
+
+def test_progress_is_shown_now_and_then_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(bootstrap.time, "time", lambda: next(clock))
+    assert bootstrap.watched(Process(5, 3), lambda: "40 % compiled") == 3
+    assert capsys.readouterr().out == "setup:   40 % compiled, 40 s\nsetup:   40 % compiled, 80 s\n"
+    assert bootstrap.watched(Process(5), None) == 0 and capsys.readouterr().out == ""
+
+
+def test_progress_stays_in_one_line_of_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap.sys.stdout, "isatty", lambda: True)
+    clock = iter(range(100))
+    monkeypatch.setattr(bootstrap.time, "time", lambda: next(clock))
+    assert bootstrap.watched(Process(2), lambda: "9 packages found") == 0
+    shown = capsys.readouterr().out
+    assert "\n" not in shown and shown.endswith("9 packages found, 2 s\r\x1b[K")
+
+
+def test_progress_of_pip_and_of_the_compiler_is_read_from_their_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Collecting numpy==2.0\n  Downloading numpy-2.0-cp311.whl (18.2 MB)\nCollecting torch==2.13\n"
+    assert bootstrap.installed_so_far("") == "0 packages found"
+    assert bootstrap.installed_so_far(text) == "2 packages found, downloading numpy-2.0-cp311.whl (18.2 MB)"
+    assert (
+        bootstrap.installed_so_far(f"{text}Installing collected packages: a, b, c\n")
+        == "installing 3 packages"
+    )
+    log = tmp_path / "stdout.log"
+    monkeypatch.setattr(bootstrap, "BUILD_LOG", str(log))
+    assert bootstrap.built_so_far("") == "configuring"
+    log.write_text("-- Configuring done\n[  3%] Building C\n[ 41%] Linking\n")
+    assert bootstrap.built_so_far("") == "41 % compiled"
+
+
+def test_a_command_that_is_interrupted_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "LOG", str(tmp_path / "log" / "setup.log"))
+    monkeypatch.setattr(bootstrap, "LOOK_S", 0.01)
+    monkeypatch.setattr(bootstrap, "SAY_S", 0.0)
+    pid = tmp_path / "pid"
+
+    def interrupt(text: str) -> str:
+        if pid.exists() and pid.read_text():
+            raise KeyboardInterrupt
+        return ""
+
+    program = f"import os, signal; open({str(pid)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap.run([sys.executable, "-c", program], progress=interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    monkeypatch.setattr(bootstrap, "SAY_S", 30.0)
+    with pytest.raises(bootstrap.SetupError, match="failed with status 3"):
+        bootstrap.run([sys.executable, "-c", "print('no'); raise SystemExit(3)"], progress=lambda text: text)

@@ -67,6 +67,13 @@ def check(path: Path | str, *, decode: bool = False) -> Report:
     return report
 
 
+def open_usable(path: Path | str) -> Dataset:
+    """Open a data set of which nothing forbids using it. Raises: DatasetError."""
+    dataset = open_dataset(path)
+    refuse_unusable(dataset, path)
+    return dataset
+
+
 def refuse_unusable(dataset: Dataset, path: Path | str) -> None:
     """Raise :class:`DatasetError` for the first problem of the content of an opened data set that forbids using it.
 

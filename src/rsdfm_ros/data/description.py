@@ -205,9 +205,10 @@ def _problems(d: Description) -> list[str]:
             found.append(f"channels {d.channels!r}: expected a group (?P<agent>…)")
     if not isinstance(d.agent_names, str) or d.agent_names.count("{}") != 1:
         found.append(f"agent_names {d.agent_names!r}: expected a name with one {{}}")
-    if not isinstance(d.splits, Mapping):
-        return [*found, f"splits {d.splits!r}: expected name: rule"]
-    for name, rule in d.splits.items():
+    splits: object = d.splits
+    if not isinstance(splits, Mapping):
+        return [*found, f"splits {splits!r}: expected name: rule"]
+    for name, rule in splits.items():
         numbers = rule.get("numbers") if isinstance(rule, Mapping) else rule
         fine = rule == "rest" or (isinstance(numbers, list | tuple) and _whole(rule))
         if not fine:

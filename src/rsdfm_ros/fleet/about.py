@@ -22,6 +22,7 @@ def about_mission(fleet: FleetDescription) -> dict[str, Any]:
             "lockstep": fleet.in_lockstep,
             "real_time_factor": None if fleet.in_lockstep else w.real_time_factor,
             "budget_bytes": fleet.uav.budget_bytes,
+            **({"style": w.style, "weather": w.weather} if w.kind == SIMULATION else {}),
         },
         "provenance": provenance(
             seed=w.seed if w.kind in (SIMULATION, GAZEBO) else None, model=model_path(fleet.model)

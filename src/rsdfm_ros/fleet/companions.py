@@ -11,7 +11,6 @@ from pathlib import Path
 from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.options import FleetOptions
-from rsdfm_ros.fleet.description.parts import NONE
 from rsdfm_ros.fleet.specification import NodeSpec, environment_of, namespace_of
 
 COMPANION = "companion"
@@ -50,7 +49,7 @@ def recorder(fleet: FleetDescription, bag: Path) -> NodeSpec:
     """`ros2 bag record` of everything that belongs to the fleet."""
     command = ["ros2", "bag", "record", "--storage", "mcap", "--output", str(bag)]
     command += ["--regex", f"^({topics_of(fleet)})$"]
-    if fleet.world.kind != NONE:
+    if fleet.follows_clock:
         command.append("--use-sim-time")
     return NodeSpec("recorder", COMPANION, "", environment=environment_of(fleet), command=tuple(command))
 
@@ -60,7 +59,7 @@ def record_node(fleet: FleetDescription, bag: Path) -> NodeSpec:
     parameters = {
         "out": str(bag.absolute()),
         "topics": topics_of(fleet),
-        "use_sim_time": fleet.world.kind != NONE,
+        "use_sim_time": fleet.follows_clock,
     }
     return NodeSpec("recorder", COMPANION, "record_node", "", parameters, environment_of(fleet))
 
@@ -79,7 +78,7 @@ def rviz(fleet: FleetDescription, config: Path) -> NodeSpec:
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(rviz_config([namespace_of(fleet, agent).lstrip("/") for agent in fleet.agents]))
     command = [str(program), "-d", str(config)]
-    if fleet.world.kind != NONE:
+    if fleet.follows_clock:
         command += ["--ros-args", "-p", "use_sim_time:=true"]
     return NodeSpec("rviz", COMPANION, "", environment=environment_of(fleet), command=tuple(command))
 

@@ -151,12 +151,12 @@ def in_domain(spec: NodeSpec, domain: int) -> NodeSpec:
 
 
 def alive(fleet: FleetDescription) -> list[str]:
-    """Find nodes and publishers in a fleet's domain that only this fleet may have (nodes/mission/domain_check.py).
+    """Find nodes and publishers in a fleet's domain that only this fleet may have (nodes/checks/domain_check.py).
 
     Raises: DomainError if the domain cannot be examined.
     """
     wanted = business(fleet) | {"expected": has_ports(fleet.network.domain)}
-    command = [sys.executable, "-m", "rsdfm_ros.nodes.mission.domain_check", json.dumps(wanted)]
+    command = [sys.executable, "-m", "rsdfm_ros.nodes.checks.domain_check", json.dumps(wanted)]
     environment = {**os.environ, **environment_of(fleet)}
     try:
         done = subprocess.run(

@@ -30,6 +30,7 @@ from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.options import (
     LISTS,
+    NAV2_NAMES,
     SETTINGS,
     SWITCHES,
     FleetOptions,
@@ -51,6 +52,8 @@ from rsdfm_ros.fleet.surroundings import write_surroundings
 from rsdfm_ros.shipped import PACKAGE
 
 OPTIONS = (*SETTINGS, *LISTS, *SWITCHES)
+TRUE_OR_FALSE = ["true", "false", "True", "False"]
+"""Both spellings, as launch files of ROS 2 take them."""
 
 
 def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Action]:
@@ -65,7 +68,7 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
         DeclareLaunchArgument(
             "force",
             default_value="false",
-            choices=["true", "false"],
+            choices=TRUE_OR_FALSE,
             description="replace a finished run in `out`; it stays until the new one is complete",
         ),
     ]
@@ -73,17 +76,23 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
         if name in skip:
             continue
         allowed = () if name in LISTS else choices(name)
-        default = "false" if name in SWITCHES else ""
         text = sentence(name)
-        if name in SETTINGS:
-            text += "; empty: as described"
+        if name not in LISTS:
+            text += "; empty: as described" if name in SETTINGS else "; empty: false"
             allowed = ("", *allowed) if allowed else ()
         if name in LISTS:
             text = text.replace("several: ", "several with blanks between: ").replace(
                 "several at will", "several with blanks between"
             )
+        if "true" in allowed:
+            allowed = (*(a for a in allowed if a not in TRUE_OR_FALSE), *TRUE_OR_FALSE)
         limits = {"choices": list(allowed)} if allowed else {}
-        arguments.append(DeclareLaunchArgument(name, default_value=default, description=text, **limits))
+        arguments.append(DeclareLaunchArgument(name, default_value="", description=text, **limits))
+        arguments += [
+            DeclareLaunchArgument(theirs, default_value="", description=f"Nav2's name of `{name}`")
+            for theirs, ours in NAV2_NAMES.items()
+            if ours == name
+        ]
     return arguments
 
 
@@ -163,7 +172,7 @@ def started(held: Held) -> list[Action]:
 
 def fleet_of(context: LaunchContext, **fixed: str) -> tuple[FleetDescription, FleetOptions]:
     """The fleet of these launch arguments. Raises: FleetDescriptionError."""
-    options = options_from({**{name: argument(context, name) for name in OPTIONS}, **fixed})
+    options = options_from({**{name: argument(context, name) for name in (*OPTIONS, *NAV2_NAMES)}, **fixed})
     path = argument(context, "description")
     return options.load(found(path) or path), options
 
@@ -173,13 +182,18 @@ def folder_of(context: LaunchContext) -> RunFolder | None:
     out = os.path.expanduser(argument(context, "out"))
     if not out:
         return None
-    force = argument(context, "force") == "true"
+    force = is_true(context, "force")
     return held_run_folder(Path(out).absolute(), force=force, option="out", force_option="force:=true")
 
 
 def argument(context: LaunchContext, name: str) -> str:
     """The value of a launch argument, "" where it is not declared."""
     return LaunchConfiguration(name, default="").perform(context)
+
+
+def is_true(context: LaunchContext, name: str) -> bool:
+    """Whether a launch argument of TRUE_OR_FALSE is true."""
+    return argument(context, name).lower() == "true"
 
 
 def process_actions(

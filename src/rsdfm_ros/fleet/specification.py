@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.fleet.description.fleet import FleetDescription
-from rsdfm_ros.fleet.description.parts import END, GAZEBO, NONE, REPLAY, SIMULATION
+from rsdfm_ros.fleet.description.parts import END, GAZEBO, REPLAY, SIMULATION
 from rsdfm_ros.fleet.model_facts import model_facts
 from rsdfm_ros.fleet.paths import model_path, parameter_file
 
@@ -111,7 +111,7 @@ def _uav_parameters(fleet: FleetDescription, index: int) -> dict[str, Any]:
     u, member = fleet.uav, fleet.member(index)
     extrinsics = member.extrinsics or u.extrinsics
     shared = {
-        "use_sim_time": fleet.world.kind != NONE,
+        "use_sim_time": fleet.follows_clock,
         "autostart": u.autostart,
         "agent": fleet.agents[index],
         "model": model_path(fleet.model),
@@ -165,7 +165,13 @@ def _player(fleet: FleetDescription) -> dict[str, Any]:
 
 def _world(fleet: FleetDescription) -> NodeSpec:
     w = fleet.world
-    more = {"seed": w.seed, "uavs": fleet.uavs, "frames": w.frames}
+    more = {
+        "seed": w.seed,
+        "style": w.style,
+        "weather": w.weather,
+        "uavs": fleet.uavs,
+        "frames": w.frames,
+    }
     return _beside(fleet, "sim", WORLD, "sim_node", {**more, **_player(fleet)})
 
 
@@ -188,7 +194,7 @@ def _replay(fleet: FleetDescription) -> NodeSpec:
 def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[str, Any]) -> NodeSpec:
     e, facts = fleet.evaluator, model_facts(fleet.model)
     parameters = {
-        "use_sim_time": fleet.world.kind != NONE,
+        "use_sim_time": fleet.follows_clock,
         "agents": list(fleet.agents),
         "frames": fleet.world.frames if fleet.world.kind in (SIMULATION, GAZEBO) else 0,
         "map_bounds_m": list(facts.bounds_m),

@@ -8,7 +8,7 @@ from pathlib import Path
 from rsdfm_ros.evaluation.report.recording import SCENE_FILE, Surroundings
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.parts import GAZEBO, REPLAY, SIMULATION
-from rsdfm_ros.sim.config import SimConfig
+from rsdfm_ros.sim.config import SimConfig, WorldConfig
 from rsdfm_ros.sim.draw import draw_world
 from rsdfm_ros.sim.styles import make_plan
 
@@ -30,7 +30,8 @@ def surroundings_of(fleet: FleetDescription) -> Surroundings | None:
     The world of a bag is known if the mission that recorded it left scene.json beside it.
     """
     if fleet.world.kind in (SIMULATION, GAZEBO):
-        return surroundings_of_seed(fleet.world.seed, SimConfig())
+        world = WorldConfig(style=fleet.world.style, weather=fleet.world.weather)
+        return surroundings_of_seed(fleet.world.seed, SimConfig(world=world))
     if fleet.world.kind == REPLAY:
         bag = Path(fleet.replay.bag)
         folder = (bag if bag.is_dir() else bag.parent).parent

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from rsdfm_ros.data.nuscenes import Dataset, open_dataset
+from rsdfm_ros.data.check import open_usable
+from rsdfm_ros.data.nuscenes import Dataset
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.store import read_manifest
@@ -169,7 +170,7 @@ def _say(trained: Trained) -> None:
 
 def _open(paths: Sequence[Path]) -> Dataset:
     """The data sets as one, with a note on missing truth. Raises: RsdfmError."""
-    datasets = [open_dataset(path) for path in paths]
+    datasets = [open_usable(path) for path in paths]
     for path, one in zip(paths, datasets, strict=True):
         if not any(s.frames for s in one.scenes):
             raise RsdfmError(f"{path} holds no frames; make some with `rsdfm simulate --out {path} --depth`")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from rsdfm_ros.agent.camera_range import ranges_over
 from rsdfm_ros.data.nuscenes import Dataset, SceneInfo
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.engine.device import choose_device
@@ -73,7 +74,7 @@ def train(
 
     teacher: of the distil stage, which is left out without.
     """
-    config = job.config
+    config, cameras = job.config, ranges_over(job.dataset)
     device = choose_device(job.device, int(os.environ.get("LOCAL_RANK", "0")))
     rank, world = _join(device)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,7 +99,7 @@ def train(
             steps["codec"] = job.planned.codec_steps
         whole = RSDFM(final)
         whole.load_state_dict(model.state_dict())
-        return finish(job.out, whole, _about(job, times), times, steps)
+        return finish(job.out, whole, _about(job, cameras, times), times, steps)
     finally:
         if world > 1:
             dist.destroy_process_group()
@@ -138,12 +139,13 @@ def _join(device: torch.device) -> tuple[int, int]:
     return 0, 1
 
 
-def _about(job: Job, times: dict[str, Any]) -> dict[str, Any]:
+def _about(job: Job, cameras: dict[str, list[float]], times: dict[str, Any]) -> dict[str, Any]:
     """The manifest's part on the training, and thresholds to begin with."""
     return {
         "training": {
             "settings": json.loads(json.dumps(dataclasses.asdict(job.config))),
             "data": data_facts(job.dataset.scenes),
+            "cameras": cameras,
             "stages": times,
             "init": None if job.init is None else read_manifest(job.init)["weights_sha256"],
             "torch": str(torch.__version__),

@@ -1,7 +1,8 @@
 """Configuration of RViz 2 for a fleet of any size; config/rviz/fleet.rviz is its output for four UAVs.
 
 Display classes and property names are those of rviz_common and rviz_default_plugins. Every topic's QoS fits what our
-nodes publish: images are asked for best effort, which fits reliable publishers too, all else reliable and volatile.
+nodes publish: images are asked for best effort, which fits reliable publishers too, all else reliable, and the map with
+its last message.
 """
 
 from __future__ import annotations
@@ -66,13 +67,13 @@ def _display(kind: str, name: str, *, enabled: bool = True, **properties: Any) -
     return {"Class": kind, "Name": name, "Enabled": enabled, "Value": enabled, **spelled}
 
 
-def _topic(name: str, *, reliable: bool = True, depth: int = 5) -> dict[str, Any]:
+def _topic(name: str, *, reliable: bool = True, depth: int = 5, latched: bool = False) -> dict[str, Any]:
     return {
         "Value": name,
         "Depth": depth,
         "History Policy": "Keep Last",
         "Reliability Policy": "Reliable" if reliable else "Best Effort",
-        "Durability Policy": "Volatile",
+        "Durability Policy": "Transient Local" if latched else "Volatile",
     }
 
 
@@ -135,7 +136,7 @@ def _group(agent: str, colour: str, *, first: bool) -> dict[str, Any]:
                 f"{plugin}Map",
                 f"{agent} occupancy",
                 enabled=first,
-                topic=_topic(f"/{agent}/occupancy", depth=1),
+                topic=_topic(f"/{agent}/occupancy", depth=1, latched=True),
                 update_topic=_topic(f"/{agent}/occupancy_updates"),
                 alpha=0.5,
                 color_scheme="costmap",

@@ -1,4 +1,4 @@
-"""The content of packets before zstd: arrays of whole tiles to a body and words, and back."""
+"""The content of packets before zstd and rANS: arrays of whole tiles to a body, tables and bands, and back."""
 
 from __future__ import annotations
 
@@ -19,8 +19,18 @@ from rsdfm_ros.wire.features import (
     check_scale,
     check_tiles,
 )
-from rsdfm_ros.wire.header import HALF_BYTES, TILE_KEY_BYTES, VISIBLE_BYTES, Header
+from rsdfm_ros.wire.gap_table import GAP_BYTES, GapTable, fitted_gaps
+from rsdfm_ros.wire.header import (
+    COUNT_BYTES,
+    GAPS,
+    HALF_BYTES,
+    TILE_KEY_BYTES,
+    VISIBLE_BYTES,
+    WORD_BYTES,
+    Header,
+)
 from rsdfm_ros.wire.limits import Limits
+from rsdfm_ros.wire.tables import CHANNEL_BYTES, RANGE_BYTES, Table, Tables, fitted_tables
 
 
 @dataclass(frozen=True)
@@ -42,16 +52,29 @@ class DensePart:
 Part = FeaturePart | DensePart
 
 
-def compressed_body(frame: FeatureFrame, has_low: bool) -> tuple[bytes, bytes]:
-    """The body and the words of a frame."""
-    low = frame.low.transpose(1, 0, 2, 3).reshape(frame.low.shape[1], -1)
-    if not has_low:
-        low = low[:0]
-    tables, words = entropy.encode([_gaps(frame)[None], low.astype(np.int16), frame.high.T.astype(np.int16)])
-    scales = np.concatenate([frame.low_scale[: len(low)], frame.high_scale]).astype("<f2")
-    counts = frame.counts.astype("<u2")
-    body = _tile_bytes(frame.tiles) + _visible_bytes(frame.visible) + counts.tobytes() + scales.tobytes()
-    return body + tables, words
+def bands_of(frame: FeatureFrame, has_low: bool) -> list[NDArray[np.int16]]:
+    """The bands of a frame: gaps between cells, low and high latents, each (channels, symbols)."""
+    low = frame.low.transpose(1, 0, 2, 3).reshape(frame.low.shape[1], -1)[: None if has_low else 0]
+    return [_gaps(frame)[None], low.astype(np.int16), frame.high.T.astype(np.int16)]
+
+
+def tables_of(bands: Sequence[NDArray[np.int16]]) -> list[GapTable | Tables]:
+    """Tables of the bands (gaps, low, high) that are not empty."""
+    gaps, *latents = bands
+    found: list[GapTable | Tables] = [fitted_gaps(gaps)] if gaps.size else []
+    return found + [fitted_tables(band) for band in latents if band.size]
+
+
+def plain_part(frame: FeatureFrame, has_low: bool, tables: Sequence[GapTable | Tables]) -> bytes:
+    """The scales of a frame and its tables."""
+    scales = np.concatenate([frame.low_scale[: None if has_low else 0], frame.high_scale]).astype("<f2")
+    return scales.tobytes() + b"".join(table.to_bytes() for table in tables)
+
+
+def compressed_body(frame: FeatureFrame) -> bytes:
+    """The body of a frame: tiles, visibility, and cells per tile."""
+    counts = _planes(frame.counts.astype("<u2"))
+    return _tile_bytes(frame.tiles) + counts + _visible_bytes(frame.visible)
 
 
 def dense_body(frame: DenseFrame) -> bytes:
@@ -62,58 +85,71 @@ def dense_body(frame: DenseFrame) -> bytes:
 
 @dataclass(frozen=True)
 class CodedPart:
-    """A compressed part whose bands are not decoded yet: tiles (M, 2), visible (M, 16, 16), sent cells (M,) of each
-    tile, all scales."""
+    """A compressed part whose bands are not decoded yet: all scales, the coded bands, and the bytes of the body that
+    are not in them."""
 
     header: Header
-    tiles: NDArray[np.int32]
-    visible: NDArray[np.bool_]
-    counts: NDArray[np.int64]
     scale: NDArray[np.float32]
     coded: entropy.Coded
+    rest: memoryview
 
-    def part(self, bands: Sequence[NDArray[np.int16]]) -> FeaturePart:
-        """The part with these bands: gaps, low, high. Raises: CorruptBody."""
-        header, m = self.header, len(self.tiles)
+    def body(self, carried: bytes) -> bytes:
+        """The zstd frame, of which the decoded bands carried the first bytes. Raises: CorruptBody if others follow."""
+        head = self.header.carried_bytes
+        if any(carried[head:]):
+            raise CorruptBody("the states carry more than the body")
+        return carried[:head] + self.rest
+
+    def part(self, bands: Sequence[NDArray[np.int16]], body: bytes, limits: Limits) -> FeaturePart:
+        """The part of decoded bands (gaps, low, high) and the decompressed body, ``header.content_bytes`` bytes.
+
+        Raises: TileOutOfBounds, TilesUnsorted, CountMismatch, CorruptBody.
+        """
+        header, m = self.header, self.header.tiles
         gaps, low, high = bands
-        tile = np.repeat(np.arange(m), self.counts)
+        tiles = _read_tiles(header, body, limits)
+        counts = _from_planes(body, m, TILE_KEY_BYTES * m).astype(np.int64)
+        if int(counts.sum()) != header.cells:
+            raise CountMismatch("sum of the cell counts per tile", header.cells, int(counts.sum()))
+        if counts.max() > CELLS_PER_TILE:
+            raise CountMismatch("cell count of a tile", f"at most {CELLS_PER_TILE}", int(counts.max()))
+        tile = np.repeat(np.arange(m), counts)
         low_scale, high_scale = np.split(self.scale, [header.scales - header.high])
         blocks = (header.low, m, LOW_SIDE, LOW_SIDE)
-        latents = _latents(low).reshape(blocks) if header.has_low else np.zeros(blocks, np.int8)
+        latents = low.astype(np.int8).reshape(blocks) if header.has_low else np.zeros(blocks, np.int8)
         frame = FeatureFrame(
-            tiles=self.tiles,
+            tiles=tiles,
             low=latents.transpose(1, 0, 2, 3).copy(),
             low_scale=low_scale if header.has_low else np.ones(header.low, np.float32),
-            visible=self.visible,
+            visible=_read_visible(header, body, (TILE_KEY_BYTES + COUNT_BYTES) * m),
             high_tile=tile.astype(np.int32),
-            high_cell=_cells(gaps[0].astype(np.int64), self.counts, tile),
-            high=_latents(high).T.copy(),
+            high_cell=_cells(gaps[0].astype(np.int64), counts, tile),
+            high=high.T.astype(np.int8, order="C"),
             high_scale=high_scale,
         )
         return FeaturePart(header.fingerprint, frame)
 
 
-def read_compressed(header: Header, body: bytes, words: memoryview, limits: Limits) -> CodedPart:
-    """The inverse of compressed_body up to the bands; `body` has exactly ``header.content_bytes`` bytes.
+def read_compressed(header: Header, content: memoryview, limits: Limits) -> CodedPart:
+    """A compressed part up to its bands; `content` is what stands behind the header.
 
-    Raises: TileOutOfBounds, TilesUnsorted, NonFinite, OverLimit, CountMismatch.
+    Raises: NonFinite, OverLimit, CorruptBody.
     """
-    m, n = header.tiles, header.cells
-    tiles, visible = _read_tiles(header, body, limits)
-    at = m * (TILE_KEY_BYTES + VISIBLE_BYTES)
-    counts = np.frombuffer(body, "<u2", count=m, offset=at).astype(np.int64)
-    if int(counts.sum()) != n:
-        raise CountMismatch("sum of the cell counts per tile", n, int(counts.sum()))
-    if counts.max() > CELLS_PER_TILE:
-        raise CountMismatch("cell count of a tile", f"at most {CELLS_PER_TILE}", int(counts.max()))
-    at += counts.astype("<u2").nbytes
-    scale = np.frombuffer(body, "<f2", count=header.scales, offset=at).astype(np.float32)
+    at = header.scales * HALF_BYTES
+    scale = np.frombuffer(content, "<f2", count=header.scales).astype(np.float32)
     check_scale("scale", scale, header.scales)
     if scale.max() > limits.max_scale:
         raise OverLimit("scale", limits.max_scale, float(scale.max()))
-    at += header.scales * HALF_BYTES
-    coded = entropy.Coded(body[at:], words, header.bands)
-    return CodedPart(header, tiles, visible, counts, scale, coded)
+    tables: list[Table] = []
+    for band, (channels, symbols) in enumerate(header.bands):
+        if channels * symbols:
+            size = GAP_BYTES if band == GAPS else RANGE_BYTES + CHANNEL_BYTES * channels
+            raw = bytes(content[at : at + size])
+            tables.append(GapTable.from_bytes(raw) if band == GAPS else Tables.from_bytes(raw))
+            at += size
+    stop = at + WORD_BYTES * header.words
+    coded = entropy.Coded(tables, content[at:stop], header.bands)
+    return CodedPart(header, scale, coded, content[stop:])
 
 
 def read_dense(header: Header, body: bytes, limits: Limits) -> DensePart:
@@ -122,7 +158,8 @@ def read_dense(header: Header, body: bytes, limits: Limits) -> DensePart:
     Raises: TileOutOfBounds, TilesUnsorted, CountMismatch if the visibility bits do not have ``header.cells`` ones,
     NonFinite.
     """
-    tiles, visible = _read_tiles(header, body, limits)
+    tiles = _read_tiles(header, body, limits)
+    visible = _read_visible(header, body, TILE_KEY_BYTES * header.tiles)
     ones = int(np.count_nonzero(visible))
     if ones != header.cells:
         raise CountMismatch("visible cells", header.cells, ones)
@@ -151,15 +188,21 @@ def _cells(gaps: NDArray[np.int64], counts: NDArray[np.int64], tile: NDArray[np.
     return cell.astype(np.uint8)
 
 
-def _latents(values: NDArray[np.int16]) -> NDArray[np.int8]:
-    if values.max(initial=0) > np.iinfo(np.int8).max:
-        raise CorruptBody(f"a latent is {values.max()}")
-    return values.astype(np.int8)
+def _planes(values: NDArray[np.generic]) -> bytes:
+    """16-bit numbers (n,) as all their low bytes, then all their high ones."""
+    return values.view(np.uint8).reshape(-1, 2).T.tobytes()
+
+
+def _from_planes(body: bytes, count: int, at: int) -> NDArray[np.uint16]:
+    """The inverse of _planes for the numbers at a place of the body."""
+    planes = np.frombuffer(body, np.uint8, 2 * count, at).reshape(2, count)
+    return np.ascontiguousarray(planes.T).view("<u2")[:, 0]
 
 
 def _tile_bytes(tiles: NDArray[np.int32]) -> bytes:
     """All ti, then all tj, each as int16 differences to the tile before."""
-    return np.diff(tiles, axis=0, prepend=np.zeros((1, 2), np.int32)).T.astype("<i2").tobytes()
+    steps = np.diff(tiles, axis=0, prepend=np.zeros((1, 2), np.int32)).astype("<i2")
+    return b"".join(_planes(np.ascontiguousarray(axis)) for axis in steps.T)
 
 
 def _visible_bytes(visible: NDArray[np.bool_]) -> bytes:
@@ -167,16 +210,21 @@ def _visible_bytes(visible: NDArray[np.bool_]) -> bytes:
     return np.packbits(visible.reshape(len(visible), CELLS_PER_TILE), axis=1, bitorder="little").tobytes()
 
 
-def _read_tiles(header: Header, body: bytes, limits: Limits) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Tiles (M, 2) and their visibility (M, 16, 16), with which every body begins."""
+def _read_tiles(header: Header, body: bytes, limits: Limits) -> NDArray[np.int32]:
+    """Tiles (M, 2), with which every body begins."""
     m = header.tiles
-    steps = np.frombuffer(body, "<i2", count=2 * m).astype(np.int32)
-    tiles = np.ascontiguousarray(np.cumsum(steps.reshape(2, m), axis=1, dtype=np.int32).T)
+    steps = np.stack([_from_planes(body, m, 2 * m * axis).view(np.int16) for axis in (0, 1)], axis=1)
+    tiles = np.cumsum(steps, axis=0, dtype=np.int32)
     far = np.flatnonzero((np.abs(tiles) > limits.max_tile_key).any(axis=1))
     if len(far):
         ti, tj = (int(v) for v in tiles[far[0]])
         raise TileOutOfBounds((ti, tj), limits.max_tile_key)
     check_tiles(tiles)
-    packed = np.frombuffer(body, np.uint8, count=m * VISIBLE_BYTES, offset=m * TILE_KEY_BYTES)
+    return tiles
+
+
+def _read_visible(header: Header, body: bytes, at: int) -> NDArray[np.bool_]:
+    """The visibility (M, 16, 16) at a place of the body."""
+    packed = np.frombuffer(body, np.uint8, count=header.tiles * VISIBLE_BYTES, offset=at)
     bits = np.unpackbits(packed, bitorder="little").astype(np.bool_)
-    return tiles, bits.reshape(m, TILE_CELLS, TILE_CELLS)
+    return bits.reshape(header.tiles, TILE_CELLS, TILE_CELLS)

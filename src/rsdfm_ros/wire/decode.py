@@ -38,15 +38,19 @@ def decode_packets(
     """What decode_packet gives for every packet, or the error it raises; several packets together take half the time
     that they take one by one."""
     opened = [_opened(data, limits, expected) for data in packets]
-    bands = iter(entropy.decode_all([part.coded for part in opened if isinstance(part, CodedPart)]))
+    decoded = iter(entropy.decode_all([part.coded for part in opened if isinstance(part, CodedPart)]))
     out: list[Part | WireError] = []
     for part in opened:
         if not isinstance(part, CodedPart):
             out.append(part)
             continue
-        found = next(bands)
+        found = next(decoded)
+        if isinstance(found, WireError):
+            out.append(found)
+            continue
         try:
-            out.append(found if isinstance(found, WireError) else part.part(found))
+            body = _decompress(part.body(found.carried), part.header.content_bytes)
+            out.append(part.part(found.bands, body, limits))
         except WireError as error:
             out.append(error)
     return out
@@ -59,16 +63,15 @@ def _opened(
     try:
         view = memoryview(data).cast("B")
         header = unpack(view, limits, expected)
-        stop = FIXED_BYTES + header.body_bytes
-        body = _decompress(view[FIXED_BYTES:stop], header.content_bytes)
+        content = view[FIXED_BYTES:]
         if header.kind is Kind.DENSE:
-            return read_dense(header, body, limits)
-        return read_compressed(header, body, view[stop:], limits)
+            return read_dense(header, _decompress(content, header.content_bytes), limits)
+        return read_compressed(header, content, limits)
     except WireError as error:
         return error
 
 
-def _decompress(body: memoryview, size: int) -> bytes:
+def _decompress(body: bytes | memoryview, size: int) -> bytes:
     """Exactly `size` bytes. The zstd frame must announce that size itself: the decompressor allocates what the frame
     announces, so the announcement is compared first."""
     try:

@@ -13,13 +13,12 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from rsdfm_ros.wire.body import compressed_body, dense_body
-from rsdfm_ros.wire.entropy import tables_bytes
+from rsdfm_ros.wire import entropy
+from rsdfm_ros.wire.body import bands_of, compressed_body, dense_body, plain_part, tables_of
 from rsdfm_ros.wire.errors import OverLimit, PacketTooSmall, TileOutOfBounds
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 from rsdfm_ros.wire.header import (
     FIXED_BYTES,
-    HALF_BYTES,
     LARGEST_PACKET_BYTES,
     WORD_BYTES,
     Header,
@@ -104,11 +103,11 @@ def _split(
     packets = []
     for number in heaviest[np.isin(heaviest, part)]:
         rows = part == number
-        header, body, words = _encoded(frame.rows(rows), has_low, fingerprint)
+        header, *content = _encoded(frame.rows(rows), has_low, fingerprint)
         growth = _growth(header, limit)
         if growth > 1:
             return _TooLarge(rows, header, growth)
-        packets.append(pack(header, body, words))
+        packets.append(pack(header, *content))
     return packets
 
 
@@ -116,7 +115,7 @@ def _growth(header: Header, limit: int) -> float:
     """Content of a packet relative to the limits of sender and receivers: too much above 1. Of the bytes, those that
     every part of an image has (header, scales, tables) are no content."""
     receiver = Limits()
-    fixed = min(FIXED_BYTES + header.scales * HALF_BYTES + tables_bytes(header.bands), limit // 2)
+    fixed = min(FIXED_BYTES + header.plain_bytes, limit // 2)
     shares = (
         (header.packet_bytes - fixed) / (limit - fixed),
         header.tiles / receiver.max_tiles,
@@ -127,17 +126,25 @@ def _growth(header: Header, limit: int) -> float:
 
 def _encoded(
     frame: FeatureFrame | DenseFrame, has_low: bool, fingerprint: int
-) -> tuple[Header, bytes, bytes]:
-    """Header, body and words of one packet."""
+) -> tuple[Header, bytes, bytes, bytes]:
+    """Header, scales and tables, words, and body of one packet."""
     if isinstance(frame, DenseFrame):
         header = Header(
             Kind.DENSE, fingerprint, len(frame.tiles), 0, frame.values.shape[1], len(frame.values)
         )
-        body, words = dense_body(frame), b""
+        body = _compressed(dense_body(frame), DENSE_ZSTD_LEVEL)
+        plain, words = b"", b""
     else:
         low, high = frame.channels
         header = Header(Kind.COMPRESSED, fingerprint, len(frame.tiles), low, high, len(frame.high), has_low)
-        body, words = compressed_body(frame, has_low)
-    level = DENSE_ZSTD_LEVEL if header.kind is Kind.DENSE else ZSTD_LEVEL
-    packed = zstandard.ZstdCompressor(level=level, write_content_size=True).compress(body)
-    return replace(header, body_bytes=len(packed), words=len(words) // WORD_BYTES), packed, words
+        body = _compressed(compressed_body(frame), ZSTD_LEVEL)
+        bands = bands_of(frame, has_low)
+        tables = tables_of(bands)
+        plain = plain_part(frame, has_low, tables)
+        words = entropy.encode(bands, tables, body)
+    header = replace(header, body_bytes=len(body), words=len(words) // WORD_BYTES)
+    return header, plain, words, body
+
+
+def _compressed(body: bytes, level: int) -> bytes:
+    return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(body)

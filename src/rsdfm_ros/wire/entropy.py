@@ -1,9 +1,12 @@
-"""The entropy coder of latents and cell positions: interleaved rANS with the frequency tables of wire/tables.py.
+"""The entropy coder of latents and cell positions: interleaved rANS.
 
-The coded data are *bands*: integer arrays (channels, symbols), every channel with a table of its own. Many coders run
-side by side in the lanes of arrays and share one stream of 16-bit words: a Python loop over steps handles all lanes at
-once, and there are at most STEPS steps. The streams of several packets are decoded side by side as well, because a step
-costs about the same for 30 lanes and for 200.
+The coded data are *bands*: integer arrays (channels, symbols), every channel with a frequency table of its own
+(wire/tables.py, wire/gap_table.py). Many coders run side by side in the lanes of arrays and share one stream of 16-bit
+words: a Python loop over steps handles all lanes at once, and there are at most STEPS steps. The streams of several
+packets are decoded side by side as well, because a step costs about the same for 30 lanes and for 200.
+
+A lane takes four bytes for its state, and gives two of them back: it begins with two bytes of other data, which the
+decoder finds in its last state.
 """
 
 from __future__ import annotations
@@ -15,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsdfm_ros.wire.errors import CorruptBody
-from rsdfm_ros.wire.tables import CHANNEL_BYTES, PRECISION, RANGE_BYTES, TOTAL, Tables, fitted_tables
+from rsdfm_ros.wire.tables import PRECISION, TOTAL, JoinedTables, Table
 
-#: Most symbols of one lane. A lane costs two bytes, a step some microseconds.
+#: Most symbols of one lane. A lane costs a byte, a step some microseconds.
 STEPS = 384
 #: States are 32-bit numbers of at least this.
 LOWEST = 1 << 16
+#: Bytes of other data that a lane carries.
+CARRIED_BYTES = 2
 #: Streams decoded side by side: with more, the tables of all of them no longer fit into a processor's cache.
 SIDE_BY_SIDE = 4
 #: Symbols of streams decoded side by side: a symbol takes some 40 bytes meanwhile, and long streams gain nothing.
@@ -38,11 +43,19 @@ Shape = tuple[int, int]
 
 @dataclass(frozen=True)
 class Coded:
-    """Bands as they are sent: their tables, exactly tables_bytes(shapes) bytes, and the stream of words."""
+    """Bands as they are sent: the tables of those that are not empty, the stream of words, and the shapes of all."""
 
-    tables: bytes
+    tables: Sequence[Table]
     words: bytes | memoryview
     shapes: Sequence[Shape]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Bands, and the bytes that the lanes carried: CARRIED_BYTES of every one."""
+
+    bands: list[NDArray[np.int16]]
+    carried: bytes
 
 
 def lanes_of(symbols: int) -> int:
@@ -50,35 +63,39 @@ def lanes_of(symbols: int) -> int:
     return -(-symbols // STEPS)
 
 
-def tables_bytes(shapes: Sequence[Shape]) -> int:
-    """Bytes of the tables of bands; one without symbols has none."""
-    return sum(RANGE_BYTES + CHANNEL_BYTES * c for c, n in shapes if c * n)
+def carried_bytes(shapes: Sequence[Shape]) -> int:
+    """Bytes of other data that the lanes of bands carry."""
+    return CARRIED_BYTES * lanes_of(sum(channels * symbols for channels, symbols in shapes))
 
 
-def encode(bands: Sequence[NDArray[np.int16]]) -> tuple[bytes, bytes]:
-    """Bands (channels, symbols) to their tables and the stream of words, both as bytes."""
+def encode(bands: Sequence[NDArray[np.int16]], tables: Sequence[Table], carried: bytes = b"") -> bytes:
+    """Bands (channels, symbols) to the stream of words. tables: of the bands that are not empty · carried: other
+    data, of which the first carried_bytes are taken; zeros follow."""
     filled = [band for band in bands if band.size]
     if not filled:
-        return b"", b""
-    tables = [fitted_tables(band) for band in filled]
-    model = _Model(tables)
+        return b""
+    model = JoinedTables(tables)
     rows = np.concatenate([model.rows(n, band) for n, band in enumerate(filled)])
-    words = _encoded(model.frequency[rows], (model.start % TOTAL)[rows])
-    return b"".join(t.to_bytes() for t in tables), words.tobytes()
+    room = carried_bytes([band.shape for band in filled])
+    first = LOWEST + np.frombuffer(carried[:room].ljust(room, b"\0"), "<u2").astype(np.float64)
+    return _encoded(model.frequency[rows], (model.start % TOTAL)[rows], first).tobytes()
 
 
-def _encoded(frequency: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[np.uint16]:
-    """The words of symbols with these frequencies and starts within their tables.
+def _encoded(
+    frequency: NDArray[np.int64], start: NDArray[np.int64], x: NDArray[np.float64]
+) -> NDArray[np.uint16]:
+    """The words of symbols with these frequencies and starts within their tables, from the states x (lanes,) on, which
+    are overwritten.
 
     Computed in float64, which holds 32-bit states exactly: NumPy divides integers four times slower. A quotient is less
     than 2^32 and, unless it is whole, at least 2^-14 from a whole number, which rounding to 53 bits does not bridge.
     """
-    lanes = lanes_of(len(frequency))
+    lanes = len(x)
     f, s = (
         _in_steps(frequency, lanes, TOTAL).astype(np.float64),
         _in_steps(start, lanes, 0).astype(np.float64),
     )
-    x, quotient, over = np.full(lanes, float(LOWEST)), np.empty(lanes), np.empty(lanes, np.bool_)
+    quotient, over = np.empty(lanes), np.empty(lanes, np.bool_)
     words = []
     steps = (array[::-1] for array in (f * 2.0 ** (32 - PRECISION), f, TOTAL - f, s))
     for top, divisor, rest, offset in zip(*steps, strict=True):
@@ -99,35 +116,33 @@ def _encoded(frequency: NDArray[np.int64], start: NDArray[np.int64]) -> NDArray[
     return (taken & 0xFFFF).astype("<u2")
 
 
-def decode(tables: bytes, words: bytes | memoryview, shapes: Sequence[Shape]) -> list[NDArray[np.int16]]:
-    """The inverse of `encode` for bands of known shapes; see Coded.
-
-    Raises: CorruptBody unless the stream is exactly what an encoder makes of such bands.
-    """
-    (found,) = decode_all([Coded(tables, words, shapes)])
+def decode(coded: Coded) -> Decoded:
+    """The inverse of `encode`. Raises: CorruptBody unless the stream is exactly what an encoder makes of such bands."""
+    (found,) = decode_all([coded])
     if isinstance(found, CorruptBody):
         raise found
     return found
 
 
-def decode_all(streams: Sequence[Coded]) -> list[list[NDArray[np.int16]] | CorruptBody]:
-    """The bands of every stream, or why it is not one: CorruptBody unless it is exactly what an encoder makes."""
-    values: list[NDArray[np.int16] | CorruptBody] = [np.empty(0, np.int16)] * len(streams)
+def decode_all(streams: Sequence[Coded]) -> list[Decoded | CorruptBody]:
+    """The content of every stream, or why it has none: CorruptBody unless it is exactly what an encoder makes."""
+    out: list[Decoded | CorruptBody] = []
     waiting: list[tuple[int, _Stream]] = []
     for n, coded in enumerate(streams):
         try:
             stream = _Stream.of(coded)
         except CorruptBody as error:
-            values[n] = error
+            out.append(error)
+            continue
+        if len(stream.channel):
+            waiting.append((n, stream))
+            out.append(Decoded([], b""))  # so far
         else:
-            if len(stream.channel):
-                waiting.append((n, stream))
+            out.append(_content(np.empty(0, np.int16), stream.states, coded.shapes))
     for some in _groups(waiting):
         for (n, _), found in zip(some, _decoded([stream for _, stream in some]), strict=True):
-            values[n] = found
-    return [
-        v if isinstance(v, CorruptBody) else _bands(v, c.shapes) for v, c in zip(values, streams, strict=True)
-    ]
+            out[n] = found if isinstance(found, CorruptBody) else _content(*found, streams[n].shapes)
+    return out
 
 
 def _groups(waiting: Sequence[tuple[int, _Stream]]) -> list[list[tuple[int, _Stream]]]:
@@ -143,9 +158,11 @@ def _groups(waiting: Sequence[tuple[int, _Stream]]) -> list[list[tuple[int, _Str
     return groups
 
 
-def _bands(values: NDArray[np.int16], shapes: Sequence[Shape]) -> list[NDArray[np.int16]]:
+def _content(values: NDArray[np.int16], states: NDArray[np.int64], shapes: Sequence[Shape]) -> Decoded:
+    """The content of a stream from its values, one band after the other, and its last states."""
     parts = np.split(values, np.cumsum([c * n for c, n in shapes])[:-1])
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    bands = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    return Decoded(bands, (states - LOWEST).astype("<u2").tobytes())
 
 
 def _in_steps(values: NDArray[np.int64], lanes: int, filler: int) -> NDArray[np.int64]:
@@ -156,45 +173,18 @@ def _in_steps(values: NDArray[np.int64], lanes: int, filler: int) -> NDArray[np.
     return out.reshape(steps, lanes)
 
 
-class _Model:
-    """The tables of all channels of all bands behind each other: start, frequency and value of every entry. Starts of
-    channel k begin at k · TOTAL."""
-
-    def __init__(self, tables: Sequence[Tables]) -> None:
-        rows = [row for t in tables for row in t.frequencies()]
-        self.frequency = np.concatenate([np.empty(0, np.int64), *rows])
-        self.start = np.cumsum(self.frequency) - self.frequency
-        values = [np.tile(np.arange(t.lo, t.hi + 1), len(t.width)) for t in tables]
-        self.value = np.concatenate([np.empty(0, np.int64), *values]).astype(np.int16)
-        ends = np.cumsum([0, *((t.hi - t.lo + 1) * len(t.width) for t in tables)])
-        self._tables, self._ends = tables, ends
-
-    def rows(self, band: int, values: NDArray[np.int16]) -> NDArray[np.int64]:
-        """The entries of the values (channels, symbols) of a band, channel after channel."""
-        t = self._tables[band]
-        first = self._ends[band] + np.arange(len(values)) * (t.hi - t.lo + 1)
-        found: NDArray[np.int64] = (values.astype(np.int64) - t.lo + first[:, None]).ravel()
-        return found
-
-
 @dataclass(frozen=True)
 class _Stream:
     """One stream before decoding: tables, channel (n,) of every symbol, states, and the words behind them."""
 
-    model: _Model
+    model: JoinedTables
     channel: NDArray[np.int64]
     states: NDArray[np.int64]
     words: NDArray[np.uint16]
 
     @staticmethod
     def of(coded: Coded) -> _Stream:
-        """Raises: CorruptBody for impossible tables or states, and for words where there is no symbol."""
-        tables, at = [], 0
-        for c, n in coded.shapes:
-            if c * n:
-                stop = at + RANGE_BYTES + CHANNEL_BYTES * c
-                tables.append(Tables.from_bytes(coded.tables[at:stop]))
-                at = stop
+        """Raises: CorruptBody for impossible states, and for words where there is no symbol."""
         repeats = [n for c, n in coded.shapes if c * n for _ in range(c)]
         channel = np.repeat(np.arange(len(repeats)), repeats)
         lanes, words = lanes_of(len(channel)), np.frombuffer(coded.words, "<u2")
@@ -206,12 +196,14 @@ class _Stream:
         states = head[::2] << 16 | head[1::2]
         if lanes and states.min() < LOWEST:
             raise CorruptBody("a state below the lowest one")
-        return _Stream(_Model(tables), channel, states, words[2 * lanes :])
+        return _Stream(JoinedTables(coded.tables), channel, states, words[2 * lanes :])
 
 
-def _decoded(streams: Sequence[_Stream]) -> list[NDArray[np.int16] | CorruptBody]:
-    """The values of every stream, none empty, all bands behind each other; CorruptBody unless the words end with
-    them."""
+def _decoded(
+    streams: Sequence[_Stream],
+) -> list[tuple[NDArray[np.int16], NDArray[np.int64]] | CorruptBody]:
+    """The values of every stream, none empty, all bands behind each other, and the last states; CorruptBody unless the
+    words end with them."""
     # The last table leaves states as they are: it serves lanes that have no symbol any more.
     frequency = np.concatenate([*(s.model.frequency for s in streams), [TOTAL]])
     value = np.concatenate([*(s.model.value for s in streams), [0]]).astype(np.int16)
@@ -230,11 +222,11 @@ def _decoded(streams: Sequence[_Stream]) -> list[NDArray[np.int16] | CorruptBody
         np.subtract(x, start[row], x)
         refill(x)
     found = value[np.stack(rows)]
-    out: list[NDArray[np.int16] | CorruptBody] = []
+    out: list[tuple[NDArray[np.int16], NDArray[np.int64]] | CorruptBody] = []
     for n, (stream, lanes) in enumerate(zip(streams, refill.lanes, strict=True)):
         problem = refill.problem(n, x[lanes])
         mine = found[:, lanes].ravel()[: len(stream.channel)]
-        out.append(mine if problem is None else CorruptBody(problem))
+        out.append((mine, x[lanes]) if problem is None else CorruptBody(problem))
     return out
 
 
@@ -293,4 +285,5 @@ class _Refill:
         """Describe what is wrong with the stream after its last symbol, None if nothing is."""
         if self._at[stream] > self._ends[stream]:
             return "the words end inside the latents"
-        return NOT_AT_END if self._at[stream] < self._ends[stream] or (states != LOWEST).any() else None
+        ended = self._at[stream] == self._ends[stream] and (states >> 16 == 1).all()
+        return None if ended else NOT_AT_END

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rsdfm_ros.wire.entropy import Shape, tables_bytes
+from rsdfm_ros.wire.entropy import Shape, carried_bytes
 from rsdfm_ros.wire.errors import (
     BadMagic,
     ChecksumMismatch,
@@ -22,10 +22,12 @@ from rsdfm_ros.wire.errors import (
     UnsupportedVersion,
 )
 from rsdfm_ros.wire.features import CELLS_PER_TILE, LOW_SIDE
+from rsdfm_ros.wire.gap_table import GAP_BYTES
 from rsdfm_ros.wire.limits import Expected, Limits
+from rsdfm_ros.wire.tables import CHANNEL_BYTES, RANGE_BYTES
 
 MAGIC = b"RSDF"
-VERSION = 2
+VERSION = 3
 
 # The fields of Fields; little-endian, unpadded.
 _FIXED = struct.Struct("<4sBBBBQIHBBIHH")
@@ -39,6 +41,8 @@ VISIBLE_BYTES = CELLS_PER_TILE // 8
 TILE_INDEX_BYTES, TILE_ID_BYTES, SCALE_BYTES = 4, 8, 4
 """Bytes of numbers in the arrays of a part: indices of tiles and cells, integers that stand for a tile, scales."""
 LARGEST_PACKET_BYTES = 65_536
+GAPS = 0
+"""Index of the gaps among the bands."""
 _HAS_LOW = 1
 
 
@@ -114,7 +118,7 @@ class Header:
     @property
     def packet_bytes(self) -> int:
         """Bytes of the whole packet."""
-        return FIXED_BYTES + self.body_bytes + WORD_BYTES * self.words
+        return FIXED_BYTES + self.plain_bytes + WORD_BYTES * self.words + self.body_bytes - self.carried_bytes
 
     @property
     def scales(self) -> int:
@@ -130,17 +134,37 @@ class Header:
         return [(1, self.cells), (self.low * self.has_low, blocks), (self.high, self.cells)]
 
     @property
+    def tables_bytes(self) -> int:
+        """Bytes of the frequency tables; a band without symbols has none."""
+        if self.kind is Kind.DENSE:
+            return 0
+        gaps, *latents = self.bands
+        rest = sum(RANGE_BYTES + CHANNEL_BYTES * c for c, n in latents if c * n)
+        return GAP_BYTES * (gaps[1] > 0) + rest
+
+    @property
+    def plain_bytes(self) -> int:
+        """Bytes behind the header that are not compressed: scales and frequency tables."""
+        return self.scales * HALF_BYTES + self.tables_bytes
+
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes of the body that travel in the states of the entropy coder."""
+        return min(self.body_bytes, carried_bytes(self.bands))
+
+    @property
     def content_bytes(self) -> int:
         """Bytes of the body after decompression: follows from the counts, is never read from the packet."""
         fixed = self.tiles * (TILE_KEY_BYTES + VISIBLE_BYTES)
         if self.kind is Kind.DENSE:
             return fixed + self.cells * self.high * HALF_BYTES
-        return fixed + self.tiles * COUNT_BYTES + self.scales * HALF_BYTES + tables_bytes(self.bands)
+        return fixed + self.tiles * COUNT_BYTES
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes after decoding: the body and two bytes per symbol."""
-        return self.content_bytes + 2 * sum(channels * symbols for channels, symbols in self.bands)
+        """Bytes after decoding: scales, tables, body, and two bytes per symbol."""
+        symbols = sum(channels * symbols for channels, symbols in self.bands)
+        return self.plain_bytes + self.content_bytes + 2 * symbols
 
     @property
     def part_bytes(self) -> int:
@@ -150,8 +174,9 @@ class Header:
         return self.tiles * tile + self.cells * cell + SCALE_BYTES * (self.low + self.high)
 
 
-def pack(header: Header, body: bytes, words: bytes) -> bytes:
-    """The packet: fixed header with its checksum filled in, body, words."""
+def pack(header: Header, plain: bytes, words: bytes, body: bytes) -> bytes:
+    """The packet: fixed header with its checksum filled in, scales and tables, words, and the bytes of the body that
+    are not in the words."""
     fixed = _FIXED.pack(
         MAGIC,
         VERSION,
@@ -167,8 +192,9 @@ def pack(header: Header, body: bytes, words: bytes) -> bytes:
         header.body_bytes,
         header.words,
     )
-    crc = zlib.crc32(words, zlib.crc32(body, zlib.crc32(fixed)))
-    return fixed[:CRC_OFFSET] + struct.pack("<I", crc) + fixed[CRC_OFFSET + 4 :] + body + words
+    rest = plain + words + body[header.carried_bytes :]
+    crc = zlib.crc32(rest, zlib.crc32(fixed))
+    return fixed[:CRC_OFFSET] + struct.pack("<I", crc) + fixed[CRC_OFFSET + 4 :] + rest
 
 
 def unpack(data: memoryview, limits: Limits, expected: Expected) -> Header:

@@ -11,7 +11,6 @@ import numpy as np
 
 from rsdfm_ros.wire.boxes import BOX_BYTES, carries_boxes, decode_boxes
 from rsdfm_ros.wire.decode import decode_packet
-from rsdfm_ros.wire.entropy import tables_bytes
 from rsdfm_ros.wire.errors import WireError
 from rsdfm_ros.wire.features import DenseFrame, FeatureFrame
 from rsdfm_ros.wire.header import (
@@ -97,22 +96,20 @@ def _content(frame: FeatureFrame | DenseFrame) -> dict[str, Any]:
 
 
 def _parts(payload: bytes) -> dict[str, int]:
-    """Bytes by part of a packet that was decoded."""
+    """Bytes by part of a packet that was decoded; bytes of the body that the words carry count as words."""
     header = Header.of(fields_of(payload))
-    body = {
+    sent = {"header": FIXED_BYTES, "body": header.body_bytes - header.carried_bytes}
+    sent["words"] = WORD_BYTES * header.words
+    content = {
         "tile_keys": TILE_KEY_BYTES * header.tiles,
         "visibility": VISIBLE_BYTES * header.tiles,
     }
     if header.kind is Kind.DENSE:
-        body["values"] = HALF_BYTES * header.high * header.cells
+        content["values"] = HALF_BYTES * header.high * header.cells
     else:
-        body |= {
-            "counts": COUNT_BYTES * header.tiles,
-            "scales": HALF_BYTES * header.scales,
-            "tables": tables_bytes(header.bands),
-        }
-    sent = {"header": FIXED_BYTES, "body": header.body_bytes, "words": WORD_BYTES * header.words}
-    return sent | {f"body_{name}": size for name, size in body.items()}
+        sent |= {"scales": HALF_BYTES * header.scales, "tables": header.tables_bytes}
+        content["counts"] = COUNT_BYTES * header.tiles
+    return sent | {f"body_{name}": size for name, size in content.items()}
 
 
 def _range(values: np.ndarray[Any, Any]) -> list[float] | None:

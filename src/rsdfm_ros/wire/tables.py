@@ -1,12 +1,14 @@
-"""The frequency tables of the entropy coder: a normal distribution with more zeros per channel.
+"""The frequency tables of latents: a normal distribution with more zeros per channel.
 
-A table is described by three bytes and follows from them by integer arithmetic alone, so that every machine has the
+A table is described by two bytes and follows from them by integer arithmetic alone, so that every machine has the
 same one (docs/wire_format.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +20,59 @@ PRECISION = 14
 TOTAL = 1 << PRECISION
 #: Alphabets of more values than this have their means in whole steps instead of quarters.
 FINE = 64
-WIDEST, NARROWEST = 0, 63
+#: Largest width, mean and zeros; a mean of CENTRE is that of the value 0.
+NARROWEST, HIGHEST, MOST_ZEROS = 63, 63, 15
+CENTRE = 32
 #: Order and distances in which the encoder tries neighbours of the parameters width 0, mean 1 and zeros 2.
-SEARCH = ((0, 2), (1, 2), (2, 32), (0, 1), (1, 1), (2, 16))
-RANGE_BYTES, CHANNEL_BYTES = 4, 3
+SEARCH = ((0, 2), (1, 2), (2, 2), (0, 1), (1, 1), (2, 1))
+RANGE_BYTES, CHANNEL_BYTES = 2, 2
+_MEAN_BITS, _ZEROS_BITS = 6, 12
+
+
+class Table(Protocol):
+    """The frequencies of the values lo … hi in every channel of a band."""
+
+    @property
+    def lo(self) -> int:
+        """Smallest value."""
+
+    @property
+    def hi(self) -> int:
+        """Largest value."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the band."""
+
+    def frequencies(self) -> NDArray[np.int64]:
+        """(channels, hi − lo + 1), every row with the sum TOTAL and no entry below 1."""
+
+
+class JoinedTables:
+    """The tables of all channels of all bands behind each other: start, frequency and value of every entry. Starts of
+    channel k begin at k · TOTAL."""
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        rows = [row for t in tables for row in t.frequencies()]
+        self.frequency = np.concatenate([np.empty(0, np.int64), *rows])
+        self.start = np.cumsum(self.frequency) - self.frequency
+        values = [np.tile(np.arange(t.lo, t.hi + 1), t.channels) for t in tables]
+        self.value = np.concatenate([np.empty(0, np.int64), *values]).astype(np.int16)
+        ends = np.cumsum([0, *((t.hi - t.lo + 1) * t.channels for t in tables)])
+        self._tables, self._ends = tables, ends
+
+    def rows(self, band: int, values: NDArray[np.int16]) -> NDArray[np.int64]:
+        """The entries of the values (channels, symbols) of a band, channel after channel."""
+        t = self._tables[band]
+        first = self._ends[band] + np.arange(len(values)) * (t.hi - t.lo + 1)
+        found: NDArray[np.int64] = (values.astype(np.int64) - t.lo + first[:, None]).ravel()
+        return found
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The frequency tables of one band of values in [lo, hi]: width, mean and zeros (channels,), each one byte."""
+    """The frequency tables of one band of latents in [lo, hi]: width and mean, up to 63, and zeros, up to 15
+    (channels,)."""
 
     lo: int
     hi: int
@@ -34,23 +80,30 @@ class Tables:
     mean: NDArray[np.uint8]
     zeros: NDArray[np.uint8]
 
+    @property
+    def channels(self) -> int:
+        """Channels of the band."""
+        return len(self.width)
+
     def frequencies(self) -> NDArray[np.int64]:
         """(channels, hi − lo + 1), every row with the sum TOTAL and no entry below 1."""
         return frequencies(self.lo, self.hi, self.width, self.mean, self.zeros)
 
     def to_bytes(self) -> bytes:
-        """int16 lo and hi, then the widths, the means and the zeros of all channels."""
-        planes = np.concatenate([self.width, self.mean, self.zeros]).astype(np.uint8)
-        return np.array([self.lo, self.hi], "<i2").tobytes() + planes.tobytes()
+        """int8 lo and hi, then uint16 of every channel: width, mean and zeros from the lowest bit on."""
+        width, mean, zeros = (v.astype(np.uint16) for v in (self.width, self.mean, self.zeros))
+        packed = (width | mean << _MEAN_BITS | zeros << _ZEROS_BITS).astype("<u2")
+        return np.array([self.lo, self.hi], np.int8).tobytes() + packed.tobytes()
 
     @staticmethod
     def from_bytes(raw: bytes) -> Tables:
         """The inverse of to_bytes. Raises: CorruptBody for an impossible range."""
-        lo, hi = (int(v) for v in np.frombuffer(raw, "<i2", count=2))
-        if not -128 <= lo <= hi <= 255:
+        lo, hi = (int(v) for v in np.frombuffer(raw, np.int8, count=2))
+        if lo > hi:
             raise CorruptBody(f"values in {lo}…{hi}")
-        width, mean, zeros = np.frombuffer(raw, np.uint8, offset=RANGE_BYTES).reshape(3, -1)
-        return Tables(lo, hi, width, mean, zeros)
+        packed = np.frombuffer(raw, "<u2", offset=RANGE_BYTES)
+        planes = (packed & NARROWEST, packed >> _MEAN_BITS & HIGHEST, packed >> _ZEROS_BITS)
+        return Tables(lo, hi, *(plane.astype(np.uint8) for plane in planes))
 
 
 def frequencies(
@@ -59,22 +112,22 @@ def frequencies(
     """Tables (K, hi − lo + 1) of K triples of parameters, in integers.
 
     A value at distance d (in quarters of a step) from the mean has the weight 2^(−d² g / 2^19) with g = 2, 3, 4, 6, 8,
-    12, … for width 0, 1, 2, …; between powers of two the weight is interpolated linearly. `zeros` 256ths of all go to
+    12, … for width 0, 1, 2, …; between powers of two the weight is interpolated linearly. `zeros` 16ths of all go to
     the value 0 beforehand.
     """
     size = hi - lo + 1
-    unit = 1 if size <= FINE else 4
-    w = np.minimum(width, NARROWEST).astype(np.int64)[:, None]
-    distance = 4 * np.arange(size) - unit * mean.astype(np.int64)[:, None]
+    zero, unit = _zero(lo, size), _unit(size)
+    w = width.astype(np.int64)[:, None]
+    distance = 4 * (np.arange(size) - zero) - unit * (mean.astype(np.int64)[:, None] - CENTRE)
     exponent = distance * distance * ((2 + w % 2) << (w // 2)) >> 3
     mantissa = (1 << 17) - (exponent & 0xFFFF)
     weight = np.maximum(mantissa << 13 >> np.minimum(exponent >> 16, 31), 1)
     room = TOTAL - size
-    extra = room * zeros.astype(np.int64) >> 8
+    extra = room * zeros.astype(np.int64) >> 4
     found: NDArray[np.int64] = 1 + weight * (room - extra)[:, None] // weight.sum(axis=1, keepdims=True)
     rows = np.arange(len(found))
     found[rows, found.argmax(axis=1)] += TOTAL - extra - found.sum(axis=1)
-    found[:, _zero(lo, size)] += extra
+    found[:, zero] += extra
     return found
 
 
@@ -82,10 +135,9 @@ def fitted_tables(values: NDArray[np.int16]) -> Tables:
     """Tables under which a band (channels, symbols), not empty, is short; found near its moments."""
     lo, hi = int(values.min()), int(values.max())
     size, channels = hi - lo + 1, len(values)
-    unit = 1 if size <= FINE else 4
     offsets = (values - np.int16(lo)).astype(np.int64) + np.arange(channels)[:, None] * size
     counts = np.bincount(offsets.ravel(), minlength=channels * size).reshape(channels, size)
-    starts = _starts(counts, lo, unit)
+    starts = _starts(counts, lo)
     twice = np.tile(counts, (len(starts), 1))  # all starts are refined side by side
     found, bits = np.concatenate(starts), None
     for axis, reach in SEARCH:
@@ -96,7 +148,7 @@ def fitted_tables(values: NDArray[np.int16]) -> Tables:
     return Tables(lo, hi, width, mean, zeros)
 
 
-def _starts(counts: NDArray[np.int64], lo: int, unit: int) -> list[NDArray[np.int64]]:
+def _starts(counts: NDArray[np.int64], lo: int) -> list[NDArray[np.int64]]:
     """Parameters (channels, 3) that the moments suggest, without and with more zeros than their neighbours."""
     size = counts.shape[1]
     zero = _zero(lo, size)
@@ -110,14 +162,20 @@ def _starts(counts: NDArray[np.int64], lo: int, unit: int) -> list[NDArray[np.in
         mean = rest @ np.arange(size) / total
         variance = rest @ np.arange(size) ** 2.0 / total - mean**2
         gain = np.log2((1 << 19) / 22.2 / np.maximum(variance, 1e-3))  # of g in `frequencies`; 22.2 = 32 ln 2
-        zeros = 16 * np.round(16 * (counts[:, zero] - kept) / counts.sum(axis=1))
-        starts.append(np.stack([np.round(2 * gain) - 2, np.round(4 * mean / unit), zeros], axis=1))
+        zeros = np.round(16 * (counts[:, zero] - kept) / counts.sum(axis=1))
+        offset = np.round(4 * (mean - zero) / _unit(size)) + CENTRE
+        starts.append(np.stack([np.round(2 * gain) - 2, offset, zeros], axis=1))
     return [start.astype(np.int64) for start in starts]
 
 
 def _zero(lo: int, size: int) -> int:
     """Index of the value 0, or of the one next to it, among `size` values from lo on."""
     return min(max(-lo, 0), size - 1)
+
+
+def _unit(size: int) -> int:
+    """Unit of the mean in quarters of a step, for an alphabet of this size."""
+    return 1 if size <= FINE else 4
 
 
 def _refined(
@@ -133,7 +191,7 @@ def _refined(
     (channels,) in bits. known: cost of the parameters `around`, if they were tried before."""
     tried = np.stack([around, around, around])
     tried[:, :, axis] += reach * np.arange(-1, 2)[:, None]
-    np.clip(tried, [WIDEST, 0, 0], [NARROWEST, 255, 240], out=tried)
+    np.clip(tried, 0, [NARROWEST, HIGHEST, MOST_ZEROS], out=tried)
     costs = np.empty(tried.shape[:2])
     new = slice(None) if known is None else slice(None, None, 2)
     if known is not None:

@@ -16,7 +16,7 @@ from rsdfm_ros.agent.options import AgentOptions
 from rsdfm_ros.agent.peers import Peer
 from rsdfm_ros.agent.receiver import Receiver
 from rsdfm_ros.wire.errors import WireError
-from rsdfm_ros.wire.header import CRC_OFFSET, FIXED_BYTES
+from rsdfm_ros.wire.header import CRC_OFFSET, FIXED_BYTES, Header, fields_of
 from rsdfm_ros.wire.packet import Expected, encode_frame
 from support.wire_frames import feature_frame, same
 
@@ -27,9 +27,9 @@ EXPECTED = Expected(7, 16, 16)
 
 
 def corrupted(packet: bytes) -> bytes:
-    """The packet with another body and the checksum of it: only decoding tells."""
+    """The packet with another state of the entropy coder and the checksum of it: only decoding tells."""
     data = bytearray(packet)
-    data[FIXED_BYTES + 8] ^= 0xFF
+    data[FIXED_BYTES + Header.of(fields_of(packet)).plain_bytes + 1] ^= 0x55
     data[CRC_OFFSET : CRC_OFFSET + 4] = bytes(4)
     data[CRC_OFFSET : CRC_OFFSET + 4] = struct.pack("<I", zlib.crc32(data))
     return bytes(data)

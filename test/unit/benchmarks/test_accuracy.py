@@ -40,6 +40,8 @@ from rsdfm_ros.geometry.ground import GroundPlane
 from rsdfm_ros.geometry.height_grid import HeightGrid
 from rsdfm_ros.sim.dataset import render
 from rsdfm_ros.sim.flight import make_flights
+from rsdfm_ros.wire.encode import encode_frame
+from support.wire_frames import feature_frame
 
 COMMON = {
     "model": "models/nano",
@@ -102,8 +104,6 @@ def fill(name: str) -> dict[str, Any]:
             **{str(b): {m: row(0.8 - 100 / b, float(b)) for m in rates.METHODS} for b in rates.BUDGETS},
         }
     if name == "entropy":
-        from support.wire_frames import feature_frame
-
         return {str(c): {"packets": 4.0, **entropy.measure(feature_frame(cells=c))} for c in (20, 200)}
     if name == "budget":
         return {
@@ -333,6 +333,15 @@ def test_entropy_estimates_agree_with_what_is_known() -> None:
     assert entropy.adaptive_bytes(np.array([3]), 16) == pytest.approx(0.5), "the first symbol costs 4 bits"
     many = np.random.default_rng(0).integers(0, 4, 4000)
     assert 1.0 < entropy.adaptive_bytes(many, 4) / entropy.entropy_bytes(many) < 1.02
+
+
+@pytest.mark.parametrize("cells", [0, 30, 900])
+def test_the_parts_of_packets_add_up_to_their_bytes(cells: int) -> None:
+    packets = encode_frame(feature_frame(cells=cells), 4_000)
+    found = entropy.parts(feature_frame(cells=cells), packets)
+    assert sum(found.values()) == pytest.approx(sum(map(len, packets)))
+    assert found[entropy.FIXED] == 32 * len(packets) and (found[entropy.HIGH] > 0) == (cells > 0)
+    assert 0 < found[entropy.STATES] < 0.03 * sum(found.values()) + 4
 
 
 def test_flights_at_one_altitude_look_at_the_same_places() -> None:

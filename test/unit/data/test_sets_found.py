@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from rsdfm_ros.cli import main
 from rsdfm_ros.data.check import check
 from rsdfm_ros.data.errors import DatasetError, TableError
 from rsdfm_ros.data.nuscenes import Dataset, open_dataset
@@ -155,6 +156,16 @@ def test_only_the_scenes_that_are_evaluated_are_checked(tmp_path: Path) -> None:
     assert len(open_scenes(root, 4, scenes=1, check=True)) == 1
     with pytest.raises(DatasetError, match="scene-0-19: two samples have the same timestamp"):
         open_scenes(root, 4, check=True)
+
+
+def test_training_refuses_what_the_check_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = sets.write_air_co_pred(tmp_path, frames=FRAMES, scenes=("scene-0-9",))
+    rewrite(data, "sample", lambda rows: rows[-1].update(timestamp=rows[-2]["timestamp"]))
+    config = Path(__file__).parents[2] / "support" / "tiny.yaml"
+    words = ["train", "--data", str(data), "--out", str(tmp_path / "out"), "--config", str(config)]
+    assert main(words) == 2
+    assert "scene-0-9: two samples have the same timestamp" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_scenes_of_one_name_are_told_and_share_no_terrain(tmp_path: Path) -> None:

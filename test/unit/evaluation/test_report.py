@@ -285,7 +285,7 @@ def test_the_page_ends_with_commands_for_what_is_there(run: RunReader) -> None:
     (page,) = make_report(run, run.folder, video=False)
     steps = page.read_text().partition("What to try next")[2]
     assert f"./rsdfm bag evaluate {run.folder}/bag" in steps
-    assert f"./rsdfm demo --set world.seed=9001 --out {run.folder}-9001" in steps
+    assert f"./rsdfm demo --seed 9001 --out {run.folder}-9001" in steps
 
 
 def test_a_page_in_another_folder_says_where_the_figures_are(run: RunReader, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_a_mission_is_told_with_its_seed_and_whether_it_waited() -> None:
     about = about_mission(load_fleet(ROOT / "config/fleet/demo.yaml"))
     assert about["protocol"] == {
         "world": "simulation", "lockstep": True, "real_time_factor": None, "budget_bytes": 5000,
+        "style": "block", "weather": "clear",
     }  # fmt: skip
     assert about["provenance"]["seed"] == 9000
     realtime = load_fleet(ROOT / "config/fleet/realtime.yaml")
@@ -166,10 +167,10 @@ def test_steps_are_offered_for_what_is_there(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(next_steps, "find_spec", lambda name: "installed")
     assert f"./rsdfm view '{run}'" in [command for _, command in steps_with(run)]
     again = [command for _, command in steps_after_demo(tmp_path / "run-9001", 9001)]
-    assert f"./rsdfm demo --set world.seed=9002 --out {tmp_path}/run-9002" in again
+    assert f"./rsdfm demo --seed 9002 --out {tmp_path}/run-9002" in again
     steps = steps_after_demo(run, 9000)
     assert not any(" report " in command for _, command in steps)
-    assert any("--set world.seed=9001" in command for _, command in steps)
+    assert any("--seed 9001" in command for _, command in steps)
     assert steps_text(steps).count("./rsdfm ") == len(steps) == 4
 
 

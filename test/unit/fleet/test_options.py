@@ -80,7 +80,9 @@ def test_options_win_over_the_file_for_all_uavs(description: Path, tmp_path: Pat
     assert uavs["uav2.encoder_node"].remaps == {"pose": "/ins/pose", "detections": "found"}
     for spec in uavs.values():
         assert spec.params_files == (str(extra),) and spec.log_level == "warn"
-        assert spec.parameters["threads"] == 2 and spec.parameters["image_reliability"] == "best_effort"
+        assert spec.parameters["threads"] == 2
+        assert spec.parameters["features_reliability"] == "best_effort"  # no lockstep
+        assert spec.parameters["image_reliability"] == "reliable"  # of a simulation
 
 
 def test_a_process_gets_remaps_its_parameters_and_then_the_files(description: Path, tmp_path: Path) -> None:
@@ -196,3 +198,36 @@ def test_rviz_is_started_with_a_configuration_for_these_uavs(
     assert rviz.command[0] == str(program) and "/alpha/" in (tmp_path / "fleet.rviz").read_text()
     with pytest.raises(FleetDescriptionError, match="need a folder"):
         companions.companions(fleet, options, None)
+
+
+def test_nav2_names_stand_for_our_options(description: Path) -> None:
+    fleet = options_from({"use_composition": "False", "namespace": "team"}).load(description)
+    assert not fleet.uav.composed and fleet.namespace_prefix == "/team"
+    assert (
+        options_from({"use_rviz": "True"}).rviz and not options_from({"use_rviz": "False", "rviz": ""}).rviz
+    )
+    assert options_from({"namespace": "/"}).load(description).namespace_prefix == ""
+    agreeing = options_from({"use_composition": "True", "composed": "true"}).load(description)
+    assert agreeing.uav.composed
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ({"use_composition": "True", "composed": "false"}, "Nav2's name of composed, and the two contradict"),
+        ({"use_rviz": "perhaps"}, "rviz: expected true or false, got 'perhaps'"),
+        ({"namespace": "Team 1"}, "namespaces such as /team"),
+    ],
+)
+def test_nav2_names_that_contradict_or_mean_nothing_are_refused(
+    description: Path, texts: dict, words: str
+) -> None:
+    with pytest.raises(FleetDescriptionError, match=words):
+        node_specifications(options_from(texts).load(description))
+
+
+def test_real_uavs_follow_a_clock_on_demand_and_simulated_ones_always(description: Path) -> None:
+    real = specs_of(description, world="none", use_sim_time="True")
+    assert real["alpha"].parameters["use_sim_time"] is True
+    assert specs_of(description, world="none")["alpha"].parameters["use_sim_time"] is False
+    assert specs_of(description, use_sim_time="false")["alpha"].parameters["use_sim_time"] is True

@@ -253,10 +253,7 @@ class SlowWorld:
         self.rendering, self.go_on, self.closed = threading.Event(), threading.Event(), threading.Event()
         self.frames: list[int] = []
 
-    def __enter__(self) -> SlowWorld:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.closed.set()
 
     def frame(self, k: int) -> Any:

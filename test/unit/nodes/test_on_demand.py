@@ -40,7 +40,6 @@ OUTPUTS = [
     (DetectionHeadNode, "detections", ObjectArray, detection_head_node, "boxes_to_message"),
     (DetectionHeadNode, "markers", MarkerArray, detection_head_node, "box_markers"),
     (SegmentationHeadNode, "instance_mask", Image, segmentation_head_node, "masks_to_message"),
-    (SegmentationHeadNode, "occupancy", OccupancyGrid, segmentation_head_node, "grid_to_message"),
     (SegmentationHeadNode, "debug/bev_image", Image, segmentation_head_node, "bev_image"),
     (TrajectoryHeadNode, "trajectories", TrajectoryArray, trajectory_head_node, "tracks_to_message"),
     (TrajectoryHeadNode, "paths", MarkerArray, trajectory_head_node, "path_markers"),
@@ -197,6 +196,27 @@ def test_the_lattice_frame_is_sent_once_and_again_when_the_window_changes(
         assert [t.transform.translation.x for t in sent] == [-8.0, -4.0]
         assert sent[0].header.frame_id == "map"
     finally:
+        node.destroy_node()
+
+
+def test_a_late_subscriber_such_as_nav2s_static_layer_gets_the_last_occupancy(context: Context) -> None:
+    node = SegmentationHeadNode(Model(), fused_from_topic=False, context=context, namespace="/uav1")
+    late = Node("late", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(late)
+    try:
+        node.start()
+        for n in range(2):
+            node.take(fused(n))
+            assert node.worker.wait_idle(10.0)
+        got: list[OccupancyGrid] = []
+        late.create_subscription(OccupancyGrid, "/uav1/occupancy", got.append, qos.latched())
+        until(lambda: len(got) == 1, "the last map comes", executor)
+        stamp = got[0].header.stamp
+        assert stamp.sec * 10**9 + stamp.nanosec == NS + 500_000_000
+    finally:
+        executor.shutdown()
+        late.destroy_node()
         node.destroy_node()
 
 

@@ -46,6 +46,11 @@ def test_usage_names_every_parameter_with_type_default_and_when_it_may_change(ex
         assert word in words
 
 
+def test_usage_names_the_parameters_that_a_head_has_of_its_own() -> None:
+    assert re.search(r"^  ground_height_m\b", usage("detection_head_node"), re.MULTILINE)
+    assert not re.search(r"^  ground_height_m\b", usage("trajectory_head_node"), re.MULTILINE)
+
+
 @pytest.mark.parametrize("executable", sorted(TOPICS_OF))
 def test_usage_lists_the_topics_that_the_running_node_has(executable: str) -> None:
     subscribed, published = map(set, TOPICS_OF[executable])

@@ -12,7 +12,7 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import rotation_vector, transform
 from rsdfm_ros.nodes.convert import images
 from rsdfm_ros.nodes.convert.markers import MarkerSet, box_markers, path_markers
-from rsdfm_ros.nodes.uav.lattice_frame import lattice_transform
+from rsdfm_ros.nodes.uav.frames.lattice_frame import lattice_transform
 
 NS = 12_345_678_901
 WINDOW = Window(-8, -16, 16, 40, 0.5)

@@ -109,7 +109,7 @@ def test_a_teacher_of_other_features_is_refused(tmp_path: Path) -> None:
 def test_a_run_with_a_teacher_begins_with_the_distil_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     path = tmp_path / "tiny.yaml"
     settings = {**SETTINGS, "training": {**SETTINGS["training"], "distil_steps": 3}}
     path.write_text(yaml.safe_dump(settings))

@@ -53,7 +53,7 @@ def train(config: Path, out: Path, *words: str) -> int:
 
 @pytest.fixture
 def flat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
 
 
 @pytest.mark.usefixtures("flat")
@@ -125,7 +125,7 @@ def test_a_data_set_without_layouts_is_named(
     config_path: Path, donor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FlatWorld, "layout", lambda self, scene: None)
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     with pytest.raises(RsdfmError, match=r"2 of 2 scenes in flat .*flat-0.*rsdfm data layout flat"):
         train(config_path, tmp_path / "out", "--head", "layout", "--freeze-trunk", "--init", str(donor))
     model = Perception.load(donor).config
@@ -145,6 +145,7 @@ def test_a_model_of_plug_ins_alone_is_trained_with_its_trunk(config_path: Path, 
     assert train(path, tmp_path / "out", "--steps", "3") == 0
     model, manifest, _ = load_model(tmp_path / "out/model")
     assert list(model.heads) == ["layout"] and manifest["training"]["stages"]["trunk"]["steps"] == 3
+    assert manifest["training"]["cameras"]["altitude_m"] == [40.0, 50.0]
 
 
 def test_the_loss_of_the_layout_falls_and_the_answer_nears_the_truth(config_path: Path) -> None:

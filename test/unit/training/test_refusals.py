@@ -35,7 +35,7 @@ FROZEN = "--head layout --freeze-trunk --init {model}"
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a configuration, a model, a file and FlatWorld as its data set."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**SETTINGS, "training": LONG}))
     torch.manual_seed(1)
     save_model(tmp_path / "donor", RSDFM(load_model_config(tmp_path / "tiny.yaml")), {})
@@ -102,7 +102,7 @@ def test_a_mistake_is_one_sentence_before_anything_is_written(
     (place / "training.yaml").write_text("training: 5")
     (place / "unknown.yaml").write_text("model: {name: a}\ntraining: {stepps: 3}")
     (place / "rate.yaml").write_text("model: {name: a}\ntraining: {learning_rate: -1}")
-    monkeypatch.setattr(command, "open_dataset", lambda path: pytest.fail("read the data"))
+    monkeypatch.setattr(command, "open_usable", lambda path: pytest.fail("read the data"))
     assert train(words, place) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and len(said.strip().splitlines()) == 1, said
@@ -218,7 +218,7 @@ import sys, time
 from support.training_data import FlatWorld
 from rsdfm_ros import cli
 from rsdfm_ros.training import command, {slow} as module
-command.open_dataset = lambda path: FlatWorld()
+command.open_usable = lambda path: FlatWorld()
 original = module.{function}
 def slow(*args):
     print("began", flush=True)

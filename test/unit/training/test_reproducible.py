@@ -30,7 +30,7 @@ BRIEF = {**SETTINGS, "training": {**SETTINGS["training"], "steps": 2, "temporal_
 
 @pytest.fixture(scope="module", autouse=True)
 def flat() -> Iterator[None]:
-    with mock.patch.object(command, "open_dataset", return_value=FlatWorld()):
+    with mock.patch.object(command, "open_usable", return_value=FlatWorld()):
         yield
 
 
@@ -88,7 +88,7 @@ from pathlib import Path
 from support.training_runs import arguments
 from support.training_data import FlatWorld
 from rsdfm_ros.training import command, stages
-command.open_dataset = lambda path: FlatWorld()
+command.open_usable = lambda path: FlatWorld()
 sys.exit(command.run(arguments(Path(sys.argv[1]), Path(sys.argv[2]))))
 """
 

@@ -106,7 +106,7 @@ def test_a_switch_changes_the_weights(
     monkeypatch: pytest.MonkeyPatch,
     known: dict[str, dict[str, torch.Tensor]],
 ) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
 
     def run(values: dict[str, Any]) -> dict[str, torch.Tensor]:
         key = yaml.safe_dump(values)
@@ -131,7 +131,7 @@ def test_a_switch_changes_the_head(
     from rsdfm_ros.model.rsdfm import RSDFM
     from rsdfm_ros.model.store import save_model
 
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     torch.manual_seed(0)
     donor = save_model(tmp_path / "donor", RSDFM(model_config_from_dict(SETTINGS["model"])), {})  # type: ignore[arg-type]
     few = {"head_samples": 3, "head_steps": 3, "head_batch": 1}

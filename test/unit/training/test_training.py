@@ -228,7 +228,7 @@ def test_the_codec_stage_brings_the_received_map_closer_and_changes_nothing_else
 def test_a_run_makes_a_model_that_loads(
     config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     out = tmp_path / "run"
     assert command.run(arguments(config_path, out)) == 0
     perception = Perception.load(out / "model")
@@ -244,7 +244,7 @@ def test_a_run_makes_a_model_that_loads(
 def test_stages_that_are_left_out_leave_the_weights_of_the_first_model(
     config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     with pytest.raises(RsdfmError, match="--init"):
         command.run(arguments(config_path, tmp_path / "none", stages=["codec"]))
     command.run(arguments(config_path, tmp_path / "first"))
@@ -262,7 +262,7 @@ def test_stages_that_are_left_out_leave_the_weights_of_the_first_model(
 def test_an_interrupted_run_goes_on_where_it_stopped(
     config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "open_dataset", lambda path: FlatWorld())
+    monkeypatch.setattr(command, "open_usable", lambda path: FlatWorld())
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     command.run(arguments(config_path, whole))
     original = stages.descend

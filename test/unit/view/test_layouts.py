@@ -86,9 +86,8 @@ def test_rviz_asks_for_topics_that_are_published_with_a_qos_that_fits(count: int
             name = relative(topic["Value"], names)
             found.add(name)
             assert name in topics.TOPICS or name in IMPLIED, name
-            assert (
-                topic["Durability Policy"] == "Volatile"
-            )  # what we publish is never latched for late joiners
+            latched = name == "occupancy"
+            assert topic["Durability Policy"] == ("Transient Local" if latched else "Volatile"), name
             offered = qos.sensor("best_effort") if name.startswith("camera/") else qos.outputs()
             if topic["Reliability Policy"] == "Reliable":
                 assert offered.reliability == qos.ReliabilityPolicy.RELIABLE, name

@@ -296,7 +296,7 @@ def test_nonsense_is_counted_and_survived(tmp_path: Path) -> None:
                 if name not in ("objects", "trajectories"):
                     setattr(message, name, value[: len(value) // 2])
                 if name == "objects" and message.objects:
-                    message.objects[0].pose.position.x = float("nan")
+                    message.objects[0].pose.pose.position.x = float("nan")
                 if name == "trajectories" and message.trajectories:
                     message.trajectories[0].positions = message.trajectories[0].positions[:2]
         router.take(topic, message, 10, ns / 1e9)

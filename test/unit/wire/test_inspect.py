@@ -15,29 +15,28 @@ from support.places import GOLDEN
 
 
 def golden(name: str) -> bytes:
-    return (GOLDEN / f"wire_v2_{name}.bin").read_bytes()
+    return (GOLDEN / f"wire_v3_{name}.bin").read_bytes()
 
 
 def test_a_compressed_packet_is_described_in_full() -> None:
     payload = golden("compressed")
     facts = inspect_payload(payload)
     assert facts["bytes"] == len(payload) and facts["kind"] == "compressed" and facts["error"] is None
-    assert facts["header"]["fingerprint"] == "0123456789abcdef" and facts["header"]["version"] == 2
-    assert facts["header"]["crc32"] == facts["header"]["crc32_of_bytes"] == "6a0c432f"
+    assert facts["header"]["fingerprint"] == "0123456789abcdef" and facts["header"]["version"] == 3
+    assert facts["header"]["crc32"] == facts["header"]["crc32_of_bytes"] == "dc80feca"
     content = facts["content"]
     assert (content["tiles"], content["sent_cells"]) == (4, 7)
     assert (content["low_channels"], content["high_channels"]) == (2, 3)
     assert (content["tile_min"], content["tile_max"]) == ([-2, -4], [0, 3])
     assert content["low_scale_range"] == [0.03125, 0.5] and content["high_scale_range"] == [0.25, 2.0]
     parts = facts["parts"]
-    assert parts["header"] + parts["body"] + parts["words"] == len(payload)
+    assert sum(parts[name] for name in ("header", "scales", "tables", "words", "body")) == len(payload)
+    assert (parts["scales"], parts["tables"]) == (10, 10 + 6 + 8)
     body = {name: size for name, size in parts.items() if name.startswith("body_")}
     assert body == {
         "body_tile_keys": 16,
         "body_visibility": 128,
         "body_counts": 8,
-        "body_scales": 10,
-        "body_tables": 7 + 10 + 13,
     }
 
 
@@ -91,8 +90,8 @@ def test_both_checksums_of_a_damaged_packet_are_shown() -> None:
     damaged = bytearray(golden("compressed"))
     struct.pack_into("<I", damaged, 16, 0)
     facts = inspect_payload(bytes(damaged))
-    assert facts["header"]["crc32"] == "00000000" and facts["header"]["crc32_of_bytes"] == "6a0c432f"
-    assert "6a0c432f" in facts["error"]["text"]
+    assert facts["header"]["crc32"] == "00000000" and facts["header"]["crc32_of_bytes"] == "dc80feca"
+    assert "dc80feca" in facts["error"]["text"]
 
 
 def test_no_bytes_raise_anything() -> None:

@@ -2,16 +2,18 @@
 
 import re
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import zstandard
 
 from rsdfm_ros.wire import entropy, errors
-from rsdfm_ros.wire.header import unpack
+from rsdfm_ros.wire.gap_table import GapTable, fitted_gaps
+from rsdfm_ros.wire.header import Header, fields_of, unpack
 from rsdfm_ros.wire.packet import Expected, Limits, decode_packet, decode_packets, encode_frame
+from rsdfm_ros.wire.tables import Tables, fitted_tables
 from support.hostile_packets import large_frame
+from support.packet_parts import Parts, sealed
 from support.places import GOLDEN
 from support.wire_frames import dense_frame, feature_frame
 
@@ -20,15 +22,13 @@ FRAME = feature_frame(seed=3, tiles=4, cells=40, low_channels=3, high_channels=5
 (DENSE,) = encode_frame(dense_frame(tiles=2, channels=4))
 V1 = (GOLDEN / "wire_v1_low.bin").read_bytes()
 
-TILES, VISIBLE, COUNTS, SCALES = 0, 4 * 4, 4 * 4 + 4 * 32, 4 * 4 + 4 * 32 + 4 * 2
-"""Offsets of the parts in the body of PACKET."""
-TABLES = SCALES + 2 * (3 + 5)
+V2 = (GOLDEN / "wire_v2_high.bin").read_bytes()
 
-
-def sealed(packet: bytes) -> bytes:
-    """The packet with the checksum that its bytes have."""
-    crc = zlib.crc32(packet[:16] + b"\0\0\0\0" + packet[20:])
-    return packet[:16] + struct.pack("<I", crc) + packet[20:]
+TI, TI_HIGH, TJ, COUNTS, COUNTS_HIGH = 0, 4, 8, 16, 20
+"""Offsets in the body of PACKET, whose 16-bit numbers stand in planes: low and high bytes of ti, low ones of tj, low
+and high bytes of the counts."""
+LOW_TABLE = 2 * (3 + 5) + 10
+"""Offset behind the scales and the table of gaps of PACKET."""
 
 
 def patched(packet: bytes, offset: int, layout: str, *values: int | float) -> bytes:
@@ -37,27 +37,72 @@ def patched(packet: bytes, offset: int, layout: str, *values: int | float) -> by
     return sealed(packet[:offset] + raw + packet[offset + len(raw) :])
 
 
-def split(packet: bytes) -> tuple[bytes, bytes, bytes]:
-    """Header, body and words."""
-    (size,) = struct.unpack_from("<H", packet, 28)
-    return packet[:32], packet[32 : 32 + size], packet[32 + size :]
+def with_frame(packet: bytes, frame: bytes) -> bytes:
+    """The packet with another zstd frame, in words that carry its start."""
+    return Parts(packet).put(frame)
 
 
-def with_body(packet: bytes, body: bytes, words: bytes | None = None) -> bytes:
-    """The packet with another body, its length and checksum put right; other words, too, if given."""
-    head, _, old = split(packet)
-    words = old if words is None else words
-    return sealed(head[:28] + struct.pack("<HH", len(body), len(words) // 2) + body + words)
+def with_words(packet: bytes, words: bytes) -> bytes:
+    """The packet with other words."""
+    parts = Parts(packet)
+    parts.words = bytearray(words)
+    return parts.put(parts.frame)
 
 
-def content(packet: bytes) -> bytes:
-    return zstandard.decompress(split(packet)[1])
+def with_body(packet: bytes, changes: dict[int, int]) -> bytes:
+    """The packet with other bytes at some places of its decompressed body."""
+    parts = Parts(packet)
+    for place, value in changes.items():
+        parts.body[place] = value
+    return parts.put()
 
 
-def changed(packet: bytes, offset: int, layout: str, *values: float) -> bytes:
-    """The packet with something else at a place of its decompressed body."""
-    raw, body = struct.pack(layout, *values), content(packet)
-    return with_body(packet, zstandard.compress(body[:offset] + raw + body[offset + len(raw) :]))
+def with_cells(cells: int, changes: dict[int, int]) -> bytes:
+    """PACKET with this number of cells, none of which changes the states, and other bytes in its body."""
+    parts = Parts(PACKET)
+    parts.fields[9] = cells
+    for place, value in changes.items():
+        parts.body[place] = value
+    parts.plain[-12:] = struct.pack("<2b5H", 0, 0, *[0] * 5)
+    parts.plain[-20:-12] = struct.pack("<2b3H", 0, 0, *[0] * 3)
+    parts.plain[16:26] = bytes(10)
+    gaps = np.zeros((1, cells), np.int16)
+    tables = [GapTable.from_bytes(bytes(10)), *(_constant(k) for k in (3, 5))]
+    frame = zstandard.compress(bytes(parts.body))
+    bands = [gaps, np.zeros((3, 16), np.int16), np.zeros((5, cells), np.int16)]
+    parts.words = bytearray(entropy.encode(bands, tables, frame))
+    return parts.put(frame)
+
+
+def sized(offset: int, layout: str, *values: int) -> bytes:
+    """PACKET with other counts, as long as they say."""
+    head = bytearray(PACKET[:32])
+    struct.pack_into(layout, head, offset, *values)
+    size = min(Header.of(fields_of(bytes(head))).packet_bytes, 65_536)
+    return sealed(bytes(head) + (PACKET[32:] * (size // len(PACKET) + 2))[: size - 32])
+
+
+def carrying_more() -> bytes:
+    """PACKET whose header tells of a body of one byte, and whose states carry two."""
+    parts = Parts(PACKET)
+    parts.words = parts.coded_words(b"ab")
+    parts.fields[-2:] = 1, len(parts.words) // 2
+    return parts.put(b"a", sizes=False)
+
+
+def one_tile(cells: int) -> dict[int, int]:
+    """Changes of the body after which all cells are in the first tile."""
+    low = {COUNTS + k: cells % 256 if k == 0 else 0 for k in range(4)}
+    return low | {COUNTS_HIGH + k: cells // 256 if k == 0 else 0 for k in range(4)}
+
+
+TILE_STEPS = {TI + k: int(k == 0) for k in range(4)} | {TI_HIGH + k: 0 for k in range(4)}
+"""Changes of the body after which all tiles are in one row."""
+
+
+def _constant(channels: int) -> Tables:
+    """Tables of channels that are zero."""
+    return Tables(0, 0, *(np.zeros(channels, np.uint8) for _ in range(3)))
 
 
 def streamed(raw: bytes) -> bytes:
@@ -66,67 +111,70 @@ def streamed(raw: bytes) -> bytes:
     return writer.compress(raw) + writer.flush()
 
 
-_, BODY, WORDS = split(PACKET)
-CONTENT = content(PACKET)
+PARTS = Parts(PACKET)
+FRAME_BYTES, CONTENT, WORDS = PARTS.frame, bytes(PARTS.body), bytes(PARTS.coded_words(PARTS.frame))
 REFUSALS = {
     "empty": (b"", errors.BadMagic),
     "another format": (b"OggS" + PACKET[4:], errors.BadMagic),
     "half a header": (PACKET[:20], errors.Truncated),
     "version 1": (V1, errors.UnsupportedVersion),
-    "newer version": (patched(PACKET, 4, "<B", 3), errors.UnsupportedVersion),
+    "version 2": (V2, errors.UnsupportedVersion),
+    "newer version": (patched(PACKET, 4, "<B", 4), errors.UnsupportedVersion),
     "unknown kind": (patched(PACKET, 5, "<B", 2), errors.UnknownKind),
     "unknown flag": (patched(PACKET, 6, "<B", 3), errors.ReservedBits),
     "flag of the other kind": (patched(DENSE, 6, "<B", 1), errors.ReservedBits),
     "reserved byte": (patched(PACKET, 7, "<B", 1), errors.ReservedBits),
     "other model": (patched(PACKET, 8, "<Q", 78), errors.FingerprintMismatch),
     "wrong checksum": (PACKET[:16] + b"\1\2\3\4" + PACKET[20:], errors.ChecksumMismatch),
-    "flipped word": (PACKET[:-1] + bytes([PACKET[-1] ^ 1]), errors.ChecksumMismatch),
+    "flipped byte": (PACKET[:-1] + bytes([PACKET[-1] ^ 1]), errors.ChecksumMismatch),
     "tail missing": (PACKET[:-1], errors.Truncated),
     "tail added": (PACKET + b"x", errors.TrailingBytes),
     "body size beyond the packet": (patched(PACKET, 28, "<H", 65535), errors.Truncated),
     "words beyond the packet": (patched(PACKET, 30, "<H", 65535), errors.Truncated),
-    "no tiles": (patched(PACKET, 20, "<H", 0), errors.CountMismatch),
-    "too many tiles": (patched(PACKET, 20, "<H", 1025), errors.OverLimit),
-    "no low channels": (patched(PACKET, 22, "<B", 0), errors.CountMismatch),
-    "no high channels": (patched(PACKET, 23, "<B", 0), errors.CountMismatch),
-    "too many channels": (patched(PACKET, 23, "<B", 65), errors.OverLimit),
+    "no tiles": (sized(20, "<H", 0), errors.CountMismatch),
+    "too many tiles": (sized(20, "<H", 1025), errors.OverLimit),
+    "no low channels": (sized(22, "<B", 0), errors.CountMismatch),
+    "no high channels": (sized(23, "<B", 0), errors.CountMismatch),
+    "too many channels": (sized(23, "<B", 65), errors.OverLimit),
     "low channels of a dense packet": (patched(DENSE, 22, "<B", 1), errors.CountMismatch),
-    "words of a dense packet": (with_body(DENSE, split(DENSE)[1], b"xy"), errors.CountMismatch),
-    "more cells than tiles hold": (patched(PACKET, 24, "<I", 4 * 256 + 1), errors.CountMismatch),
-    "four thousand million cells": (patched(PACKET, 24, "<I", 2**32 - 1), errors.CountMismatch),
-    "fewer cells than sent": (patched(PACKET, 24, "<I", 39), errors.CountMismatch),
-    "no cells": (patched(PACKET, 24, "<I", 0), errors.DecodedSizeMismatch),
-    "more than a receiver holds": (patched(PACKET, 20, "<HBBI", 1024, 1, 64, 1 << 18), errors.OverLimit),
-    "body too long": (with_body(PACKET, zstandard.compress(CONTENT + b"x")), errors.DecodedSizeMismatch),
-    "bomb": (with_body(PACKET, zstandard.compress(bytes(10**8))), errors.DecodedSizeMismatch),
-    "size not announced": (with_body(PACKET, streamed(CONTENT)), errors.DecodedSizeMismatch),
-    "body is no zstd": (with_body(PACKET, b"\0" * 40), errors.CorruptBody),
-    "body missing": (with_body(PACKET, b""), errors.CorruptBody),
-    "bytes behind the zstd frame": (with_body(PACKET, BODY + b"xy"), errors.CorruptBody),
-    "zstd frame cut": (with_body(PACKET, BODY[:-5]), errors.CorruptBody),
-    "far tile": (changed(PACKET, TILES, "<h", -9000), errors.TileOutOfBounds),
-    "tiles far apart": (changed(PACKET, TILES, "<4h", 30_000, 30_000, 30_000, 1), errors.TileOutOfBounds),
-    "duplicate tile": (changed(PACKET, TILES, "<8h", 5, 0, 0, 0, 5, 0, 0, 0), errors.TilesUnsorted),
-    "unsorted tiles": (changed(PACKET, TILES, "<8h", 5, -1, 0, 0, 5, 0, 0, 0), errors.TilesUnsorted),
-    "counts per tile off": (changed(PACKET, COUNTS, "<H", 255), errors.CountMismatch),
-    "a tile with too many cells": (
-        with_body(changed(patched(PACKET, 24, "<I", 300), COUNTS, "<4H", 300, 0, 0, 0), BODY),
-        errors.CountMismatch,
+    "words of a dense packet": (with_words(DENSE, b"xy"), errors.CountMismatch),
+    "more cells than tiles hold": (sized(24, "<I", 4 * 256 + 1), errors.CountMismatch),
+    "four thousand million cells": (sized(24, "<I", 2**32 - 1), errors.CountMismatch),
+    "fewer cells than sent": (with_cells(39, {}), errors.CountMismatch),
+    "no cells": (sized(24, "<I", 0), errors.CorruptBody),
+    "more than a receiver holds": (sized(20, "<HBBI", 1024, 1, 64, 1 << 18), errors.OverLimit),
+    "body too long": (with_frame(PACKET, zstandard.compress(CONTENT + b"x")), errors.DecodedSizeMismatch),
+    "bomb": (with_frame(PACKET, zstandard.compress(bytes(10**8))), errors.DecodedSizeMismatch),
+    "size not announced": (with_frame(PACKET, streamed(CONTENT)), errors.DecodedSizeMismatch),
+    "body is no zstd": (with_frame(PACKET, b"\0" * 40), errors.CorruptBody),
+    "body missing": (with_frame(PACKET, b""), errors.CorruptBody),
+    "bytes behind the zstd frame": (with_frame(PACKET, FRAME_BYTES + b"xy"), errors.CorruptBody),
+    "zstd frame cut": (with_frame(PACKET, FRAME_BYTES[:-5]), errors.CorruptBody),
+    "more carried than the body": (carrying_more(), errors.CorruptBody),
+    "far tile": (with_body(PACKET, {TI: 216, TI_HIGH: 220}), errors.TileOutOfBounds),
+    "tiles far apart": (
+        with_body(PACKET, {TI + 1: 48, TI_HIGH + 1: 117, TI + 2: 48, TI_HIGH + 2: 117}),
+        errors.TileOutOfBounds,
     ),
-    "scale not a number": (changed(PACKET, SCALES, "<e", float("nan")), errors.NonFinite),
-    "scale infinite": (changed(PACKET, SCALES, "<e", float("inf")), errors.NonFinite),
-    "scale of no model": (changed(PACKET, SCALES, "<e", 65504.0), errors.OverLimit),
-    "scale zero": (changed(PACKET, SCALES + 6, "<e", 0.0), errors.NonFinite),
-    "scale negative": (changed(PACKET, SCALES + 14, "<e", -1.0), errors.NonFinite),
-    "values in no range": (changed(PACKET, TABLES, "<2h", 5, 4), errors.CorruptBody),
-    "other tables": (changed(PACKET, TABLES + 4, "<3B", 0, 0, 0), errors.CorruptBody),
-    "no words": (with_body(PACKET, BODY, b""), errors.CorruptBody),
-    "words cut": (with_body(PACKET, BODY, WORDS[:-2]), errors.CorruptBody),
-    "a word more": (with_body(PACKET, BODY, WORDS + b"xy"), errors.CorruptBody),
-    "another word": (with_body(PACKET, BODY, WORDS[:-2] + b"xy"), errors.CorruptBody),
-    "cells beyond their tile": (changed(PACKET, TABLES, "<2h", 200, 240), errors.CorruptBody),
-    "visible bits off": (changed(DENSE, 8, "<B", 0), errors.CountMismatch),
-    "values not finite": (changed(DENSE, 2 * 36, "<e", float("inf")), errors.NonFinite),
+    "duplicate tile": (with_body(PACKET, TILE_STEPS | {TJ + 1: 0}), errors.TilesUnsorted),
+    "unsorted tiles": (with_body(PACKET, TILE_STEPS | {TI + 1: 255, TI_HIGH + 1: 255}), errors.TilesUnsorted),
+    "counts per tile off": (with_body(PACKET, {COUNTS: 255}), errors.CountMismatch),
+    "a tile with too many cells": (with_cells(300, one_tile(300)), errors.CountMismatch),
+    "scale not a number": (patched(PACKET, 32, "<e", float("nan")), errors.NonFinite),
+    "scale infinite": (patched(PACKET, 32, "<e", float("inf")), errors.NonFinite),
+    "scale of no model": (patched(PACKET, 32, "<e", 65504.0), errors.OverLimit),
+    "scale zero": (patched(PACKET, 32 + 6, "<e", 0.0), errors.NonFinite),
+    "scale negative": (patched(PACKET, 32 + 14, "<e", -1.0), errors.NonFinite),
+    "values in no range": (patched(PACKET, 32 + LOW_TABLE, "<2b", 5, 4), errors.CorruptBody),
+    "other tables": (patched(PACKET, 32 + LOW_TABLE + 2, "<3H", 0, 0, 0), errors.CorruptBody),
+    "other gaps": (patched(PACKET, 32 + 16, "<10B", *range(10)), errors.CorruptBody),
+    "no words": (with_words(PACKET, b""), errors.CorruptBody),
+    "words cut": (with_words(PACKET, WORDS[:-2]), errors.CorruptBody),
+    "a word more": (with_words(PACKET, WORDS + b"xy"), errors.CorruptBody),
+    "another word": (with_words(PACKET, WORDS[:-2] + b"xy"), errors.CorruptBody),
+    "cells beyond their tile": (with_body(PACKET, one_tile(40)), errors.CorruptBody),
+    "visible bits off": (with_body(DENSE, {8: 0}), errors.CountMismatch),
+    "values not finite": (with_body(DENSE, {2 * 36: 0, 2 * 36 + 1: 0x7C}), errors.NonFinite),
 }
 
 
@@ -145,23 +193,25 @@ def test_every_error_has_a_slug_of_its_own() -> None:
     assert len(reasons) == len(children) and all(re.fullmatch("[a-z_]+", r) for r in reasons)
 
 
-def coded(gaps: list[int], high: int) -> bytes:
-    """A packet of one tile whose words hold these gaps between cells and one latent."""
-    (packet,) = encode_frame(feature_frame(tiles=1, cells=len(gaps), low_channels=1, high_channels=1))
-    bands = [np.array([gaps]), np.zeros((1, 4)), np.full((1, len(gaps)), high)]
-    tables, words = entropy.encode([band.astype(np.int16) for band in bands])
-    return with_body(packet, zstandard.compress(content(packet)[: -len(tables)] + tables), words)
-
-
-def test_symbols_that_mean_nothing_are_refused() -> None:
-    assert len(decode_packet(coded([0, 253, 0], 127)).frame.tiles) == 1
-    for gaps, high, detail in (
-        ([0, 254, 0], 0, "cells"),
-        ([0, -1, 3], 0, "cells"),
-        ([0, 1, 2], 128, "latent"),
-    ):
-        with pytest.raises(errors.CorruptBody, match=detail):
-            decode_packet(coded(gaps, high))
+def test_gaps_that_lead_out_of_their_tile_are_refused() -> None:
+    for gaps, good in (([0, 253, 0], True), ([0, 254, 0], False), ([255, 0], False)):
+        (packet,) = encode_frame(
+            feature_frame(tiles=1, cells=len(gaps), low_channels=1, high_channels=1), fingerprint=3
+        )
+        parts = Parts(packet)
+        band = np.array([gaps], np.int16)
+        table = fitted_gaps(band)
+        parts.plain[4:14] = table.to_bytes()
+        latents = decode_packet(packet).frame
+        bands = [band, latents.low.reshape(1, 4).astype(np.int16), latents.high.T.astype(np.int16)]
+        words = entropy.encode(bands, [table, *(fitted_tables(b) for b in bands[1:])], parts.frame)
+        parts.words = bytearray(words)
+        changed = parts.put(parts.frame)
+        if good:
+            assert decode_packet(changed).frame.high_cell.tolist() == [0, 254, 255]
+        else:
+            with pytest.raises(errors.CorruptBody, match="cells"):
+                decode_packet(changed)
 
 
 def test_channel_counts_that_the_model_does_not_have_are_refused() -> None:
@@ -199,7 +249,7 @@ def test_packets_that_decode_to_too_much_are_refused_by_their_header_and_never_s
 
 
 def test_packets_decoded_together_are_refused_one_by_one() -> None:
-    end = with_body(PACKET, split(PACKET)[1], split(PACKET)[2][:-2])
+    end = with_words(PACKET, WORDS[:-2])
     packets = [PACKET, PACKET[:-1], DENSE, end, PACKET, b""]
     found = decode_packets(packets)
     for packet, part in zip(packets, found, strict=True):

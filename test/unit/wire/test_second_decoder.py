@@ -26,10 +26,10 @@ from support.places import GOLDEN, ROOT
 from support.wire_frames import dense_frame, feature_frame
 
 FILE = ROOT / "docs" / "wire_decoder.py"
-STORED = [path.read_bytes() for path in sorted(GOLDEN.glob("wire_v2_*.bin"))]
+STORED = [path.read_bytes() for path in sorted(GOLDEN.glob("wire_v3_*.bin"))]
 MADE = [
     *encode_frame(feature_frame(1, tiles=30, cells=900), fingerprint=5, max_packet_bytes=4000),
-    *encode_frame(feature_frame(2, tiles=6, cells=0), fingerprint=9),
+    *encode_frame(feature_frame(2, tiles=6, cells=0, low_channels=3), fingerprint=9),
     *encode_frame(dense_frame(tiles=3, channels=8)),
 ]
 ROUNDS = 800
@@ -169,7 +169,7 @@ def test_both_decoders_refuse_damaged_boxes_for_the_same_reason(second: ModuleTy
 def test_it_needs_nothing_of_the_package_and_prints_a_packet() -> None:
     assert "rsdfm_ros" not in FILE.read_text().split('"""', 2)[2]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    golden = GOLDEN / "wire_v2_compressed.bin"
+    golden = GOLDEN / "wire_v3_compressed.bin"
     done = subprocess.run(
         [sys.executable, "-P", FILE, golden], env=environment, capture_output=True, text=True, timeout=60
     )

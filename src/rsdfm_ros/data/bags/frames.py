@@ -96,10 +96,11 @@ def _truth(frame: WorldFrame, agents: tuple[str, ...], ns: int) -> Any:
         t[f"{PACKAGE}/msg/Object3D"](
             class_id=int(o.classes[n]),
             score=1.0,
-            pose=_pose(o.centres[n], quaternion_from_yaw(float(o.yaws[n]))),
+            pose=t["geometry_msgs/msg/PoseWithCovariance"](
+                pose=_pose(o.centres[n], quaternion_from_yaw(float(o.yaws[n]))), covariance=np.zeros(36)
+            ),
             size=vector(*(float(v) for v in o.sizes[n])),
             velocity=vector(*(float(v) for v in o.velocities[n]), 0.0),
-            covariance=np.zeros(9, np.float32),
             id=int(o.ids[n]),
             contributors=[],
         )

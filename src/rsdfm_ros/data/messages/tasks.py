@@ -21,7 +21,7 @@ def boxes_from_message(message: Any) -> Boxes:
     boxes = Boxes(
         classes=np.array([o.class_id for o in items], np.int64),
         scores=np.array([o.score for o in items], np.float64),
-        centres=_points([o.pose.position for o in items]),
+        centres=_points([o.pose.pose.position for o in items]),
         sizes=_points([o.size for o in items]),
         yaws=_yaws(items),
         velocities=_points([o.velocity for o in items])[:, :2],
@@ -40,7 +40,7 @@ def truth_from_message(message: Any) -> Objects:
     objects = Objects(
         ids=np.array([o.id for o in items], np.int64),
         classes=np.array([o.class_id for o in items], np.int64),
-        centres=_points([o.pose.position for o in items]),
+        centres=_points([o.pose.pose.position for o in items]),
         sizes=_points([o.size for o in items]),
         yaws=_yaws(items),
         velocities=_points([o.velocity for o in items])[:, :2],
@@ -130,7 +130,7 @@ def _points(values: Sequence[object]) -> NDArray[np.float64]:
 
 def _yaws(items: Sequence[Any]) -> NDArray[np.float64]:
     try:
-        quaternions = [i.pose.orientation for i in items]
+        quaternions = [i.pose.pose.orientation for i in items]
         return np.array([yaw_from_quaternion((q.x, q.y, q.z, q.w)) for q in quaternions], np.float64)
     except ValueError as error:
         raise MessageError("object_orientation", str(error)) from error

@@ -57,7 +57,7 @@ class LayoutSource:
             or max(pixels.shape) > _LARGEST_SIDE
         ):
             raise MissingFileError(self.path, "is no 8-bit grey PNG, expected a layout mask", REMEDY)
-        values = np.ascontiguousarray(pixels[::-1].T)
+        values = np.ascontiguousarray(pixels[::-1].T, dtype=np.uint8)
         bits = np.zeros(values.shape, np.uint8)
         for k, value in enumerate(self.classes.values()):
             bits |= ((values & value) > 0).astype(np.uint8) << np.uint8(k)

@@ -43,7 +43,7 @@ def steps_after_demo(folder: Path, seed: int, place: Path | None = None) -> list
         *steps_with(folder, paged=True, place=place),
         (
             "fly over another place",
-            f"{program()} demo --set world.seed={seed + 1} --out {path_word(other)}",
+            f"{program()} demo --seed {seed + 1} --out {path_word(other)}",
         ),
         ("compare ways to collaborate, on fewer frames", f"{program()} evaluate --scenes 1 --frames 12"),
     ]

@@ -18,6 +18,7 @@ from rsdfm_ros.evaluation.report.next_steps import steps_after_demo
 from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_fleet
+from rsdfm_ros.fleet.commands import flight_options
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.options import checked_setting
 from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
@@ -38,13 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frames", type=int, help="frames to fly at 2 Hz instead of what the description says"
     )
+    flight_options.add_arguments(parser)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a setting")
     parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `rsdfm demo`."""
-    overrides = dict(parse_override(text) for text in args.set)
+    overrides = flight_options.flight_overrides(args, dict(parse_override(text) for text in args.set))
     if args.frames is not None:
         overrides["world.frames"] = checked_setting("--frames", "world.frames", args.frames)
     overrides |= {"model": args.model} if args.model is not None else {}

@@ -16,6 +16,7 @@ from rsdfm_ros.fleet.description.parts import (
     LOCALHOST,
     NAME,
     NAME_WORDS,
+    NONE,
     REPLAY,
     SIMULATION,
     EvaluatorDescription,
@@ -27,6 +28,7 @@ from rsdfm_ros.fleet.description.parts import (
     WorldDescription,
 )
 from rsdfm_ros.settings import setting
+from rsdfm_ros.sim.config import WorldConfig
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class FleetDescription:
         return END if self.in_lockstep else CONTINUE
 
     @property
+    def follows_clock(self) -> bool:
+        """Whether the nodes take their time from /clock."""
+        return self.world.kind != NONE or self.world.use_sim_time
+
+    @property
     def in_lockstep(self) -> bool:
         """Whether mission time waits for the answers of every UAV."""
         return self.world.kind in (SIMULATION, REPLAY) and self.world.lockstep
@@ -82,6 +89,10 @@ class FleetDescription:
         """Raise FleetDescriptionError for values that do not fit together."""
         if self.world.kind in (SIMULATION, GAZEBO):
             require(self.uavs <= 8, "uavs", "1 to 8", self.uavs)
+        if self.world.kind == GAZEBO:  # whose world is made for the standard place
+            for name, usual in (("style", WorldConfig.style), ("weather", WorldConfig.weather)):
+                value = getattr(self.world, name)
+                require(value == usual, f"world.{name}", f"`{usual}` with a world of kind `{GAZEBO}`", value)
         start_s = self.world.start_s
         require(2 * start_s == round(2 * start_s), "world.start_s", "a multiple of 0.5 s", start_s)
         if self.world.kind == REPLAY:

@@ -26,9 +26,12 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "model": "model",
         "world": "world.kind",
         "seed": "world.seed",
+        "style": "world.style",
+        "weather": "world.weather",
         "frames": "world.frames",
         "composed": "uav.composed",
         "autostart": "uav.autostart",
+        "budget_bytes": "uav.budget_bytes",
         "namespace_prefix": "namespace_prefix",
         "when_lost": "processes.when_lost",
         "respawn_delay_s": "processes.respawn_delay_s",
@@ -36,9 +39,15 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "sigterm_timeout_s": "processes.sigterm_timeout_s",
         "sigkill_timeout_s": "processes.sigkill_timeout_s",
         "domain": "network.domain",
+        "use_sim_time": "world.use_sim_time",
     }
 )
 """Option → dotted name of the setting that it replaces."""
+
+NAV2_NAMES: Mapping[str, str] = MappingProxyType(
+    {"use_composition": "composed", "use_rviz": "rviz", "namespace": "namespace_prefix"}
+)
+"""Launch argument as Nav2 calls it → the option that it stands for. The others have the same name in both."""
 
 LISTS: Mapping[str, str] = MappingProxyType(
     {
@@ -80,7 +89,9 @@ def options_from(values: Mapping[str, str | Sequence[str] | None]) -> FleetOptio
 
     A text of several items (LISTS) is split as a shell does. Raises: FleetDescriptionError.
     """
-    given = {name: value for name, value in values.items() if value not in (None, "", [], ())}
+    given = _with_our_names(
+        {name: value for name, value in values.items() if value not in (None, "", [], ())}
+    )
     unknown = set(given) - {*SETTINGS, *LISTS, *SWITCHES}
     if unknown:
         raise FleetDescriptionError(f"there is no option {sorted(unknown)[0]!r}")
@@ -96,6 +107,24 @@ def options_from(values: Mapping[str, str | Sequence[str] | None]) -> FleetOptio
         dict(_rule(item) for item in _items("remap", given.get("remap"))),
         *(_switch(name, given.get(name)) for name in SWITCHES),
     )
+
+
+def _with_our_names(given: Mapping[str, str | Sequence[str]]) -> dict[str, str | Sequence[str]]:
+    """Options under our names, those given under NAV2_NAMES too. Raises: FleetDescriptionError if both contradict."""
+    ours = {name: value for name, value in given.items() if name not in NAV2_NAMES}
+    for theirs, name in NAV2_NAMES.items():
+        if theirs not in given:
+            continue
+        value = str(given[theirs])
+        if name == "namespace_prefix":  # Nav2 takes it without the slash, too
+            value = "".join(f"/{part}" for part in value.split("/") if part)
+        if name in ours and str(ours[name]).lower() != value.lower():
+            raise FleetDescriptionError(
+                f"{theirs} is Nav2's name of {name}, and the two contradict: {given[theirs]!r} and {ours[name]!r}; "
+                "leave one of them out"
+            )
+        ours[name] = value
+    return ours
 
 
 def setting_value(name: str, text: str) -> Any:

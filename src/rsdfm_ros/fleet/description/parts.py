@@ -32,7 +32,14 @@ class WorldDescription:
         "poses come from elsewhere, as on real UAVs",
         choices=(SIMULATION, GAZEBO, REPLAY, NONE),
     )
+    use_sim_time: bool = setting(
+        False,
+        "with a world of kind `none`: follow `/clock`, as beside a simulator of your own; in all other worlds nodes "
+        "always do",
+    )
     seed: int = shared.SEED()
+    style: str = shared.STYLE()
+    weather: str = shared.WEATHER()
     frames: int = shared.FRAMES()
     lockstep: bool = shared.LOCKSTEP()
     real_time_factor: float = shared.REAL_TIME_FACTOR(

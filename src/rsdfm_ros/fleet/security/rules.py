@@ -66,6 +66,6 @@ def _uav(fleet: FleetDescription, index: int, shared: list[list[str]]) -> Grant:
         n for n in elsewhere if n.startswith(tuple(others)) or (n in everyone and n not in shared[index])
     }
     own = {f"rt{here}/*", *shared[index]}
-    publish = {*EVERYONE_WRITES, *own, *(elsewhere - foreign), "rt/tf_static", f"rr{here}/*Reply"}
+    publish = {*EVERYONE_WRITES, *own, *(elsewhere - foreign), "rt/tf", "rt/tf_static", f"rr{here}/*Reply"}
     subscribe = {*EVERYONE_READS, *own, *elsewhere, *everyone, f"rq{here}/*Request"}
     return Grant(here, tuple(sorted(publish)), tuple(sorted(subscribe)))

@@ -107,7 +107,7 @@ def _object(boxes: Boxes | Objects, row: int) -> Object3D:
     item = Object3D(class_id=int(boxes.classes[row]))
     if boxes.ids is not None:
         item.id = int(boxes.ids[row])
-    p, o = item.pose.position, item.pose.orientation
+    p, o = item.pose.pose.position, item.pose.pose.orientation
     p.x, p.y, p.z = (float(v) for v in boxes.centres[row])
     o.x, o.y, o.z, o.w = (float(v) for v in quaternion_from_yaw(float(boxes.yaws[row])))
     item.size.x, item.size.y, item.size.z = (float(v) for v in boxes.sizes[row])

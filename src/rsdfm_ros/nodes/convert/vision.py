@@ -5,12 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rsdfm_ros.nodes.convert.markers import class_name
-
-X_Y_YAW = (0, 1, 5)
-"""Indices of x, y and yaw among x, y, z, roll, pitch, yaw."""
 
 
 def detections_from_objects(objects: Any, msg: Any) -> Any:
@@ -18,8 +13,8 @@ def detections_from_objects(objects: Any, msg: Any) -> Any:
     anything with its classes.
 
     One hypothesis per detection: its class id is the name of the class. The pose of the hypothesis and the centre of
-    the box are the same, the middle of the box, x forward. Our covariance over x, y, yaw fills these rows and columns
-    of the pose's 6 x 6; all zeros mean unknown. `id` is empty unless the object is tracked.
+    the box are the same, the middle of the box, x forward; a covariance of zeros means unknown. `id` is empty unless
+    the object is tracked.
     """
     message = msg.Detection3DArray()
     message.header = objects.header
@@ -29,11 +24,8 @@ def detections_from_objects(objects: Any, msg: Any) -> Any:
         item.header = objects.header
         result.hypothesis.class_id = class_name(int(source.class_id))
         result.hypothesis.score = float(source.score)
-        result.pose.pose = source.pose
-        covariance = np.zeros((6, 6))
-        covariance[np.ix_(X_Y_YAW, X_Y_YAW)] = np.reshape(source.covariance, (3, 3))
-        result.pose.covariance = covariance.ravel()
-        item.bbox.center, item.bbox.size = source.pose, source.size
+        result.pose = source.pose
+        item.bbox.center, item.bbox.size = source.pose.pose, source.size
         item.results = [result]
         item.id = str(source.id) if source.id else ""
         detections.append(item)

@@ -49,8 +49,9 @@ def demand() -> QoSProfile:
 
 
 def fused(depth: int = 1) -> QoSProfile:
-    """Fused maps for head nodes in other processes."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+    """Fused maps for head nodes in other processes of the same computer. Reliable: a map of a megabyte is more than
+    the shared memory of Fast DDS holds at once, and as best effort it would never arrive."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def outputs(depth: int = 10) -> QoSProfile:

@@ -110,8 +110,8 @@ class ReportingNode(LiveSettings[S]):
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
         message.header.frame_id = getattr(self.settings, "frame_id", "")
         message.stages = list(stages)[:16]
-        message.stage_ms = [max(0.0, 1e3 * s) for s in list(stages.values())[:16]]
-        message.latency_ms = 1e3 * latency_s
+        message.stage_times_s = [max(0.0, s) for s in list(stages.values())[:16]]
+        message.latency_s = latency_s
         self.send(self._processing_time, message)
 
     def _may_say(self, what: str) -> bool:

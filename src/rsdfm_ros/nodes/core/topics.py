@@ -38,7 +38,8 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "detections_3d": "The same boxes as vision_msgs, where that package is installed, once per image.",
         "instance_mask": "Instance of every cell of the map seen from above, north up: 0 is ground, other values are "
         "one vehicle each; once per image.",
-        "occupancy": "Probability of a vehicle in every cell, 0 to 100 per cent; once per image.",
+        "occupancy": "Probability of a vehicle in every cell, 0 to 100 per cent; once per image, and the last one for "
+        "late subscribers.",
         "trajectories": "Positions of every vehicle now and over the coming two seconds (map frame, m), once per "
         "image.",
         "future_masks": "Instance masks now and at the coming steps, one below the other (parameter "
@@ -55,7 +56,7 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "instance, boxes in white; only while there is a subscriber.",
         "status": "Rate, latency, bytes, peers of the UAV after every image; once a second before the first one "
         "(uav_node only).",
-        "debug/processing_time": "Duration of every stage, ms, and from the arrival of the image to its last output; "
+        "debug/processing_time": "Duration of every stage, s, and from the arrival of the image to its last output; "
         "once per image while there is a subscriber.",
         # --- with Gazebo: through ros_gz_bridge ---
         "gazebo/camera_info": "Intrinsics as Gazebo counts them (principal point from the image's edge), once per "
@@ -71,7 +72,9 @@ TOPICS: Mapping[str, str] = MappingProxyType(
         "/ground_truth": "All vehicles of the simulated world with their true boxes (map frame, m), once per frame.",
         "/fleet/status": "Status and score of all UAVs by the evaluator, once per answered frame.",
         "/diagnostics": "Health of every node, once a second of the steady clock.",
-        "/tf": "Frames of the UAVs in the map frame, from a localisation outside this package.",
+        "/tf": "Frames in the map frame: of a localisation outside this package, where poses or extrinsics come from "
+        "TF; otherwise of cameras and body of a UAV, by encoder_node for every image while there is a subscriber "
+        "(parameter `publish_pose_tf`).",
         "/tf_static": "Fixed frames, such as a camera on its UAV, and the origin of the lattice.",
         # --- every ROS node ---
         "/rosout": "Log messages of every node.",

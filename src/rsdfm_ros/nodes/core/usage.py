@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.parameters import changeable
@@ -27,7 +27,7 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
     {
         "encoder_node": (
             (*_SENSORS, *_CAMERAS, "pose", *_GROUND, "radio/rate", "/tf", "/tf_static"),
-            ("bev/features", "path", "ground/height"),
+            ("bev/features", "path", "ground/height", "/tf"),
         ),
         "collaboration_node": (
             ("bev/features", "bev/demand", "ground/height"),
@@ -61,7 +61,7 @@ TOPICS_OF: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyT
                     "ground/height",
                     *_ANSWERS,
                 ),
-                *(*_VISION, "markers", "paths", "debug/bev_image", "/tf_static"),
+                *(*_VISION, "markers", "paths", "debug/bev_image", "/tf", "/tf_static"),
             ),
         ),
         "sim_node": (
@@ -112,6 +112,8 @@ def node_classes(executable: str) -> list[type[Any]]:
 
 def settings_of(node: type[Any]) -> type[Any] | None:
     """The dataclass of a node class's settings."""
+    if given := getattr(node, "settings_type", None):
+        return cast("type[Any]", given)
     for cls in node.__mro__:
         for base in cls.__dict__.get("__orig_bases__", ()):
             for argument in get_args(base):
@@ -139,23 +141,28 @@ def usage(executable: str) -> str:
         lines += ["publishes:", *map(_topic, (*published, *COMMON)), ""]
     else:
         lines += ["Its topics depend on its settings.", ""]
-    groups: dict[str, tuple[list[str], list[Any]]] = {}
-    for cls in node_classes(executable):
-        kind = settings_of(cls)
-        if kind is not None:
-            names, _ = groups.setdefault(kind.__name__, ([], list(dataclasses.fields(kind))))
-            names.append(cls.__module__.rpartition(".")[2])
-    if len(groups) > 1:
-        shared = [f for f in next(iter(groups.values()))[1] if all(f in g for _, g in groups.values())]
-        lines += ["parameters of all its nodes:", *map(_parameter, shared), ""]
-        groups = {k: (names, [f for f in g if f not in shared]) for k, (names, g) in groups.items()}
-    for names, fields in groups.values():
-        lines += [f"parameters of {', '.join(names)}:", *(_parameter(field) for field in fields), ""]
+    nodes = [cls.__module__.rpartition(".")[2] for cls in node_classes(executable)]
+    for names, entries in _parameters(executable).items():
+        whose = "all its nodes" if len(names) == len(nodes) > 1 else ", ".join(names)
+        lines += [f"parameters of {whose}:", *entries, ""]
     lines += [
         "Every topic also has the parameters qos_overrides.<topic>.<publisher|subscription>.<policy>, and every node",
         "the services of a managed (lifecycle) node; `autostart:=false` leaves them to a lifecycle manager.",
     ]
     return "\n".join(lines)
+
+
+def _parameters(executable: str) -> dict[tuple[str, ...], list[str]]:
+    """The lines about parameters by the nodes that have them, those of all nodes first."""
+    owners: dict[str, list[str]] = {}
+    for cls in node_classes(executable):
+        kind = settings_of(cls)
+        for field in dataclasses.fields(kind) if kind is not None else ():
+            owners.setdefault(_parameter(field), []).append(cls.__module__.rpartition(".")[2])
+    found: dict[tuple[str, ...], list[str]] = {}
+    for entry, names in sorted(owners.items(), key=lambda item: -len(item[1])):
+        found.setdefault(tuple(names), []).append(entry)
+    return found
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -111,7 +111,7 @@ class Intake:
         self.answer_times.answered(agent, ns, published_ns)
 
     def times(self, agent: str, message: ProcessingTime, ns: int) -> None:
-        stages = dict(zip(message.stages, message.stage_ms, strict=False))
+        stages = {n: 1e3 * s for n, s in zip(message.stages, message.stage_times_s, strict=False)}
         self.processing.add(agent, message.node, ns, stages)
 
     def mask(self, agent: str, variant: str, message: Image, ns: int) -> None:

@@ -34,6 +34,8 @@ class SimSettings(PlayerSettings):
     """sim_node: the simulated world."""
 
     seed: int = shared.SEED()
+    style: str = shared.STYLE()
+    weather: str = shared.WEATHER()
     uavs: int = setting(4, "number of UAVs", low=1, high=8)
     agents: tuple[str, ...] = setting((), "names of the UAVs, which are their namespaces; empty: uav1 …")
     frames: int = shared.FRAMES()

@@ -29,7 +29,7 @@ from rsdfm_ros.nodes.core.worker import give_way
 from rsdfm_ros.nodes.mission.lockstep import IMAGE_RECEIVED_S, Lockstep, acknowledged
 from rsdfm_ros.nodes.mission.settings import SimSettings
 from rsdfm_ros.nodes.mission.world_node import WorldNode
-from rsdfm_ros.sim.config import MAX_UAVS
+from rsdfm_ros.sim.config import MAX_UAVS, SimConfig, WorldConfig
 from rsdfm_ros.words import counted
 
 if TYPE_CHECKING:
@@ -79,39 +79,39 @@ class SimNode(WorldNode[SimSettings]):
     def play(self, lockstep: Lockstep) -> None:
         # The renderer belongs to the thread that uses it. It works ahead, and gives way to the UAVs.
         with ThreadPoolExecutor(1, "renderer", initializer=give_way) as renderer:
-            world = renderer.submit(_world, self.settings.seed, len(self.agents)).result()
+            world = renderer.submit(_world, self.settings, len(self.agents)).result()
             try:
                 self._fly(lockstep, renderer, world)
             finally:
                 renderer.submit(world.close).result()
 
     def _fly(self, lockstep: Lockstep, renderer: ThreadPoolExecutor, world: World) -> None:
-        s = self.settings
-        ahead = deque(renderer.submit(world.frame, k) for k in range(min(FRAMES_AHEAD, s.frames)))
-        try:
-            ahead[0].result()  # the clock starts when there is something to show
-            self._tick(START_NS - 1_000_000)
-            inputs = {agent: list(publishers.values()) for agent, publishers in self._cameras.items()}
-            waits = bool(s.wait_for_truth_listener)
-            if not lockstep.wait_for_fleet(inputs, s.ready_timeout_s, self._missing_listener, waits):
+        s, stopped = self.settings, lockstep.stopped
+
+        def rendered(k: int) -> WorldFrame | None:
+            return None if stopped.is_set() else world.frame(k)
+
+        ahead = deque(renderer.submit(rendered, k) for k in range(min(FRAMES_AHEAD, s.frames)))
+        ahead[0].result()  # the clock starts when there is something to show
+        self._tick(START_NS - 1_000_000)
+        inputs = {agent: list(publishers.values()) for agent, publishers in self._cameras.items()}
+        waits = bool(s.wait_for_truth_listener)
+        if not lockstep.wait_for_fleet(inputs, s.ready_timeout_s, self._missing_listener, waits):
+            return
+        start_s = monotonic()
+        for k in range(s.frames):
+            frame = ahead.popleft().result()
+            if k + FRAMES_AHEAD < s.frames:
+                ahead.append(renderer.submit(rendered, k + FRAMES_AHEAD))
+            if frame is not None and not s.lockstep:
+                self._pace(start_s, frame.stamp_ns, stopped)
+            if frame is None or stopped.is_set():
                 return
-            start_s = monotonic()
-            for k in range(s.frames):
-                frame = ahead.popleft().result()
-                if k + FRAMES_AHEAD < s.frames:
-                    ahead.append(renderer.submit(world.frame, k + FRAMES_AHEAD))
-                if not s.lockstep:
-                    self._pace(start_s, frame.stamp_ns, lockstep.stopped)
-                if lockstep.stopped.is_set():
-                    return
-                stamp_ns = self._publish(frame)
-                if s.lockstep:
-                    lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
-        finally:
-            for rendered in ahead:
-                rendered.cancel()
+            stamp_ns = self._publish(frame)
+            if s.lockstep:
+                lockstep.wait(stamp_ns, s.answer_timeout_s if k else s.first_answer_timeout_s)
         for k in range(s.frames, s.frames + FUTURE_STEPS):
-            if lockstep.stopped.is_set():
+            if stopped.is_set():
                 return
             self._publish(WorldFrame(k, round(k * 1e9 / world.config.frame_rate_hz), (), world.objects(k)))
         acknowledged([self._truth, *(p for outputs in self._cameras.values() for p in outputs.values())])
@@ -156,10 +156,11 @@ class SimNode(WorldNode[SimSettings]):
         return []
 
 
-def _world(seed: int, uavs: int) -> World:
+def _world(settings: SimSettings, uavs: int) -> World:
     from rsdfm_ros.sim.world import World  # costs a second, which the node's other thread does not wait for
 
-    return World(seed, uavs)
+    config = SimConfig(world=WorldConfig(style=settings.style, weather=settings.weather))
+    return World(settings.seed, uavs, config)
 
 
 def main() -> int:

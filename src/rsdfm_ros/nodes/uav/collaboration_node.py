@@ -28,8 +28,8 @@ from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.collaboration.demand_exchange import DemandExchange, demand_status
 from rsdfm_ros.nodes.uav.collaboration.fused_outputs import FusedOutputs
+from rsdfm_ros.nodes.uav.collaboration.fusion_status import note_fusion, peer_statuses
 from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES
-from rsdfm_ros.nodes.uav.fusion_status import note_fusion, peer_statuses
 from rsdfm_ros.nodes.uav.ground_source import GroundSource
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
 from rsdfm_ros.nodes.uav.peer_subscriptions import PeerSubscriptions

@@ -27,6 +27,8 @@ from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.camera_inputs import CameraInputs, input_config
+from rsdfm_ros.nodes.uav.camera_status import CameraStatus
+from rsdfm_ros.nodes.uav.frames.pose_frames import PoseFrames
 from rsdfm_ros.nodes.uav.ground_settings import PLANE
 from rsdfm_ros.nodes.uav.ground_source import GroundSource, fixed_ground
 from rsdfm_ros.nodes.uav.model import SharedModel, at_region, check_region
@@ -57,7 +59,9 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self._inputs: CameraInputs | None = None
         self._frame = 0
         self._encoder: Encoder | None = None
+        self.cameras = CameraStatus()
         self.diagnostics.add(lambda: features_status(self))
+        self.diagnostics.add(self.cameras.statuses)
         self.diagnostics.add(self._image_time)
 
     def _image_time(self) -> Iterable[tuple[str, Status]]:
@@ -75,6 +79,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self.sender = Sender(AgentOptions.of(s), envelope_bytes=envelope_bytes(self.agent, s.frame_id))
         self._inputs = CameraInputs(self, self.agent, self._take)
         self._ground = GroundSource(self, takes_range=True)
+        self._frames = PoseFrames(self, s.publish_pose_tf, self._inputs.config)
         self._path = self.create_publisher(Path, "path", qos.outputs())
         self._track = CameraTrack(s.frame_id)
         profile = qos.features(
@@ -84,6 +89,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
 
     def activate(self) -> None:
         super().activate()
+        self.cameras.start(self.settings.model)
         self._model = at_region(self._model, self.settings.region_m)
         self._encoder = Encoder(self._model.config.history, self.settings.max_gap_s)
         assert self._inputs is not None
@@ -114,6 +120,7 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             self._inputs.clear()
             self._ground.clear()
             self._track.clear()
+            self.cameras.clear()
 
     def on_peers_late(self, late: bool) -> None:
         """Whether features of peers arrive late, so that boxes are useful to all; set when nodes are composed."""
@@ -141,12 +148,14 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             age_s = self.settings.ground_max_age_s
             self.reject("ground_unknown", f"no height of the ground within {age_s} s of an image")
             return
+        self.cameras.note(views, ground)
         model = model.on_ground(ground)
         if inputs.timing is not None:
             inputs.timing.follow(matched, views, ground)
         own = encoder.observe(model, views, matched.stamp_ns, frame=frame, arrived_s=matched.arrived_s)
         perceived = monotonic()
         self._send(model, own)
+        self._frames.show(matched)
         self._track.add(own.T_map_camera, own.stamp_ns)
         if has_subscribers(self._path):
             self._path.publish(self._track.message())

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, ClassVar
 
+from rclpy.qos import QoSProfile
+
 from rsdfm_ros.agent.tasks import COLLABORATIVE, SINGLE, FusedHistory, TaskInput, Tasks
 from rsdfm_ros.agent.tracking import Identities
 from rsdfm_ros.agent.types import Fused
@@ -73,9 +75,9 @@ class HeadNode(PipelineNode[HeadSettings]):
         """
         raise NotImplementedError
 
-    def output(self, kind: type[Any], topic: str) -> None:
-        """Make a publisher that `offer` finds by its topic."""
-        self._outputs[topic] = self.create_publisher(kind, topic, qos.outputs())
+    def output(self, kind: type[Any], topic: str, profile: QoSProfile | None = None) -> None:
+        """Make a publisher that `offer` finds by its topic. profile: instead of that of all outputs."""
+        self._outputs[topic] = self.create_publisher(kind, topic, profile or qos.outputs())
 
     def offer(self, topic: str, build: Callable[[], Any]) -> None:
         """Publish the result of `build` on a topic made with `output`; nothing is built without a subscriber."""

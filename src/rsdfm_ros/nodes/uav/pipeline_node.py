@@ -10,6 +10,7 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.worker import Worker
+from rsdfm_ros.nodes.uav.manager_bond import ManagerBond
 from rsdfm_ros.nodes.uav.model import SharedModel, Source
 
 S = TypeVar("S")
@@ -40,6 +41,7 @@ class PipelineNode(RsdfmNode[S]):
         self.worker = worker or Worker(self.on_job_error, stages=self.slots)
         self._model: Any = None
         self._entered = self._acquired = False
+        self._bond = ManagerBond(self)
 
     def _source(self) -> Source:
         settings: Any = self.settings
@@ -53,6 +55,16 @@ class PipelineNode(RsdfmNode[S]):
         self._acquired = True
         self.worker.enter()
         self._entered = True
+
+    def _activate(self) -> None:
+        super()._activate()
+        settings: Any = self.settings
+        if not settings.autostart:  # a node that starts itself has no manager
+            self._bond.start(settings.bond_heartbeat_period)
+
+    def _deactivate(self) -> None:
+        self._bond.end()
+        super()._deactivate()
 
     def deactivate(self) -> None:
         self._model = None

@@ -14,9 +14,10 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.nodes.convert.images import bev_image
 from rsdfm_ros.nodes.convert.sensors import image_to_message
 from rsdfm_ros.nodes.convert.tasks import grid_to_message, masks_to_message
+from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.runner import run
+from rsdfm_ros.nodes.uav.frames.lattice_frame import LatticeFrame
 from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
-from rsdfm_ros.nodes.uav.lattice_frame import LatticeFrame
 
 
 class SegmentationHeadNode(HeadNode):
@@ -32,7 +33,8 @@ class SegmentationHeadNode(HeadNode):
 
     def advertise(self, variant: str, prefix: str) -> None:
         self.output(Image, f"{prefix}instance_mask")
-        self.output(OccupancyGrid, f"{prefix}occupancy")
+        # As maps are published, so that Nav2's static layer takes it.
+        self.output(OccupancyGrid, f"{prefix}occupancy", qos.latched())
         if variant == COLLABORATIVE:
             self.output(Image, "debug/bev_image")
 

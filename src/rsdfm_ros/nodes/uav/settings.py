@@ -31,6 +31,12 @@ class PipelineSettings(NodeSettings):
 
     agent: str = setting("", "name of this UAV; empty: the node's namespace")
     model: str = shared.MODEL()
+    bond_heartbeat_period: float = setting(
+        0.25,
+        "time between heartbeats to a lifecycle manager, where bondpy is installed and autostart is off, s; 0: no bond",
+        low=0.0,
+        high=60.0,
+    )
     engine: str = shared.ENGINE()
     threads: int = shared.THREADS()
     latency_warn_s: float = setting(
@@ -70,6 +76,12 @@ class EncoderSettings(FeatureTopicSettings, InputSettings, GroundSettings, Pipel
         "latency; auto: while the pose is uncertain or, in uav_node, peers' features arrive late",
         choices=SEND_BOXES,
         dynamic=True,
+    )
+    publish_pose_tf: str = setting(
+        "auto",
+        "offer the frames <agent>/<camera>_optical and <agent>/body on /tf; auto: where tf2_msgs is installed and "
+        "neither poses nor extrinsics come from TF",
+        choices=OPTIONAL,
     )
 
 

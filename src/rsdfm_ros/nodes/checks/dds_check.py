@@ -1,4 +1,4 @@
-"""Send a message to this process over DDS; print how long it took (`python -m rsdfm_ros.nodes.mission.dds_check`)."""
+"""Send a message to this process over DDS; print how long it took (`python -m rsdfm_ros.nodes.checks.dds_check`)."""
 
 from __future__ import annotations
 

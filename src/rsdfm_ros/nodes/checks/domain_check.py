@@ -1,6 +1,6 @@
 """Look for nodes and publishers that are in a ROS domain already.
 
-python -m rsdfm_ros.nodes.mission.domain_check '{"topics": ["/clock"], "nodes": [], "below": ["/uav1"]}'
+python -m rsdfm_ros.nodes.checks.domain_check '{"topics": ["/clock"], "nodes": [], "below": ["/uav1"]}'
 
 topics: names whose publishers count · nodes: whole names that count · below: namespaces in which every publisher and
 every node counts · expected: whether participants are known to be in the domain, and have to be waited for.

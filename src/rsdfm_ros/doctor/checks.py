@@ -1,4 +1,4 @@
-"""Check the installation: what is installed, what is missing, and how to install it.
+"""Checks of the installation: what is installed, what is missing, and how to install it.
 
 Checks that can crash or hang (graphics drivers, DDS) or take long to load run in a process of their own with a time
 limit; all checks run at once.
@@ -6,7 +6,6 @@ limit; all checks run at once.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import importlib.util
 import json
@@ -18,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rsdfm_ros.shipped import SHIPPED_MODEL, shipped
@@ -63,7 +62,8 @@ print(json.dumps([torch.__version__, device, torch.get_num_threads()]))
 
 @dataclass(frozen=True)
 class Check:
-    """One check: `status` is "ok", "missing" (needed) or "absent" (works without)."""
+    """One check: `status` is "ok", "missing" (needed) or "absent" (works without); of a fleet also "warning" or
+    "error"."""
 
     name: str
     status: str
@@ -157,7 +157,7 @@ def check_messages() -> Check:
             return Check(
                 "ROS 2", "missing", f"cannot import {module}", f"{MAKE_SETUP}, or source a ROS 2 workspace"
             )
-    good, text = _trial(["-m", "rsdfm_ros.nodes.mission.dds_check"])
+    good, text = _trial(["-m", "rsdfm_ros.nodes.checks.dds_check"])
     if not good:
         cure = (
             "allow UDP on the loopback interface, and look at ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -273,23 +273,3 @@ def examine() -> Iterator[Check]:
     """The findings of all checks, in order."""
     with ThreadPoolExecutor(len(CHECKS)) as pool:
         yield from pool.map(lambda check: check(), CHECKS)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `rsdfm doctor`."""
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print the findings; 1 when something needed is missing."""
-    marks = {"ok": "ok", "missing": "MISSING", "absent": "-"}
-    findings = []
-    for check in examine():
-        findings.append(check)
-        if not args.json:
-            print(f"{marks[check.status]:>7}  {check.name:<16} {check.found}", flush=True)
-            if check.cure:
-                print(f"{'':>7}  {'':<16} cure: {check.cure}", flush=True)
-    if args.json:
-        print(json.dumps([asdict(check) for check in findings], indent=2))
-    return int(any(check.status == "missing" for check in findings))

@@ -1,0 +1,1 @@
+"""`rsdfm doctor`: the installation, and with --live a fleet that runs."""
