@@ -50,9 +50,13 @@ class Mount:
 
 
 def solve_mounts(
-    instants: Sequence[Mapping[str, MountSighting]], config: AlignmentConfig = DEFAULT
+    instants: Sequence[Mapping[str, MountSighting]],
+    config: AlignmentConfig = DEFAULT,
+    *,
+    alike: float = 1.0,
 ) -> dict[str, Mount]:
-    """The mounting errors of all agents by name. Instants with one agent tell nothing."""
+    """The mounting errors of all agents by name. Instants with one agent tell nothing. alike: so many instants in a row
+    have the same errors of boxes, and count as one in the uncertainty."""
     names = sorted({name for instant in instants for name in instant})
     index = {name: 3 * n for n, name in enumerate(names)}
     eps = np.zeros(3 * len(names))
@@ -75,7 +79,7 @@ def solve_mounts(
         eps = eps + np.linalg.solve(system, right)
     # The errors of boxes are those that were found, not those that were supposed.
     free = max(rows - len(eps), 1)
-    scale = max(squared / free, 1e-6) if rows else 1.0
+    scale = alike * max(squared / free, 1e-6) if rows else 1.0
     covariance = np.linalg.inv((system - prior) / scale + prior)
     sigma = np.sqrt(np.diag(covariance))
     return {n: Mount(eps[i : i + 3], sigma[i : i + 3], matches[n]) for n, i in index.items()}

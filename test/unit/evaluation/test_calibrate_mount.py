@@ -21,12 +21,12 @@ from rsdfm_ros.evaluation.calibration import mount_of_bag
 from rsdfm_ros.geometry.box_table import Detections
 from rsdfm_ros.geometry.mounting import MountSighting
 from rsdfm_ros.geometry.rotations import rotation_vector
-from support.bag_data import AGENTS, camera_pose, frame, make_bag, shifted
+from support.bag_data import AGENTS, START_NS, camera_pose, frame, make_bag, shifted
 from support.places import TINY
 from support.sightings import seen_with
 
 MOUNT = np.deg2rad([1.0, 0.0, 0.0])
-INSTANTS = 30
+INSTANTS, PERIOD_NS = 30, 10 * 10**9
 
 
 def turned(T: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def true_pose(agent: str, k: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """uav1 believes that its camera is where it is not: by one degree about its right axis."""
+    """uav1 believes that its camera is where it is not: by one degree about its right axis. Images every 10 s."""
     folder = tmp_path_factory.mktemp("mount") / "bag"
     with BagWriter(folder) as writer:
         for k in range(INSTANTS):
@@ -57,19 +57,18 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 )
                 for v in made.views
             )
-            write_frames(writer, [WorldFrame(k, made.stamp_ns, views, made.objects)], AGENTS)
+            write_frames(writer, [WorldFrame(k, START_NS + k * PERIOD_NS, views, made.objects)], AGENTS)
     return folder
 
 
 @pytest.fixture
 def detections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Detectors that place 15 vehicles, to 0.25 m, where true cameras see them if believed ones are assumed."""
-    numbers: dict[str, int] = {}
     rng = np.random.default_rng(1)
 
     def seen(agent, instant, sensors, ground):
         (view,) = sensors.input_of(agent.name).views(instant.images[agent.name])
-        k = numbers[agent.name] = numbers.get(agent.name, -1) + 1
+        k = round((instant.stamp_ns - START_NS) / PERIOD_NS)
         xy = np.random.default_rng(k).uniform(-14, 14, (15, 2))
         xy = seen_with(xy + rng.normal(0, 0.25, xy.shape), true_pose(agent.name, k), view.T_map_camera)
         n = len(xy)
@@ -98,6 +97,18 @@ def test_one_degree_comes_back_as_extrinsics(
     mended = turned(T, -MOUNT) @ extrinsics(told["uav1"]["extrinsics"])
     apart = np.rad2deg(np.arccos((np.trace(mended[:3, :3].T @ T[:3, :3]) - 1) / 2))
     assert apart < 0.2
+
+
+def test_many_images_of_one_moment_are_no_certainty(
+    bag: Path, detections: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sigma(persistence_s: float) -> float:
+        monkeypatch.setattr(mount_of_bag, "PERSISTENCE_S", persistence_s)
+        with open_bag(bag) as opened:
+            mounts, _ = mount_of_bag.camera_mounts(opened, default_map(), load_perception(f"random:{TINY}:3"))
+        return float(mounts[0].found.sigma.max())
+
+    assert sigma(1000.0) > 2 * sigma(10.0)
 
 
 def test_bags_that_do_not_tell_are_refused_in_a_sentence(

@@ -23,6 +23,9 @@ from rsdfm_ros.model.perception import Perception
 RELIABLE_SIGMA_RAD = np.deg2rad(0.2)
 """With a larger standard deviation about any axis an estimate is not worth using."""
 LEAST_MATCHES = 30
+PERSISTENCE_S = 10.0
+"""The detector's error at a vehicle lasts about so long, as long as the view of it changes little: images within this
+time say little more than one of them, and the uncertainty grows accordingly."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,21 @@ def camera_mounts(
     ground = GroundPlane(offset=topic_map.ground_height_m)
     agents = {name: Agent(name, perception.on_ground(ground)) for name in sensors.uavs}
     instants: list[dict[str, MountSighting]] = []
+    stamps: list[int] = []
     for instant in sensors.instants():
         seen = {
             uav: s for uav in sorted(instant.images) if (s := _seen(agents[uav], instant, sensors, ground))
         }
         if len(seen) > 1:
             instants.append(seen)
+            stamps.append(instant.stamp_ns)
             on_instant(len(instants))
     if not instants:
         raise RsdfmError(
             "no instant has images of two UAVs with a pose: their images must be taken at the same times to 20 ms"
         )
-    return mounts_of(instants, sensors), sensors
+    apart_s = float(np.median(np.diff(stamps))) / 1e9 if len(stamps) > 1 else PERSISTENCE_S
+    return mounts_of(instants, sensors, max(1.0, PERSISTENCE_S / max(apart_s, 1e-3))), sensors
 
 
 def check(sensors: Sensors, perception: Perception) -> None:
@@ -81,10 +87,12 @@ def check(sensors: Sensors, perception: Perception) -> None:
         raise RsdfmError("the model has no detection head: take one that has, such as models/nano")
 
 
-def mounts_of(instants: Sequence[Mapping[str, MountSighting]], sensors: Sensors) -> list[CameraMount]:
-    """The mounts of what was seen, with the extrinsics that follow."""
+def mounts_of(
+    instants: Sequence[Mapping[str, MountSighting]], sensors: Sensors, alike: float
+) -> list[CameraMount]:
+    """The mounts of what was seen, with the extrinsics that follow. alike: as in solve_mounts."""
     out = []
-    for uav, found in solve_mounts(instants).items():
+    for uav, found in solve_mounts(instants, alike=alike).items():
         config = sensors.input_of(uav).config
         turned = None
         if config.pose_type != "tf" and config.extrinsics_source == "parameter":
