@@ -60,8 +60,9 @@ def _rates(statuses: Statuses) -> Check:
 
 def _clocks(statuses: Statuses) -> Check:
     behind: dict[str, float] = {}
+    uavs = _uavs(statuses)  # evaluators and the like run by another clock in a simulation
     for status in statuses:
-        if status.get("behind_s") is not None:
+        if status.get("behind_s") is not None and _agent(status) in uavs:
             agent, lag_s = _agent(status), float(status["behind_s"])
             behind[agent] = min(behind.get(agent, lag_s), lag_s)
     real = {agent: s for agent, s in sorted(behind.items()) if abs(s) < OTHER_CLOCK_S}
@@ -99,17 +100,21 @@ def _world(statuses: Statuses) -> Check:
 
 
 def _overlap(statuses: Statuses, peers: Statuses) -> Check:
-    agents = {_agent(s) for s in statuses if _concern(s) == "pipeline"}
     wrong = [f"{_agent(s)}: {_concern(s)} {s['message']}" for s in peers if s["level"]]
-    if len(agents) > 1 and not peers:
+    if len(_uavs(statuses)) > 1 and not peers:
         wrong.append("no UAV hears another one")
     common = [s for s in peers if "common_objects" in s.get("values", {})]
     if peers and not wrong and not common:
-        wrong.append("UAVs hear each other and have no object in common")
+        wrong.append(
+            "UAVs hear each other and correct no pose by common objects: there are too few, or poses count as exact"
+        )
     shown = ", ".join(
         f"{_agent(s)} and {_concern(s)[5:]}: {s['values']['common_objects']} common objects" for s in common
     )
-    cure = "check the radio (docs/rmw.md); fly closer and look at the same ground, over vehicles"
+    cure = (
+        "check the radio (docs/rmw.md); fly closer and look at the same ground, over vehicles; set pose_sigma_m and "
+        "pose_sigma_deg where the poses have no covariance"
+    )
     return _check("overlap", wrong, shown or "one UAV alone", cure)
 
 
@@ -129,6 +134,10 @@ def _residuals(peers: Statuses) -> Check:
         "pose_sigma_deg against what the autopilot reaches"
     )
     return _check("residuals", wrong, "; ".join(shown) or "no common objects yet", cure)
+
+
+def _uavs(statuses: Statuses) -> set[str]:
+    return {_agent(s) for s in statuses if _concern(s) == "pipeline"}
 
 
 def _concern(status: Mapping[str, Any]) -> str:
