@@ -36,6 +36,7 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "src"},
     packages=find_packages("src"),
+    package_data={"rsdfm_ros.view.web": ["static/*"]},
     install_requires=requirements(),
     entry_points={"console_scripts": ["rsdfm = rsdfm_ros.cli:main"]},
 )

@@ -77,8 +77,9 @@ the domain.
 ## The folder of a run
 
 `rsdfm demo`, `fleet`, `replay` and launch files with `out:=` write one folder: result.json, status.jsonl, logs/, and
-what is recorded (frames/, bag/); `demo` adds report.html and bev.mp4. Descriptions, models, bags and options are
-checked before the first process starts.
+what is recorded (frames/, bag/); `demo` adds report.html and bev.mp4. All of them serve a page
+while they fly ([views.md](views.md#the-page-for-browsers): `--web`, `--no-web`). Descriptions, models, bags and
+options are checked before the first process starts.
 A line of status.jsonl waits for the answers of all UAVs. One that has not answered for 10 frames and 5 s is lost:
 lines and scores go on without it until it answers again.
 

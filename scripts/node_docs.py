@@ -100,6 +100,8 @@ NOT_CONFIGURED = MappingProxyType(
         "record_node": "It subscribes to the recorded topics: [bags.md](bags.md).",
         "replay_node": "Its topics are those of its bag, and `/clock`: [bags.md](bags.md).",
         "view_node": "It subscribes to the topics of the fleet in the ROS graph: [views.md](views.md).",
+        "web_node": "While a page is open it subscribes to the topics of the fleet in the ROS graph: "
+        "[views.md](views.md).",
     }
 )
 """Nodes whose topics depend on their settings, and the sentence about them."""

@@ -58,7 +58,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "rsdfm_ros.fleet.commands.bench",
             "measure how fast the model is on this computer, in two minutes",
         ),
-        "report": ("rsdfm_ros.evaluation.commands.report", "make a page of images and tables from results"),
+        "report": ("rsdfm_ros.view.report_command", "make a page of images and tables from results"),
         "view": (
             "rsdfm_ros.view.command",
             "view a live fleet, a bag or a run; layouts for RViz and Foxglove",

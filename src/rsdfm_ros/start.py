@@ -12,7 +12,7 @@ import sys
 from types import FrameType, ModuleType
 from typing import NoReturn
 
-NODES = ("rsdfm_ros.nodes.uav", "rsdfm_ros.nodes.mission")
+NODES = ("rsdfm_ros.nodes.uav", "rsdfm_ros.nodes.mission", "rsdfm_ros.nodes.views")
 """Packages that contain the executables."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

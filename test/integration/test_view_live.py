@@ -19,13 +19,13 @@ import pytest
 pytest.importorskip("rerun", reason="the viewer is an extra: make setup-view")
 
 import rclpy
-import view_flight as flight
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from rsdfm_ros.nodes.core import qos
+from support import view_flight as flight
 from support.rerun_file import RerunFile
 
 WAIT_S = 60.0

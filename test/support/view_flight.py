@@ -14,12 +14,15 @@ from rsdfm_ros.msg import AgentStatus
 from rsdfm_ros.data.bags.writer import BagWriter
 from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.outputs import Tracks, boxes_of_objects
+from rsdfm_ros.evaluation.mission import Answer, Instant
+from rsdfm_ros.evaluation.report.recording import Surroundings
 from rsdfm_ros.geometry.boxes import rasterise
 from rsdfm_ros.geometry.camera import intrinsics_from_fov
 from rsdfm_ros.geometry.lattice import square_window
 from rsdfm_ros.nodes.convert import images
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert import tasks as convert_tasks
+from rsdfm_ros.nodes.mission.recorder import FolderWriter
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import encode_frame
 from support.packets import packets_to_messages
@@ -122,4 +125,42 @@ def write_bag(folder: Path, *, without: tuple[str, ...] = ()) -> Path:
         for order, (topic, kind, ns, message) in enumerate(messages()):
             if not topic.endswith(without):
                 bag.write(topic, kind, ns + order, serialize_message(message))
+    return folder
+
+
+def write_run(folder: Path) -> Path:
+    """The flight as a recorded run, as the evaluator leaves it: in the last frame uav2 does not answer."""
+    writer = FolderWriter(folder, frames=True)
+    lines = []
+    for frame, ns in enumerate(STAMPS):
+        now = objects(frame)
+        ids = rasterise(now, WINDOW)
+        instant = Instant(frame, ns, now, AGENTS)
+        facts = {}
+        for number, agent in enumerate(AGENTS[: 1 if frame == 2 else 2]):
+            instant.images[agent] = np.full((*SIZE, 3), 90 + 40 * frame, np.uint8)
+            instant.poses[agent] = down(5.0 * number)
+            for variant, kept in (("single", slice(0, 1)), ("collaborative", slice(0, 2))):
+                some = now.select(np.arange(2)[kept])
+                mask = rasterise(some, WINDOW)
+                percent = (100 * (mask > 0)).astype(np.uint8)
+                positions = some.centres[:, None, :2] + np.arange(5)[:, None] * some.velocities[:, None] / 2
+                tracks = Tracks(some.ids, positions, np.ones(len(some)))
+                answer = Answer(mask=mask, percent=percent, boxes=boxes_of_objects(some), tracks=tracks)
+                instant.answers[agent, variant] = answer
+            peers = [a for a in AGENTS if a != agent]
+            facts[agent] = {
+                "bytes_sent_frame": 700 + frame,
+                "peers": peers,
+                "peer_ages_s": [0.1],
+                "objects": 2,
+            }
+            facts[agent] |= {"latency_median_ms": 250.0, "packets_received": 9, "packets_lost": 1}
+        writer.frame(instant, ids)
+        line = {"frame": frame, "stamp_s": ns / 1e9, "agents": facts}
+        lines.append(line)
+        writer.status(line)
+    writer.result({"protocol": {"agents": list(AGENTS)}, "results": [], "frames": lines})
+    writer.close()
+    Surroundings([[(0.0, 0.0), (5.0, 0.0), (5.0, 5.0)]], [], K).write(folder)
     return folder

@@ -37,6 +37,7 @@ CORE_PACKAGES = (
     "safetensors",
     "mujoco",
     "rosbags",
+    "websockets",
 )
 OPTIONAL_ROS = ("launch_ros", "vision_msgs", "tf2_msgs", "tf2_ros")
 

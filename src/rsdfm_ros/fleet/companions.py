@@ -1,4 +1,4 @@
-"""Programs beside a fleet on request: a recorder and RViz."""
+"""Programs beside a fleet on request: a recorder, RViz and the page for browsers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.options import FleetOptions
 from rsdfm_ros.fleet.specification import NodeSpec, environment_of, namespace_of
+from rsdfm_ros.view.web.access import Address
+from rsdfm_ros.view.web.activation import activated
+from rsdfm_ros.view.web.live import web_environment, web_program
+from rsdfm_ros.words import counted
 
 COMPANION = "companion"
 SHARED_TOPICS = ("/clock", "/ground_truth", "/fleet/status", "/diagnostics", "/rosout", "/tf", "/tf_static")
@@ -62,6 +66,15 @@ def record_node(fleet: FleetDescription, bag: Path) -> NodeSpec:
         "use_sim_time": fleet.follows_clock,
     }
     return NodeSpec("recorder", COMPANION, "record_node", "", parameters, environment_of(fleet))
+
+
+def web_page(fleet: FleetDescription, address: Address, out: Path) -> NodeSpec:
+    """The page for browsers: a process that sleeps until the first one comes. out: folder of the run."""
+    title = f"{counted(fleet.uavs, 'UAV')}, live"
+    program = web_program(address, title=title, run=str(out.absolute()), lockstep=fleet.in_lockstep)
+    command = activated(address.host, address.port, program)
+    environment = {**environment_of(fleet), **web_environment(address)}
+    return NodeSpec("web", COMPANION, "", environment=environment, command=tuple(command))
 
 
 def topics_of(fleet: FleetDescription) -> str:

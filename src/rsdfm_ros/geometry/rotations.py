@@ -66,6 +66,17 @@ def yaw_from_quaternion(xyzw: ArrayLike) -> float:
     return float(wrap_angle(np.arctan2(R[1, 0], R[0, 0])))
 
 
+def yaws_from_quaternions(xyzw: ArrayLike) -> Array:
+    """Headings (N,) as `yaw_from_quaternion` of quaternions (N, 4); ValueError if one is zero or not finite."""
+    q = np.asarray(xyzw, dtype=np.float64).reshape(-1, 4)
+    with np.errstate(over="ignore"):
+        squares = (q * q).sum(axis=1)
+    if not np.isfinite(squares).all() or (squares < 1e-18).any():
+        raise ValueError("expected finite non-zero quaternions x y z w")
+    x, y, z, w = q.T
+    return wrap_angle(np.arctan2(2 * (x * y + z * w), squares - 2 * (y * y + z * z)))
+
+
 def wrap_angle(angle: ArrayLike) -> Array:
     """Angles in rad wrapped to [-pi, pi)."""
     return (np.asarray(angle, dtype=np.float64) + np.pi) % (2 * np.pi) - np.pi

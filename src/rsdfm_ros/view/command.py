@@ -1,7 +1,7 @@
-"""Look at a fleet: live, from a bag, or from the folder of a run; or write RViz and Foxglove layouts.
+"""Look at a fleet in a browser: live, from a bag, or from the folder of a run; or with rerun, RViz, Foxglove.
 
-With rerun: cameras with projected boxes, map layers (truth, alone, with peers), who contributes which cell,
-trajectories, bytes and latency over time.
+Cameras with projected boxes, map layers (truth, alone, with peers), who contributes which cell, trajectories, bytes and
+latency over time: as a page that is served here (view/web/), or in rerun's viewer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from rsdfm_ros.outputs import check_new_file, replacing, write_atomically
 from rsdfm_ros.view.foxglove import foxglove_layout
 from rsdfm_ros.view.rviz import rviz_config
 from rsdfm_ros.view.viewer import open_output, require_rerun
+from rsdfm_ros.view.web.live import web_environment, web_program
+from rsdfm_ros.view.web.options import SAYS, add_web_arguments, address_of
 
 SHOWN_PROBLEMS = 8
 
@@ -41,12 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map", type=Path, metavar="YAML", help="topic map for other topic names (docs/bags.md)"
     )
     where = parser.add_mutually_exclusive_group()
+    without = "show it in a window of rerun's viewer instead of a browser"
+    add_web_arguments(where, without, optional=True)
     where.add_argument(
-        "--save", type=Path, metavar="FILE", help="write a recording (.rrd) instead of showing it"
+        "--save", type=Path, metavar="FILE", help="write a recording for rerun (.rrd) instead of showing it"
     )
-    where.add_argument("--web", action="store_true", help="serve it to a browser instead of opening a window")
     where.add_argument(
-        "--connect", metavar="URL", help="show it in a viewer that runs already, also elsewhere"
+        "--connect", metavar="URL", help="show it in a rerun viewer that runs already, also elsewhere"
     )
     layouts = parser.add_argument_group("layouts of other viewers")
     layouts.add_argument("--rviz", type=Path, metavar="FILE", help="write an RViz 2 configuration and end")
@@ -64,10 +66,14 @@ def run(args: argparse.Namespace) -> int:
             check_new_file(f"--{option}", path, force=args.force)
     if args.rviz is not None or args.foxglove is not None:
         return _write_layouts(args)
-    require_rerun()
+    if args.source is None and args.web and Path(args.web).exists():  # as in `rsdfm view --web out/demo`
+        args.source, args.web = Path(args.web), ""
+    paged = args.save is None and args.connect is None and not args.no_web
+    if not paged:
+        require_rerun()
     topic_map = default_map() if args.map is None else load_map(args.map)
     if args.source is None:
-        return _live(args)
+        return live_page(args) if paged else _live(args)
     if not args.source.exists():
         raise RsdfmError(
             f"{args.source} does not exist: give a bag or the folder of a run, or nothing for a live fleet"
@@ -75,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     from rsdfm_ros.view.sources import check
 
     check(args.source)
+    if paged:
+        return _page(args, topic_map)
     if args.save is None:
         where, problems, interrupted = _show(args, topic_map, None)
     else:
@@ -84,14 +92,26 @@ def run(args: argparse.Namespace) -> int:
     if interrupted:
         raise KeyboardInterrupt(f"{args.save} holds what was read so far" if args.save else "")
     print(where)
+    _say(problems)
+    return 0
+
+
+def _page(args: argparse.Namespace, topic_map: TopicMap) -> int:
+    """Serve the page of a recorded mission until Ctrl-C."""
+    from rsdfm_ros.view.web.serving import serve_recorded
+
+    address = address_of(args)
+    assert address is not None
+    serve_recorded(args.source, topic_map, address, _say)
+    return 0
+
+
+def _say(problems: list[str]) -> None:
     console = Console(stderr=True)
     for sentence in problems[:SHOWN_PROBLEMS]:
         console.print(f"left out: {sentence}", style="yellow", highlight=False, markup=False)
     if len(problems) > SHOWN_PROBLEMS:
         console.print(f"… and {len(problems) - SHOWN_PROBLEMS} more kinds", style="yellow")
-    if args.web:
-        _until_interrupted()
-    return 0
 
 
 def _show(args: argparse.Namespace, topic_map: TopicMap, save: Path | None) -> tuple[str, list[str], bool]:
@@ -101,7 +121,7 @@ def _show(args: argparse.Namespace, topic_map: TopicMap, save: Path | None) -> t
     from rsdfm_ros.view.viewer import new_recording
 
     recording = new_recording(str(args.source))
-    where = open_output(recording, save=save, web=args.web, connect=args.connect)
+    where = open_output(recording, save=save, connect=args.connect)
     scene, console = Scene(recording), Console(stderr=True)
     problems: list[str] = []
     try:
@@ -137,31 +157,36 @@ def _write_layouts(args: argparse.Namespace) -> int:
 
 
 def _live(args: argparse.Namespace, replace: Callable[[str, list[str]], None] = os.execv) -> int:
-    """Become the node that shows a live fleet: only nodes speak ROS."""
-    require_ros("the view of a live fleet")
-    domain, sentence = joined_domain()
-    if domain is not None:
-        os.environ[VARIABLE] = str(domain)
-        print(sentence, file=sys.stderr, flush=True)
+    """Become the node that shows a live fleet in rerun: only nodes speak ROS."""
     if args.save is not None:
         args.save.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "save": "" if args.save is None else str(args.save.absolute()),
-        "web": bool(args.web),
         "connect": args.connect or "",
         "topic_map": "" if args.map is None else str(args.map.absolute()),
     }
     command = [sys.executable, "-m", "rsdfm_ros.start", "view_node", "--ros-args"]
     for name, value in values.items():
         command += ["-p", f"{name}:={json.dumps(value)}"]  # JSON is YAML, which ROS reads here
+    return _become(command, replace)
+
+
+def live_page(args: argparse.Namespace, replace: Callable[[str, list[str]], None] = os.execv) -> int:
+    """Become the node that serves the page of a live fleet."""
+    address = address_of(args)
+    assert address is not None
+    os.environ.update(web_environment(address))
+    print(f"{SAYS.format(address.url)} (Ctrl-C ends it)")
+    topic_map = "" if args.map is None else str(args.map.absolute())
+    return _become(web_program(address, topic_map=topic_map), replace)
+
+
+def _become(command: list[str], replace: Callable[[str, list[str]], None]) -> int:
+    require_ros("the view of a live fleet")
+    domain, sentence = joined_domain()
+    if domain is not None:
+        os.environ[VARIABLE] = str(domain)
+        print(sentence, file=sys.stderr, flush=True)
     sys.stdout.flush()
     replace(command[0], command)
     return 0
-
-
-def _until_interrupted() -> None:
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        pass

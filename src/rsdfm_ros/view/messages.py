@@ -1,6 +1,6 @@
 """Messages of a fleet to the scene: topics by UAV, and their views. Free of ROS.
 
-The same for a live fleet (nodes/mission/view_node.py hands over what it receives) and for a bag. A topic map names the
+The same for a live fleet (nodes/views/view_node.py hands over what it receives) and for a bag. A topic map names the
 topics of images, poses, features and status; answers have the names that our nodes give them, below the UAV's name.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,12 @@ from rsdfm_ros.data.bags.topic_map import (
     UavTopics,
 )
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.geo.messages import ORIGIN_TOPIC, origin_of
+from rsdfm_ros.data.messages.geo.messages import ORIGIN_TOPIC
 from rsdfm_ros.data.messages.input_config import InputConfig
-from rsdfm_ros.data.messages.inputs import Inputs, Matched
 from rsdfm_ros.data.messages.poses import GEO
+from rsdfm_ros.data.messages.serialized_tasks import Read
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.data.messages.status import status_facts
 from rsdfm_ros.data.messages.tasks import (
     boxes_from_message,
     percent_from_message,
@@ -40,8 +40,9 @@ from rsdfm_ros.data.messages.tasks import (
     truth_from_message,
 )
 from rsdfm_ros.geometry.lattice import Window
+from rsdfm_ros.view.camera_inputs import CameraInputs
 from rsdfm_ros.view.maps import tile_cells
-from rsdfm_ros.view.scene import COLLABORATIVE, SINGLE, Scene
+from rsdfm_ros.view.sink import COLLABORATIVE, SINGLE, MissionSink
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import carries_boxes
 from rsdfm_ros.wire.errors import WireError
@@ -62,9 +63,12 @@ _ANSWER = re.compile(
 _SAYS = re.compile(r".*?/(?P<uav>[A-Za-z][A-Za-z0-9_]{0,63})/(?P<name>status|bev/features)")
 MAX_GRID_CELLS = 4_000_000
 MAX_TOPICS = 2000
-MAX_EARLY = 100
-"""Transforms that wait for the first pose, which names the frame of everything."""
 
+DIAGNOSTICS, DIAGNOSTIC_ARRAY = "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray"
+MAX_STATUSES = 100
+"""Statuses of one message, and values of one status."""
+
+OnHealth = Callable[[str, str, int, str, Mapping[str, str]], None]
 Handler = Callable[[Any, int, float], None]
 
 
@@ -73,15 +77,21 @@ class Router:
 
     def __init__(
         self,
-        scene: Scene,
+        scene: MissionSink,
         topic_map: TopicMap,
         on_reject: Callable[[str, str, str], None] = lambda topic, reason, text: None,
+        *,
+        on_health: OnHealth | None = None,
+        features: bool = True,
     ) -> None:
-        """on_reject(topic, reason, sentence): called for everything that is left out."""
+        """on_reject(topic, reason, sentence): called for everything that is left out · on_health(UAV, concern, level,
+        sentence, values): called for every status of /diagnostics, which is left alone without it · features: take
+        feature packets, for the cells that a UAV sees."""
         self.scene, self.rejects = scene, Counter[tuple[str, str]]()
         self.reasons: dict[tuple[str, str], str] = {}
         self.shown: Counter[str] = Counter()
-        self._map, self._on_reject = topic_map, on_reject
+        self._map, self._on_reject, self._on_health = topic_map, on_reject, on_health
+        self._says = (STATUS, FEATURES) if features else (STATUS,)
         self._handlers: dict[str, list[Handler]] = {}
         self._uavs: dict[str, UavTopics] = {}
         self.infos: list[str] = []
@@ -110,7 +120,7 @@ class Router:
         return sorted(set(self._handlers) - before)
 
     def take(self, topic: str, message: Any, size_bytes: int, arrived_s: float) -> None:
-        """Show a message; no message raises an error."""
+        """Show a message, one of rclpy's or of a bag's, or a Read; no message raises an error."""
         for handle in self._handlers.get(topic, ()):
             try:
                 handle(message, size_bytes, arrived_s)
@@ -137,7 +147,7 @@ class Router:
             pose_type=TF if of.pose == TF else POSES.get(topics[of.pose], "pose"),
             **{**self._map.inputs, **geo_types(topics, of)},
         )
-        cameras = _Cameras(
+        cameras = CameraInputs(
             config, self.scene, lambda reason, text: self.reject(f"images of {uav}", reason, text)
         )
         for number, camera in enumerate(of.cameras.values()):
@@ -162,8 +172,10 @@ class Router:
 
     def _route_answer(self, topic: str, kind: str) -> None:
         if kind == TRUTH and topic == (self._map.ground_truth or FLEET_TRUTH):
-            self._on(topic, lambda m, _, __: self.scene.truth(_ns(m), truth_from_message(m)))
-        if kind in (STATUS, FEATURES) and (match := _SAYS.fullmatch(topic)):
+            self._on(topic, lambda m, _, __: self._on_truth(m))
+        if topic == DIAGNOSTICS and kind == DIAGNOSTIC_ARRAY and self._on_health is not None:
+            self._on(topic, lambda m, _, __: self._on_diagnostics(m))
+        if kind in self._says and (match := _SAYS.fullmatch(topic)):
             uav, handle = match["uav"], self._on_status if kind == STATUS else self._on_features
             self._on(topic, lambda m, size, _: handle(uav, m, size))
         if (match := _ANSWER.fullmatch(topic)) is None:
@@ -183,12 +195,20 @@ class Router:
     def _on(self, topic: str, handler: Handler) -> None:
         self._handlers.setdefault(topic, []).append(handler)
 
+    def _on_truth(self, message: Any) -> None:
+        if isinstance(message, Read):
+            self.scene.truth(message.ns, message.content, message.names)
+        else:
+            self.scene.truth(_ns(message), truth_from_message(message), tuple(message.agents))
+
     def _on_detections(self, uav: str, variant: str, message: Any) -> None:
-        self.scene.detections(uav, variant, _ns(message), boxes_from_message(message))
+        read = message if isinstance(message, Read) else Read(_ns(message), boxes_from_message(message))
+        self.scene.detections(uav, variant, read.ns, read.content)
 
     def _on_trajectories(self, uav: str, variant: str, message: Any) -> None:
-        tracks = tracks_from_message(message)
-        self.scene.paths(uav, variant, _ns(message), tracks.positions, [int(i) for i in tracks.ids])
+        read = message if isinstance(message, Read) else Read(_ns(message), tracks_from_message(message))
+        ids = [int(i) for i in read.content.ids]
+        self.scene.paths(uav, variant, read.ns, read.content.positions, ids)
 
     def _on_occupancy(self, uav: str, variant: str, message: Any) -> None:
         window = window_of_grid(message)
@@ -207,10 +227,17 @@ class Router:
     def _on_status(self, uav: str, message: Any, size_bytes: int) -> None:
         if message.frames_processed == 0:
             return
-        ns = _ns(message)
-        self.scene.figure("bytes", uav, ns, message.bytes_sent_frame)
-        self.scene.figure("latency_ms", uav, ns, 1e3 * float(message.latency_median_s))
-        self.scene.peers(uav, ns, list(message.peers))
+        facts = {**status_facts(message), "bytes_sent_frame": message.bytes_sent_frame}
+        self.scene.status(uav, _ns(message), facts)
+
+    def _on_diagnostics(self, message: Any) -> None:
+        assert self._on_health is not None
+        for status in list(message.status)[:MAX_STATUSES]:
+            _, _, concern = str(status.name).partition(": ")
+            level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
+            values = {str(v.key): str(v.value) for v in list(status.values)[:MAX_STATUSES]}
+            if status.hardware_id in self.scene.agents:
+                self._on_health(str(status.hardware_id), concern, level, str(status.message), values)
 
     def _on_features(self, uav: str, message: Any, size_bytes: int) -> None:
         payload = bytes(message.payload)
@@ -220,63 +247,6 @@ class Router:
         if isinstance(part, FeaturePart) and self.scene.window is not None:
             cells = tile_cells(part.frame.tiles, part.frame.visible, self.scene.window)
             self.scene.sees(uav, _ns(message), cells)
-
-
-class _Cameras:
-    """The cameras of one UAV: images, intrinsics and poses matched as the encoder does it."""
-
-    def __init__(self, config: InputConfig, scene: Scene, reject: Callable[[str, str], None]) -> None:
-        self._config, self._scene, self._reject = config, scene, reject
-        self._infos: dict[int, Any] = {}
-        self._early: list[tuple[Any, bool]] = []
-        self._inputs: Inputs | None = None
-        if config.frame_id or config.pose_type in (TF, GEO):
-            self._start(config.frame_id or "map")
-
-    def _start(self, frame_id: str) -> Inputs:
-        self._inputs = Inputs(replace(self._config, frame_id=frame_id), self._reject)
-        for number, info in self._infos.items():
-            self._inputs.add_info(number, info)
-        for message, fixed in self._early:
-            self._inputs.add_transforms(message, fixed=fixed)
-        return self._inputs
-
-    def info(self, number: int, message: Any) -> None:
-        self._infos[number] = message
-        if self._inputs is not None:
-            self._show(self._inputs, self._inputs.add_info(number, message))
-
-    def pose(self, message: Any) -> None:
-        # A map without a frame takes the frame of the first pose.
-        inputs = self._inputs or self._start(str(message.header.frame_id) or "map")
-        self._show(inputs, inputs.add_pose(message))
-
-    def attitude(self, message: Any) -> None:
-        if self._inputs is not None:
-            self._show(self._inputs, self._inputs.add_attitude(message))
-
-    def geo_origin(self, message: Any) -> None:
-        if self._inputs is not None and not self._config.geo_origin:
-            self._show(self._inputs, self._inputs.set_geo_origin(origin_of(message)))
-
-    def image(self, number: int, message: Any, arrived_s: float) -> None:
-        if self._inputs is None:
-            self._reject("no_pose", "images before the first pose")
-            return
-        self._show(self._inputs, self._inputs.add_image(number, message, arrived_s))
-
-    def transforms(self, message: Any, *, fixed: bool) -> None:
-        if self._inputs is None:
-            self._early = [*self._early, (message, fixed)][-MAX_EARLY:]
-        else:
-            self._show(self._inputs, self._inputs.add_transforms(message, fixed=fixed))
-
-    def _show(self, inputs: Inputs, matched: list[Matched]) -> None:
-        for one in matched:
-            for posed in one.images:
-                for view in inputs.views(replace(one, images=(posed,))):
-                    name = self._config.cameras[posed.image.camera]
-                    self._scene.camera(self._config.agent, one.stamp_ns, view, name)
 
 
 def window_of_grid(message: Any) -> Window:

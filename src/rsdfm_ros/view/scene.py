@@ -11,7 +11,7 @@ Times are stamps on the timeline `stamp`: seconds since the start of a simulatio
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,19 +20,14 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects
 from rsdfm_ros.data.outputs import Boxes, boxes_of_objects
-from rsdfm_ros.evaluation.metrics.accumulator import frame_iou
-from rsdfm_ros.geometry.boxes import rasterise_boxes
-from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.view import maps
 from rsdfm_ros.view.canvas import TRUTH_COLOUR, Canvas, Placement, class_name
+from rsdfm_ros.view.scoring import scored_iou, vehicle_cells
+from rsdfm_ros.view.sink import BOX_SCORE, COLLABORATIVE, FOREGROUND_PERCENT, MAX_AGENTS
 
-COLLABORATIVE, SINGLE = "collaborative", "single"
-BOX_SCORE = 0.3
-"""Less sure detections are not shown."""
-FOREGROUND_PERCENT = 50
-SCORED_M = 50.0
-"""IoU is of ±50 m around the origin, as in reports, where the map covers that."""
-MAX_AGENTS = 64
+PLOTS = {"bytes": "bytes_sent_frame", "latency_ms": "latency_median_ms"}
+"""Plot → key in status.jsonl."""
 KEPT_INSTANTS = 40
 TRACK_POINTS = 2000
 
@@ -113,8 +108,8 @@ class Scene:
             instant.boxes[agent] = sure
             self._project(instant, agent)
 
-    def truth(self, ns: int, objects: Objects) -> None:
-        """True places of the vehicles."""
+    def truth(self, ns: int, objects: Objects, agents: Sequence[str] = ()) -> None:
+        """True places of the vehicles; whom they are visible to is not shown."""
         instant = self._open(ns)
         instant.truth = boxes = boxes_of_objects(objects)
         labels = [f"{class_name(c)} #{i}" for c, i in zip(objects.classes, objects.ids, strict=True)]
@@ -123,7 +118,7 @@ class Scene:
             self._project(instant, agent)
         if self.window is not None:
             self.canvas.flat("/bev/truth/boxes", boxes, self.window, TRUTH_COLOUR)
-            self.true_cells(ns, _vehicle_cells(boxes, self.window))
+            self.true_cells(ns, vehicle_cells(boxes, self.window))
 
     def true_cells(self, ns: int, vehicle: NDArray[np.bool_]) -> None:
         """Cells (ni, nj) of the window with a true vehicle."""
@@ -150,7 +145,7 @@ class Scene:
             self.show_window(window)
             shown = vehicle
             if instant.truth is not None:
-                instant.true = _vehicle_cells(instant.truth, window)
+                instant.true = vehicle_cells(instant.truth, window)
         instant.cells[agent, variant] = shown
         self._compare(agent, variant, shown, instant.true)
 
@@ -190,17 +185,16 @@ class Scene:
         self._open(ns).dominant[agent] = dominant
         self._contribute(agent, ns)
 
-    def peers(self, agent: str, ns: int, names: Sequence[str]) -> None:
-        """UAVs whose features entered a UAV's map, in the order that `contributors` counts."""
+    def status(self, agent: str, ns: int, facts: Mapping[str, Any]) -> None:
+        """Figures of a UAV by their keys in status.jsonl: points of plots, and the peers that `contributors` counts."""
         self._know(agent)
-        self._open(ns).peers[agent] = tuple(names)
-        self._contribute(agent, ns)
-
-    def figure(self, plot: str, agent: str, ns: int, value: float) -> None:
-        """A point of a plot of a UAV: `bytes` or `latency_ms`."""
-        self._know(agent)
-        self._open(ns)
-        self.canvas.point(f"/plots/{plot}/{agent}", value)
+        instant = self._open(ns)
+        for plot, key in PLOTS.items():
+            if isinstance(facts.get(key), int | float):
+                self.canvas.point(f"/plots/{plot}/{agent}", facts[key])
+        if "peers" in facts:
+            instant.peers[agent] = tuple(facts["peers"])
+            self._contribute(agent, ns)
 
     def surroundings(
         self,
@@ -231,11 +225,7 @@ class Scene:
         self.canvas.map(f"/bev/{agent}/{variant}/cells", maps.answer_classes(vehicle, true), self.window)
         if true is None or self.window is None:
             return
-        try:
-            area = self.window.crop(square_window(SCORED_M, self.window.cell_size))
-        except ValueError:
-            area = (slice(None), slice(None))
-        iou = frame_iou(vehicle[area], true[area])
+        iou = scored_iou(vehicle, true, self.window)
         if iou is not None:
             self.canvas.point(f"/plots/iou/{agent} {variant}", iou)
 
@@ -271,8 +261,3 @@ class Scene:
 
     def _colour(self, agent: str) -> tuple[int, ...]:
         return maps.uav_colour(self.agents.index(agent)) if agent in self.agents else (200, 200, 200, 255)
-
-
-def _vehicle_cells(boxes: Boxes, window: Window) -> NDArray[np.bool_]:
-    ids = np.arange(1, len(boxes) + 1)
-    return rasterise_boxes(ids, boxes.centres, boxes.sizes, boxes.yaws, window) > 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rsdfm_ros.data.bags.bag import open_bag
 from rsdfm_ros.data.bags.topic_map import TopicMap
@@ -11,9 +12,9 @@ from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.report.images import window_of
-from rsdfm_ros.evaluation.report.recording import RunReader
+from rsdfm_ros.evaluation.report.recording import RunFrame, RunReader, Surroundings
 from rsdfm_ros.view.messages import Router
-from rsdfm_ros.view.scene import Scene
+from rsdfm_ros.view.sink import MissionSink
 
 
 class NothingToSee(RsdfmError):
@@ -33,7 +34,9 @@ def check(path: Path) -> None:
         open_bag(path).close()
 
 
-def show_bag(path: Path, scene: Scene, topic_map: TopicMap, on_message: Callable[[int, int], None]) -> Router:
+def show_bag(
+    path: Path, scene: MissionSink, topic_map: TopicMap, on_message: Callable[[int, int], None]
+) -> Router:
     """Show a bag from its first to its last message. on_message(done, all): called after every message.
 
     Raises: BagError; NothingToSee when no topic of it is known.
@@ -63,7 +66,7 @@ def show_bag(path: Path, scene: Scene, topic_map: TopicMap, on_message: Callable
     return router
 
 
-def show_run(path: Path, scene: Scene, on_frame: Callable[[int, int], None]) -> None:
+def show_run(path: Path, scene: MissionSink, on_frame: Callable[[int, int], None]) -> None:
     """Show the frames and figures of an evaluated run. Raises: RunError; NothingToSee without recorded frames."""
     run = RunReader(path)
     if not run.frames:
@@ -71,29 +74,33 @@ def show_run(path: Path, scene: Scene, on_frame: Callable[[int, int], None]) -> 
             f"{path} has no recorded frames: fly with evaluator.record_frames, or show its bag ({path / 'bag'})"
         )
     lines = {line["frame"]: line for line in run.lines}
-    K = run.surroundings.K
     scene.expect(run.agents)
     for done, number in enumerate(run.frames, start=1):
-        frame = run.load(number)
-        ns = round(frame.stamp_s * 1e9)
-        if scene.window is None:
-            scene.show_window(window_of(frame.true_ids))
-            scene.surroundings(run.surroundings.roads, run.surroundings.buildings)
-        scene.true_cells(ns, frame.true_ids > 0)
-        for agent, image in sorted(frame.images.items()):
-            if K is not None and agent in frame.poses:
-                scene.camera(agent, ns, CameraView(agent, image, K, frame.poses[agent]))
-        for (agent, variant), answer in sorted(frame.answers.items()):
-            if answer.percent is not None:
-                scene.occupancy(agent, variant, ns, answer.percent, window_of(answer.percent))
-            if answer.boxes is not None:
-                scene.detections(agent, variant, ns, answer.boxes)
-            scene.paths(agent, variant, ns, answer.tracks)
-        for agent, facts in sorted(lines.get(number, {}).get("agents", {}).items()):
-            for plot, key in (("bytes", "bytes_sent_frame"), ("latency_ms", "latency_median_ms")):
-                if isinstance(facts.get(key), int | float):
-                    scene.figure(plot, agent, ns, facts[key])
+        show_frame(run.load(number), lines.get(number, {}), run.surroundings, scene)
         on_frame(done, len(run.frames))
+
+
+def show_frame(
+    frame: RunFrame, line: Mapping[str, Any], surroundings: Surroundings, scene: MissionSink
+) -> None:
+    """Show a recorded frame; line: its line of status.jsonl, empty if it has none."""
+    ns, K = round(frame.stamp_s * 1e9), surroundings.K
+    if scene.window is None:
+        scene.show_window(window_of(frame.true_ids))
+        scene.surroundings(surroundings.roads, surroundings.buildings)
+    scene.true_cells(ns, frame.true_ids > 0)
+    for agent, image in sorted(frame.images.items()):
+        if K is not None and agent in frame.poses:
+            scene.camera(agent, ns, CameraView(agent, image, K, frame.poses[agent]))
+    for (agent, variant), answer in sorted(frame.answers.items()):
+        if answer.percent is not None:
+            scene.occupancy(agent, variant, ns, answer.percent, window_of(answer.percent))
+        if answer.boxes is not None:
+            scene.detections(agent, variant, ns, answer.boxes)
+        scene.paths(agent, variant, ns, answer.tracks)
+    for agent, facts in sorted(line.get("agents", {}).items()):
+        if isinstance(facts, dict):
+            scene.status(agent, ns, facts)
 
 
 def _take(router: Router, decode: Callable[..., object], message: object) -> None:

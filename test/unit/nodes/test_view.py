@@ -16,7 +16,6 @@ import pytest
 pytest.importorskip("rerun", reason="the viewer is an extra: make setup-view")
 
 import rclpy
-import view_flight as flight
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -25,8 +24,9 @@ from rsdfm_ros.msg import AgentStatus
 from std_msgs.msg import String
 
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.mission import view_node
-from rsdfm_ros.nodes.mission.view_node import ViewNode
+from rsdfm_ros.nodes.views import view_node, watching
+from rsdfm_ros.nodes.views.view_node import ViewNode
+from support import view_flight as flight
 from support.own_domains import new_domain
 from support.rerun_file import RerunFile
 
@@ -140,7 +140,7 @@ def test_a_viewer_that_is_too_slow_drops_and_counts(
     here: Fixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(view_node, "QUEUED", 2)
+    monkeypatch.setattr(watching, "QUEUED", 2)
     node = here.node(save=str(tmp_path / "a.rrd"))
     take = view_node.Router.take
     monkeypatch.setattr(view_node.Router, "take", lambda self, *a: (gate.wait(60), take(self, *a))[1])

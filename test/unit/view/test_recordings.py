@@ -14,8 +14,6 @@ import pytest
 
 pytest.importorskip("rerun", reason="the viewer is an extra: make setup-view")
 
-import view_flight as flight
-
 from rsdfm_ros import cli
 from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.data.bags.writer import BagWriter
@@ -24,6 +22,7 @@ from rsdfm_ros.view import maps
 from rsdfm_ros.view.messages import MessageError, Router, window_of_grid
 from rsdfm_ros.view.scene import Scene
 from rsdfm_ros.view.viewer import new_recording
+from support import view_flight as flight
 from support.rerun_file import RerunFile
 
 STAMPS = list(flight.STAMPS)
@@ -157,37 +156,8 @@ def test_foreign_topics_are_shown_through_a_topic_map(tmp_path: Path) -> None:
     assert shown.stamps("/map/heron/camera/image") == STAMPS[1:]
 
 
-def write_run(folder: Path) -> Path:
-    """A recorded run as the evaluator leaves it."""
-    from rsdfm_ros.evaluation.mission import Answer, Instant
-    from rsdfm_ros.evaluation.report.recording import Surroundings
-    from rsdfm_ros.geometry.boxes import rasterise
-    from rsdfm_ros.nodes.mission.recorder import FolderWriter
-
-    writer = FolderWriter(folder, frames=True)
-    lines = []
-    for frame, ns in enumerate(STAMPS):
-        now = flight.objects(frame)
-        ids = rasterise(now, flight.WINDOW)
-        instant = Instant(frame, ns, now, flight.AGENTS)
-        instant.images["uav1"], instant.poses["uav1"] = (
-            np.full((*flight.SIZE, 3), 90, np.uint8),
-            flight.down(0.0),
-        )
-        percent = (100 * (ids > 0)).astype(np.uint8)
-        instant.answers["uav1", "collaborative"] = Answer(mask=ids, percent=percent)
-        writer.frame(instant, ids)
-        lines.append(
-            {"frame": frame, "stamp_s": ns / 1e9, "agents": {"uav1": {"bytes_sent_frame": 700 + frame}}}
-        )
-    writer.result({"protocol": {"agents": ["uav1"]}, "results": [], "frames": lines})
-    writer.close()
-    Surroundings([[(0.0, 0.0), (5.0, 0.0), (5.0, 5.0)]], [], flight.K).write(folder)
-    return folder
-
-
 def test_the_folder_of_a_run_is_shown(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run")
+    run = flight.write_run(tmp_path / "run")
     assert cli.main(["view", str(run), "--save", str(tmp_path / "a.rrd")]) == 0
     shown = RerunFile(tmp_path / "a.rrd")
     assert shown.stamps("/map/uav1/camera/image") == shown.stamps("/bev/truth/cells") == STAMPS
@@ -229,7 +199,7 @@ def test_a_missing_viewer_binary_is_said(
     bag: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("rsdfm_ros.view.viewer.shutil.which", lambda name: None)
-    assert cli.main(["view", str(bag)]) == 2
+    assert cli.main(["view", str(bag), "--no-web"]) == 2
     assert "--save FILE or --web" in capsys.readouterr().err
 
 
@@ -238,7 +208,7 @@ def test_a_machine_without_a_screen_is_said(
 ) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    assert cli.main(["view", str(bag)]) == 2
+    assert cli.main(["view", str(bag), "--no-web"]) == 2
     assert "no screen" in capsys.readouterr().err
 
 

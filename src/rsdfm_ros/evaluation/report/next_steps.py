@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from rsdfm_ros.words import checkout, path_word, program
+from rsdfm_ros.words import path_word, program
 
 NextStep = tuple[str, str]
 """Description and command."""
@@ -23,8 +22,7 @@ def steps_with(folder: Path, *, paged: bool = False, place: Path | None = None) 
     if frames and not paged:
         steps.append(("make a page of it, with a video", f"{program()} report {here}"))
     if frames:
-        first = "" if find_spec("rerun") else f"{_setup_view()} && "
-        steps.append(("view cameras, maps and boxes over time", f"{first}{program()} view {here}"))
+        steps.append(("look through cameras, maps and boxes in a browser", f"{program()} view {here}"))
     if bag.is_dir():
         steps.append(
             (
@@ -53,10 +51,3 @@ def steps_text(steps: list[NextStep]) -> str:
     """Steps as lines for a terminal."""
     width = max((len(command) for _, command in steps), default=0)
     return "\n".join(["What to try next:", *(f"  {command:<{width}}  # {what}" for what, command in steps)])
-
-
-def _setup_view() -> str:
-    root = checkout()
-    if root is None:
-        return "pip install rerun-sdk"
-    return "make setup-view" if root == Path.cwd() else f"make -C {path_word(root)} setup-view"

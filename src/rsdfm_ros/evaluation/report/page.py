@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,16 +62,30 @@ METRICS: tuple[tuple[str, str, str, int, bool], ...] = (
 """Key, name, explanation, digits, whether more is better."""
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that others make: elements of its head, and of its body."""
+
+    head: str
+    body: str
+
+
 def write_report(
-    run: RunReader, path: Path, video: Path | None = None, on_step: Callable[[], None] = lambda: None
+    run: RunReader,
+    path: Path,
+    video: Path | None = None,
+    on_step: Callable[[], None] = lambda: None,
+    mission: Section | None = None,
 ) -> None:
-    """Write the page. video: the file to embed · on_step: called after every moment of the maps."""
+    """Write the page. video: the file to embed · on_step: called after every moment of the maps · mission: the whole
+    mission, before its video."""
     body = "\n".join(
         part
         for part in (
             _heading(run),
             _cards(run),
             in_short(run),
+            mission.body if mission else "",
             _video(video, path),
             moments(run, on_step),
             _metric_table(run),
@@ -84,7 +99,8 @@ def write_report(
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Mission report</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
+        f"<title>Mission report</title><style>{STYLE}</style>{mission.head if mission else ''}</head>"
+        f"<body><main>{body}</main></body></html>\n"
     )
     write_atomically(path, page)
 

@@ -118,17 +118,21 @@ class RunReader:
 
     def load(self, frame: int) -> RunFrame:
         """The arrays of a frame; RunError if they are missing or damaged."""
-        path = self.folder / "frames" / f"{frame:06d}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return _frame({name: arrays[name] for name in arrays.files})
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
+        return read_frame(self.folder / "frames" / f"{frame:06d}.npz")
 
     def method(self, name: str) -> dict[str, Any]:
         """The results of a method; empty if it was not run."""
         rows: Sequence[dict[str, Any]] = self.result.get("results", [])
         return next((row for row in rows if row.get("method") == name), {})
+
+
+def read_frame(path: Path) -> RunFrame:
+    """The arrays of a frame's file; RunError if it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return _frame({name: arrays[name] for name in arrays.files})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def _is_result(content: dict[str, Any]) -> bool:

@@ -13,12 +13,12 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from rsdfm_ros.errors import RsdfmError
-from rsdfm_ros.evaluation.report.make import make_report
 from rsdfm_ros.evaluation.report.next_steps import steps_after_demo
 from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.fleet import run_folder
 from rsdfm_ros.fleet.checks import check_fleet
 from rsdfm_ros.fleet.commands import flight_options
+from rsdfm_ros.fleet.companions import web_page
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.options import checked_setting
 from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
@@ -26,6 +26,8 @@ from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.live_table import live_table, status_text
 from rsdfm_ros.fleet.mission import run_fleet
 from rsdfm_ros.fleet.outcome import print_outcome
+from rsdfm_ros.view.web.options import SAYS, add_web_arguments, address_of
+from rsdfm_ros.view.web.report import make_report
 from rsdfm_ros.words import counted, path_word, program
 
 
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     flight_options.add_arguments(parser)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a setting")
+    add_web_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print a summary as JSON on standard output")
 
 
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if not fleet.evaluator.enabled or fleet.world.kind != "simulation":
         raise RsdfmError(f"{args.fleet}: the demo needs world.kind `simulation` and evaluator.enabled")
     check_fleet(fleet)
+    address = address_of(args)
     console = Console(stderr=args.json)
     chosen = run_folder.chosen_path(args)
     with claim_domain(fleet, chosen) as claim, run_folder.folder_of(args) as folder:
@@ -64,8 +68,12 @@ def run(args: argparse.Namespace) -> int:
             f"logs in {out / 'logs'}. Ctrl-C ends it.",
             soft_wrap=True,
         )
+        beside = []
+        if address is not None:
+            console.print(SAYS.format(address.url), style="bold", highlight=False, soft_wrap=True)
+            beside.append(web_page(fleet, address, out))
         with watch(console, fleet) as on_status:
-            flown = run_fleet(fleet, out_dir=folder, on_status=on_status, claimed=True)
+            flown = run_fleet(fleet, out_dir=folder, on_status=on_status, companions=beside, claimed=True)
         recorded = RunReader(out, place=chosen)
         console.print(f"flown in {flown.seconds:.0f} s; making the report …")
         try:

@@ -11,6 +11,7 @@ from rsdfm_ros.fleet.commands.running import add_output_arguments, print_result,
 from rsdfm_ros.fleet.companions import companions
 from rsdfm_ros.fleet.description.options import LISTS, SETTINGS, SWITCHES, choices, options_from, sentence
 from rsdfm_ros.fleet.domain import claim_domain
+from rsdfm_ros.view.web.options import address_of
 from rsdfm_ros.words import counted
 
 
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     check_replay(fleet)
     out = run_folder.chosen_path(args)
     check_apart(fleet, out)
+    address = address_of(args)
     with claim_domain(fleet, out) as claim, run_folder.folder_of(args) as folder:
         print(claim.sentence, file=sys.stderr if args.json else sys.stdout, flush=True)
         fleet, more, notes = companions(claim.fleet, options, folder.work)
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
                 "Ctrl-C ends the fleet."
             )
             print("\n".join(notes), end="\n" if notes else "", flush=True)
-        result = run_with_output(fleet, folder, args, more)
+        result = run_with_output(fleet, folder, args, address, more)
     return print_result(result, out, as_json=args.json)
 
 

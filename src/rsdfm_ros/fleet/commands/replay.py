@@ -14,6 +14,7 @@ from rsdfm_ros.fleet.description.parts import ReplayDescription
 from rsdfm_ros.fleet.description.reading import load_fleet, parse_override
 from rsdfm_ros.fleet.domain import claim_domain
 from rsdfm_ros.fleet.replay import parse_rate, replay_fleet
+from rsdfm_ros.view.web.options import address_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     check_fleet(fleet)
     out = run_folder.chosen_path(args)
     check_apart(fleet, out)
+    address = address_of(args)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     with claim_domain(fleet, out) as claim, run_folder.folder_of(args) as folder:
@@ -88,5 +90,5 @@ def run(args: argparse.Namespace) -> int:
                 "Ctrl-C ends it.",
                 flush=True,
             )
-        result = run_with_output(fleet, folder, args)
+        result = run_with_output(fleet, folder, args, address)
     return print_result(result, out, as_json=args.json)

@@ -12,27 +12,38 @@ from typing import Any
 from rich.console import Console
 
 from rsdfm_ros.evaluation.report.next_steps import steps_with
+from rsdfm_ros.fleet.companions import web_page
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.mission import FleetResult, run_fleet
 from rsdfm_ros.fleet.outcome import print_outcome
 from rsdfm_ros.fleet.run_folder import RunFolder
 from rsdfm_ros.fleet.specification import NodeSpec
+from rsdfm_ros.view.web.access import Address
+from rsdfm_ros.view.web.options import SAYS, add_web_arguments
 from rsdfm_ros.words import counted
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments about what is printed."""
+    add_web_arguments(parser)
     parser.add_argument("--verbose", action="store_true", help="show everything that the processes print")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
 
 
 def run_with_output(
-    fleet: FleetDescription, folder: RunFolder, args: argparse.Namespace, more: Sequence[NodeSpec] = ()
+    fleet: FleetDescription,
+    folder: RunFolder,
+    args: argparse.Namespace,
+    address: Address | None,
+    more: Sequence[NodeSpec] = (),
 ) -> FleetResult:
     """Run a fleet whose ROS domain is claimed, with further processes, and print what these arguments ask for.
 
-    Raises: as `run_fleet`.
+    address: of the page for browsers, None for none. Raises: as `run_fleet`.
     """
+    if address is not None:
+        print(SAYS.format(address.url), file=sys.stderr if args.json else sys.stdout, flush=True)
+        more = [*more, web_page(fleet, address, folder.work)]
     return run_fleet(
         fleet,
         out_dir=folder,

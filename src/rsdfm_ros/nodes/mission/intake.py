@@ -17,13 +17,13 @@ from rsdfm_ros.data.messages import tasks as task_messages
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.data.messages.stamps import stamp_ns
+from rsdfm_ros.data.messages.status import status_facts
 from rsdfm_ros.evaluation.metrics.answer_times import AnswerTimes
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Mission
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.msg import AgentStatus, FeaturePacket, ObjectArray, ProcessingTime, TrajectoryArray
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.mission.report import status_line
 from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
 
 SENSED = ("camera/image_raw", "camera/camera_info", "pose")
@@ -103,7 +103,7 @@ class Intake:
         if message.frames_processed == 0:
             return
         instant = self.mission.at(ns)
-        instant.status[agent] = status_line(message)
+        instant.status[agent] = status_facts(message)
         instant.contributors[agent] = (agent, *message.peers)
         self._advance(ns)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from rsdfm_ros.data.messages.status import SENDING
 from rsdfm_ros.evaluation.metrics.answer_times import AnswerTimes
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Instant, Mission
@@ -13,29 +14,6 @@ from rsdfm_ros.evaluation.protocol import AREAS
 from rsdfm_ros.msg import AgentStatus, FleetStatus
 from rsdfm_ros.nodes.convert.sensors import time_of
 from rsdfm_ros.nodes.mission.settings import EvaluatorSettings
-
-SENDING = ("demand_bytes_sent", "images_reduced", "images_not_sent", "images_unwanted")
-"""Counters of an AgentStatus about what was sent less, and of what is sent beside the features."""
-
-
-def status_line(message: AgentStatus) -> dict[str, Any]:
-    """An AgentStatus as plain values."""
-    return {
-        "frames_processed": message.frames_processed,
-        "frames_dropped": message.frames_dropped,
-        "rate_hz": message.rate_hz,
-        "latency_median_ms": 1e3 * message.latency_median_s,
-        "latency_p95_ms": 1e3 * message.latency_p95_s,
-        "bytes_sent": message.bytes_sent,
-        "bytes_received": message.bytes_received,
-        **{name: getattr(message, name) for name in SENDING},
-        "packets_received": message.packets_received,
-        "packets_lost": message.packets_lost,
-        "packets_rejected": message.packets_rejected,
-        "peers": list(message.peers),
-        "peer_ages_s": [float(a) for a in message.peer_ages_s],
-        "objects": message.objects,
-    }
 
 
 def frame_line(

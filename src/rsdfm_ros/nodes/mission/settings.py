@@ -1,4 +1,4 @@
-"""The parameters of the nodes of a mission: simulator, evaluator, viewer."""
+"""The parameters of the nodes of a mission: simulator, evaluator, fault injector."""
 
 from __future__ import annotations
 
@@ -75,18 +75,6 @@ class EvaluatorSettings(FeatureTopicSettings, ImageTopicSettings, NodeSettings):
     record_frames: bool = shared.RECORD_FRAMES()
     record_bag: bool = shared.RECORD_BAG()
     end_timeout_s: float = shared.END_TIMEOUT_S()
-
-
-@dataclass(frozen=True)
-class ViewSettings(NodeSettings):
-    """view_node: what `rsdfm view` shows of a live fleet."""
-
-    save: str = setting("", "recording (.rrd) to write instead of opening a window")
-    web: bool = setting(False, "serve a page to browsers instead of opening a window")
-    connect: str = setting(
-        "", "address of a viewer that runs already, such as rerun+http://127.0.0.1:9876/proxy"
-    )
-    topic_map: str = setting("", "topic map (YAML) for other topic names than ours; empty: ours")
 
 
 @dataclass(frozen=True)

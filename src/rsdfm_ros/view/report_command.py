@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rsdfm_ros.evaluation.report.make import MOVIE, PAGE, make_report
+from rsdfm_ros.evaluation.report.make import MOVIE, PAGE
 from rsdfm_ros.evaluation.report.recording import RunReader
 from rsdfm_ros.outputs import check_new_file, check_output_folder
+from rsdfm_ros.view.web.report import make_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,196 @@
+"""Detections, trajectories and ground truth as they come over the wire, for views: without the objects of their message
+classes, which take ten times as long.
+
+The serialisation is CDR, as in data/messages/serialized.py. The arrays are those of data/messages/tasks.py, but for the
+last bits of headings; what is refused there is refused here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsdfm_ros.data.frame import CLASSES, Objects
+from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.serialized import LITTLE_ENDIAN
+from rsdfm_ros.data.messages.stamps import NS
+from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
+from rsdfm_ros.geometry.rotations import yaws_from_quaternions
+
+MAX_ITEMS = 4096
+"""Objects or trajectories of a message (msg/)."""
+MAX_NAMES = 64
+_HEAD = 4
+_OBJECT = struct.Struct("<7d288x6dII")
+"""Position, orientation; covariance left out; size, velocity, id and number of contributors."""
+_SCORE, _COUNT, _STAMP, _TRACK = (
+    struct.Struct("<f"),
+    struct.Struct("<I"),
+    struct.Struct("<iI"),
+    struct.Struct("<IfI"),
+)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A message that was read: its stamp, its content (Boxes, Tracks or Objects), and the names in it."""
+
+    ns: int
+    content: Any
+    names: tuple[str, ...] = ()
+
+
+class _Cursor:
+    """Goes through the bytes of a message; every step may raise struct.error at their end."""
+
+    def __init__(self, data: bytes) -> None:
+        if data[:2] != LITTLE_ENDIAN:
+            raise MessageError("serialized", f"expected little-endian CDR, got {data[:2].hex()}")
+        self.data, self.at = data, _HEAD
+
+    def align(self, size: int) -> None:
+        self.at += -(self.at - _HEAD) % size
+
+    def take(self, layout: struct.Struct, size: int) -> tuple[Any, ...]:
+        self.align(size)
+        found = layout.unpack_from(self.data, self.at)
+        self.at += layout.size
+        return found
+
+    def count(self, limit: int) -> int:
+        (count,) = self.take(_COUNT, 4)
+        if count > limit:
+            raise MessageError("serialized", f"{count} items, expected at most {limit}")
+        return int(count)
+
+    def string(self) -> str:
+        length = self.count(len(self.data))
+        begin, self.at = self.at, self.at + length
+        if self.at > len(self.data):
+            raise struct.error(f"a string of {length} bytes")
+        return self.data[begin : max(begin, self.at - 1)].decode()
+
+    def array(self, kind: str, count: int, size: int) -> NDArray[Any]:
+        if count:  # an empty sequence of doubles is not aligned
+            self.align(size)
+        if self.at + count * size > len(self.data):
+            raise struct.error(f"{count} numbers")
+        found = np.frombuffer(self.data, kind, count, self.at) if count else np.zeros(0, kind)
+        self.at += count * size
+        return found
+
+    def header(self) -> int:
+        sec, nanosec = self.take(_STAMP, 4)
+        self.string()
+        return int(sec) * NS + int(nanosec)
+
+    def objects(
+        self,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        """Rows of 13 numbers, classes, scores and ids."""
+        rows, classes, scores, ids = [], [], [], []
+        for _ in range(self.count(MAX_ITEMS)):
+            classes.append(self.data[self.at])
+            self.at += 1
+            scores.append(self.take(_SCORE, 4)[0])
+            *row, identity, names = self.take(_OBJECT, 8)
+            if names > MAX_NAMES:
+                raise MessageError("serialized", f"{names} contributors, expected at most {MAX_NAMES}")
+            rows.append(row)
+            ids.append(identity)
+            for _ in range(names):
+                self.string()
+        table = np.array(rows, np.float64).reshape(-1, 13)
+        found = np.array(classes, np.int64)
+        if not np.isfinite(table).all() or not np.isfinite(scores).all():
+            raise MessageError("object_not_finite", "objects must be finite")
+        if len(found) and found.max() >= len(CLASSES):
+            raise MessageError("object_class", f"class {found.max()} is unknown")
+        return table, found, np.array(scores, np.float64), np.array(ids, np.int64)
+
+
+def read_boxes(data: bytes) -> Read:
+    """A serialised rsdfm_ros/ObjectArray. Raises: MessageError."""
+
+    def read(cursor: _Cursor) -> Read:
+        ns = cursor.header()
+        name = cursor.string()
+        cursor.take(_COUNT, 4)
+        t, classes, scores, ids = cursor.objects()
+        boxes = Boxes(classes, scores, t[:, :3], t[:, 7:10], _yaws(t), t[:, 10:12], ids)
+        return Read(ns, boxes, (name,))
+
+    return _read(data, "objects", read)
+
+
+def read_truth(data: bytes) -> Read:
+    """A serialised rsdfm_ros/GroundTruth; names: the UAVs that `visibility` is of. Raises: MessageError."""
+
+    def read(cursor: _Cursor) -> Read:
+        ns = cursor.header()
+        cursor.take(_COUNT, 4)
+        agents = tuple(cursor.string() for _ in range(cursor.count(MAX_NAMES)))
+        t, classes, _, ids = cursor.objects()
+        visibility = cursor.array("<f4", cursor.count(MAX_ITEMS * MAX_NAMES), 4).astype(np.float64)
+        if len(visibility) != len(t) * len(agents):
+            raise MessageError("truth_size", f"{len(visibility)} visibilities of {len(t)} objects")
+        shares = visibility.reshape(len(t), len(agents))
+        return Read(ns, Objects(ids, classes, t[:, :3], t[:, 7:10], _yaws(t), t[:, 10:12], shares), agents)
+
+    return _read(data, "truth", read)
+
+
+def read_tracks(data: bytes) -> Read:
+    """A serialised rsdfm_ros/TrajectoryArray. Raises: MessageError."""
+
+    def read(cursor: _Cursor) -> Read:
+        ns = cursor.header()
+        name = cursor.string()
+        cursor.take(_COUNT, 4)
+        ids, scores, positions = [], [], []
+        for _ in range(cursor.count(MAX_ITEMS)):
+            identity, score, steps = cursor.take(_TRACK, 4)
+            if steps != HORIZON:
+                raise MessageError(
+                    "tracks_length", f"expected trajectories of {HORIZON} positions, got {steps}"
+                )
+            ids.append(identity)
+            scores.append(score)
+            positions.append(cursor.array("<f8", 3 * steps, 8))
+            cursor.array("<f4", cursor.count(MAX_NAMES), 4)
+        places = np.array(positions, np.float64).reshape(-1, HORIZON, 3)[:, :, :2]
+        if not np.isfinite(places).all():
+            raise MessageError("tracks_not_finite", "trajectories must be finite")
+        return Read(ns, Tracks(np.array(ids, np.int64), places, np.array(scores, np.float64)), (name,))
+
+    return _read(data, "trajectories", read)
+
+
+READERS: Mapping[str, Callable[[bytes], Read]] = MappingProxyType(
+    {
+        "rsdfm_ros/msg/ObjectArray": read_boxes,
+        "rsdfm_ros/msg/TrajectoryArray": read_tracks,
+        "rsdfm_ros/msg/GroundTruth": read_truth,
+    }
+)
+"""Type → its reader."""
+
+
+def _read(data: bytes, what: str, read: Callable[[_Cursor], Read]) -> Read:
+    try:
+        return read(_Cursor(data))
+    except (struct.error, UnicodeDecodeError, IndexError) as error:
+        raise MessageError("serialized", f"{what}: {len(data)} bytes that cannot be read: {error}") from error
+
+
+def _yaws(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    try:
+        return yaws_from_quaternions(table[:, 3:7])
+    except ValueError as error:
+        raise MessageError("object_orientation", str(error)) from error

@@ -1,0 +1,210 @@
+"""What a mission comes to on the page, and what is left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rsdfm_ros.data.frame import CameraView, Objects
+from rsdfm_ros.data.outputs import Boxes
+from rsdfm_ros.geometry.camera import intrinsics_from_fov
+from rsdfm_ros.geometry.lattice import Window, square_window
+from rsdfm_ros.view.sink import COLLABORATIVE, SINGLE
+from rsdfm_ros.view.web import encode
+from rsdfm_ros.view.web.health import Health
+from rsdfm_ros.view.web.record import MAX_CAMERAS, MissionRecord
+from rsdfm_ros.view.web.thinning import Thinning
+
+WINDOW = square_window(8.0, 0.5)
+NS = 1_500_000_000
+
+
+def boxes(*scores: float) -> Boxes:
+    n = len(scores)
+    centres = np.column_stack([np.arange(n), np.zeros(n), np.full(n, 0.75)])
+    sizes = np.tile((4.0, 2.0, 1.5), (n, 1))
+    return Boxes(np.zeros(n, np.int64), np.array(scores), centres, sizes, np.zeros(n), np.zeros((n, 2)))
+
+
+def objects() -> Objects:
+    return Objects(
+        np.array([5]), np.array([3]), np.array([[1.0, 1.0, 1.5]]), np.array([[4.0, 2.0, 3.0]]), np.zeros(1),
+        np.zeros((1, 2)), np.array([[0.25, 0.75]]),
+    )  # fmt: skip
+
+
+def unrolled(lengths: list[int], shape: tuple[int, int]) -> np.ndarray:
+    values = np.arange(len(lengths)) % 2
+    return np.repeat(values, lengths).reshape(shape).astype(bool)
+
+
+def content(record: MissionRecord, ns: int = NS) -> dict[str, Any]:
+    return dict(json.loads(record.instants.text(record.instants.at(ns))))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_run_lengths_come_back_as_the_map(seed: int) -> None:
+    cells = np.random.default_rng(seed).random((16, 12)) < (0.1, 0.5, 0.0, 1.1)[seed]
+    lengths = encode.runs(cells)
+    assert lengths is not None and (unrolled(lengths, cells.shape) == cells).all()
+    values = np.random.default_rng(seed).integers(0, 3, (8, 4)).astype(np.uint8)
+    pairs = np.array(encode.value_runs(values)).reshape(-1, 2)
+    assert (np.repeat(pairs[:, 0], pairs[:, 1]).reshape(8, 4) == values).all()
+
+
+def test_noise_is_not_kept() -> None:
+    noise = (np.indices((300, 300)).sum(axis=0) % 2).astype(bool)
+    assert encode.runs(noise) is None and encode.value_runs(noise.astype(np.uint8)) is None
+
+
+def test_boxes_that_are_not_sure_or_too_many_are_left_out() -> None:
+    rows = encode.box_rows(boxes(0.2, 0.9, 0.5))
+    assert [row[1] for row in rows] == [0.9, 0.5] and rows[0][:5] == [0, 0.9, 1.0, 0.0, 0.75]
+    assert len(encode.box_rows(boxes(*[0.9] * 2000))) == encode.MAX_ROWS
+
+
+def test_what_is_not_finite_cannot_become_json() -> None:
+    bad = boxes(0.9, 0.8)
+    bad.centres[0, 0] = np.nan
+    assert len(encode.box_rows(bad)) == 1
+
+
+def test_answers_are_compared_with_the_truth_in_whatever_order_they_come() -> None:
+    record = MissionRecord("x")
+    percent = np.zeros(WINDOW.shape, np.uint8)
+    percent[4:8, 4:8] = 90
+    record.occupancy("uav1", COLLABORATIVE, NS, percent, WINDOW)
+    true = np.zeros(WINDOW.shape, bool)
+    true[4:8, 4:6] = True
+    record.true_cells(NS, true)
+    record.occupancy("uav1", SINGLE, NS, percent * 0, WINDOW)
+    record.status("uav1", NS, {"objects": 3, "latency_median_ms": float("nan"), "unknown": "x"})
+    entry = content(record)["uavs"]["uav1"]
+    assert entry["facts"]["iou_collaborative"] == 0.5 and entry["facts"]["iou_single"] == 0.0
+    assert entry["facts"]["objects"] == 3 and "unknown" not in entry["facts"]
+    assert entry["facts"]["latency_median_ms"] is None
+    cells = unrolled(entry["collaborative"]["cells"], WINDOW.shape)
+    assert (cells == (percent >= 50)).all()
+    row = record.instants.at(NS).row()
+    assert row == [0, 1.5, {"uav1": [None, None, 0.0, 0.5]}]
+
+
+def test_the_truth_tells_who_sees_what() -> None:
+    record = MissionRecord("x")
+    record.show_window(WINDOW)
+    record.truth(NS, objects(), ("uav1", "uav2"))
+    truth = content(record)["truth"]
+    assert truth["agents"] == ["uav1", "uav2"] and truth["boxes"][0][11:] == [5, 0.25, 0.75]
+    assert unrolled(truth["cells"], WINDOW.shape).sum() == 8 * 4
+
+
+def test_an_image_becomes_a_jpeg_with_its_camera_and_a_large_one_is_reduced() -> None:
+    record, K = MissionRecord("x"), intrinsics_from_fov(2000, 1000, 1.2)
+    view = CameraView("uav1", np.full((1000, 2000, 3), 99, np.uint8), K, np.eye(4))
+    record.camera("uav1", NS, view)
+    assert content(record)["uavs"]["uav1"]["cameras"]["camera"]["size"] == [1000, 2000]
+    import cv2
+
+    (data,) = record.instants.at(NS).images.values()
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (encode.MAX_IMAGE_SIDE // 2, encode.MAX_IMAGE_SIDE, 3)
+
+
+def test_uavs_and_cameras_are_bounded() -> None:
+    record = MissionRecord("x")
+    record.expect([f"a{n}" for n in range(200)])
+    assert len(record.agents) == 64
+    record.status("one_too_many", NS, {"objects": 1})
+    assert "one_too_many" not in content(record)["uavs"]
+    view = CameraView("a1", np.zeros((4, 4, 3), np.uint8), np.eye(3), np.eye(4))
+    for n in range(50):
+        record.camera("a1", NS, view, f"camera{n}")
+    assert len(record.instants.at(NS).images) == MAX_CAMERAS
+
+
+def test_another_region_of_interest_moves_the_window_and_another_cell_size_is_refused() -> None:
+    record = MissionRecord("x")
+    far = Window(1000, 0, 16, 16, 0.5)
+    for window in (WINDOW, far):
+        record.occupancy("uav1", COLLABORATIVE, NS, np.zeros(window.shape, np.uint8), window)
+        assert record.window == window
+    assert record.about()["window"] == [1000, 0, 16, 16, 0.5]
+    with pytest.raises(ValueError, match="cells of"):
+        record.occupancy("uav1", COLLABORATIVE, NS, np.zeros((16, 16), np.uint8), Window(0, 0, 16, 16, 1.0))
+
+
+def test_packets_add_up_to_what_a_uav_sees_and_contributors_have_their_own_cells() -> None:
+    record = MissionRecord("x")
+    record.show_window(WINDOW)
+    for half in (slice(0, 16), slice(16, 32)):
+        seen = np.zeros(WINDOW.shape, bool)
+        seen[half] = True
+        record.sees("uav1", NS, seen)
+    record.contributors("uav1", NS, np.ones((4, 4), np.uint8))
+    entry = content(record)["uavs"]["uav1"]
+    assert entry["seen"] == [0, 32 * 32] and entry["contributors"] == {"shape": [4, 4], "runs": [1, 16]}
+
+
+def test_about_changes_when_the_mission_ends_and_when_uavs_appear() -> None:
+    record = MissionRecord("x", live=True)
+    changes: list[Callable[[], None]] = [
+        lambda: record.expect(["uav1"]),
+        lambda: record.surroundings([[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)]], []),
+        lambda: record.end("over"),
+    ]
+    for change in changes:
+        before = record.revision
+        change()
+        assert record.revision > before
+    about = record.about()
+    assert about["ended"] == "over" and about["live"] and len(about["roads"]) == 1
+    assert about["agents"][0]["name"] == "uav1" and about["agents"][0]["colour"].startswith("#")
+
+
+def test_a_static_scene_without_bounds_is_bounded() -> None:
+    record = MissionRecord("x")
+    record.surroundings([[(0.0, 0.0)] * 15_000] * 2, [[(0.0, 0.0)] * 100])
+    assert len(record.about()["roads"]) == 1 and record.about()["buildings"] == []
+
+
+def test_health_keeps_the_worst_and_the_links() -> None:
+    health = Health()
+    health.note("uav1", "lifecycle", 0, "active", {})
+    assert health.now()["uavs"]["uav1"] == [0, "works"]
+    health.note("uav1", "pipeline", 1, "late", {})
+    health.note("uav1", "inputs", 2, "no camera", {})
+    health.note("uav1", "features out", 3, "nothing sent", {})
+    health.note("uav1", "peer uav2", 1, "lossy", {"loss": "0.25", "bytes_per_second": "nan"})
+    now = health.now()
+    assert now["uavs"]["uav1"] == [2, "no camera"]
+    assert now["links"]["uav1"]["uav2"] == {
+        "level": 1,
+        "sentence": "lossy",
+        "loss": 0.25,
+        "bytes_per_s": None,
+    }
+    for n in range(500):
+        health.note(f"a{n}", "x", 99, "y" * 10_000, {})
+        health.note("uav1", f"concern {n}", 0, "", {})
+        health.note("uav1", f"peer p{n}", 0, "", {})
+    assert len(json.dumps(health.now())) < 100_000
+
+
+def test_thinning_reads_whole_instants_at_the_rate_of_the_pages() -> None:
+    now, rate = [0.0], [1.0]
+    thinning = Thinning(lambda: rate[0], clock=lambda: now[0])
+    wanted = []
+    for step in range(40):  # eight per second, three messages each
+        now[0] = step / 8
+        decisions = {thinning.wants(step) for _ in range(3)}
+        assert len(decisions) == 1
+        wanted += [step] if decisions.pop() else []
+    assert wanted == [0, 7, 14, 21, 28, 35]
+    assert not thinning.wants(1) and thinning.wants(35)
+    rate[0] = 0.0
+    now[0] = 99.0
+    assert not thinning.wants(1000)
