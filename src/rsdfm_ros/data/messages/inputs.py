@@ -23,7 +23,6 @@ from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.camera_infos import CameraInfos
 from rsdfm_ros.data.messages.camera_poses import CameraPoses
 from rsdfm_ros.data.messages.cameras import MAX_COEFFICIENTS
-from rsdfm_ros.data.messages.decoding import ViewDecoder
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.geo.world import GeoOrigin
 from rsdfm_ros.data.messages.groups import CameraImage, Group, Grouper, PosedImage
@@ -31,6 +30,7 @@ from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.timing.image_times import ImageTimes
 from rsdfm_ros.data.messages.video.packets import codec_of
 from rsdfm_ros.data.messages.video.stream import VideoStream
+from rsdfm_ros.data.messages.views.decoding import ViewDecoder
 
 #: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many whatever their age, and
 #: more within pose_wait_s, as long as they are few enough and small.
