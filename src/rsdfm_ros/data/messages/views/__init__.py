@@ -1,1 +1,1 @@
-"""Views of cameras from matched images."""
+"""Views of cameras: matched images decoded and rectified."""

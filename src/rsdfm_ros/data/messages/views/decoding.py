@@ -9,7 +9,7 @@ from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.groups import PosedImage
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.input_config import InputConfig
-from rsdfm_ros.data.messages.rectify import Rectifier
+from rsdfm_ros.data.messages.views.rectify import Rectifier
 from rsdfm_ros.geometry.rotations import transform
 
 
