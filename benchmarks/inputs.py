@@ -19,7 +19,7 @@ from benchmarks.timing import median_ms
 from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.encodings import ENCODINGS
 from rsdfm_ros.data.messages.images import image_from_message
-from rsdfm_ros.data.messages.rectify import Rectifier
+from rsdfm_ros.data.messages.views.rectify import Rectifier
 from rsdfm_ros.outputs import write_json
 
 

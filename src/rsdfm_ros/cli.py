@@ -50,6 +50,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "rsdfm_ros.evaluation.commands.evaluate",
             "measure methods on test scenes: accuracy and bytes",
         ),
+        "calibrate": (
+            "rsdfm_ros.evaluation.calibration.command",
+            "calibrate cameras from a recorded flight: time of images, angles of mounting",
+        ),
         "bench": (
             "rsdfm_ros.fleet.commands.bench",
             "measure how fast the model is on this computer, in two minutes",

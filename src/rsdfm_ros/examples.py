@@ -82,6 +82,21 @@ USAGES: Mapping[str, Usage] = MappingProxyType(
             ("bag export --data out/data/set --scene scene-0000 --out out/scene", "a scene of a data set"),
             "seconds to some minutes, in proportion to the frames",
         ),
+        "calibrate": Usage(
+            ("calibrate time out/flight/bag", "by how much stamps of images are off"),
+            ("calibrate mount out/flight/bag --json", "angles of mounting, for a program"),
+            "`time` a fraction of the recorded time, `mount` as long as the model needs",
+        ),
+        "calibrate time": Usage(
+            ("calibrate time out/flight/bag", "of every camera"),
+            ("calibrate time /data/flight --map config/bags/foreign.yaml --json", "of a foreign bag"),
+            "a fraction of the recorded time",
+        ),
+        "calibrate mount": Usage(
+            ("calibrate mount out/flight/bag", "of every UAV"),
+            ("calibrate mount /data/flight --map config/bags/foreign.yaml", "of a foreign bag"),
+            "as long as the model needs for all images: minutes",
+        ),
         "wire": Usage(
             ("wire inspect out/demo/bag --packets 3", "the first packets of a bag"),
             ("wire inspect packet.bin --json", "one packet of a file, for a program"),

@@ -15,7 +15,7 @@ from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs
 from rsdfm_ros.data.messages.poses import from_px4_odometry
-from rsdfm_ros.data.messages.rectify import Rectifier
+from rsdfm_ros.data.messages.views.rectify import Rectifier
 from support.input_messages import Message, compressed, header, info, px4, tf, transform
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

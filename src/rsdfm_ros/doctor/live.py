@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from rsdfm_ros.doctor.checklist import checklist
 from rsdfm_ros.doctor.checks import MAKE_SETUP, Check
 from rsdfm_ros.domains import VARIABLE, joined_domain
 
@@ -38,7 +39,10 @@ def seconds(text: str) -> float:
 
 
 def examine_fleet(listen_s: float) -> Iterator[Check]:
-    """A check for every status that is not fine, and one for the fleet. Raises: DomainError if several fleets run."""
+    """A check for every status that is not fine, one for the fleet, and the steps of the checklist.
+
+    Raises: DomainError if several fleets run.
+    """
     domain, _ = joined_domain()
     environment = dict(os.environ) if domain is None else {**os.environ, VARIABLE: str(domain)}
     place = f"ROS domain {environment.get(VARIABLE) or 0}"
@@ -64,7 +68,9 @@ def examine_fleet(listen_s: float) -> Iterator[Check]:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         yield Check("fleet", "missing", last, f"{MAKE_SETUP}, or source a ROS 2 workspace")
         return
-    yield from findings(json.loads(done.stdout.splitlines()[-1]), f"{place}, {listen_s:g} s")
+    statuses = json.loads(done.stdout.splitlines()[-1])
+    yield from findings(statuses, f"{place}, {listen_s:g} s")
+    yield from checklist(statuses)
 
 
 def findings(statuses: list[dict[str, Any]], place: str) -> Iterator[Check]:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsdfm_ros.geometry.box_matching import AlignmentConfig, Array, Pairs, PlacedBoxes, associate_all, rematch
 from rsdfm_ros.geometry.box_table import Detections
@@ -55,19 +56,33 @@ DEFAULT = AlignmentConfig()
 
 def align(sightings: Sequence[Sighting], config: AlignmentConfig = DEFAULT) -> list[Correction]:
     """The corrections of all agents, in their order; no change without matches."""
+    agents, pairs, remaining = solve(sightings, config)
+    return [_correction(agents, a, pairs, remaining) for a in range(len(agents))]
+
+
+def solve(
+    sightings: Sequence[Sighting], config: AlignmentConfig = DEFAULT
+) -> tuple[list[PlacedBoxes], dict[tuple[int, int], Pairs], Array]:
+    """The agents' boxes where the most probable poses put them, which of them are the same objects, and the covariance
+    (6A, 6A) of what remains of the whitened errors."""
     agents = [_prepare(s, config) for s in sightings]
     pairs = associate_all(agents, config)
     remaining = _solve(agents, pairs, config)
     for _ in range(config.rounds - 1):
         pairs = rematch(agents, pairs, config)
         remaining = _solve(agents, pairs, config)
-    return [_correction(agents, a, pairs, remaining) for a in range(len(agents))]
+    return agents, pairs, remaining
+
+
+def matched_boxes(sighting: Sighting, config: AlignmentConfig) -> NDArray[np.int64]:
+    """Indices of the boxes that are matched, in the order of PlacedBoxes."""
+    scores = np.asarray(sighting.boxes.scores, np.float64)
+    order = np.argsort(-scores, kind="stable")
+    return order[scores[order] >= config.min_score][: config.max_boxes]
 
 
 def _prepare(sighting: Sighting, config: AlignmentConfig) -> PlacedBoxes:
-    scores = np.asarray(sighting.boxes.scores, np.float64)
-    order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= config.min_score][: config.max_boxes]
+    order = matched_boxes(sighting, config)
     xy = np.asarray(sighting.boxes.centres, np.float64)[order, :2]
     lengths = np.asarray(sighting.boxes.sizes, np.float64)[order, 0]
     values, vectors = np.linalg.eigh(np.asarray(sighting.covariance, np.float64))

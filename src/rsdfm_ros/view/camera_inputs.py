@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from rsdfm_ros.data.bags.topic_map import TF
+from rsdfm_ros.data.messages.geo.messages import origin_of
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.inputs import Inputs, Matched
+from rsdfm_ros.data.messages.poses import GEO
 from rsdfm_ros.view.sink import MissionSink
 
 MAX_EARLY = 100
@@ -23,7 +25,7 @@ class CameraInputs:
         self._infos: dict[int, Any] = {}
         self._early: list[tuple[Any, bool]] = []
         self._inputs: Inputs | None = None
-        if config.frame_id or config.pose_type == TF:
+        if config.frame_id or config.pose_type in (TF, GEO):
             self._start(config.frame_id or "map")
 
     def _start(self, frame_id: str) -> Inputs:
@@ -43,6 +45,14 @@ class CameraInputs:
         # A map without a frame takes the frame of the first pose.
         inputs = self._inputs or self._start(str(message.header.frame_id) or "map")
         self._show(inputs, inputs.add_pose(message))
+
+    def attitude(self, message: Any) -> None:
+        if self._inputs is not None:
+            self._show(self._inputs, self._inputs.add_attitude(message))
+
+    def geo_origin(self, message: Any) -> None:
+        if self._inputs is not None and not self._config.geo_origin:
+            self._show(self._inputs, self._inputs.set_geo_origin(origin_of(message)))
 
     def image(self, number: int, message: Any, arrived_s: float) -> None:
         if self._inputs is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rsdfm_ros.data.bags.geo.settings import geo_types
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -26,7 +27,9 @@ from rsdfm_ros.data.bags.topic_map import (
     UavTopics,
 )
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.messages import ORIGIN_TOPIC
 from rsdfm_ros.data.messages.input_config import InputConfig
+from rsdfm_ros.data.messages.poses import GEO
 from rsdfm_ros.data.messages.serialized_tasks import Read
 from rsdfm_ros.data.messages.stamps import stamp_ns
 from rsdfm_ros.data.messages.status import status_facts
@@ -142,7 +145,7 @@ class Router:
             extrinsics=tuple(v for c in of.cameras.values() for v in c.extrinsics),
             frame_id=self._map.frame_id,
             pose_type=TF if of.pose == TF else POSES.get(topics[of.pose], "pose"),
-            **self._map.inputs,
+            **{**self._map.inputs, **geo_types(topics, of)},
         )
         cameras = CameraInputs(
             config, self.scene, lambda reason, text: self.reject(f"images of {uav}", reason, text)
@@ -157,6 +160,9 @@ class Router:
                 self._on(camera.image, lambda m, _, s, n=number: cameras.image(n, m, s))
         if of.pose != TF:
             self._on(of.pose, lambda m, _, __: cameras.pose(m))
+        if config.pose_type == GEO:
+            self._on(of.attitude, lambda m, _, __: cameras.attitude(m))
+            self._on(ORIGIN_TOPIC, lambda m, _, __: cameras.geo_origin(m))
         if config.needs_tf:
             for topic, fixed in (("/tf", False), ("/tf_static", True)):
                 if topics.get(topic) == TRANSFORMS:

@@ -8,7 +8,7 @@ import pytest
 
 from rsdfm_ros.data.messages.cameras import camera_from_message
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.rectify import Rectifier, rectified_intrinsics
+from rsdfm_ros.data.messages.views.rectify import Rectifier, rectified_intrinsics
 from support.input_messages import info
 
 H, W = 360, 480
@@ -93,7 +93,7 @@ def test_a_rectified_picture_has_no_empty_pixels(model: str, d: tuple[float, ...
 
 
 def maps(camera, k_new):  # type: ignore[no-untyped-def]
-    from rsdfm_ros.data.messages.rectify import rectification_maps
+    from rsdfm_ros.data.messages.views.rectify import rectification_maps
 
     return rectification_maps(camera, k_new)
 

@@ -11,7 +11,9 @@ import numpy as np
 from rsdfm_ros.data.bags.bag import Bag
 from rsdfm_ros.data.bags.pose_frames import contradiction
 from rsdfm_ros.data.bags.topic_map import (
+    ATTITUDES,
     FEATURES,
+    FIXES,
     IMAGES,
     INFO,
     POINT,
@@ -163,6 +165,8 @@ def _uavs(topics: dict[str, Any], topic_map: TopicMap) -> tuple[dict[str, Any], 
                 missing += _absence(topics, of.info, (INFO,), f"intrinsics of {name}'s {camera}")
         pose, kinds = ("/tf", (TRANSFORMS,)) if wanted.pose == TF else (wanted.pose, tuple(POSES))
         missing += _absence(topics, pose, kinds, f"poses of {name}")
+        if topics.get(pose, {}).get("type") in FIXES:
+            missing += _absence(topics, wanted.attitude, tuple(ATTITUDES), f"attitudes of {name}")
         uavs[name] = {
             "cameras": cameras,
             "pose": _has(topics, pose, kinds),

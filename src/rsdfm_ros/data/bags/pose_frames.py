@@ -8,7 +8,7 @@ from typing import Any
 
 from rsdfm_ros.data.bags.bag import Bag
 from rsdfm_ros.data.bags.errors import BagError
-from rsdfm_ros.data.bags.topic_map import POSES, TopicMap, UavTopics
+from rsdfm_ros.data.bags.topic_map import FIXES, POSES, TopicMap, UavTopics
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.geometry.lattice import FRAME_ID
 
@@ -62,7 +62,9 @@ def _frames(bag: Bag, found: Mapping[str, UavTopics]) -> dict[str, str]:
     uavs: dict[str, list[str]] = {}
     for uav, topics in found.items():
         known = bag.topics.get(topics.pose)
-        if known is not None and known.type_name in POSES and known.messages and not known.problem:
+        if known is None or known.type_name in FIXES:  # a fix names the frame of its antenna
+            continue
+        if known.type_name in POSES and known.messages and not known.problem:
             uavs.setdefault(topics.pose, []).append(uav)
     frames: dict[str, str] = {}
     left = set(uavs)

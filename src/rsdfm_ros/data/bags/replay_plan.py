@@ -3,16 +3,19 @@ ROS."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
 from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.geo.settings import geo_settings
 from rsdfm_ros.data.bags.info import header_stamp_ns
 from rsdfm_ros.data.bags.pose_frames import PoseFrames, pose_frames
 from rsdfm_ros.data.bags.topic_map import (
+    ATTITUDES,
     FEATURES,
+    FIXES,
     IMAGES,
     INFO,
     POINT,
@@ -29,6 +32,9 @@ from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.words import counted
 
+#: image_transport of encoder_node by type, and the end of its topic below image_raw.
+TRANSPORTS = dict(zip(IMAGES, ("raw", "compressed", "ffmpeg", "foxglove"), strict=True))
+IMAGE_TOPICS = {"raw": "", "compressed": "/compressed", "ffmpeg": "/ffmpeg", "foxglove": "/video"}
 IMAGE, OTHER, GROUND_TRUTH, PACKETS = "image", "other", "truth", "packets"
 
 
@@ -88,7 +94,7 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
     packets: dict[str, Output] = {}
     notes: list[str] = []
     frames = 0
-    posed = pose_frames(bag, topic_map)
+    posed, geo = pose_frames(bag, topic_map), geo_settings(bag, topic_map)
     for uav, topics in topic_map.found(bag.topics).items():
         if heard := _is(bag, topics.features, (FEATURES,)):
             packets[topics.features] = Output(f"{uav}/bev/features", FEATURES, PACKETS, uav)
@@ -97,18 +103,22 @@ def replay_plan(bag: Bag, topic_map: TopicMap) -> ReplayPlan:
             what = f"of {uav} only the recorded packets are played" if heard else f"{uav} is left out"
             notes.append(f"{what}: {', '.join(lacking)}")
             continue
-        parameters[uav] = _parameters(bag, topic_map, uav, topics, posed)
+        parameters[uav] = _parameters(bag, topic_map, uav, topics, posed) | _lists(geo.get(uav, {}))
         for camera, of in topics.cameras.items():
-            compressed = bag.topics[of.image].type_name == IMAGES[1]
+            transport = TRANSPORTS[bag.topics[of.image].type_name]
             name = f"{uav}/{camera_name(camera, topics)}"
-            image = f"{name}/image_raw" + ("/compressed" if compressed else "")
+            image = f"{name}/image_raw" + IMAGE_TOPICS[transport]
             outputs[of.image] = Output(image, bag.topics[of.image].type_name, IMAGE, uav)
             if of.intrinsics is None:
                 outputs[of.info] = Output(f"{name}/camera_info", INFO, OTHER, uav)
             else:
                 infos[f"{name}/camera_info"] = of.intrinsics
             frames = max(frames, bag.topics[of.image].messages)
-        if topics.pose != TF:
+        if uav in geo:
+            outputs[topics.pose] = Output(f"{uav}/fix", bag.topics[topics.pose].type_name, OTHER, uav)
+            kind = bag.topics[topics.attitude].type_name
+            outputs[topics.attitude] = Output(f"{uav}/attitude", kind, OTHER, uav)
+        elif topics.pose != TF:
             outputs[topics.pose] = Output(f"{uav}/pose", bag.topics[topics.pose].type_name, OTHER, uav)
         if _is(bag, topics.ground, (POINT,)):
             outputs[topics.ground] = Output(f"{uav}/ground/height", POINT, OTHER, uav)
@@ -200,7 +210,7 @@ def _parameters(
     bag: Bag, topic_map: TopicMap, uav: str, topics: UavTopics, posed: PoseFrames
 ) -> dict[str, Any]:
     """Only values that differ from the defaults of encoder_node, so that a replay of our own bags is a plain fleet."""
-    out: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in topic_map.inputs.items()}
+    out = _lists(topic_map.inputs)
     if len(topics.cameras) > 1:
         out["cameras"] = list(topics.cameras)
     extrinsics = [v for c in topics.cameras.values() for v in c.extrinsics]
@@ -210,8 +220,8 @@ def _parameters(
     if pose_type != "pose_with_covariance":
         out["pose_type"] = pose_type
     kinds = {bag.topics[c.image].type_name for c in topics.cameras.values()}
-    if kinds == {IMAGES[1]}:
-        out["image_transport"] = "compressed"
+    if len(kinds) == 1 and kinds != {IMAGES[0]}:
+        out["image_transport"] = TRANSPORTS[kinds.pop()]
     frame = posed.own.get(uav, posed.world)
     if frame not in ("", FRAME_ID):
         out["pose_frame_id"] = frame
@@ -224,6 +234,10 @@ def _parameters(
     return out
 
 
+def _lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
 def _lacking(bag: Bag, topics: UavTopics) -> list[str]:
     lacking = []
     for camera, of in topics.cameras.items():
@@ -233,6 +247,8 @@ def _lacking(bag: Bag, topics: UavTopics) -> list[str]:
             lacking.append(f"no camera_info of {camera} on {of.info}")
     if topics.pose != TF and not _is(bag, topics.pose, tuple(POSES)):
         lacking.append(f"no poses on {topics.pose}")
+    if _is(bag, topics.pose, tuple(FIXES)) and not _is(bag, topics.attitude, tuple(ATTITUDES)):
+        lacking.append(f"no attitudes on {topics.attitude or '(no topic in the map)'}")
     if topics.pose == TF and not _is(bag, "/tf", (TRANSFORMS,)):
         lacking.append("no transforms on /tf")
     return lacking

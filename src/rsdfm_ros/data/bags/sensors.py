@@ -19,10 +19,12 @@ from itertools import islice
 from typing import Any
 
 from rsdfm_ros.data.bags.bag import Bag, BagMessage
+from rsdfm_ros.data.bags.geo.settings import geo_settings
 from rsdfm_ros.data.bags.order.pending import PATIENCE_S, InstantInputs, Packet, PendingInstants
 from rsdfm_ros.data.bags.order.read_ahead import Due, ReadAhead, first_of_each
 from rsdfm_ros.data.bags.pose_frames import pose_frames
 from rsdfm_ros.data.bags.topic_map import (
+    ATTITUDES,
     FEATURES,
     IMAGES,
     INFO,
@@ -68,6 +70,7 @@ class Sensors:
         self._handlers: dict[str, list[Handler]] = {}
         self._ahead: dict[str, list[tuple[str, Handler]]] = {}
         self._frames = pose_frames(bag, topic_map)
+        self._geo = geo_settings(bag, topic_map)
         self._muted = False
         self._now_ns = 0
         self._found = topic_map.found(bag.topics)
@@ -178,6 +181,7 @@ class Sensors:
         given = dict(self._map.inputs)
         if uav in self._frames.own:
             given |= {"pose_frame_id": self._frames.own[uav], "pose_origin": self._map.pose_origins[uav]}
+        given |= self._geo.get(uav, {})
         config = InputConfig(
             agent=uav,
             cameras=tuple(topics.cameras),
@@ -192,6 +196,10 @@ class Sensors:
             lambda kind, text: self.doubts.setdefault((uav, kind), text),
         )
         self._route(topics.pose, tuple(POSES), lambda m, _: self._take(uav, inputs.add_pose(m)), uav)
+        if uav in self._geo:
+            self._route(
+                topics.attitude, tuple(ATTITUDES), lambda m, _: self._take(uav, inputs.add_attitude(m)), uav
+            )
         for camera, of in enumerate(topics.cameras.values()):
             if of.intrinsics is not None:
                 inputs.add_info(camera, of.intrinsics.info())
@@ -216,7 +224,7 @@ class Sensors:
 
         def on_image(m: Any, r: BagMessage) -> None:
             self.images[uav] += 1
-            self._take(uav, inputs.add_image(camera, m, r.log_ns / 1e9))
+            self._take(uav, inputs.add_image(camera, m, r.log_ns / 1e9, r.log_ns))
 
         self._route(info, (INFO,), lambda m, _: self._take(uav, inputs.add_info(camera, m)), uav)
         self._route(image, IMAGES, on_image)

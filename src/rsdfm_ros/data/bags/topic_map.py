@@ -14,7 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from rsdfm_ros.data.bags.errors import TopicMapError
+from rsdfm_ros.data.messages.geo.messages import ORIGIN_TOPIC
 from rsdfm_ros.data.messages.input_config import IDENTITY, InputConfig
+from rsdfm_ros.data.messages.poses import GEO
 from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.settings import Builder, setting
 
@@ -27,22 +29,40 @@ _NAME_WORDS = "names of letters, digits and _ that begin with a letter, as in RO
 _TOPIC = re.compile(r"/(?:[A-Za-z0-9_]|\{uav\})+(?:/(?:[A-Za-z0-9_]|\{uav\})+)*")
 TF, STATIC = "tf", "/tf_static"
 """In place of a pose topic: poses come from /tf and /tf_static."""
-IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+IMAGES = (
+    *("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"),
+    *("ffmpeg_image_transport_msgs/msg/FFMPEGPacket", "foxglove_msgs/msg/CompressedVideo"),
+)
+NAVSAT = "sensor_msgs/msg/NavSatFix"
+FIXES = {NAVSAT: "navsat", "px4_msgs/msg/VehicleGlobalPosition": "px4"}
+"""Types of satellite fixes and their names in encoder_node (geo_fix_type)."""
+ATTITUDES = {
+    "sensor_msgs/msg/Imu": "imu",
+    "geometry_msgs/msg/QuaternionStamped": "quaternion",
+    "geometry_msgs/msg/PoseStamped": "pose",
+    "nav_msgs/msg/Odometry": "odometry",
+    "px4_msgs/msg/VehicleAttitude": "px4",
+}
+"""Types of attitudes and their names in encoder_node (geo_attitude_type)."""
 POSES = {
     "geometry_msgs/msg/PoseWithCovarianceStamped": "pose_with_covariance",
     "geometry_msgs/msg/PoseStamped": "pose",
     "nav_msgs/msg/Odometry": "odometry",
     "px4_msgs/msg/VehicleOdometry": "px4_odometry",
+    **dict.fromkeys(FIXES, GEO),
 }
 """Types of pose messages and their names in encoder_node (pose_type)."""
 INFO, FEATURES = "sensor_msgs/msg/CameraInfo", "rsdfm_ros/msg/FeaturePacket"
 STATUS, TRUTH = "rsdfm_ros/msg/AgentStatus", "rsdfm_ros/msg/GroundTruth"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 POINT = "geometry_msgs/msg/PointStamped"
-OPTIONAL_TOPICS = ("features", "status", "ground")
+OPTIONAL_TOPICS = ("features", "status", "ground", "attitude")
 """Of a UAV."""
 _PIXELS = "a number of pixels"
-_SET_ELSEWHERE = ("agent", "frame_id", "cameras", "extrinsics", "pose_type", "pose_frame_id")
+_SET_ELSEWHERE = (
+    *("agent", "frame_id", "cameras", "extrinsics", "pose_type", "pose_frame_id"),
+    *("geo_fix_type", "geo_attitude_type"),
+)
 """Settings of InputConfig that are none of `inputs`."""
 
 BUILDER = Builder(TopicMapError, "the map", lenient=True)
@@ -138,7 +158,8 @@ class CameraTopics:
 @dataclass(frozen=True)
 class UavTopics:
     """Topics of one UAV. cameras: by name · pose: PoseStamped, PoseWithCovarianceStamped or Odometry, of the UAV
-    or of its camera, px4_msgs/VehicleOdometry, or `tf` · features: FeaturePacket, status: AgentStatus, ground:
+    or of its camera, px4_msgs/VehicleOdometry, a satellite fix (NavSatFix, px4_msgs/VehicleGlobalPosition), or `tf` ·
+    attitude: that belongs to a fix, of ATTITUDES · features: FeaturePacket, status: AgentStatus, ground:
     PointStamped whose z is the height of the ground; "" where none was recorded."""
 
     cameras: Mapping[str, CameraTopics] = setting(words="a mapping from names to cameras")
@@ -146,6 +167,7 @@ class UavTopics:
     features: str = ""
     status: str = ""
     ground: str = ""
+    attitude: str = ""
 
     def check(self, where: str) -> None:
         """Raise TopicMapError for a value that is not allowed."""
@@ -239,7 +261,7 @@ def expression_of(topic_map: TopicMap) -> str:
     """A regular expression for all topics of a map: what a recorder takes to make a bag for it."""
     uavs = [topic_map.uav.of(name) for name in topic_map.uavs] or [topic_map.uav]
     uavs += [topics.of(name) for name, topics in topic_map.special.items()]
-    names = {topic_map.ground_truth, "/clock", "/tf", "/tf_static"}
+    names = {topic_map.ground_truth, "/clock", "/tf", "/tf_static", ORIGIN_TOPIC}
     for topics in uavs:
         names |= {getattr(topics, name) for name in OPTIONAL_TOPICS}
         names.add("" if topics.pose == TF else topics.pose)

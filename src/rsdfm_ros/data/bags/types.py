@@ -13,12 +13,18 @@ from rosbags.typesys.store import Typestore
 
 from rsdfm_ros.data.bags.definitions import check_size, misfit, names_in, parse, plain
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.fixes import PX4_ATTITUDE, PX4_GLOBAL_POSITION
 from rsdfm_ros.data.messages.poses import PX4_ODOMETRY
 from rsdfm_ros.errors import RsdfmError
 
 PACKAGE = "rsdfm_ros"
 MAX_SEQUENCE = 1 << 27
-PX4 = "px4_msgs/msg/VehicleOdometry"
+PX4_MESSAGES = {
+    "px4_msgs/msg/VehicleOdometry": PX4_ODOMETRY,
+    "px4_msgs/msg/VehicleGlobalPosition": PX4_GLOBAL_POSITION,
+    "px4_msgs/msg/VehicleAttitude": PX4_ATTITUDE,
+}
+"""What is read of messages of px4_msgs."""
 
 
 def message_folder() -> Path:
@@ -53,7 +59,8 @@ def wanted() -> Typestore:
     """Types whose fields are read here: ours, and what is read of messages that rosbags does not know."""
     store = get_typestore(Stores.EMPTY)
     store.fielddefs.update(typestore().fielddefs)
-    store.fielddefs.update(get_types_from_msg(PX4_ODOMETRY, PX4))
+    for name, fields in PX4_MESSAGES.items():
+        store.fielddefs.update(get_types_from_msg(fields, name))
     return store
 
 

@@ -25,6 +25,12 @@ MAX_SCANS = 64
 MAX_CHUNKS = 65_536
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+#: Formats that are refused by name: no camera driver of ROS sends them.
+_OTHERS = {
+    "WebP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "AVIF": re.compile(rb".{4}ftypavi[fs]", re.DOTALL),
+    "HEIC": re.compile(rb".{4}ftyp(?:hei[cx]|mif1)", re.DOTALL),
+}
 # Start of frame: baseline, extended and progressive DCT with Huffman coding; the others are not decoded anywhere.
 _SOF = (0xC0, 0xC1, 0xC2)
 _OTHER_SOF = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
@@ -71,8 +77,10 @@ def size_of_file(data: bytes, said: str = "") -> tuple[int, int]:
         return int(width), int(height)
     if data.startswith(_JPEG):
         return _size_of_jpeg(data)
+    what = next((f"a {name} file" for name, form in _OTHERS.items() if form.match(data)), "other bytes")
     raise MessageError(
-        "image_compression", f"expected a JPEG or PNG file, got {len(data)} other bytes (format {said!r})"
+        "image_compression",
+        f"expected a JPEG or PNG file, or video in h264 or hevc, got {what}, {len(data)} bytes (format {said!r})",
     )
 
 

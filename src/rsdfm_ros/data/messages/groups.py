@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rsdfm_ros.data.messages.poses import PoseSample
+
 #: A camera that was silent for this long is not waited for until it delivers again.
 SILENT_S = 1.0
 _MAX_OPEN = 8
@@ -12,12 +14,23 @@ _MAX_OPEN = 8
 
 @dataclass(frozen=True)
 class CameraImage:
-    """An image message of one camera (its number), its stamp, and when it arrived (steady clock)."""
+    """An image message of one camera (its number), its time, when it arrived (steady clock), and the stamp that its own
+    camera_info has."""
 
     camera: int
     stamp_ns: int
     message: Any
     arrived_s: float
+    info_ns: int
+
+
+@dataclass(frozen=True)
+class PosedImage:
+    """One image with the camera_info and the pose (PoseSample of T_map_camera) that belong to it."""
+
+    image: CameraImage
+    info: Any
+    pose: PoseSample
 
 
 @dataclass(frozen=True)

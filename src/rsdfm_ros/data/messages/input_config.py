@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from rsdfm_ros.data.messages.cameras import AUTO, DISTORTION_MODELS
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.config import GeoConfig
 from rsdfm_ros.data.messages.images import SIGNIFICANT_BITS
 from rsdfm_ros.data.messages.poses import POSE_TYPES
+from rsdfm_ros.data.messages.timing.image_times import HEADER, MAX_OFFSET_S, STAMP_SOURCES
 from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.geometry.lattice import FRAME_ID
 from rsdfm_ros.settings import setting
@@ -22,7 +24,7 @@ EXTRINSICS_SOURCES = ("parameter", "tf")
 
 
 @dataclass(frozen=True)
-class InputConfig:
+class InputConfig(GeoConfig):
     """cameras: names · extrinsics: seven numbers per camera, its optical frame in the body whose pose is given ·
     significant_bits: of 16-bit images · images_rectified, camera_info_scaling, distortion_model: as rectified, scaling
     and model in `camera_from_message` ·
@@ -31,7 +33,9 @@ class InputConfig:
     body_frame: whose pose is given, empty for an Odometry's child_frame_id · extrinsics_source: parameter or tf ·
     pose_sigma_m, pose_sigma_deg: standard deviations where the source has no covariance, or knows none · the other pose
     limits: as in PoseBuffer · pose_wait_s: longest wait of an image for a pose, by the stamps of later images ·
-    camera_tolerance_s, camera_wait_s: as in Grouper; the latter also of an image for its own camera_info.
+    camera_tolerance_s, camera_wait_s: as in Grouper; the latter also of an image for its own camera_info · geo_…: as in
+    GeoConfig · stamp_source: what the time of an image is, of STAMP_SOURCES · image_time_offset_s: by camera, added to
+    it; empty for none.
     """
 
     agent: str = ""
@@ -56,6 +60,8 @@ class InputConfig:
     pose_tolerance_s: float = 0.02
     pose_max_gap_s: float = 0.2
     max_speed_mps: float = 60.0
+    stamp_source: str = HEADER
+    image_time_offset_s: tuple[float, ...] = ()
 
     def checked(self) -> InputConfig:
         """Itself. Raises: MessageError `inputs` with a sentence about the first contradiction."""
@@ -89,6 +95,17 @@ class InputConfig:
                 f"distortion_model: expected one of {', '.join(DISTORTION_MODELS)}, got {self.distortion_model!r}",
             ),
             (len(self.pose_origin) != 7, f"pose_origin: expected 7 numbers, got {len(self.pose_origin)}"),
+            (
+                self.stamp_source not in STAMP_SOURCES,
+                f"stamp_source: expected one of {', '.join(STAMP_SOURCES)}, got {self.stamp_source!r}",
+            ),
+            (
+                len(self.image_time_offset_s) not in (0, n)
+                or not all(abs(v) <= MAX_OFFSET_S for v in self.image_time_offset_s),
+                f"image_time_offset_s: expected no or {n} numbers within {MAX_OFFSET_S:g} s, got "
+                f"{list(self.image_time_offset_s)}",
+            ),
+            *self.geo_problems(),
         )
         for wrong, sentence in problems:
             if wrong:

@@ -16,19 +16,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.camera_infos import CameraInfos
 from rsdfm_ros.data.messages.camera_poses import CameraPoses
 from rsdfm_ros.data.messages.cameras import MAX_COEFFICIENTS
-from rsdfm_ros.data.messages.compressed import image_from_compressed
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.groups import CameraImage, Group, Grouper
-from rsdfm_ros.data.messages.images import image_from_message
+from rsdfm_ros.data.messages.geo.world import GeoOrigin
+from rsdfm_ros.data.messages.groups import CameraImage, Group, Grouper, PosedImage
 from rsdfm_ros.data.messages.input_config import InputConfig
-from rsdfm_ros.data.messages.poses import PoseSample
-from rsdfm_ros.data.messages.rectify import Rectifier
-from rsdfm_ros.data.messages.stamps import checked_stamp_ns
-from rsdfm_ros.geometry.rotations import transform
+from rsdfm_ros.data.messages.timing.image_times import ImageTimes
+from rsdfm_ros.data.messages.video.packets import codec_of
+from rsdfm_ros.data.messages.video.stream import VideoStream
+from rsdfm_ros.data.messages.views.decoding import ViewDecoder
 
 #: Groups that wait for a pose or for camera_info, the oldest of which is dropped first: so many whatever their age, and
 #: more within pose_wait_s, as long as they are few enough and small.
@@ -36,15 +38,6 @@ LEAST_WAITING, MAX_WAITING = 6, 128
 MAX_WAITING_BYTES = 128 << 20
 _MAX_SENTENCE = 600
 _MAX_TRANSFORMS = 1000
-
-
-@dataclass(frozen=True)
-class PosedImage:
-    """One image with the camera_info and the pose (PoseSample of T_map_camera) that belong to it."""
-
-    image: CameraImage
-    info: Any
-    pose: PoseSample
 
 
 @dataclass(frozen=True)
@@ -72,9 +65,10 @@ class Inputs:
     ) -> None:
         """Raises: MessageError for a configuration that contradicts itself."""
         self.config = config.checked()
-        self._tell, self._doubt = reject, doubt
+        self._tell = reject
         self._poses = CameraPoses(config)
         n = len(config.cameras)
+        self._times = ImageTimes(config.stamp_source, config.image_time_offset_s, n)
         self._together_ns = round(config.camera_tolerance_s * 1e9)
         self._grouper = Grouper(n, self._together_ns, config.camera_wait_s)
         self._infos = [CameraInfos() for _ in config.cameras]
@@ -84,14 +78,8 @@ class Inputs:
         self._last_ns = [-1] * n
         self._waiting: list[Group] = []
         self._newest_ns = -1
-        self._rectifiers = [
-            Rectifier(
-                rectified=config.images_rectified,
-                scaling=config.camera_info_scaling,
-                model=config.distortion_model,
-            )
-            for _ in config.cameras
-        ]
+        self._decoder = ViewDecoder(config, doubt)
+        self._videos = [VideoStream(self._reject) for _ in config.cameras]
 
     def clear(self) -> None:
         """Forget everything that has a stamp, after the clock jumped back; camera_info stays."""
@@ -106,10 +94,15 @@ class Inputs:
         self._infos[camera].add(message)
         return self._match()
 
-    def add_image(self, camera: int, message: Any, arrived_s: float) -> list[Matched]:
-        """Take an Image or CompressedImage. arrived_s: now, of the steady clock (of the recording, for a bag)."""
+    def add_image(self, camera: int, message: Any, arrived_s: float, arrived_ns: int = 0) -> list[Matched]:
+        """Take an Image, CompressedImage or message of video. arrived_s: now, of the steady clock (of the recording,
+        for a bag); arrived_ns: of the clock that stamps are of, for stamp_source arrival. A message of video gives
+        the images that are decoded with it. Raises: RsdfmError for video where PyAV is missing."""
+        if codec_of(message) is not None:
+            images = self._videos[camera].images(message)
+            return [m for one in images for m in self.add_image(camera, one, arrived_s, arrived_ns)]
         try:
-            stamp = checked_stamp_ns(message.header.stamp, "image")
+            stamp = self._times.exposed_ns(camera, message, arrived_ns)
         except MessageError as error:
             self._reject(error.reason, str(error))
             return []
@@ -117,9 +110,10 @@ class Inputs:
             self._reject("image_repeated", f"a second image of {stamp} ns by {self.config.cameras[camera]}")
             return []
         self._last_ns[camera] = stamp
-        self._infos[camera].expect(stamp)
+        info_ns = self._times.info_ns(camera, message, stamp)
+        self._infos[camera].expect(info_ns)
         self._now_s = max(self._now_s, arrived_s)
-        return self._wait(self._grouper.add(CameraImage(camera, stamp, message, arrived_s)))
+        return self._wait(self._grouper.add(CameraImage(camera, stamp, message, arrived_s, info_ns)))
 
     @property
     def waiting(self) -> bool:
@@ -127,11 +121,16 @@ class Inputs:
         return bool(self._waiting)
 
     def add_pose(self, message: Any) -> list[Matched]:
-        """Take a message of the pose topic, of the type that belongs to pose_type."""
-        try:
-            self._restarted(self._poses.add_pose(message))
-        except MessageError as error:
-            self._reject(error.reason, str(error))
+        """Take a message of the pose topic, of the type that belongs to pose_type; for geo, a fix."""
+        return self._take_pose(self._poses.add_pose, message)
+
+    def add_attitude(self, message: Any) -> list[Matched]:
+        """Take a message of the attitude topic, of the type that belongs to geo_attitude_type."""
+        return self._take_pose(self._poses.add_attitude, message)
+
+    def set_geo_origin(self, origin: GeoOrigin) -> list[Matched]:
+        """Place the world frame of pose_type geo."""
+        self._restarted(self._poses.set_geo_origin(origin))
         return self._match()
 
     def add_transforms(self, message: Any, *, fixed: bool) -> list[Matched]:
@@ -154,27 +153,21 @@ class Inputs:
         self._now_s = max(self._now_s, now_s)
         return self._wait(self._grouper.due(now_s))
 
+    def camera_pose(self, image: CameraImage, stamp_ns: int) -> NDArray[np.float64] | None:
+        """T_map_camera (4, 4) of the camera of an image at another time; None while it is not known yet. Raises:
+        MessageError `no_pose` where it never will be."""
+        frame = self._frame(image)
+        return self._poses.at(image.camera, frame, stamp_ns).T if self._poses.ready(frame, stamp_ns) else None
+
     def views(self, matched: Matched) -> tuple[CameraView, ...]:
         """The decoded, rectified views that are usable, in the order of the cameras; maybe none."""
         views = []
         for posed in matched.images:
             try:
-                views.append(self._view(posed))
+                views.append(self._decoder.view(posed))
             except MessageError as error:
                 self._reject(error.reason, str(error))
         return tuple(views)
-
-    def _view(self, posed: PosedImage) -> CameraView:
-        message, bits = posed.image.message, self.config.significant_bits
-        decode = image_from_message if hasattr(message, "encoding") else image_from_compressed
-        rectified = self._rectifiers[posed.image.camera](decode(message, bits), posed.info)
-        if rectified.doubt:
-            self._doubt("principal_point", f"{self.config.cameras[posed.image.camera]}: {rectified.doubt}")
-        T, covariance = posed.pose.T, posed.pose.covariance
-        assert covariance is not None
-        if self.config.images_rectified:
-            T = T @ transform(rectified.R_optical_image, (0.0, 0.0, 0.0))
-        return CameraView(self.config.agent, rectified.image, rectified.K, T, covariance)
 
     def _reject(self, reason: str, text: str) -> None:
         # Sentences quote untrusted names and values.
@@ -229,7 +222,7 @@ class Inputs:
     def _informed(self, image: CameraImage) -> bool:
         """Whether an image need not wait for a camera_info of its own any longer."""
         infos = self._infos[image.camera]
-        if not infos or infos.ready(image.stamp_ns):  # without any it is left out
+        if not infos or infos.ready(image.info_ns):  # without any it is left out
             return True
         late_ns = image.stamp_ns + self._info_wait_ns
         late = self._now_s - image.arrived_s >= self.config.camera_wait_s
@@ -267,12 +260,19 @@ class Inputs:
         if not infos:
             name = self.config.cameras[image.camera]
             raise MessageError("no_camera_info", f"an image of {name} but no camera_info yet")
-        info = infos.of(image.stamp_ns)
+        info = infos.of(image.info_ns)
         return PosedImage(image, info, self._poses.at(image.camera, self._frame(image), image.stamp_ns))
 
     def _frame(self, image: CameraImage) -> str:
         frames = self.config.camera_frames
         return frames[image.camera] if frames else str(image.message.header.frame_id)
+
+    def _take_pose(self, add: Callable[[Any], bool], message: Any) -> list[Matched]:
+        try:
+            self._restarted(add(message))
+        except MessageError as error:
+            self._reject(error.reason, str(error))
+        return self._match()
 
     def _restarted(self, forgotten: bool) -> None:
         """Handle a restart of the pose source: if it is in the past, older images are accepted again."""
@@ -281,6 +281,8 @@ class Inputs:
             self._newest_ns = -1
 
     def _forget_images(self) -> None:
+        for video in self._videos:
+            video.clear()
         self._grouper.clear()
         self._waiting = []
         self._last_ns = [-1] * len(self._last_ns)

@@ -167,11 +167,12 @@ float32[3] position_variance
 float32[3] orientation_variance
 uint8 reset_counter
 """
-#: Reader of every `pose_type` that is a topic; "tf" is read by data/messages/transforms.py.
+#: Reader of every `pose_type` that is one topic; "tf" is read by data/messages/transforms.py, "geo" by geo/.
 POSE_READERS: Mapping[str, Callable[[Any], StampedPose]] = {
     "pose_with_covariance": from_pose_with_covariance,
     "pose": from_pose_stamped,
     "odometry": from_odometry,
     "px4_odometry": from_px4_odometry,
 }
-POSE_TYPES = (*POSE_READERS, "tf")
+GEO = "geo"
+POSE_TYPES = (*POSE_READERS, "tf", GEO)

@@ -27,6 +27,8 @@ def checked_ns(sec: int, nanosec: int, what: str) -> int:
     ns = sec * NS + nanosec
     if ns == 0:
         raise MessageError(
-            "stamp_zero", f"{what}: header.stamp is zero: the sender must fill in the time of exposure"
+            "stamp_zero",
+            f"{what}: header.stamp is zero: the sender must fill in the time of exposure"
+            + (" (or set stamp_source: arrival, which is less exact)" if what == "image" else ""),
         )
     return ns

@@ -7,30 +7,55 @@ is left out, and what comes from the network is bounded.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 MAX_STATUSES, MAX_NAME, MAX_MESSAGE = 2000, 300, 1000
+MAX_VALUES, MAX_VALUE = 200, 100
 NAME = re.compile(r"(/[A-Za-z0-9_]+)+_node: \S.*")
 """Statuses of our nodes: `<node with namespace>: <concern>`."""
 
 
 class Heard:
-    """The last status by name."""
+    """The last status by name, with its values, how far its stamps were behind the clock at least, and the rate of
+    images. clock: seconds since 1970."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._found: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, tuple[float, float]] = {}
+        self._clock = clock
 
     def take(self, message: Any) -> None:
         """Note the statuses of a DiagnosticArray that are those of our nodes."""
+        stamp = message.header.stamp
+        sent_s = stamp.sec + 1e-9 * stamp.nanosec
         for status in message.status:
             name = status.name[:MAX_NAME]
             if not NAME.fullmatch(name) or (name not in self._found and len(self._found) >= MAX_STATUSES):
                 continue
             level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
-            self._found[name] = {"name": name, "level": level, "message": status.message[:MAX_MESSAGE]}
+            values = {v.key[:MAX_VALUE]: v.value[:MAX_VALUE] for v in status.values[:MAX_VALUES]}
+            behind_s = min(self._clock() - sent_s, self._found.get(name, {}).get("behind_s", math.inf))
+            self._found[name] = {
+                "name": name,
+                "level": level,
+                "message": status.message[:MAX_MESSAGE],
+                "agent": status.hardware_id[:MAX_VALUE],
+                "values": values,
+                "behind_s": behind_s,
+                "images_hz": self._rate(name, values.get("images", ""), sent_s),
+            }
+
+    def _rate(self, name: str, images: str, sent_s: float) -> float | None:
+        """Images per second of the node's clock since the first status; None where it counts none."""
+        if not images.isdecimal():
+            return None
+        first_s, first = self._images.setdefault(name, (sent_s, float(images)))
+        return (float(images) - first) / (sent_s - first_s) if sent_s > first_s else None
 
     def statuses(self) -> list[dict[str, Any]]:
         """All, sorted by name."""

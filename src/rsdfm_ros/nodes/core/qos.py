@@ -59,11 +59,11 @@ def outputs(depth: int = 10) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE)
 
 
-def latched() -> QoSProfile:
-    """Small facts that late joiners need too."""
+def latched(depth: int = 1) -> QoSProfile:
+    """Small facts that late joiners need too. depth: for a subscriber, of as many publishers."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=1,
+        depth=depth,
         reliability=ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL,
     )

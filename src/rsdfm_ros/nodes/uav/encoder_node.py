@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
@@ -21,7 +21,7 @@ from rsdfm_ros.msg import FeaturePacket
 from rsdfm_ros.nodes.convert.features import packet_to_message
 from rsdfm_ros.nodes.convert.images import CameraTrack
 from rsdfm_ros.nodes.core import qos
-from rsdfm_ros.nodes.core.diagnostics import UNWANTED, features_status
+from rsdfm_ros.nodes.core.diagnostics import UNWANTED, Status, features_status
 from rsdfm_ros.nodes.core.entities import has_subscribers
 from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.runner import run
@@ -62,6 +62,11 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         self.cameras = CameraStatus()
         self.diagnostics.add(lambda: features_status(self))
         self.diagnostics.add(self.cameras.statuses)
+        self.diagnostics.add(self._image_time)
+
+    def _image_time(self) -> Iterable[tuple[str, Status]]:
+        timing = None if self._inputs is None else self._inputs.timing
+        return () if timing is None else timing.statuses()
 
     def check(self, settings: EncoderSettings) -> None:
         check_region(settings.region_m, self._model)
@@ -145,6 +150,8 @@ class EncoderNode(PipelineNode[EncoderSettings]):
             return
         self.cameras.note(views, ground)
         model = model.on_ground(ground)
+        if inputs.timing is not None:
+            inputs.timing.follow(matched, views, ground)
         own = encoder.observe(model, views, matched.stamp_ns, frame=frame, arrived_s=matched.arrived_s)
         perceived = monotonic()
         self._send(model, own)

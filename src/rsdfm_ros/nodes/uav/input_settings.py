@@ -7,21 +7,29 @@ from dataclasses import dataclass
 from rsdfm_ros.data.messages.cameras import DISTORTION_MODELS
 from rsdfm_ros.data.messages.input_config import EXTRINSICS_SOURCES, MAX_CAMERAS, InputConfig
 from rsdfm_ros.data.messages.poses import POSE_TYPES
+from rsdfm_ros.data.messages.timing.image_times import MAX_OFFSET_S, STAMP_SOURCES
 from rsdfm_ros.former_names import FORMER_NAMES
 from rsdfm_ros.nodes.core.settings import ImageTopicSettings
+from rsdfm_ros.nodes.uav.positioning.geo_settings import GeoSettings
 from rsdfm_ros.settings import setting
 
-TRANSPORTS = ("raw", "compressed")
+TRANSPORTS = ("raw", "compressed", "ffmpeg", "foxglove")
 _PER_CAMERA = tuple(7 * n for n in range(1, MAX_CAMERAS + 1))
 _POSE = "x y z m, quaternion x y z w"
 
 
 @dataclass(frozen=True)
-class InputSettings(ImageTopicSettings):
+class InputSettings(GeoSettings, ImageTopicSettings):
     """Cameras and poses of a UAV."""
 
     image_transport: str = setting(
-        "raw", "raw: <camera>/image_raw; compressed: <camera>/image_raw/compressed", choices=TRANSPORTS
+        "raw",
+        "raw: <camera>/image_raw; compressed: <camera>/image_raw/compressed; video: ffmpeg, FFMPEGPacket on "
+        "<camera>/image_raw/ffmpeg; foxglove, CompressedVideo on <camera>/image_raw/video",
+        choices=TRANSPORTS,
+    )
+    image_depth: int = setting(
+        2, "images of a camera that are kept while the node is busy; 30 and more for video", low=1, high=200
     )
     cameras: tuple[str, ...] = setting(
         (), "names of the cameras, the first part of their topics; empty: one, `camera`"
@@ -73,7 +81,9 @@ class InputSettings(ImageTopicSettings):
         "images may be larger or smaller than camera_info says, in the same shape",
     )
     pose_type: str = setting(
-        InputConfig.pose_type, "message on `pose`, or tf for poses from /tf", choices=POSE_TYPES
+        InputConfig.pose_type,
+        "message on `pose`; tf: poses from /tf; geo: from `fix` and `attitude`",
+        choices=POSE_TYPES,
     )
     pose_frame_id: str = setting(InputConfig.pose_frame_id, "frame that poses come in; empty: frame_id")
     pose_origin: tuple[float, ...] = setting(
@@ -120,4 +130,19 @@ class InputSettings(ImageTopicSettings):
         "a pose that implies a higher speed is refused, m/s; 0: every pose is taken",
         low=0.0,
         high=1e4,
+    )
+    stamp_source: str = setting(
+        InputConfig.stamp_source,
+        "time of an image: header.stamp, or when it arrives (for cameras that leave the stamp at zero)",
+        choices=STAMP_SOURCES,
+    )
+    image_time_offset_s: tuple[float, ...] = setting(
+        InputConfig.image_time_offset_s,
+        "added to the time of images, one number per camera, s; empty: none. `rsdfm calibrate time` estimates it",
+        length=(0, *range(1, MAX_CAMERAS + 1)),
+        low=-MAX_OFFSET_S,
+        high=MAX_OFFSET_S,
+    )
+    watch_image_time: bool = setting(
+        False, "estimate in flight by how much the stamps of images are off, and say so in the diagnostics"
     )

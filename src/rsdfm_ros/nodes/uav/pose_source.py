@@ -28,7 +28,7 @@ _WHERE = {
     "pose_type odometry",
     "tf2_msgs": "install ros-$ROS_DISTRO-tf2-msgs, or take the pose from a topic with another pose_type",
 }
-_FROM_PX4 = "px4_odometry"
+FROM_PX4 = "px4_odometry"
 DEPTH = 50
 """Poses that may come while the node is busy."""
 
@@ -36,8 +36,8 @@ DEPTH = 50
 def pose_message(pose_type: str) -> Any:
     """The message class of a pose topic. Raises: RsdfmError that says what is missing and what to do."""
     package, name = POSE_MESSAGES[pose_type]
-    kind = _message(package, name, f"pose_type {pose_type}")
-    fields = [line.split()[1] for line in PX4_ODOMETRY.splitlines()] if pose_type == _FROM_PX4 else []
+    kind = installed_message(package, name, f"pose_type {pose_type}")
+    fields = [line.split()[1] for line in PX4_ODOMETRY.splitlines()] if pose_type == FROM_PX4 else []
     if lacking := [field for field in fields if field not in kind.get_fields_and_field_types()]:
         raise RsdfmError(
             f"the {package}/{name} that is installed here lacks {', '.join(lacking)}: pose_type {pose_type} needs that "
@@ -48,12 +48,12 @@ def pose_message(pose_type: str) -> Any:
 
 def transform_message(reason: str) -> Any:
     """tf2_msgs/TFMessage. `reason`: the setting that needs it. Raises: as `pose_message`."""
-    return _message("tf2_msgs", "TFMessage", reason)
+    return installed_message("tf2_msgs", "TFMessage", reason)
 
 
-def pose_qos(pose_type: str, reliability: str) -> QoSProfile:
+def pose_qos(reliability: str, *, px4: bool) -> QoSProfile:
     """As configured; PX4's bridge offers best effort only."""
-    return qos.sensor("best_effort" if pose_type == _FROM_PX4 else reliability, depth=DEPTH)
+    return qos.sensor("best_effort" if px4 else reliability, depth=DEPTH)
 
 
 def transform_qos(*, fixed: bool) -> QoSProfile:
@@ -66,7 +66,8 @@ def transform_qos(*, fixed: bool) -> QoSProfile:
     )
 
 
-def _message(package: str, name: str, reason: str) -> Any:
+def installed_message(package: str, name: str, reason: str) -> Any:
+    """A message class. `reason`: the setting that needs it. Raises: as `pose_message`."""
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name)
     except (ImportError, AttributeError) as error:

@@ -1,0 +1,1 @@
+"""Views of cameras: matched images decoded and rectified."""

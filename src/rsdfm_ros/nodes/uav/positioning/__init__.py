@@ -1,0 +1,1 @@
+"""Poses from satellite fixes, and the time of images against that of poses."""
