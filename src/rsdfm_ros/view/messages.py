@@ -26,13 +26,13 @@ from rsdfm_ros.data.bags.topic_map import (
     TopicMap,
     UavTopics,
 )
+from rsdfm_ros.data.messages.answers.serialized_tasks import Read
+from rsdfm_ros.data.messages.answers.status import status_facts
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.geo.messages import ORIGIN_TOPIC
 from rsdfm_ros.data.messages.input_config import InputConfig
 from rsdfm_ros.data.messages.poses import GEO
-from rsdfm_ros.data.messages.serialized_tasks import Read
 from rsdfm_ros.data.messages.stamps import stamp_ns
-from rsdfm_ros.data.messages.status import status_facts
 from rsdfm_ros.data.messages.tasks import (
     boxes_from_message,
     percent_from_message,

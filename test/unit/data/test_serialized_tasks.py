@@ -11,8 +11,14 @@ from rclpy.serialization import serialize_message
 from rsdfm_ros.msg import GroundTruth, ObjectArray, TrajectoryArray
 
 from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.data.messages.answers.serialized_tasks import (
+    READERS,
+    Read,
+    read_boxes,
+    read_tracks,
+    read_truth,
+)
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.serialized_tasks import READERS, Read, read_boxes, read_tracks, read_truth
 from rsdfm_ros.data.messages.tasks import boxes_from_message, tracks_from_message, truth_from_message
 from rsdfm_ros.data.outputs import Tracks, boxes_of_objects
 from rsdfm_ros.nodes.convert import tasks as convert

@@ -10,8 +10,8 @@ import pytest
 from rsdfm_ros.msg import ObjectArray
 from std_msgs.msg import String
 
-from rsdfm_ros.data.messages import cpm
-from rsdfm_ros.data.messages.cpm import objects_from_message
+from rsdfm_ros.data.messages.answers import cpm
+from rsdfm_ros.data.messages.answers.cpm import objects_from_message
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.outputs import Boxes, no_boxes
 from rsdfm_ros.errors import RsdfmError

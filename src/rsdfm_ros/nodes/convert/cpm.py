@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rsdfm_ros.data.frame import CLASSES
-from rsdfm_ros.data.messages import cpm
+from rsdfm_ros.data.messages.answers import cpm
 from rsdfm_ros.data.outputs import Boxes
 
 _UNAVAILABLE = {

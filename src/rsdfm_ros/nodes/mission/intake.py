@@ -14,10 +14,10 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
 from rsdfm_ros.data.messages import tasks as task_messages
+from rsdfm_ros.data.messages.answers.status import status_facts
 from rsdfm_ros.data.messages.images import image_from_message
 from rsdfm_ros.data.messages.poses import pose_matrix
 from rsdfm_ros.data.messages.stamps import stamp_ns
-from rsdfm_ros.data.messages.status import status_facts
 from rsdfm_ros.evaluation.metrics.answer_times import AnswerTimes
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Mission

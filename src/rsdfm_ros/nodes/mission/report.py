@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rsdfm_ros.data.messages.status import SENDING
+from rsdfm_ros.data.messages.answers.status import SENDING
 from rsdfm_ros.evaluation.metrics.answer_times import AnswerTimes
 from rsdfm_ros.evaluation.metrics.processing import ProcessingTimes
 from rsdfm_ros.evaluation.mission import Instant, Mission

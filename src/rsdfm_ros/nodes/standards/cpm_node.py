@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from rsdfm_ros.data.messages import cpm
+from rsdfm_ros.data.messages.answers import cpm
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.data.messages.tasks import boxes_from_message
 from rsdfm_ros.msg import ObjectArray

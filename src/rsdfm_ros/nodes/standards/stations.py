@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rsdfm_ros.data.messages.cpm import CpmObjects
+from rsdfm_ros.data.messages.answers.cpm import CpmObjects
 from rsdfm_ros.data.outputs import Boxes
 
 MAX_STATIONS = 64

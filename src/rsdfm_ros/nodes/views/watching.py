@@ -20,8 +20,8 @@ from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.data.bags.info import header_stamp_ns
 from rsdfm_ros.data.bags.topic_map import IMAGES, INFO, POSES, STATUS, TRANSFORMS
+from rsdfm_ros.data.messages.answers.serialized_tasks import READERS
 from rsdfm_ros.data.messages.errors import MessageError
-from rsdfm_ros.data.messages.serialized_tasks import READERS
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.view.messages import CONTRIBUTORS, DIAGNOSTICS, Router
