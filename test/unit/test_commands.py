@@ -219,7 +219,7 @@ def view(work: Path) -> None:
     assert refused.returncode == 2 and "--force replaces it" in refused.stderr
     assert (work / "new/two.rviz").read_text() == "arranged for a day"
     if importlib.util.find_spec("rerun") is None:
-        absent = rsdfm("view", "bag", cwd=work)
+        absent = rsdfm("view", "bag", "--no-web", cwd=work)
         assert absent.returncode == 2 and "run `make setup-view`" in absent.stderr
     else:
         good("view", "bag", "--save", "bag.rrd", cwd=work)

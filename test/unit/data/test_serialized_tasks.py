@@ -123,11 +123,11 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(MessageError, match="class 200"):
         read_boxes(serialize_message(message))
     message = detections(2, ())
-    message.objects[0].pose.position.x = float("nan")
+    message.objects[0].pose.pose.position.x = float("nan")
     with pytest.raises(MessageError, match="finite"):
         read_boxes(serialize_message(message))
     message = detections(2, ())
-    message.objects[0].pose.orientation.z = message.objects[0].pose.orientation.w = 0.0
+    message.objects[0].pose.pose.orientation.z = message.objects[0].pose.pose.orientation.w = 0.0
     with pytest.raises(MessageError, match="quaternion"):
         read_boxes(serialize_message(message))
     message = trajectories(2)
