@@ -59,8 +59,10 @@ def test_a_replay_waits_for_each_image_to_be_received(world: RosWorld, tmp_path:
         node._outputs[topic] = Outlet(topic, notes)
     node.send = lambda publisher, _: publisher.publish(None)
     node._turn(node._plan, node._lockstep)
-    sent = [n for n, note in enumerate(notes) if note.startswith("publish") and "image_raw" in note]
-    assert len(sent) >= 4
-    for n in sent:
-        assert notes[n + 1] == notes[n].replace("publish", "wait")
-    assert sum(note.startswith("wait") for note in notes) == len(sent)
+    images = [note for note in notes if "image_raw" in note]
+    sent = [note.removeprefix("publish ") for note in images[::2]]
+    assert len(sent) >= 4 and all(note.startswith("publish") for note in images[::2])
+    assert images[1::2] == [f"wait {topic}" for topic in sent[:-1]], (
+        "each before the next, not before other messages"
+    )
+    assert not any(note.startswith("wait") for note in notes if "image_raw" not in note)

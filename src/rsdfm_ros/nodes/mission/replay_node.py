@@ -122,6 +122,7 @@ class ReplayNode(WorldNode[ReplaySettings]):
         """Play the bag once; returns the number of instants with images."""
         s = self.settings
         shown: set[str] = set()
+        under_way: list[Any] = []  # the publisher of the newest image
         instant_ns, instants = -1, 0
         start_s, start_ns = monotonic(), -1
         for stamp_ns, message, output in self._stamped():
@@ -138,9 +139,11 @@ class ReplayNode(WorldNode[ReplaySettings]):
                 shown.add(output.uav)
             if output.role != "other":
                 self._tick(stamp_ns)
-            self.send(self._outputs[message.topic], message.raw)
+            publisher = self._outputs[message.topic]
             if output.role == IMAGE:
-                acknowledged([self._outputs[message.topic]], IMAGE_RECEIVED_S)
+                acknowledged(under_way, IMAGE_RECEIVED_S)
+                under_way = [publisher]
+            self.send(publisher, message.raw)
         if shown and s.lockstep:
             lockstep.wait(instant_ns, self._limit_s(instants), shown)
         return instants
