@@ -30,7 +30,7 @@ USAGES: Mapping[str, Usage] = MappingProxyType(
                 "demo --uavs 2 --seed 9004 --style suburb --weather overcast --frames 20",
                 "a shorter flight elsewhere",
             ),
-            "some minutes, in proportion to --frames and --uavs",
+            "one to some minutes, in proportion to --frames and --uavs",
         ),
         "fleet": Usage(
             ("fleet config/fleet/demo.yaml --uavs 2 --frames 20", "a simulated mission"),

@@ -126,7 +126,7 @@ def _uav_parameters(fleet: FleetDescription, index: int) -> dict[str, Any]:
         "publish_future": u.publish_future,
         "publish_fused": not u.composed,
         "image_reliability": _image_reliability(fleet),
-        "features_reliability": _reliability(fleet),
+        "features_reliability": _features_reliability(fleet),
     }
     if extrinsics:
         shared["extrinsics"] = list(extrinsics)
@@ -210,14 +210,14 @@ def _evaluator(fleet: FleetDescription, out: str | Path | None, about: Mapping[s
         "record_bag": e.record_bag and out is not None,
         "end_timeout_s": e.end_timeout_s,
         "image_reliability": _image_reliability(fleet),
-        "features_reliability": _reliability(fleet),
+        "features_reliability": _features_reliability(fleet),
         "liveliness_lease_s": fleet.uav.liveliness_lease_s,
     }
     return _beside(fleet, "evaluator", EVALUATOR, "evaluator_node", parameters)
 
 
-def _reliability(fleet: FleetDescription) -> str:
-    """Reliability of the fleet's topics: a lockstep mission must not depend on lost messages."""
+def _features_reliability(fleet: FleetDescription) -> str:
+    """Reliability of features: a lockstep mission must not depend on lost messages."""
     return "reliable" if fleet.in_lockstep else "best_effort"
 
 

@@ -17,7 +17,7 @@ from support.ros_world import RosWorld
 
 BYTES, WAIT_S = 1_200_000, 60.0
 _SENDER = f"""
-import array, time
+import array, sys, time
 import rclpy
 from rclpy.duration import Duration
 from rsdfm_ros.msg import FusedBev
@@ -33,21 +33,20 @@ for number in range(3):
     message.frame = number
     publisher.publish(message)
     publisher.wait_for_all_acked(Duration(seconds={WAIT_S}))
-    time.sleep(0.2)
-time.sleep({WAIT_S})
+sys.stdin.read()
 """
 
 
-def test_every_map_arrives(world: RosWorld) -> None:
+def test_large_maps_arrive_whole(world: RosWorld) -> None:
     came: list[tuple[int, int]] = []
     world.manager.create_subscription(
         FusedBev, "/bev/fused", lambda m: came.append((m.frame, len(m.data))), qos.fused()
     )
     environment = {**os.environ, "ROS_DOMAIN_ID": str(world.domain)}
-    sender = subprocess.Popen([sys.executable, "-c", _SENDER], env=environment)
+    sender = subprocess.Popen([sys.executable, "-c", _SENDER], env=environment, stdin=subprocess.PIPE)
     try:
-        world.until(lambda: len(came) == 3, "all maps are there", WAIT_S)
+        world.until(lambda: came and came[-1][0] == 2, "the last map is there", WAIT_S)
     finally:
         sender.kill()
         sender.wait()
-    assert came == [(0, BYTES), (1, BYTES), (2, BYTES)]
+    assert {size for _, size in came} == {BYTES}, "whole; a newer one may take the place of one not yet taken"

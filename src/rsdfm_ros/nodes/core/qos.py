@@ -1,8 +1,9 @@
 """Quality of service of every topic, in one place.
 
-Best effort and shallow where only the newest message matters, as on a radio. A lockstep simulation uses reliable images
-and features instead (parameter `reliability`): there a lost message would stall the mission. A best-effort publisher
-does not match a reliable subscription, so both ends of a fleet take the setting from the same description.
+Best effort and shallow where only the newest message matters, as on a radio. Images of the simulator and of a replay
+are reliable instead (parameter `image_reliability`), and in lockstep features too (`features_reliability`): there a
+lost message would stall the mission. A best-effort publisher does not match a reliable subscription, so both ends of a
+fleet take the setting from the same description.
 """
 
 from __future__ import annotations
