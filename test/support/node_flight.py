@@ -30,6 +30,7 @@ __all__ = [
     "believed",
     "camera",
     "camera_image",
+    "heard",
     "lively_model",
     "stamp_of",
 ]
@@ -38,6 +39,11 @@ __all__ = [
 def stamp_of(frame: int) -> int:
     """Exposure time of a frame, ns."""
     return START_NS + frame * STEP_NS
+
+
+def heard(node: Any) -> list[str]:
+    """Peers whose feature topic a collaboration node is connected with, sorted."""
+    return [peer.name for peer in node.peers if peer.matched]
 
 
 def pose_of(agent: int, frame: int, offset_m: tuple[float, float]) -> np.ndarray:

@@ -73,11 +73,6 @@ class CollaborationNode(PipelineNode[CollaborationSettings]):
         self.diagnostics.add(lambda: demand_status(self._demand))
 
     @property
-    def peers_matched(self) -> list[str]:
-        """Peers whose feature topic is connected, sorted."""
-        return [peer.name for peer in self.peers if peer.matched]
-
-    @property
     def peers(self) -> list[Peer]:
         """The peers that are listened to, not the UAV itself, by name."""
         return self.receiver.peers if self.receiver is not None else []

@@ -168,6 +168,12 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         for listener in self.listeners:
             listener(own)
 
+    def receivers(self) -> set[str]:
+        """Namespaces of the nodes that receive the features; none while one that is known is not connected yet."""
+        infos = self.get_subscriptions_info_by_topic(self._packets.topic_name)
+        connected = self._packets.get_subscription_count() >= len(infos)
+        return {info.node_namespace for info in infos} if connected else set()
+
     def spend(self, sent_bytes: int) -> None:
         """Count what another node of this UAV sent to peers against the rate. May be called from any thread."""
         self.sender.spend(sent_bytes)

@@ -19,6 +19,7 @@ from rsdfm_ros.nodes.core.health import Health
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav import task_head
+from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.uav.detection_head_node import DetectionHeadNode
 from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
@@ -106,7 +107,20 @@ class Uav:
         if not self.encoder.ready:
             self.health.reset()  # counts start anew with every activation
         elif self.health.counts["frames"] == 0:
-            self.encoder.send(self._status, self._message(0, 0, self.collaboration.peers_matched, {}))
+            self.encoder.send(self._status, self._message(0, 0, self._connected(), {}))
+
+    def _connected(self) -> list[str]:
+        """Peers that are heard, and whose nodes beside this UAV's hear it.
+
+        A subscription that a peer has just made is known here later than this UAV's publisher is there, and what is
+        sent in between never reaches it.
+        """
+        receivers = self.encoder.receivers()
+        beside = self.encoder.get_namespace().rpartition("/")[0]
+        peers = [
+            (p.name, p.topic.removesuffix(f"/{FEATURES}")) for p in self.collaboration.peers if p.matched
+        ]
+        return [name for name, place in peers if place.rpartition("/")[0] != beside or place in receivers]
 
     def _message(self, stamp_ns: int, frame: int, peers: list[str], ages: dict[str, float]) -> AgentStatus:
         h, sent, heard = self.health, self.encoder.health, self.collaboration.health.counts
