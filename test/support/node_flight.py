@@ -30,8 +30,8 @@ __all__ = [
     "believed",
     "camera",
     "camera_image",
-    "heard",
     "lively_model",
+    "matched_peers",
     "stamp_of",
 ]
 
@@ -41,7 +41,7 @@ def stamp_of(frame: int) -> int:
     return START_NS + frame * STEP_NS
 
 
-def heard(node: Any) -> list[str]:
+def matched_peers(node: Any) -> list[str]:
     """Peers whose feature topic a collaboration node is connected with, sorted."""
     return [peer.name for peer in node.peers if peer.matched]
 

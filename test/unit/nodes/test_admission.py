@@ -15,7 +15,7 @@ from rsdfm_ros.msg import AgentStatus, FeaturePacket
 from rsdfm_ros.data.messages import stamps
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.uav.uav_node import Uav
-from support.node_flight import Flight, stamp_of
+from support.node_flight import Flight, matched_peers, stamp_of
 
 
 def frame_of(message: Any) -> int:
@@ -98,7 +98,7 @@ def test_while_an_image_waits_for_a_peer_none_is_begun_that_would_take_its_place
 ) -> None:
     flight.features("uav2")
     bench = Bench(flight, model, peer_wait_s=60.0)
-    bench.world.until(lambda: bench.uav.collaboration.peers_matched == ["uav2"], "the peer is connected")
+    bench.world.until(lambda: matched_peers(bench.uav.collaboration) == ["uav2"], "the peer is connected")
     bench.show(0)
     bench.world.until(lambda: bench.sent == [0] and bench.uav.collaboration.waiting, "the first image waits")
     bench.show(1, 2)
@@ -116,7 +116,7 @@ def test_when_the_image_that_waited_is_forgotten_the_next_one_is_begun(
 ) -> None:
     flight.features("uav2")
     bench = Bench(flight, model, peer_wait_s=60.0)
-    bench.world.until(lambda: bench.uav.collaboration.peers_matched == ["uav2"], "the peer is connected")
+    bench.world.until(lambda: matched_peers(bench.uav.collaboration) == ["uav2"], "the peer is connected")
     bench.show(0)
     bench.world.until(lambda: bench.sent == [0] and bench.uav.collaboration.waiting, "the first image waits")
     bench.show(1)

@@ -13,7 +13,7 @@ from rsdfm_ros.msg import AgentStatus, FeaturePacket
 
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.uav.uav_node import Uav
-from support.node_flight import Flight, heard
+from support.node_flight import Flight, matched_peers
 
 FEATURES = qos.features("reliable", 60.0)
 
@@ -31,7 +31,7 @@ def test_a_peer_is_connected_when_it_hears_too(flight: Flight, uav: Uav) -> None
     world, status = flight.world, flight.keep(AgentStatus, "/uav1/status")
     peer = world.add(Node("collaboration_node", context=world.context, namespace="/uav2"))
     peer.create_publisher(FeaturePacket, "bev/features", FEATURES)
-    world.until(lambda: heard(uav.collaboration) == ["uav2"], "it is heard")
+    world.until(lambda: matched_peers(uav.collaboration) == ["uav2"], "it is heard")
     told = len(status)
     world.until(lambda: len(status) > told + 1, "the status was told again")
     assert list(status[-1].peers) == []

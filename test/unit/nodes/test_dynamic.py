@@ -21,7 +21,7 @@ from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.wire.boxes import carries_boxes
 from rsdfm_ros.wire.decode import decode_packet
 from support.dynamic_effects import shows, up
-from support.node_flight import Flight, stamp_of
+from support.node_flight import Flight, matched_peers, stamp_of
 from support.ros_world import facts, level
 
 # --- encoder ----------------------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class Hearing:
             flight.features(agent)
         self.node = up(flight, CollaborationNode, model, discovery_period_s=0.05, **parameters)
         wanted = [a for a in agents if a != "uav1"]
-        self.world.until(lambda: self.node.peers_matched == wanted, f"{wanted} are heard")
+        self.world.until(lambda: matched_peers(self.node) == wanted, f"{wanted} are heard")
         self.world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
 
     def fuse(self, frame: int) -> FusedBev:
@@ -179,13 +179,13 @@ def test_peers_are_listened_to_as_many_and_whichever_are_set(flight: Flight, mod
     assert len(node.peers) == 2
     assert world.set(node, peers=["uav4", "/uav3/bev/features"]) == [""]
     assert [p.name for p in node.peers] == ["uav3", "uav4"]
-    world.until(lambda: node.peers_matched == ["uav3", "uav4"], "the listed ones are heard")
+    world.until(lambda: matched_peers(node) == ["uav3", "uav4"], "the listed ones are heard")
     for name in ("uav2", "uav3", "uav4"):
         flight.send(0, name)
     world.until(lambda: all(p.packets for p in node.peers), "their packets come")
     assert list(hearing.fuse(0).contributors) == ["uav1", "uav3", "uav4"]
     assert world.set(node, max_peers=16, peers=[]) == ["", ""]
-    world.until(lambda: node.peers_matched == ["uav2", "uav3", "uav4"], "all are heard again")
+    world.until(lambda: matched_peers(node) == ["uav2", "uav3", "uav4"], "all are heard again")
     assert world.set(node, max_peers=0) == [""]
     assert node.peers == []
     assert list(hearing.fuse(1).contributors) == ["uav1"]

@@ -19,7 +19,7 @@ from rsdfm_ros.nodes.uav.collaboration import demand_exchange
 from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
 from support.dynamic_effects import shows, up
-from support.node_flight import Flight, heard
+from support.node_flight import Flight, matched_peers
 from support.ros_world import facts, level
 
 FAR, NOTHING = Demand((500, 500), (2, 2)), Demand((0, 0), (0, 0))
@@ -138,16 +138,16 @@ def test_far_uavs_are_not_listened_to_until_they_are_near(flight: Flight, model:
     asked = Asked(flight, model)
     world = asked.world
     flight.features("uav2")
-    asked.until(lambda: heard(asked.node) == ["uav2"], "it is heard")
+    asked.until(lambda: matched_peers(asked.node) == ["uav2"], "it is heard")
     asked.image()
     asked.ask(FAR)
     asked.until(lambda: asked.node.peers == [], "it is far")
     asked.ask(ALL)
-    asked.until(lambda: heard(asked.node) == ["uav2"], "it is near")
+    asked.until(lambda: matched_peers(asked.node) == ["uav2"], "it is near")
     asked.ask(FAR)
     asked.until(lambda: asked.node.peers == [], "it is far again")
     assert world.set(asked.node, peers=["uav2"]) == [""]
-    asked.until(lambda: heard(asked.node) == ["uav2"], "listed ones are listened to")
+    asked.until(lambda: matched_peers(asked.node) == ["uav2"], "listed ones are listened to")
 
 
 @shows("budget_bytes_s")

@@ -21,7 +21,7 @@ from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
 from rsdfm_ros.nodes.uav.encoder_node import EncoderNode
 from rsdfm_ros.nodes.uav.uav_node import Uav
 from rsdfm_ros.wire.boxes import SideBoxes, boxes_within, carries_boxes, decode_boxes
-from support.node_flight import Flight, believed, camera, camera_image, stamp_of
+from support.node_flight import Flight, believed, camera, camera_image, matched_peers, stamp_of
 from support.ros_world import RosWorld, facts, level
 
 # --- sent -------------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class Hearing:
         values = {"model": str(model), "features_reliability": "reliable", "liveliness_lease_s": 60.0}
         values |= {"discovery_period_s": 0.05, "peer_wait_s": 20.0, **parameters}
         self.node = self.world.up(self.world.add(CollaborationNode(**self.world.options(**values))))
-        self.world.until(lambda: self.node.peers_matched == sorted(peers), f"{peers} are heard")
+        self.world.until(lambda: matched_peers(self.node) == sorted(peers), f"{peers} are heard")
         self.world.until(lambda: flight.heard("/uav1/bev/features"), "the UAV hears itself")
         self.world.until(lambda: self.node._outputs.fused.get_subscription_count(), "the map is listened to")
 

@@ -27,7 +27,7 @@ from rsdfm_ros.nodes.uav.peer_subscriptions import (
     UNPUBLISHED,
     select_topics,
 )
-from support.node_flight import Flight, stamp_of
+from support.node_flight import Flight, matched_peers, stamp_of
 from support.ros_world import facts, level
 
 AFTER, FIRST_S = 3, 10.0
@@ -125,7 +125,7 @@ def hearing(
     node = flight.world.up(flight.world.add(CollaborationNode(**flight.world.options(**values))))
     heard = sorted(a for a in agents if a != "uav1") if expected is None else expected
     if heard:
-        flight.world.until(lambda: node.peers_matched == heard, f"{heard} are heard")
+        flight.world.until(lambda: matched_peers(node) == heard, f"{heard} are heard")
     return node
 
 
@@ -366,7 +366,7 @@ def test_a_peer_that_leaves_is_forgotten_at_once_and_heard_again_when_it_is_back
     flight.send(0, "uav2")
     world.until(lambda: node.receiver.inbox.peers == ["uav2"], "its packets are here")
     flight.node.destroy_publisher(flight._publishers.pop("/uav2/bev/features"))
-    world.until(lambda: node.peers_matched == [], "it is gone")
+    world.until(lambda: matched_peers(node) == [], "it is gone")
     peer = node.receiver.peer("uav2")
     for message in flight.packets(0, "uav2"):  # a packet that is handled after the news
         node._on_packet(serialize_message(message), peer)
@@ -375,7 +375,7 @@ def test_a_peer_that_leaves_is_forgotten_at_once_and_heard_again_when_it_is_back
     world.until(lambda: maps, "nobody is waited for")
     assert list(maps[-1].contributors) == ["uav1"]
     flight.features("uav2")
-    world.until(lambda: node.peers_matched == ["uav2"], "it is heard again")
+    world.until(lambda: matched_peers(node) == ["uav2"], "it is heard again")
     flight.send(2, "uav2")
     flight.send(2, "uav1")
     world.until(lambda: len(maps) == 2, "the next map comes")

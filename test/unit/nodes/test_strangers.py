@@ -12,7 +12,7 @@ from rsdfm_ros.nodes.core import qos, reporting
 from rsdfm_ros.nodes.core.qos_overrides import forget, overridden
 from rsdfm_ros.nodes.uav import peer_subscriptions
 from rsdfm_ros.nodes.uav.collaboration_node import CollaborationNode
-from support.node_flight import Flight, heard
+from support.node_flight import Flight, matched_peers
 
 
 def listener(flight: Flight, model: Path) -> CollaborationNode:
@@ -28,11 +28,11 @@ def test_parameters_of_a_peer_that_made_room_are_gone(flight: Flight, model: Pat
         return sum(name.startswith(f"qos_overrides./{peer}/") for name in node._parameters)
 
     flight.features("uav2")
-    world.until(lambda: heard(node) == ["uav2"], "the first one is heard")
+    world.until(lambda: matched_peers(node) == ["uav2"], "the first one is heard")
     assert declared("uav2") == 7
     flight.node.destroy_publisher(flight._publishers.pop("/uav2/bev/features"))
     flight.features("uav3")
-    world.until(lambda: heard(node) == ["uav3"], "another one takes its place")
+    world.until(lambda: matched_peers(node) == ["uav3"], "another one takes its place")
     assert (declared("uav2"), declared("uav3")) == (0, 7)
 
 
@@ -41,15 +41,15 @@ def test_a_stranger_that_left_is_forgotten_although_there_is_room(
 ) -> None:
     node, world = listener(flight, model), flight.world
     flight.features("uav2")
-    world.until(lambda: heard(node) == ["uav2"], "it is heard")
+    world.until(lambda: matched_peers(node) == ["uav2"], "it is heard")
     flight.node.destroy_publisher(flight._publishers.pop("/uav2/bev/features"))
-    world.until(lambda: not heard(node), "it has left")
+    world.until(lambda: not matched_peers(node), "it has left")
     assert node.receiver.peer("uav2") is not None, "not forgotten at once"
     monkeypatch.setattr(peer_subscriptions, "GONE_S", 0.3)
     world.until(lambda: node.receiver.peer("uav2") is None, "it is forgotten")
     assert not [name for name in node._parameters if name.startswith("qos_overrides./uav2/")]
     flight.features("uav2")
-    world.until(lambda: heard(node) == ["uav2"], "it is heard again")
+    world.until(lambda: matched_peers(node) == ["uav2"], "it is heard again")
 
 
 def test_overrides_that_somebody_has_set_stay(flight: Flight, model: Path) -> None:
