@@ -13,10 +13,10 @@ from std_msgs.msg import String
 from rsdfm_ros.data.messages.answers import cpm
 from rsdfm_ros.data.messages.answers.cpm import objects_from_message
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.world import GeoOrigin, GeoWorld
 from rsdfm_ros.data.outputs import Boxes, no_boxes
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.methods.late_fusion import merge_boxes
-from rsdfm_ros.geometry.geodesy import enu_of
 from rsdfm_ros.nodes.convert.cpm import cpm_from_boxes
 from rsdfm_ros.nodes.convert.tasks import boxes_to_message
 from rsdfm_ros.nodes.core import qos
@@ -25,6 +25,7 @@ from rsdfm_ros.nodes.standards.stations import MAX_STATIONS, Stations
 from support.ros_world import RosWorld
 
 ORIGIN = (50.78, 6.05, 180.0)
+WORLD = GeoWorld(GeoOrigin(*ORIGIN))
 NS = 1_700_000_000_250_000_000
 BOXES = Boxes(
     np.array([0, 1, 2, 3]),
@@ -100,7 +101,7 @@ def test_units_and_ranges_are_those_of_the_standard() -> None:
 
 
 def test_what_goes_out_comes_in_again() -> None:
-    found = objects_from_message(sent(), ORIGIN)
+    found = objects_from_message(sent(), WORLD)
     assert (found.station, found.stamp_ns, found.left_out) == (5, NS, {})
     order = np.argsort(-BOXES.scores)
     assert found.boxes.classes.tolist() == BOXES.classes[order].tolist()
@@ -113,18 +114,11 @@ def test_what_goes_out_comes_in_again() -> None:
 
 
 def test_a_station_elsewhere_is_moved_into_the_map() -> None:
-    there = (50.781, 6.051, 182.0)
-    found = objects_from_message(sent(origin=there), ORIGIN)
-    offset = found.boxes.centres - BOXES.centres[np.argsort(-BOXES.scores)]
-    np.testing.assert_allclose(offset, np.broadcast_to(enu_of(there, ORIGIN), offset.shape), atol=0.02)
-
-
-def test_a_place_in_metres() -> None:
     """A degree of latitude at 50.78° is 111.24 km, of longitude 70.53 km (WGS 84)."""
-    np.testing.assert_allclose(enu_of(ORIGIN, ORIGIN), 0.0, atol=1e-6)
-    assert enu_of((50.781, 6.05, 180.0), ORIGIN)[1] == pytest.approx(111.24, abs=0.02)
-    assert enu_of((50.78, 6.051, 180.0), ORIGIN)[0] == pytest.approx(70.53, abs=0.02)
-    assert enu_of((50.78, 6.05, 190.0), ORIGIN)[2] == pytest.approx(10.0, abs=1e-6)
+    there, offset_m = (50.781, 6.051, 182.0), (70.53, 111.24, 2.0)
+    found = objects_from_message(sent(origin=there), WORLD)
+    offset = found.boxes.centres - BOXES.centres[np.argsort(-BOXES.scores)]
+    np.testing.assert_allclose(offset, np.broadcast_to(offset_m, offset.shape), atol=0.02)
 
 
 def test_the_delay_of_a_measurement_and_polar_velocities_count() -> None:
@@ -134,7 +128,7 @@ def test_the_delay_of_a_measurement_and_polar_velocities_count() -> None:
     car.velocity.choice = 0
     car.velocity.polar_velocity.velocity_magnitude.speed_value.value = 1000
     car.velocity.polar_velocity.velocity_direction.value.value = 900
-    found = objects_from_message(message, ORIGIN).boxes
+    found = objects_from_message(message, WORLD).boxes
     np.testing.assert_allclose(found.velocities[1], [0.0, 10.0], atol=1e-9)
     np.testing.assert_allclose(found.centres[1, :2], [10.25, -4.5 + 2.0], atol=0.006)
 
@@ -154,7 +148,7 @@ def test_the_delay_of_a_measurement_and_polar_velocities_count() -> None:
 def test_an_object_that_cannot_be_used_is_counted_and_the_others_stay(change: Any, reason: str) -> None:
     message = sent()
     change(items(message)[0])
-    found = objects_from_message(message, ORIGIN)
+    found = objects_from_message(message, WORLD)
     assert (found.left_out, len(found.boxes)) == ({reason: 1}, 3)
 
 
@@ -181,26 +175,26 @@ def test_messages_that_are_none_are_refused(change: Any, reason: str) -> None:
     message = sent()
     change(message)
     with pytest.raises(MessageError) as refused:
-        objects_from_message(message, ORIGIN)
+        objects_from_message(message, WORLD)
     assert refused.value.reason == reason
 
 
 def test_an_unavailable_altitude_is_that_of_the_origin() -> None:
     message = sent()
     message.payload.management_container.reference_position.altitude.altitude_value.value = 800_001
-    assert objects_from_message(message, ORIGIN).boxes.centres[1, 2] == pytest.approx(0.75, abs=0.006)
+    assert objects_from_message(message, WORLD).boxes.centres[1, 2] == pytest.approx(0.75, abs=0.006)
 
 
 def test_boxes_too_far_for_the_format_stay_at_home() -> None:
     far = BOXES.select(np.array([0, 1]))
     far.centres[0, 0] = 1400.0
     assert len(items(sent(far))) == 1
-    assert objects_from_message(sent(no_boxes()), ORIGIN).boxes.centres.shape == (0, 3)
+    assert objects_from_message(sent(no_boxes()), WORLD).boxes.centres.shape == (0, 3)
 
 
 def test_stations_are_peers_of_late_fusion() -> None:
     stations, own = Stations(), BOXES.select(np.array([0]))
-    other = objects_from_message(sent(BOXES.select(np.array([0, 1])), station=9, ns=NS - 100_000_000), ORIGIN)
+    other = objects_from_message(sent(BOXES.select(np.array([0, 1])), station=9, ns=NS - 100_000_000), WORLD)
     assert stations.take(other)
     assert not stations.take(other)
     merged, names = stations.merged(own, NS, 1.0, merge_boxes)
@@ -217,7 +211,7 @@ def test_stations_are_peers_of_late_fusion() -> None:
 def test_so_many_stations_are_remembered() -> None:
     stations = Stations()
     for number in range(MAX_STATIONS + 3):
-        stations.take(objects_from_message(sent(BOXES.select(np.array([0])), station=number), ORIGIN))
+        stations.take(objects_from_message(sent(BOXES.select(np.array([0])), station=number), WORLD))
     _, names = stations.merged(no_boxes(), NS, 1.0, lambda parts: parts[0])
     assert len(names) == MAX_STATIONS
     assert names[0] == "station3"

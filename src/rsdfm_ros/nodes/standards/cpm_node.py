@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsdfm_ros.data.messages.answers import cpm
+from rsdfm_ros.data.messages.geo.world import GeoOrigin, GeoWorld
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.data.messages.tasks import boxes_from_message
 from rsdfm_ros.msg import ObjectArray
@@ -81,6 +82,7 @@ class CpmNode(RsdfmNode[CpmSettings]):
                 f"cpm_node needs the ROS package {PACKAGE}, which is not here: install it (apt install "
                 f"ros-$ROS_DISTRO-{PACKAGE.replace('_', '-')}) and source the workspace"
             )
+        self._world = GeoWorld(GeoOrigin(*self.settings.geo_origin))
         self._cpm = self.create_publisher(self._msg.CollectivePerceptionMessage, "cpm", qos.outputs())
         self._late = self.create_publisher(ObjectArray, "late/detections", qos.outputs())
 
@@ -106,7 +108,7 @@ class CpmNode(RsdfmNode[CpmSettings]):
 
     def on_message(self, message: Any) -> None:
         """Take a CPM of another station. Raises: MessageError."""
-        objects = cpm.objects_from_message(message, self.settings.geo_origin)
+        objects = cpm.objects_from_message(message, self._world)
         for reason, count in objects.left_out.items():
             self.health.count(reason, count)
         if objects.station != self.settings.station_id and not self._stations.take(objects):

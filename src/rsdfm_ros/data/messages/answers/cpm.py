@@ -8,7 +8,6 @@ north and up from the reference position.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,8 @@ import numpy as np
 
 from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.data.messages.errors import MessageError
+from rsdfm_ros.data.messages.geo.world import GeoWorld
 from rsdfm_ros.data.outputs import Boxes
-from rsdfm_ros.geometry.geodesy import enu_of
 from rsdfm_ros.geometry.rotations import wrap_angle
 
 MESSAGE_ID = 14
@@ -61,8 +60,8 @@ def stamp_of_its(value_ms: int) -> int:
     return (int(value_ms) + UTC_2004_MS - LEAP_SECONDS_MS) * 1_000_000
 
 
-def objects_from_message(message: Any, origin: Sequence[float]) -> CpmObjects:
-    """The vehicles of a CollectivePerceptionMessage in the map whose x = y = 0 lies at `origin` (degrees, degrees, m).
+def objects_from_message(message: Any, world: GeoWorld) -> CpmObjects:
+    """The vehicles of a CollectivePerceptionMessage in the map whose x = y = z = 0 is the origin of `world`.
 
     Raises: MessageError `cpm_id`, `cpm_place` or `cpm_size`. Objects without a usable position, size, heading or class
     are left out and counted.
@@ -72,7 +71,7 @@ def objects_from_message(message: Any, origin: Sequence[float]) -> CpmObjects:
             "cpm_id", f"expected message id {MESSAGE_ID} of a CPM, got {int(message.header.message_id.value)}"
         )
     payload = message.payload
-    reference = _reference(payload.management_container.reference_position, origin)
+    reference = _reference(payload.management_container.reference_position, world)
     reference_ns = stamp_of_its(payload.management_container.reference_time.value)
     containers = list(payload.cpm_containers.value.array)
     if len(containers) > MAX_CONTAINERS:
@@ -97,13 +96,13 @@ def objects_from_message(message: Any, origin: Sequence[float]) -> CpmObjects:
     return CpmObjects(int(message.header.station_id.value), reference_ns, boxes, dict(left_out))
 
 
-def _reference(position: Any, origin: Sequence[float]) -> np.ndarray:
+def _reference(position: Any, world: GeoWorld) -> np.ndarray:
     lat, lon = int(position.latitude.value) / 1e7, int(position.longitude.value) / 1e7
     altitude = int(position.altitude.altitude_value.value) / 100.0
-    height = altitude if -1000.0 < altitude < 8000.0 else float(origin[2])  # else it is unavailable
+    height = altitude if -1000.0 < altitude < 8000.0 else world.origin.altitude_m  # else it is unavailable
     if not (-90 <= lat <= 90 and -180 < lon <= 180):
         raise MessageError("cpm_place", "the reference position is unavailable")
-    place = enu_of([lat, lon, height], origin)
+    place = world.position(lat, lon, height)
     if float(np.linalg.norm(place)) > MAX_DISTANCE_M:
         raise MessageError(
             "cpm_place",

@@ -37,8 +37,8 @@ def check_installed() -> None:
         importlib.import_module("pyproj")
     except ImportError as error:
         raise RsdfmError(
-            "pose_type geo needs the package pyproj, which is not installed: `pip install pyproj` (ROS: apt install "
-            "python3-pyproj), or take another pose_type"
+            "places on Earth (pose_type geo, cpm_node) need the package pyproj, which is not installed: `pip install "
+            "pyproj` (ROS: apt install python3-pyproj)"
         ) from error
 
 
