@@ -138,6 +138,34 @@ USAGES: Mapping[str, Usage] = MappingProxyType(
             ("data describe --preset nuscenes", "print them"),
             "under a second",
         ),
+        "data convert": Usage(
+            (
+                "data convert video --uav uav1 uav1.csv --rate 10 --out out/data/video",
+                "images with a table of poses",
+            ),
+            ("data convert airv2x /data/airv2x --unpickle --out out/data/airv2x", "AirV2X as published"),
+            "as long as reading all images",
+        ),
+        "data convert video": Usage(
+            (
+                "data convert video --uav uav1 uav1.csv --uav uav2 uav2.csv --rate 10 --intrinsics 900 900 640 360 "
+                "--out out/data/video",
+                "two UAVs, 10 images per second",
+            ),
+            (
+                "data convert video --uav images poses.json --axes forward --out out/data/video",
+                "poses of a body that looks along x",
+            ),
+            "as long as reading all images",
+        ),
+        "data convert airv2x": Usage(
+            ("data convert airv2x /data/airv2x --unpickle --out out/data/airv2x", "the UAVs"),
+            (
+                "data convert airv2x /data/airv2x --unpickle --ground --out out/data/airv2x",
+                "cars and roadside units, too",
+            ),
+            "as long as reading all images",
+        ),
         "data layout": Usage(
             ("data layout out/data/set", "add masks of roads and buildings"),
             ("data layout out/data/set --out out/data/with_layout", "to a copy"),
@@ -215,10 +243,12 @@ def add_examples(
 
 
 def subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """The parsers of the subcommands of a command, by name."""
+    """The parsers of the subcommands of a command and of theirs, by their words."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.items()
+            for name, one in action.choices.items():
+                yield name, one
+                yield from ((f"{name} {inner}", part) for inner, part in subcommands(one))
 
 
 def epilog(usage: Usage) -> str:

@@ -261,8 +261,8 @@ def test_an_export_that_was_stopped_can_be_repeated(
     capsys.readouterr()
     whole, words = frames.write_frames, ["bag", "export", "--data", "data", "--out", "bag"]
 
-    def stopped(writer: Any, shown: Any, agents: tuple[str, ...]) -> int:
-        whole(writer, [next(iter(shown))], agents)
+    def stopped(writer: Any, shown: Any, agents: tuple[str, ...], **options: Any) -> int:
+        whole(writer, [next(iter(shown))], agents, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(frames, "write_frames", stopped)

@@ -11,11 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
 from rsdfm_ros import cli
+from rsdfm_ros.data.opening import open_dataset
+from support.field_sets import write_airv2x
 from support.places import ROOT
+from support.textured_flight import make_flight
 
 TINY = ROOT / "test/support/tiny.yaml"
 WAIT_S = 600.0
@@ -100,6 +105,53 @@ def data_layout(work: Path) -> None:
     assert refused.returncode == 2 and "--force replaces them" in refused.stderr
     good("data", "layout", "data", "--out", "with-layout", "--force", cwd=work)
     assert "can be used" in good("data", "check", "with-layout", cwd=work)
+
+
+def data_convert_video(work: Path) -> None:
+    images = work / "video/uav1"
+    images.mkdir(parents=True)
+    down = " 1 0 0 0 0 -1 0 0 0 0 -1 50 0 0 0 1\n"
+    for n in range(6):
+        assert cv2.imwrite(str(images / f"{n}.png"), np.full((64, 96, 3), 40 * n, np.uint8))
+    (work / "video/uav1.csv").write_text("".join(f"{n}.png{down}" for n in range(6)))
+    typed = (
+        "data",
+        "convert",
+        "video",
+        "--uav",
+        "video/uav1",
+        "video/uav1.csv",
+        "--out",
+        "video/set",
+        "--rate",
+        "2",
+    )
+    refused = rsdfm(*typed, cwd=work)
+    assert refused.returncode == 2 and "--intrinsics" in refused.stderr
+    good(*typed, "--intrinsics", "96", "96", "48", "32", cwd=work)
+    (info,) = open_dataset(work / "video/set").scenes
+    assert (info.name, info.frames) == ("video", 6)
+
+
+def data_convert_airv2x(work: Path) -> None:
+    write_airv2x(work / "airv2x")
+    typed = ("data", "convert", "airv2x", "airv2x", "--out", "airv2x-set")
+    refused = rsdfm(*typed, cwd=work)
+    assert refused.returncode == 2 and "--unpickle" in refused.stderr
+    good(*typed, "--unpickle", cwd=work)
+    assert "can be used" in good("data", "check", "airv2x-set", cwd=work)
+
+
+def calibrate_time(work: Path) -> None:
+    make_flight(work / "lively", offset_s=0.04)
+    told = json.loads(good("calibrate", "time", "lively", "--json", cwd=work))
+    assert told["uav1"]["camera"]["image_time_offset_s"] == pytest.approx(0.04, abs=0.005)
+
+
+def calibrate_mount(work: Path) -> None:
+    """Untrained weights see nothing: no angle is given."""
+    done = rsdfm("calibrate", "mount", "bag", "--model", f"random:{TINY}:3", cwd=work)
+    assert done.returncode == 2 and "at none of the 8 instants with images of two UAVs" in done.stderr, done
 
 
 def bag_export(work: Path) -> None:
@@ -238,9 +290,13 @@ RUNS: dict[str, Callable[[Path], None]] = {
     "data check": data_check,
     "data describe": data_describe,
     "data layout": data_layout,
+    "data convert video": data_convert_video,
+    "data convert airv2x": data_convert_airv2x,
+    "calibrate time": calibrate_time,
     "bag export": bag_export,
     "bag info": bag_info,
     "bag evaluate": bag_evaluate,
+    "calibrate mount": calibrate_mount,
     "wire inspect": wire_inspect,
     "security init": security_init,
     "train": train,

@@ -56,7 +56,9 @@ def camera_mounts(
     agents = {name: Agent(name, perception.on_ground(ground)) for name in sensors.uavs}
     instants: list[dict[str, MountSighting]] = []
     stamps: list[int] = []
+    together = 0
     for instant in sensors.instants():
+        together += len(instant.images) > 1
         seen = {
             uav: s for uav in sorted(instant.images) if (s := _seen(agents[uav], instant, sensors, ground))
         }
@@ -64,6 +66,11 @@ def camera_mounts(
             instants.append(seen)
             stamps.append(instant.stamp_ns)
             on_instant(len(instants))
+    if not instants and together:
+        raise RsdfmError(
+            f"at none of the {together} instants with images of two UAVs did both see a vehicle: fly over vehicles, "
+            "with views that overlap, and take a model that was trained"
+        )
     if not instants:
         raise RsdfmError(
             "no instant has images of two UAVs with a pose: their images must be taken at the same times to 20 ms"
