@@ -54,3 +54,15 @@ def test_no_peer_is_connected_while_a_subscription_that_is_known_is_not(
 def test_what_is_heard_over_a_link_of_another_name_needs_no_node_there(flight: Flight, uav: Uav) -> None:
     flight.publisher(FeaturePacket, "/radio/uav2/bev/features", FEATURES)
     flight.world.until(lambda: uav._connected() == ["uav2"], "it is heard")
+
+
+def test_a_peer_that_hears_over_a_relay_counts(flight: Flight, uav: Uav) -> None:
+    world = flight.world
+    peer = world.add(Node("collaboration_node", context=world.context, namespace="/uav2"))
+    peer.create_publisher(FeaturePacket, "bev/features", FEATURES)
+    relay = world.add(Node("relay", context=world.context))
+    relay.create_subscription(FeaturePacket, "/uav1/bev/features", lambda _: None, FEATURES)
+    world.until(lambda: uav.encoder.receivers() == {"/"}, "the relay is connected")
+    assert uav._connected() == []
+    relay.create_publisher(FeaturePacket, "/radio/uav1/bev/features", FEATURES)
+    world.until(lambda: uav._connected() == ["uav2"], "it passes on what the peer hears")

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 from nav_msgs.msg import Path
+from rclpy.node import NodeNameNonExistentError
 from rclpy.serialization import serialize_message
 from std_msgs.msg import UInt32
 
@@ -28,6 +29,7 @@ from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.core.worker import Worker
 from rsdfm_ros.nodes.uav.camera_inputs import CameraInputs, input_config
 from rsdfm_ros.nodes.uav.camera_status import CameraStatus
+from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES, FEATURES_TYPE
 from rsdfm_ros.nodes.uav.frames.pose_frames import PoseFrames
 from rsdfm_ros.nodes.uav.ground_settings import PLANE
 from rsdfm_ros.nodes.uav.ground_source import GroundSource, fixed_ground
@@ -168,11 +170,23 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         for listener in self.listeners:
             listener(own)
 
-    def receivers(self) -> set[str]:
-        """Namespaces of the nodes that receive the features; none while one that is known is not connected yet."""
+    def receivers(self) -> set[str] | None:
+        """Namespaces of the nodes that receive the features; none while one that is known is not connected yet. None if
+        a node among them passes features on: who receives those is not known."""
         infos = self.get_subscriptions_info_by_topic(self._packets.topic_name)
+        if any(self._relays(info.node_name, info.node_namespace) for info in infos):
+            return None
         connected = self._packets.get_subscription_count() >= len(infos)
         return {info.node_namespace for info in infos} if connected else set()
+
+    def _relays(self, name: str, namespace: str) -> bool:
+        try:
+            published = self.get_publisher_names_and_types_by_node(name, namespace)
+        except NodeNameNonExistentError:  # it has just come, or just left
+            return False
+        return any(
+            FEATURES_TYPE in types and topic != f"{namespace}/{FEATURES}" for topic, types in published
+        )
 
     def spend(self, sent_bytes: int) -> None:
         """Count what another node of this UAV sent to peers against the rate. May be called from any thread."""

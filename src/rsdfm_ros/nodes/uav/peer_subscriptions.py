@@ -16,11 +16,10 @@ from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.qos_overrides import forget
 from rsdfm_ros.nodes.uav.collaboration.demand_exchange import DemandExchange
-from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES, gid_of, name_of, topic_of
+from rsdfm_ros.nodes.uav.collaboration.peer_topics import FEATURES, FEATURES_TYPE, gid_of, name_of, topic_of
 from rsdfm_ros.nodes.uav.pipeline_node import PipelineNode
 from rsdfm_ros.nodes.uav.settings import CollaborationSettings
 
-TYPE = "rsdfm_ros/msg/FeaturePacket"
 HEARD, MATCHED, PUBLISHED, UNHEARD, UNPUBLISHED = range(5)
 """Ranks of topics by usefulness: valid packets come; connected; not listened to, but published; connected for long
 without a valid packet; without publishers. Newcomers push out only peers that are silent or gone."""
@@ -128,7 +127,7 @@ class PeerSubscriptions:
         subscription would keep a topic in the graph for ever."""
         node, now_s = self._node, monotonic()
         for topic, types in node.get_topic_names_and_types():
-            if TYPE in types and topic.endswith(f"/{FEATURES}") and node.count_publishers(topic):
+            if FEATURES_TYPE in types and topic.endswith(f"/{FEATURES}") and node.count_publishers(topic):
                 self._published_s[topic] = now_s
         self._published_s = {t: at_s for t, at_s in self._published_s.items() if now_s - at_s < GONE_S}
         return [*self._published_s]

@@ -120,7 +120,11 @@ class Uav:
         peers = [
             (p.name, p.topic.removesuffix(f"/{FEATURES}")) for p in self.collaboration.peers if p.matched
         ]
-        return [name for name, place in peers if place.rpartition("/")[0] != beside or place in receivers]
+        return [
+            name
+            for name, place in peers
+            if receivers is None or place.rpartition("/")[0] != beside or place in receivers
+        ]
 
     def _message(self, stamp_ns: int, frame: int, peers: list[str], ages: dict[str, float]) -> AgentStatus:
         h, sent, heard = self.health, self.encoder.health, self.collaboration.health.counts

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 FEATURES = "bev/features"
+FEATURES_TYPE = "rsdfm_ros/msg/FeaturePacket"
 
 
 def topic_of(peer: str) -> str:
