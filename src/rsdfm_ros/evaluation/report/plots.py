@@ -109,9 +109,15 @@ def _axes(x: str, y: str) -> tuple[Figure, Axes]:
 
 def _finish(figure: Figure, axes: Axes) -> str:
     axes.margins(x=0.01)
-    axes.legend(
-        frameon=False, labelcolor=_INK, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=10
-    )
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            frameon=False,
+            labelcolor=_INK,
+            ncols=5,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            fontsize=10,
+        )
     buffer = io.StringIO()
     with plt.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

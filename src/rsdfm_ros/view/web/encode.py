@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -60,8 +61,9 @@ def object_rows(objects: Objects) -> list[list[float]]:
 
 
 def track_rows(positions: NDArray[np.float64], ids: Sequence[int]) -> list[list[float]]:
-    """id (0 for none), then x and y of each position."""
-    flat = np.asarray(positions, np.float64).reshape(len(positions), -1)[:MAX_ROWS]
+    """id (0 for none), then x and y of each position. positions: (n, t, 2)."""
+    kept = np.asarray(positions, np.float64)[:MAX_ROWS]
+    flat = kept.reshape(len(kept), math.prod(kept.shape[1:]))  # -1 is not known of none
     known = np.zeros(len(flat)) if len(ids) < len(flat) else np.asarray(ids[: len(flat)], np.float64)
     return _rounded(np.column_stack([known, flat]), 1)
 

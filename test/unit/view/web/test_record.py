@@ -37,6 +37,13 @@ def objects() -> Objects:
     )  # fmt: skip
 
 
+def test_tracks_are_rows_of_ids_and_places_also_where_there_are_none() -> None:
+    tracks = np.arange(12.0).reshape(2, 3, 2)
+    assert encode.track_rows(tracks, [7, 8]) == [[7, 0, 1, 2, 3, 4, 5], [8, 6, 7, 8, 9, 10, 11]]
+    assert encode.track_rows(tracks, [7]) == [[0, 0, 1, 2, 3, 4, 5], [0, 6, 7, 8, 9, 10, 11]]
+    assert encode.track_rows(tracks[:0], []) == []
+
+
 def unrolled(lengths: list[int], shape: tuple[int, int]) -> np.ndarray:
     values = np.arange(len(lengths)) % 2
     return np.repeat(values, lengths).reshape(shape).astype(bool)
