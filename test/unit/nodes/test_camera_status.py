@@ -156,12 +156,12 @@ def test_doctor_live_hears_a_node_and_fails_for_an_error_alone(
         return types.SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err)
 
     monkeypatch.setattr(live.subprocess, "run", told_meanwhile)
-    assert cli.main(["doctor", "--live", "3", "--json"]) == 0
+    assert cli.main(["doctor", "--live", "8", "--json"]) == 0
     fleet, camera, *steps = json.loads(capsys.readouterr().out)
     assert [s["name"] for s in steps][:2] == ["step: topics", "step: rates"]
     assert fleet["status"] == "ok" and camera["found"] == "the lens has 120°"
     said.append(status("/uav1/encoder_node: inputs", 2, "no pose on /uav1/pose for 5 s"))
-    assert cli.main(["doctor", "--live", "3"]) == 1
+    assert cli.main(["doctor", "--live", "8"]) == 1
     told = capsys.readouterr().out
     assert "WARNING" in told and "ERROR  /uav1/encoder_node: inputs no pose on /uav1/pose for 5 s" in told
 
