@@ -2,7 +2,8 @@
 
 While no page is open it subscribes to nothing: it begins with the first page, and some time after the last one was
 closed the process sleeps again as view/web/activation.py does (Fast DDS takes seconds for every subscription that is
-made again in the same process). It subscribes as nodes/views/watching.py says, but not to feature packets; the UAVs
+made again in the same process). It subscribes as nodes/views/watching.py says, but not to feature packets, and to what
+UAVs answer alone only while a page shows it or somebody else has it computed. Messages are taken in batches. The UAVs
 publish outputs made for views only (bev/contributors) while a page is open.
 """
 
@@ -17,12 +18,12 @@ from typing import Any
 
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import default_map
-from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
+from rsdfm_ros.nodes.core.polling import PollingNode
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.views.settings import WebSettings
-from rsdfm_ros.nodes.views.watching import FIND_S, Watch
-from rsdfm_ros.view.messages import Router
+from rsdfm_ros.nodes.views.watching import Watch
+from rsdfm_ros.view.messages import Router, is_alone
 from rsdfm_ros.view.web.access import TOKEN_VARIABLE, Address, token_for
 from rsdfm_ros.view.web.activation import activated, inherited
 from rsdfm_ros.view.web.backfill import Backfill
@@ -33,13 +34,17 @@ from rsdfm_ros.view.web.thinning import Thinning
 
 LINGER_S = 30.0
 """Everything stays for so long after the last page was closed: pages are loaded anew."""
+LOOK_S = 0.5
+"""Time between two looks at whether a page is open."""
 FAREWELL_S = 0.5
 """Time for the pages to get the last words."""
 
 
-class WebNode(RsdfmNode[WebSettings]):
+class WebNode(PollingNode[WebSettings]):
     """`record`: what the pages show · `server`: serves it while the node is active · `finished`: set when nobody looks
     any more."""
+
+    poll_s = 0.2
 
     def __init__(self, **options: Any) -> None:
         super().__init__("web_node", WebSettings, **options)
@@ -47,8 +52,9 @@ class WebNode(RsdfmNode[WebSettings]):
         self.server: WebServer | None = None
         self._watch: Watch | None = None
         self._backfill: Backfill | None = None
-        self._seen_s = 0.0
+        self._seen_s, self._alone_s = 0.0, float("-inf")
         self.finished = threading.Event()
+        self.start_polling()
 
     @property
     def watching(self) -> bool:
@@ -63,7 +69,7 @@ class WebNode(RsdfmNode[WebSettings]):
             self.record, topic_map, self._on_reject, on_health=self.record.health.note, features=False
         )
         thinning = Thinning(lambda: 0.0 if self.server is None else self.server.rate_hz)
-        self._watch = Watch(self, router, thinning.wants)
+        self._watch = Watch(self, router, thinning.wants, listens=self._listens, group=self.unwaited)
         self._backfill = Backfill(self.record, Path(s.run)) if s.run else None
 
     def cleanup(self) -> None:
@@ -83,7 +89,7 @@ class WebNode(RsdfmNode[WebSettings]):
             os.environ.get(TOKEN_VARIABLE) == address.token
         )  # who started the node knows it: not into the log
         self.get_logger().info(SAYS.format(address.place if known else address.url))
-        self.create_timer(FIND_S, self._look, clock=STEADY)
+        self.create_timer(LOOK_S, self._look, clock=STEADY)
 
     def deactivate(self) -> None:
         self._rest()
@@ -107,6 +113,8 @@ class WebNode(RsdfmNode[WebSettings]):
         if server is None or watch is None:
             return
         now_s = monotonic()
+        if server.alone:
+            self._alone_s = now_s
         if server.viewers:
             self._seen_s = now_s
             if not watch.running:
@@ -115,6 +123,13 @@ class WebNode(RsdfmNode[WebSettings]):
                     self._backfill.start()
         elif watch.running and now_s - self._seen_s > LINGER_S:
             self.finished.set()
+
+    def _listens(self, topic: str) -> bool:
+        """Whether a topic is subscribed to now."""
+        if not is_alone(topic) or monotonic() - self._alone_s < LINGER_S:
+            return True
+        name = self.get_name()
+        return any(info.node_name != name for info in self.get_subscriptions_info_by_topic(topic))
 
     def _rest(self) -> None:
         if self._watch is not None:
