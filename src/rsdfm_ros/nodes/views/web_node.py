@@ -20,7 +20,7 @@ from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import default_map
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.nodes.core.polling import PollingNode
-from rsdfm_ros.nodes.core.runner import run
+from rsdfm_ros.nodes.core.runner import RARELY_S, run
 from rsdfm_ros.nodes.views.settings import WebSettings
 from rsdfm_ros.nodes.views.watching import Watch
 from rsdfm_ros.view.messages import Router, is_alone
@@ -44,7 +44,7 @@ class WebNode(PollingNode[WebSettings]):
     """`record`: what the pages show · `server`: serves it while the node is active · `finished`: set when nobody looks
     any more."""
 
-    poll_s = 0.2
+    poll_s = 0.25
 
     def __init__(self, **options: Any) -> None:
         super().__init__("web_node", WebSettings, **options)
@@ -126,7 +126,8 @@ class WebNode(PollingNode[WebSettings]):
 
     def _listens(self, topic: str) -> bool:
         """Whether a topic is subscribed to now."""
-        if not is_alone(topic) or monotonic() - self._alone_s < LINGER_S:
+        shown = self.server is not None and self.server.alone
+        if not is_alone(topic) or shown or monotonic() - self._alone_s < LINGER_S:
             return True
         name = self.get_name()
         return any(info.node_name != name for info in self.get_subscriptions_info_by_topic(topic))
@@ -149,7 +150,8 @@ def main() -> int:
         nodes.append(WebNode())
         return nodes
 
-    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+    # Its own callback finishes the node. Signals wake the executor.
+    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set(), RARELY_S)
     if status == 0 and nodes and nodes[0].finished.is_set():
         settings = nodes[0].settings
         program = [sys.executable, "-m", "rsdfm_ros.start", "web_node", *sys.argv[1:]]
