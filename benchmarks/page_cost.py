@@ -1,10 +1,11 @@
-"""CPU of the page for browsers: without a page, and with open ones, while the messages of a bag are played at their pace.
+"""CPU of the page for browsers: without an open page, and with some, while the messages of a bag are played.
 
 python -m benchmarks.page_cost BAG [--viewers 1] [--alone] [--seconds 30] [--json out.json]
 
-web_node runs as `rsdfm fleet` starts it, in ROS_DOMAIN_ID, which nobody else may use. This process plays the bag again and
-again, with stamps that go on, adds /diagnostics as uav_node publishes them, and is the pages: it takes what they are sent. CPU
-times (user and system) are those of web_node's process, so that they hold on a busy machine, too.
+web_node runs as `rsdfm fleet` starts it, in ROS_DOMAIN_ID, which nobody else may use. This process plays the bag at
+its pace, again and again, with stamps that go on, adds /diagnostics as uav_node publishes them, and is the pages: it
+takes what they are sent. CPU times (user and system) are those of web_node's process, so that they hold on a busy
+machine, too.
 """
 
 from __future__ import annotations
@@ -54,9 +55,6 @@ class Player:
 
         from rsdfm_ros.nodes.core import qos
 
-        self.context = Context()
-        rclpy.init(context=self.context)
-        self._node = Node("player", context=self.context)
         self._by_stamp: dict[int, list[tuple[str, bytes]]] = {}
         with open_bag(path) as bag:
             kinds = {name: topic.type_name for name, topic in bag.topics.items() if not topic.problem}
@@ -69,6 +67,9 @@ class Player:
         if len(self._stamps) < 2:
             raise BenchError(f"{path}: expected the bag of a mission with answers, of at least two instants")
         self.period_s = (self._stamps[-1] - self._stamps[0]) / NS / (len(self._stamps) - 1)
+        self.context = Context()
+        rclpy.init(context=self.context)
+        self._node = Node("player", context=self.context)
         self._publishers = {}
         for name, kind in kinds.items():
             package, _, of = kind.partition("/msg/")
@@ -142,8 +143,8 @@ class Taker:
 
 
 def measure(bag: Path, *, viewers: int = 1, alone: bool = False, seconds: float = 30.0) -> dict[str, Any]:
-    """idle_percent: of a core, before a page is opened · viewer_percent: of a core per open page, with `viewers` of them ·
-    instants_per_s: that each was sent · alone: whether they show what UAVs answer alone. Raises: BenchError."""
+    """idle_percent: of a core, before a page is opened · viewer_percent: of a core per open page, with `viewers` of
+    them · instants_per_s: that each was sent · alone: whether they show what UAVs answer alone. Raises: BenchError."""
     address = choose_address()
     command = activated(address.host, address.port, web_program(address))
     with Player(bag) as player, ExitStack() as stack:
@@ -200,7 +201,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Measure, print, write JSON when asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("bag", type=Path)
     parser.add_argument("--viewers", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help="the pages show what UAVs answer alone")
@@ -209,7 +212,8 @@ def main(words: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     found = measure(args.bag, viewers=args.viewers, alone=args.alone, seconds=args.seconds)
     print(
-        f"{found['uavs']} UAVs at {found['rate_hz']} Hz, {found['viewers']} pages, {found['instants_per_s']} instants/s each: "
+        f"{found['uavs']} UAVs at {found['rate_hz']} Hz, {found['viewers']} pages, "
+        f"{found['instants_per_s']} instants/s each: "
         f"{found['viewer_percent']} % of a core per page, {found['idle_percent']} % without one"
     )
     if args.json:

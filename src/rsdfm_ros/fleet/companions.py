@@ -69,7 +69,7 @@ def record_node(fleet: FleetDescription, bag: Path) -> NodeSpec:
 
 
 def web_page(fleet: FleetDescription, address: Address, out: Path | None) -> NodeSpec:
-    """The page for browsers: a process that sleeps until the first one comes. out: folder of the run, if there is one."""
+    """The page for browsers: a process that sleeps until the first one comes. out: folder of the run, if any."""
     title = f"{counted(fleet.uavs, 'UAV')}, live"
     run = "" if out is None else str(out.absolute())
     program = web_program(address, title=title, run=run, lockstep=fleet.in_lockstep)

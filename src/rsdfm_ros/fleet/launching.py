@@ -175,7 +175,8 @@ def started(held: Held) -> list[Action]:
     specs = node_specifications(fleet, folder.work if folder else None, about_mission(fleet))
     if held.address is not None:
         more = [*more, web_page(fleet, held.address, folder.work if folder else None)]
-        print(SAYS.format(held.address.url), flush=True)  # not into the log of the launch: it may carry a token
+        # Not into the log of the launch: it may carry a token.
+        print(SAYS.format(held.address.url), flush=True)
     if folder is not None:
         write_surroundings(fleet, folder.work)
         folder.begin(fleet.world.kind)

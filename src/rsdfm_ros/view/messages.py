@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rsdfm_ros.data.bags.geo.settings import geo_types
+from rsdfm_ros.data.bags.namespaces import found_below
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -109,8 +110,9 @@ class Router:
         said = [
             m["uav"] for t, kind in topics.items() if (m := _SAYS.fullmatch(t)) and kind in (STATUS, FEATURES)
         ]
-        self.scene.expect(sorted({*self._map.found(topics), *said}))
-        for uav, of in self._map.found(topics).items():
+        found = found_below(self._map, topics)
+        self.scene.expect(sorted({*found, *said}))
+        for uav, of in found.items():
             if uav not in self._uavs and (of.pose == TF or of.pose in topics):
                 self._uavs[uav] = of
                 self._route_cameras(uav, of, topics)

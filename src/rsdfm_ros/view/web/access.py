@@ -74,7 +74,8 @@ def choose_address(text: str = "", option: str = "--web ", without: str = "--no-
         if _is_free(LOOPBACK, candidate) is None:
             return Address(LOOPBACK, candidate)
     raise WebError(
-        f"ports {DEFAULT_PORT} to {DEFAULT_PORT + TRIED_PORTS - 1} are taken: give another with {option}PORT, or {without}"
+        f"ports {DEFAULT_PORT} to {DEFAULT_PORT + TRIED_PORTS - 1} are taken: give another with {option}PORT, "
+        f"or {without}"
     )
 
 

@@ -33,8 +33,8 @@ def runs(cells: NDArray[np.bool_]) -> list[int] | None:
 
 
 def value_runs(values: NDArray[np.uint8]) -> str | None:
-    """Runs of a map (ni, nj) in C order: the value of each as a byte, then the length of each as four, little-endian, in
-    base64; None for noise."""
+    """Runs of a map (ni, nj) in C order, in base64: the value of each as a byte, then the length of each as four,
+    little-endian; None for noise."""
     flat = np.ascontiguousarray(values).ravel()
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     if 2 * len(starts) > MAX_RUNS:
@@ -63,7 +63,8 @@ def object_rows(objects: Objects) -> list[list[float]]:
 
 def track_rows(positions: NDArray[np.float64], ids: Sequence[int]) -> list[list[float]]:
     """id (0 for none), then x and y of each position."""
-    flat = np.asarray(positions, np.float64).reshape(len(positions), -1)[:MAX_ROWS]
+    table = np.asarray(positions, np.float64)
+    flat = table.reshape(len(table), int(np.prod(table.shape[1:])))[:MAX_ROWS]  # which may be empty
     known = np.zeros(len(flat)) if len(ids) < len(flat) else np.asarray(ids[: len(flat)], np.float64)
     return _rounded(np.column_stack([known, flat]), 1)
 

@@ -76,6 +76,10 @@ def test_boxes_that_are_not_sure_or_too_many_are_left_out() -> None:
     assert len(encode.box_rows(boxes(*[0.9] * 2000))) == encode.MAX_ROWS
 
 
+def test_an_answer_without_trajectories_has_none() -> None:
+    assert encode.track_rows(np.zeros((0, 5, 2)), []) == []
+
+
 def test_what_is_not_finite_cannot_become_json() -> None:
     bad = boxes(0.9, 0.8)
     bad.centres[0, 0] = np.nan

@@ -33,7 +33,8 @@ const source = openSource({
       if (panels.has(name)) continue;
       const panel = new Panel(name);
       panels.set(name, panel);
-      byId('m-uavs').append(panel.element);
+      const after = [...byId('m-uavs').children].find((e) => e.dataset.uav.localeCompare(name, undefined, { numeric: true }) > 0);
+      byId('m-uavs').insertBefore(panel.element, after ?? null);
       watch(panel.map.canvas, name, () => panel.map);
     }
     if (mission.shown === null && !about.live) mission.following = false;
