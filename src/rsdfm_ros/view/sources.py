@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.data.bags.bag import open_bag
-from rsdfm_ros.data.bags.topic_map import TopicMap
+from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.info import header_stamp_ns
+from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.report.images import window_of
 from rsdfm_ros.evaluation.report.recording import RunFrame, RunReader, Surroundings
-from rsdfm_ros.view.messages import Router
+from rsdfm_ros.view.messages import CONTRIBUTORS, Router
 from rsdfm_ros.view.sink import MissionSink
 
 
@@ -78,6 +81,21 @@ def show_run(path: Path, scene: MissionSink, on_frame: Callable[[int, int], None
     for done, number in enumerate(run.frames, start=1):
         show_frame(run.load(number), lines.get(number, {}), run.surroundings, scene)
         on_frame(done, len(run.frames))
+    stamps = {round(lines[number]["stamp_s"] * 1e9) for number in run.frames if number in lines}
+    with suppress(BagError):  # a run without a bag, or whose bag is damaged, is shown without them
+        _show_contributors(path / "bag", scene, stamps)
+
+
+def _show_contributors(path: Path, scene: MissionSink, stamps: Set[int]) -> None:
+    """Show who contributed at these stamps, which a run has in its bag only. Raises: BagError."""
+    router = Router(scene, default_map())
+    with open_bag(path) as bag:
+        router.learn(
+            {n: t.type_name for n, t in bag.topics.items() if n.endswith(CONTRIBUTORS) and not t.problem}
+        )
+        for message in bag.messages(router.topics):
+            if header_stamp_ns(message.raw) in stamps:
+                _take(router, bag.decode, message)
 
 
 def show_frame(
