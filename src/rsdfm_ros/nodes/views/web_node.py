@@ -3,8 +3,8 @@
 While no page is open it subscribes to nothing: it begins with the first page, and some time after the last one was
 closed the process sleeps again as view/web/activation.py does (Fast DDS takes seconds for every subscription that is
 made again in the same process). It subscribes as nodes/views/watching.py says, but not to feature packets, and to what
-UAVs answer alone only while a page shows it or somebody else has it computed. Messages are taken in batches. The UAVs
-publish outputs made for views only (bev/contributors) while a page is open.
+UAVs answer alone only while a page shows it; to its maps also where somebody else has them computed. Messages are taken
+in batches. The UAVs publish outputs made for views only (bev/contributors) while a page is open.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from rsdfm_ros.view.web.thinning import Thinning
 
 LINGER_S = 30.0
 """Everything stays for so long after the last page was closed: pages are loaded anew."""
+COMPARED = "/occupancy"
+"""Of what UAVs answer alone, the topic that the figure of the gain comes from."""
 LOOK_S = 0.5
 """Time between two looks at whether a page is open."""
 FAREWELL_S = 0.5
@@ -129,6 +131,8 @@ class WebNode(PollingNode[WebSettings]):
         shown = self.server is not None and self.server.alone
         if not is_alone(topic) or shown or monotonic() - self._alone_s < LINGER_S:
             return True
+        if not topic.endswith(COMPARED):
+            return False
         name = self.get_name()
         return any(info.node_name != name for info in self.get_subscriptions_info_by_topic(topic))
 

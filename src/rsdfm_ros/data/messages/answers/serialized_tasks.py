@@ -1,5 +1,5 @@
 """Detections, trajectories, ground truth and diagnostics as they come over the wire, for views: without the objects of
-their message classes, which take ten times as long.
+their message classes.
 
 The serialisation is CDR, as in data/messages/serialized.py. The arrays are those of data/messages/tasks.py, but for the
 last bits of headings; what is refused there is refused here.
