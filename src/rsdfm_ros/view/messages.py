@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from rsdfm_ros.data.bags.geo.settings import geo_types
-from rsdfm_ros.data.bags.namespaces import found_below
 from rsdfm_ros.data.bags.topic_map import (
     FEATURES,
     IMAGES,
@@ -43,6 +42,7 @@ from rsdfm_ros.data.messages.tasks import (
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.view.camera_inputs import CameraInputs
 from rsdfm_ros.view.maps import tile_cells
+from rsdfm_ros.view.namespaces import found_below
 from rsdfm_ros.view.sink import COLLABORATIVE, SINGLE, MissionSink
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import carries_boxes

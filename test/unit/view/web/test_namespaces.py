@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rsdfm_ros.data.bags.namespaces import found_below
 from rsdfm_ros.data.bags.topic_map import CameraTopics, TopicMap, UavTopics, default_map
 from rsdfm_ros.view.messages import Router, is_alone
+from rsdfm_ros.view.namespaces import found_below
 from rsdfm_ros.view.web.record import MissionRecord
 from support import view_flight as flight
 
