@@ -142,7 +142,7 @@ def test_a_topic_that_falls_silent_is_named(tmp_path: Path, domain: int) -> None
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["--map", "/nowhere.yaml"], "topic map"), (["--save", "/nowhere/a.rrd"], "folder that exists")],
+    [(["--map", "/nowhere.yaml"], "topic map"), (["--save", "/dev/null/a.rrd"], "/dev/null is a file")],
 )
 def test_what_a_live_view_cannot_do_is_said_in_a_sentence(
     tmp_path: Path, domain: int, arguments: list[str], says: str

@@ -183,6 +183,9 @@ def test_a_live_fleet_moves_loses_a_uav_and_is_scrubbed_back(page: Page) -> None
 
         fly_until(f"{SHOWN} >= 5 && {PIXELS.format(selector=canvas('uav2', 'camera'))} > 0", flight.AGENTS)
         assert page.value(STATE) == ""
+        peers = pixels(page, "canvas#m-graph")
+        record.health.note("uav1", "peer uav2", 2, "lossy", {"loss": "0.5", "bytes_per_second": "10"})
+        page.until(f"{PIXELS.format(selector='canvas#m-graph')} !== {peers}")  # the link has turned red
         lost = step
         fly_until(f"{STATE} === 'no answer from uav2'", ("uav1",))
         seen = page.value(SHOWN)

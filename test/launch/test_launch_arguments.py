@@ -9,11 +9,14 @@ from support.places import ROOT
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: it comes with a ROS installation")
 
 from launch import LaunchContext
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, ExecuteProcess
 
 from rsdfm_ros.fleet.description.fields import FleetDescriptionError
 from rsdfm_ros.fleet.description.options import NAV2_NAMES
-from rsdfm_ros.fleet.launching import declared_arguments, fleet_of, is_true
+from rsdfm_ros.fleet.launching import declared_arguments, fleet_of, hold, is_true, started
+from rsdfm_ros.view.web.access import WebError
+from support.own_domains import new_domain
+from support.web_client import free_port
 
 DEMO = str(ROOT / "config/fleet/demo.yaml")
 
@@ -59,3 +62,27 @@ def test_a_contradiction_is_refused() -> None:
         fleet_of(context_of(use_composition="False", composed="true"))
     with pytest.raises(RuntimeError, match="composed"):
         context_of(composed="perhaps")
+
+
+def page_commands(**values: str) -> list[list[str]]:
+    """Command lines of the processes that serve a page, of a launch with these arguments."""
+    context = context_of(world="none", domain=str(new_domain()), **values)
+    held = hold(context, *fleet_of(context))
+    try:
+        processes = [action for action in started(held) if isinstance(action, ExecuteProcess)]
+        commands = [["".join(map(context.perform_substitution, w)) for w in p.cmd] for p in processes]
+        return [words for words in commands if "rsdfm_ros.view.web.activation" in words]
+    finally:
+        held.give_back()
+
+
+def test_the_page_is_served_beside_the_fleet_unless_it_is_not_wanted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    port = free_port()
+    (words,) = page_commands(web_port=str(port))
+    assert "web_node" in words and f"port:={port}" in words and not any(w.startswith("run:=") for w in words)
+    assert f"look at it in a browser: http://127.0.0.1:{port}/" in capsys.readouterr().out
+    assert len(page_commands()) == 1 and page_commands(web="False") == []
+    with pytest.raises(WebError, match="contradict"):
+        page_commands(web="false", web_port=str(port))

@@ -68,10 +68,11 @@ def record_node(fleet: FleetDescription, bag: Path) -> NodeSpec:
     return NodeSpec("recorder", COMPANION, "record_node", "", parameters, environment_of(fleet))
 
 
-def web_page(fleet: FleetDescription, address: Address, out: Path) -> NodeSpec:
-    """The page for browsers: a process that sleeps until the first one comes. out: folder of the run."""
+def web_page(fleet: FleetDescription, address: Address, out: Path | None) -> NodeSpec:
+    """The page for browsers: a process that sleeps until the first one comes. out: folder of the run, if any."""
     title = f"{counted(fleet.uavs, 'UAV')}, live"
-    program = web_program(address, title=title, run=str(out.absolute()), lockstep=fleet.in_lockstep)
+    run = "" if out is None else str(out.absolute())
+    program = web_program(address, title=title, run=run, lockstep=fleet.in_lockstep)
     command = activated(address.host, address.port, program)
     environment = {**environment_of(fleet), **web_environment(address)}
     return NodeSpec("web", COMPANION, "", environment=environment, command=tuple(command))

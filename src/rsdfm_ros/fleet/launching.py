@@ -26,7 +26,7 @@ from launch_ros.actions import Node
 
 from rsdfm_ros.fleet.about import about_mission
 from rsdfm_ros.fleet.checks import check_apart, check_fleet, check_replay
-from rsdfm_ros.fleet.companions import companions
+from rsdfm_ros.fleet.companions import companions, web_page
 from rsdfm_ros.fleet.description.fleet import FleetDescription
 from rsdfm_ros.fleet.description.options import (
     LISTS,
@@ -50,6 +50,8 @@ from rsdfm_ros.fleet.run_folder import RunFolder, held_run_folder
 from rsdfm_ros.fleet.specification import EVALUATOR, UAV, WORLD, NodeSpec, node_specifications
 from rsdfm_ros.fleet.surroundings import write_surroundings
 from rsdfm_ros.shipped import PACKAGE
+from rsdfm_ros.view.web.access import Address
+from rsdfm_ros.view.web.options import LAUNCH_ARGUMENTS, SAYS, launched_address
 
 OPTIONS = (*SETTINGS, *LISTS, *SWITCHES)
 TRUE_OR_FALSE = ["true", "false", "True", "False"]
@@ -57,7 +59,8 @@ TRUE_OR_FALSE = ["true", "false", "True", "False"]
 
 
 def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Action]:
-    """The launch arguments of a fleet: `description` with this default, `out`, and the options of `rsdfm fleet`."""
+    """The launch arguments of a fleet: `description` with this default, `out`, the page, and the options of
+    `rsdfm fleet`."""
     arguments: list[Action] = [
         DeclareLaunchArgument(
             "description", default_value=description, description="fleet description (docs/fleet.md)"
@@ -70,6 +73,15 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
             default_value="false",
             choices=TRUE_OR_FALSE,
             description="replace a finished run in `out`; it stays until the new one is complete",
+        ),
+        *(
+            DeclareLaunchArgument(
+                name,
+                default_value=default,
+                description=text,
+                **({"choices": TRUE_OR_FALSE} if default == "true" else {}),
+            )
+            for name, (default, text) in LAUNCH_ARGUMENTS.items()
         ),
     ]
     for name in OPTIONS:
@@ -100,12 +112,14 @@ def declared_arguments(description: str, skip: Sequence[str] = ()) -> list[Actio
 class Held:
     """A fleet before its first process, with a claim on its ROS domain and its folder.
 
-    claim: the fleet in its domain · folder: None without `out` · give_back: frees the domain.
+    claim: the fleet in its domain · folder: None without `out` · address: of the page for browsers, None for none ·
+    give_back: frees the domain.
     """
 
     claim: Claim
     options: FleetOptions
     folder: RunFolder | None
+    address: Address | None
     give_back: Callable[[], None]
 
 
@@ -146,11 +160,12 @@ def _replay_setting(context: LaunchContext, name: str) -> Any:
 def hold(context: LaunchContext, fleet: FleetDescription, options: FleetOptions) -> Held:
     """Check a fleet, and take the ROS domain and the folder of these launch arguments. Raises: RsdfmError."""
     check_fleet(fleet, options)
+    address = launched_address(argument(context, "web") or "false", argument(context, "web_port"))
     if out := argument(context, "out"):
         check_apart(fleet, Path(os.path.expanduser(out)))
     stack = contextlib.ExitStack()
     claim = stack.enter_context(claim_domain(fleet, out or None, free=False, option="domain:="))
-    return Held(claim, options, folder_of(context), stack.close)
+    return Held(claim, options, folder_of(context), address, stack.close)
 
 
 def started(held: Held) -> list[Action]:
@@ -158,6 +173,10 @@ def started(held: Held) -> list[Action]:
     folder = held.folder
     fleet, more, notes = companions(held.claim.fleet, held.options, folder.work if folder else None)
     specs = node_specifications(fleet, folder.work if folder else None, about_mission(fleet))
+    if held.address is not None:
+        more = [*more, web_page(fleet, held.address, folder.work if folder else None)]
+        # Not into the log of the launch: it may carry a token.
+        print(SAYS.format(held.address.url), flush=True)
     if folder is not None:
         write_surroundings(fleet, folder.work)
         folder.begin(fleet.world.kind)

@@ -88,9 +88,10 @@ def rasterise_boxes(
     )
     x_min, y_min, x_max, y_max = window.bounds
     near = ((centre + reach) >= (x_min, y_min)).all(1) & ((centre - reach) <= (x_max, y_max)).all(1)
-    for n in np.flatnonzero(near):
-        low = np.maximum(window.cells(centre[n] - reach[n]), 0)
-        high = np.minimum(window.cells(centre[n] + reach[n]) + 1, window.shape)
+    places = np.flatnonzero(near)
+    lows = np.maximum(window.cells((centre - reach)[places]), 0)
+    highs = np.minimum(window.cells((centre + reach)[places]) + 1, window.shape)
+    for n, low, high in zip(places, lows, highs, strict=True):
         if (low >= high).any():
             continue
         dx = (np.arange(low[0], high[0]) + window.i0 + 0.5)[:, None] * window.cell_size - centre[n, 0]

@@ -26,7 +26,7 @@ from rsdfm_ros.data.bags.topic_map import (
     TopicMap,
     UavTopics,
 )
-from rsdfm_ros.data.messages.answers.serialized_tasks import Read
+from rsdfm_ros.data.messages.answers.serialized_tasks import Health, Read
 from rsdfm_ros.data.messages.answers.status import status_facts
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.geo.messages import ORIGIN_TOPIC
@@ -42,6 +42,7 @@ from rsdfm_ros.data.messages.tasks import (
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.view.camera_inputs import CameraInputs
 from rsdfm_ros.view.maps import tile_cells
+from rsdfm_ros.view.namespaces import found_below
 from rsdfm_ros.view.sink import COLLABORATIVE, SINGLE, MissionSink
 from rsdfm_ros.wire.body import FeaturePart
 from rsdfm_ros.wire.boxes import carries_boxes
@@ -109,8 +110,9 @@ class Router:
         said = [
             m["uav"] for t, kind in topics.items() if (m := _SAYS.fullmatch(t)) and kind in (STATUS, FEATURES)
         ]
-        self.scene.expect(sorted({*self._map.found(topics), *said}))
-        for uav, of in self._map.found(topics).items():
+        found = found_below(self._map, topics)
+        self.scene.expect(sorted({*found, *said}))
+        for uav, of in found.items():
             if uav not in self._uavs and (of.pose == TF or of.pose in topics):
                 self._uavs[uav] = of
                 self._route_cameras(uav, of, topics)
@@ -232,12 +234,11 @@ class Router:
 
     def _on_diagnostics(self, message: Any) -> None:
         assert self._on_health is not None
-        for status in list(message.status)[:MAX_STATUSES]:
-            _, _, concern = str(status.name).partition(": ")
-            level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
-            values = {str(v.key): str(v.value) for v in list(status.values)[:MAX_STATUSES]}
+        found = message.content if isinstance(message, Read) else map(_health, message.status)
+        for status in list(found)[:MAX_STATUSES]:
             if status.hardware_id in self.scene.agents:
-                self._on_health(str(status.hardware_id), concern, level, str(status.message), values)
+                _, _, concern = status.name.partition(": ")
+                self._on_health(status.hardware_id, concern, status.level, status.sentence, status.values)
 
     def _on_features(self, uav: str, message: Any, size_bytes: int) -> None:
         payload = bytes(message.payload)
@@ -247,6 +248,12 @@ class Router:
         if isinstance(part, FeaturePart) and self.scene.window is not None:
             cells = tile_cells(part.frame.tiles, part.frame.visible, self.scene.window)
             self.scene.sees(uav, _ns(message), cells)
+
+
+def is_alone(topic: str) -> bool:
+    """Whether this is what a UAV answers without its peers: it computes that for subscribers only."""
+    match = _ANSWER.fullmatch(topic)
+    return match is not None and match["single"] is not None
 
 
 def window_of_grid(message: Any) -> Window:
@@ -262,6 +269,12 @@ def window_of_grid(message: Any) -> Window:
         if max(abs(i0 - round(i0)), abs(j0 - round(j0))) < 1e-3 and abs(i0) < 2**31 and abs(j0) < 2**31:
             return Window(round(i0), round(j0), ni, nj, cell)
     raise MessageError("grid_window", f"no grid on whole cells: {ni} x {nj} cells of {r} m from {x}, {y}")
+
+
+def _health(status: Any) -> Health:
+    level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
+    values = {str(v.key): str(v.value) for v in list(status.values)[:MAX_STATUSES]}
+    return Health(level, str(status.name), str(status.message), str(status.hardware_id), values)
 
 
 def _ns(message: Any) -> int:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rsdfm_ros.data.bags.bag import open_bag
-from rsdfm_ros.data.bags.topic_map import TopicMap
+from rsdfm_ros.data.bags.errors import BagError
+from rsdfm_ros.data.bags.info import header_stamp_ns
+from rsdfm_ros.data.bags.topic_map import TopicMap, default_map
 from rsdfm_ros.data.frame import CameraView
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.evaluation.report.images import window_of
 from rsdfm_ros.evaluation.report.recording import RunFrame, RunReader, Surroundings
-from rsdfm_ros.view.messages import Router
+from rsdfm_ros.view.messages import CONTRIBUTORS, Router
 from rsdfm_ros.view.sink import MissionSink
 
 
@@ -75,9 +78,40 @@ def show_run(path: Path, scene: MissionSink, on_frame: Callable[[int, int], None
         )
     lines = {line["frame"]: line for line in run.lines}
     scene.expect(run.agents)
-    for done, number in enumerate(run.frames, start=1):
-        show_frame(run.load(number), lines.get(number, {}), run.surroundings, scene)
-        on_frame(done, len(run.frames))
+    with _contributors(path / "bag", scene) as show_contributors:
+        for done, number in enumerate(run.frames, start=1):
+            frame = run.load(number)
+            show_frame(frame, lines.get(number, {}), run.surroundings, scene)
+            show_contributors(round(frame.stamp_s * 1e9))
+            on_frame(done, len(run.frames))
+
+
+@contextmanager
+def _contributors(path: Path, scene: MissionSink) -> Iterator[Callable[[int], None]]:
+    """A function that shows who contributed at a stamp, which a run has in its bag only; called in the order of stamps.
+    It shows nothing where there is no bag, or a damaged one."""
+    router = Router(scene, default_map())
+    with ExitStack() as stack:
+        waiting: Iterator[Any] = iter(())
+        with suppress(BagError):
+            bag = stack.enter_context(open_bag(path))
+            kinds = {n: t.type_name for n, t in bag.topics.items() if not t.problem}
+            router.learn({n: kind for n, kind in kinds.items() if n.endswith(CONTRIBUTORS)})
+            waiting = bag.messages(router.topics)
+        ahead: Any = None
+
+        def show(ns: int) -> None:
+            nonlocal ahead
+            with suppress(BagError):
+                while (ahead := ahead or next(waiting, None)) is not None:
+                    stamp_ns = header_stamp_ns(ahead.raw)
+                    if stamp_ns is not None and stamp_ns > ns:
+                        return
+                    if stamp_ns == ns:
+                        _take(router, bag.decode, ahead)
+                    ahead = None
+
+        yield show
 
 
 def show_frame(

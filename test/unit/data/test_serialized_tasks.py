@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.serialization import serialize_message
 from rsdfm_ros.msg import GroundTruth, ObjectArray, TrajectoryArray
 
@@ -15,6 +16,7 @@ from rsdfm_ros.data.messages.answers.serialized_tasks import (
     READERS,
     Read,
     read_boxes,
+    read_health,
     read_tracks,
     read_truth,
 )
@@ -22,6 +24,7 @@ from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.tasks import boxes_from_message, tracks_from_message, truth_from_message
 from rsdfm_ros.data.outputs import Tracks, boxes_of_objects
 from rsdfm_ros.nodes.convert import tasks as convert
+from rsdfm_ros.nodes.convert.sensors import time_of
 
 NS = 12_345_678_901
 
@@ -94,17 +97,53 @@ def test_tracks_are_those_of_the_message(count: int) -> None:
     )  # of single precision
 
 
-def test_there_is_a_reader_for_each_of_the_three_types() -> None:
+def health(count: int) -> DiagnosticArray:
+    message = DiagnosticArray()
+    message.header.stamp = time_of(NS)
+    for number in range(count):
+        name = f"/uav1/node: {'peer ' * (number % 2)}uav{number}"
+        values = [KeyValue(key=f"k{n}", value="1.5" * n) for n in range(number)]
+        message.status.append(
+            DiagnosticStatus(
+                level=bytes([number % 4]), name=name, message="héalth", hardware_id="uav1", values=values
+            )
+        )
+    return message
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9])
+def test_health_is_that_of_the_message_with_the_values_about_peers(count: int) -> None:
+    message = health(count)
+    read = read_health(serialize_message(message))
+    assert read.ns == NS and len(read.content) == count
+    for found, status in zip(read.content, message.status, strict=True):
+        said = (found.level, found.name, found.sentence, found.hardware_id)
+        assert said == (status.level[0], status.name, status.message, status.hardware_id)
+        values = {v.key: v.value for v in status.values} if "peer" in status.name else {}
+        assert dict(found.values) == values
+
+
+def test_there_is_a_reader_for_each_of_the_types() -> None:
     kinds = {f"rsdfm_ros/msg/{kind.__name__}" for kind in (ObjectArray, TrajectoryArray, GroundTruth)}
-    assert set(READERS) == kinds
+    assert set(READERS) == {*kinds, "diagnostic_msgs/msg/DiagnosticArray"}
+
+
+def test_strings_that_claim_to_be_longer_than_the_message_are_refused() -> None:
+    raw = bytearray(serialize_message(health(1)))
+    at = raw.index(b"\x05\x00\x00\x00uav1\x00")
+    raw[at : at + 4] = b"\xff\xff\xff\xff"
+    with pytest.raises(MessageError, match="cannot be read"):
+        read_health(bytes(raw))
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: detections(3, ("uav1",)), lambda: truth(3), lambda: trajectories(3)]
+    "make",
+    [lambda: detections(3, ("uav1",)), lambda: truth(3), lambda: trajectories(3), lambda: health(3)],
 )
 def test_bytes_that_are_cut_or_changed_are_refused_or_read_but_never_fail(make: Any) -> None:
     message = make()
-    raw, reader = serialize_message(message), READERS[f"rsdfm_ros/msg/{type(message).__name__}"]
+    package = type(message).__module__.partition(".")[0]
+    raw, reader = serialize_message(message), READERS[f"{package}/msg/{type(message).__name__}"]
     for length in range(len(raw) - 3):  # DDS pads messages to whole words
         with pytest.raises(MessageError):
             reader(raw[:length])

@@ -14,7 +14,7 @@ from rsdfm_ros.fleet.companions import COMPANION, web_page
 from rsdfm_ros.fleet.description.reading import fleet_from_dict
 from rsdfm_ros.view import command
 from rsdfm_ros.view.web.access import TOKEN_VARIABLE, Address, WebError
-from rsdfm_ros.view.web.options import add_web_arguments, address_of
+from rsdfm_ros.view.web.options import LAUNCH_ARGUMENTS, add_web_arguments, address_of, launched_address
 from support import view_flight as flight
 from support.web_client import free_port
 
@@ -99,3 +99,33 @@ def test_the_view_of_a_live_fleet_becomes_web_node(
     assert os.environ[TOKEN_VARIABLE] == OPEN.token and not any(OPEN.token in word for word in words)
     said = capsys.readouterr().out
     assert f"token={OPEN.token}" in said and said.startswith("look at it in a browser: http://")
+
+
+def test_launch_arguments_choose_as_the_options_do() -> None:
+    defaults = {name: default for name, (default, _) in LAUNCH_ARGUMENTS.items()}
+    on = launched_address(**defaults)
+    assert on is not None and on.host == "127.0.0.1" and not on.token
+    assert launched_address("False", "") is None
+    port = free_port()
+    assert launched_address("True", str(port)) == Address("127.0.0.1", port)
+    chosen = launched_address("true", f"0.0.0.0:{port}")
+    assert chosen is not None and len(chosen.token) >= 16
+
+
+@pytest.mark.parametrize(
+    ("web", "web_port", "sentence"),
+    [
+        ("9000", "", "expected true or false, got '9000'; another port is given with web_port:=PORT"),
+        ("false", "9000", "contradict"),
+        ("true", "nowhere", "web_port:=nowhere: expected PORT or HOST:PORT"),
+        ("true", "192.0.2.1:9000", "web_port:=192.0.2.1:9000: cannot listen there"),
+    ],
+)
+def test_launch_arguments_that_cannot_be_are_refused(web: str, web_port: str, sentence: str) -> None:
+    with pytest.raises(WebError, match=sentence):
+        launched_address(web, web_port)
+
+
+def test_a_page_beside_a_fleet_that_writes_nothing_knows_no_run() -> None:
+    spec = web_page(fleet_from_dict({}), Address("127.0.0.1", 8420), None)
+    assert not any(word.startswith("run:=") for word in spec.command)

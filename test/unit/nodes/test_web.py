@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from nav_msgs.msg import OccupancyGrid
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -120,10 +121,13 @@ def test_it_subscribes_only_while_a_page_is_open_and_shows_what_comes(
     here.until(lambda: get(address, "/")[0] == 200, "the page is there")
     assert not node.watching and not any(map(here.listened, here.publishers))
     with Client(address) as client:
-        # Not to packets: the bytes of features are many.
-        wanted = [t for t in here.publishers if not t.endswith("bev/features")]
+        # Not to packets: the bytes of features are many. Not to what UAVs compute for subscribers only.
+        alone = [t for t in here.publishers if "/single/" in t]
+        wanted = [t for t in here.publishers if not t.endswith("bev/features") and t not in alone]
         here.until(lambda: all(map(here.listened, wanted)), "it subscribes")
-        assert not here.listened("/uav1/bev/features")
+        assert not here.listened("/uav1/bev/features") and not any(map(here.listened, alone))
+        client.ask(alone=True)
+        here.until(lambda: all(map(here.listened, alone)), "it subscribes to what UAVs answer alone")
         here.publish(0)
         here.show(client, lambda: bool(client.instants) and bool(client.images), "the first instant is shown")
         content = client.instants[-1]["content"]
@@ -145,6 +149,33 @@ def test_it_subscribes_only_while_a_page_is_open_and_shows_what_comes(
     here.until(node.finished.is_set, "it finishes when the page is closed")
     node.trigger_deactivate()
     here.until(lambda: not any(map(here.listened, here.publishers)), "nothing is subscribed to")
+
+
+@pytest.mark.parametrize("here", [("/status", "/occupancy")], indirect=True)
+def test_answers_of_uavs_alone_are_shown_while_a_page_or_somebody_else_has_them_computed(
+    here: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_node, "LINGER_S", 0.0)
+    address, topic = Address("127.0.0.1", free_port()), "/uav1/single/occupancy"
+    node = here.node(port=address.port)
+    node.start()
+
+    def listening() -> bool:
+        return here.publishers[topic].get_subscription_count() > own
+
+    own = 0
+    with Client(address) as client:
+        here.until(lambda: here.listened("/uav1/occupancy"), "it subscribes")
+        client.ask(alone=True)
+        here.until(listening, "the page shows it")
+        client.ask(alone=False)
+        here.until(lambda: not listening(), "the page shows it no more")
+        other = here.other.create_subscription(OccupancyGrid, topic, lambda message: None, 10)
+        own = 1
+        here.until(listening, "somebody else takes it")
+        here.other.destroy_subscription(other)
+        own = 0
+        here.until(lambda: not listening(), "nobody else takes it")
 
 
 @pytest.mark.parametrize("here", [("/status",)], indirect=True)

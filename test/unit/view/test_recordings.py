@@ -141,14 +141,17 @@ def test_foreign_topics_are_shown_through_a_topic_map(tmp_path: Path) -> None:
         for order, (topic, kind, ns, message) in enumerate(flight.messages()):
             if topic.startswith("/uav1/camera") or topic == "/uav1/pose":
                 bag.write(
-                    topic.replace("/uav1/", "/drones/heron/"), kind, ns + order, serialize_message(message)
+                    topic.replace("/uav1/", "/drones/heron/").replace("/camera/", "/front/"),
+                    kind,
+                    ns + order,
+                    serialize_message(message),
                 )
     save = ["--save", str(tmp_path / "a.rrd")]
     assert cli.main(["view", str(tmp_path / "bag"), *save]) == 2
     assert not (tmp_path / "a.rrd").exists()
     (tmp_path / "map.yaml").write_text(
-        "name: there\nuavs: auto\nuav:\n  cameras:\n    camera:\n      image: /drones/{uav}/camera/image_raw\n"
-        "      info: /drones/{uav}/camera/camera_info\n  pose: /drones/{uav}/pose\nframe_id: ''\n"
+        "name: there\nuavs: auto\nuav:\n  cameras:\n    camera:\n      image: /drones/{uav}/front/image_raw\n"
+        "      info: /drones/{uav}/front/camera_info\n  pose: /drones/{uav}/pose\nframe_id: ''\n"
     )
     assert cli.main(["view", str(tmp_path / "bag"), "--map", str(tmp_path / "map.yaml"), *save]) == 0
     shown = RerunFile(tmp_path / "a.rrd")

@@ -18,9 +18,8 @@ from rsdfm_ros.nodes.core.base import RsdfmNode
 S = TypeVar("S")
 
 POLL_S = 0.08
-"""Time of the node's clock between two batches."""
 LEAST_S, MOST_S = 0.01, 0.8
-"""The same in steady time, at any speed of simulated time."""
+"""Time between two batches at least and at most, at any speed of simulated time."""
 MOST_MESSAGES = 64
 """Messages of one topic that a batch takes; the rest waits for the next batch."""
 CLOCK_TOPIC = "/clock"
@@ -40,12 +39,15 @@ class Unwaited(CallbackGroup):
 
 
 class PollingNode(RsdfmNode[S]):
-    """A node that takes the messages on the subscriptions of the group `unwaited`, and on /clock, every POLL_S of its
+    """A node that takes the messages on the subscriptions of the group `unwaited`, and on /clock, every `poll_s` of its
     clock; `batch` is called after that.
 
     A thread of the node does it. Their callbacks, `batch` and the transitions of the lifecycle exclude each other. QoS
     is as everywhere, except that incompatible offers are not reported at once, but by the warning of a missing input.
     """
+
+    poll_s = POLL_S
+    """Time of the node's clock between two batches."""
 
     def __init__(self, name: str, settings: type[S], **options: Any) -> None:
         self.unwaited = Unwaited()
@@ -103,7 +105,7 @@ class PollingNode(RsdfmNode[S]):
             now_s, now_ns = monotonic(), self._now_ns()
             rate = (now_ns - then_ns) / 1e9 / max(now_s - then_s, 1e-9)
             then_s, then_ns = now_s, now_ns
-            period_s = min(MOST_S, max(LEAST_S, POLL_S / max(rate, 1e-9)))
+            period_s = min(MOST_S, max(LEAST_S, self.poll_s / max(rate, 1e-9)))
             due_s = max(due_s + period_s, now_s)
 
     def _poll(self) -> None:

@@ -32,14 +32,20 @@ OFTEN_S, RARELY_S = 0.2, 5.0
 """Longest wait until it is asked again whether the work is over: RARELY_S where only a signal ends it."""
 
 
-def run(build: Callable[[], Sequence[RsdfmNode[Any]]], finished: Callable[[], bool] | None = None) -> int:
+def run(
+    build: Callable[[], Sequence[RsdfmNode[Any]]],
+    finished: Callable[[], bool] | None = None,
+    look_s: float = OFTEN_S,
+) -> int:
     """Run nodes in this process until SIGINT or SIGTERM, or until `finished` is set; the exit status: 0, 2 after an
     RsdfmError, 1 if a node names a `failure`.
+
+    `finished` is asked after every callback, and every look_s.
 
     With --help on the command line their usage is printed instead. With the parameter `autostart` nodes configure and
     activate themselves.
     """
-    return run_executable(executable_of(build), build, finished)
+    return run_executable(executable_of(build), build, finished, look_s)
 
 
 def run_to_end(kind: type[Any]) -> int:
@@ -57,6 +63,7 @@ def run_executable(
     executable: str,
     build: Callable[[], Sequence[RsdfmNode[Any]]],
     finished: Callable[[], bool] | None = None,
+    look_s: float = OFTEN_S,
 ) -> int:
     """As `run`; --help is about this executable."""
     if asked_for(sys.argv[1:]):
@@ -82,7 +89,7 @@ def run_executable(
             _spin(
                 executor,
                 lambda: bool(stop) or (finished is not None and finished()),
-                RARELY_S if rarely else OFTEN_S,
+                RARELY_S if rarely else look_s,
             )
     except RsdfmError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

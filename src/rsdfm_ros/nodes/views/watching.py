@@ -15,45 +15,66 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
 from rsdfm_ros.data.bags.info import header_stamp_ns
-from rsdfm_ros.data.bags.topic_map import IMAGES, INFO, POSES, STATUS, TRANSFORMS
+from rsdfm_ros.data.bags.topic_map import ATTITUDES, IMAGES, INFO, POSES, STATUS, TRANSFORMS
 from rsdfm_ros.data.messages.answers.serialized_tasks import READERS
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
 from rsdfm_ros.view.messages import CONTRIBUTORS, DIAGNOSTICS, Router
+from rsdfm_ros.view.web.thinning import PosesAround
 
 QUEUED = 1000
 """Longest queue of messages: some seconds of a fleet."""
-DEPTH = 20
+DEPTH, DEEP = 20, 64
+"""Messages that a subscription keeps; DEEP: of small messages that come often."""
 EXPECTED = (STATUS, *IMAGES)
 """Types of topics whose silence is told."""
-EVERY = (*POSES, TRANSFORMS)
-"""Types of which every message is read: images lie between them."""
-FIND_S = 0.5
+AROUND = (
+    *("geometry_msgs/msg/PoseWithCovarianceStamped", "geometry_msgs/msg/PoseStamped"),
+    "nav_msgs/msg/Odometry",
+)
+"""Types of poses with a header: read by choice are those around images that are read."""
+EVERY = tuple({*POSES, *ATTITUDES, TRANSFORMS} - {*AROUND})
+"""Types of which every message is read: images lie between them, or a stamp does not begin them."""
+FIRST = (*EVERY, *AROUND, INFO)
+"""Types that are subscribed to first, so that a node that takes messages in batches has them before the images."""
+FIND_S = 1.0
 """Time between two looks at the graph."""
+
+_Waiting = tuple[str, Callable[[bytes], Any], bytes, float]
+"""A message: topic, reader, bytes, time of arrival."""
 
 
 class Watch:
     """What one node subscribes to for a view, from `start` to `stop`; may be started again."""
 
     def __init__(
-        self, node: RsdfmNode[Any], router: Router, wants: Callable[[int], bool] | None = None
+        self,
+        node: RsdfmNode[Any],
+        router: Router,
+        wants: Callable[[int], bool] | None = None,
+        *,
+        listens: Callable[[str], bool] = lambda topic: True,
+        group: CallbackGroup | None = None,
     ) -> None:
-        """wants(stamp in ns): whether messages of that stamp are read; every message without it."""
+        """wants(stamp in ns): whether messages of that stamp are read; every message without it · listens(topic):
+        whether a topic is subscribed to now · group: of the subscriptions."""
         self.router = router
-        self._node, self._wants = node, wants
+        self._node, self._wants, self._listens, self._group = node, wants, listens, group
         self._infos: dict[str, bytes] = {}
-        self._queue: queue.Queue[tuple[str, Callable[[bytes], Any], bytes, float] | None] = queue.Queue(
-            QUEUED
-        )
+        self._poses: PosesAround[_Waiting] = PosesAround()
+        self._queue: queue.Queue[_Waiting | None] = queue.Queue(QUEUED)
         self._thread: threading.Thread | None = None
         self._told: set[str] = set()
         self._timer: Any = None
-        self._subscriptions: list[Any] = []
+        self._kinds: dict[str, str] = {}
+        """Type of every topic that has had a publisher."""
+        self._subscriptions: dict[str, Any] = {}
         self._since_s = 0.0
 
     @property
@@ -66,8 +87,6 @@ class Watch:
         self._thread = threading.Thread(target=self._work, name="view", daemon=True)
         self._thread.start()
         self._since_s = monotonic()
-        for topic in self.router.topics:  # after a pause
-            self._listen(topic)
         self._timer = self._node.create_timer(FIND_S, self._find, clock=STEADY)
         self._find()
 
@@ -76,8 +95,8 @@ class Watch:
         if self._thread is None:
             return
         self._node.destroy_timer(self._timer)
-        while self._subscriptions:
-            self._node.destroy_subscription(self._subscriptions.pop())
+        for topic in list(self._subscriptions):
+            self._node.destroy_subscription(self._subscriptions.pop(topic))
         while True:  # a full queue drops a message for the end mark
             try:
                 self._queue.put_nowait(None)
@@ -91,10 +110,13 @@ class Watch:
 
     def _find(self) -> None:
         node, router = self._node, self.router
-        kinds = {name: types[0] for name, types in node.get_topic_names_and_types() if len(types) == 1}
-        published = {n: t for n, t in kinds.items() if node.count_publishers(n) > 0}
-        for topic in router.learn(published):
-            self._listen(topic, kinds[topic])
+        known = self._kinds
+        found = {n: t[0] for n, t in node.get_topic_names_and_types() if len(t) == 1 and n not in known}
+        found = {n: t for n, t in found.items() if node.count_publishers(n) > 0}
+        if found:
+            known.update(found)
+            router.learn(known)
+        self._choose()
         silent_s = monotonic() - self._since_s
         if not router.topics and silent_s > node.settings.input_timeout_s:
             domain = os.environ.get("ROS_DOMAIN_ID", "0")
@@ -105,51 +127,64 @@ class Watch:
                 throttle_duration_sec=30.0,
             )
 
-    def _listen(self, topic: str, kind: str = "") -> None:
-        node = self._node
-        if not kind:
-            kind = next((t[0] for n, t in node.get_topic_names_and_types() if n == topic), "")
+    def _choose(self) -> None:
+        """Subscribe to what is wanted now, and to nothing else."""
+        for topic in sorted(self.router.topics, key=lambda topic: self._kinds[topic] not in FIRST):
+            wanted, held = self._listens(topic), topic in self._subscriptions
+            if wanted and not held and topic not in self._told:
+                self._listen(topic)
+            elif held and not wanted:
+                self._node.destroy_subscription(self._subscriptions.pop(topic))
+
+    def _listen(self, topic: str) -> None:
+        node, kind = self._node, self._kinds[topic]
         message_type = _type_of(kind)
         if message_type is None:
-            if topic not in self._told:
-                node.get_logger().warning(f"{topic} is not shown: its type {kind!r} is not installed here")
-                self._told.add(topic)
+            node.get_logger().warning(f"{topic} is not shown: its type {kind!r} is not installed here")
+            self._told.add(topic)
             return
         offered = [info.qos_profile.reliability for info in node.get_publishers_info_by_topic(topic)]
         reliable = bool(offered) and all(r == ReliabilityPolicy.RELIABLE for r in offered)
         profile = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
-            depth=DEPTH,
+            depth=DEEP if kind in (*EVERY, *AROUND) or topic == DIAGNOSTICS else DEPTH,
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         )
 
         read = READERS.get(kind) or partial(_deserialized, message_type)
 
         def take(raw: bytes) -> None:
-            if not self._is_of_use(topic, kind, raw):
-                return
-            try:
-                self._queue.put_nowait((topic, read, raw, monotonic()))
-            except queue.Full:
-                node.health.count("messages_dropped")
+            for message in self._of_use(kind, (topic, read, raw, monotonic())):
+                try:
+                    self._queue.put_nowait(message)
+                except queue.Full:
+                    node.health.count("messages_dropped")
 
-        self._subscriptions.append(
-            node.create_subscription(message_type, topic, take, profile, raw=True),
+        self._subscriptions[topic] = node.create_subscription(
+            message_type, topic, take, profile, raw=True, callback_group=self._group
         )
         # A view that reads by choice says nothing about silence. Topics of other kinds end with these.
         if self._wants is None and kind in EXPECTED and not topic.endswith(CONTRIBUTORS):
             node.expect(topic, kind.rpartition("/")[2])
 
-    def _is_of_use(self, topic: str, kind: str, raw: bytes) -> bool:
-        """Whether a message is read, where `wants` says which: intrinsics only when they change."""
+    def _of_use(self, kind: str, message: _Waiting) -> list[_Waiting]:
+        """The messages that are read now, where `wants` says which: intrinsics only when they change, poses around
+        images."""
+        topic, _, raw, _ = message
         if self._wants is None or kind in EVERY or topic == DIAGNOSTICS:
-            return True
+            return [message]
         if kind == INFO:
             content = raw[12:]  # without encapsulation and stamp
             known, self._infos[topic] = self._infos.get(topic), content
-            return known != content
+            return [] if known == content else [message]
         stamp_ns = header_stamp_ns(raw)
-        return stamp_ns is None or self._wants(stamp_ns)
+        if stamp_ns is None:
+            return [message]
+        if kind in AROUND:
+            return self._poses.pose(topic, stamp_ns, message)
+        if not self._wants(stamp_ns):
+            return []
+        return [*self._poses.image(stamp_ns), message] if kind in IMAGES else [message]
 
     # --- showing --------------------------------------------------------------------------------------------------
 

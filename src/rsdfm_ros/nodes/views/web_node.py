@@ -2,8 +2,9 @@
 
 While no page is open it subscribes to nothing: it begins with the first page, and some time after the last one was
 closed the process sleeps again as view/web/activation.py does (Fast DDS takes seconds for every subscription that is
-made again in the same process). It subscribes as nodes/views/watching.py says, but not to feature packets; the UAVs
-publish outputs made for views only (bev/contributors) while a page is open.
+made again in the same process). It subscribes as nodes/views/watching.py says, but not to feature packets, and to what
+UAVs answer alone only while a page shows it; to its maps also where somebody else has them computed. Messages are taken
+in batches. The UAVs publish outputs made for views only (bev/contributors) while a page is open.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any
 
 from rsdfm_ros.data.bags.map_file import load_map
 from rsdfm_ros.data.bags.topic_map import default_map
-from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import STEADY
-from rsdfm_ros.nodes.core.runner import run
+from rsdfm_ros.nodes.core.polling import PollingNode
+from rsdfm_ros.nodes.core.runner import RARELY_S, run
 from rsdfm_ros.nodes.views.settings import WebSettings
-from rsdfm_ros.nodes.views.watching import FIND_S, Watch
-from rsdfm_ros.view.messages import Router
+from rsdfm_ros.nodes.views.watching import Watch
+from rsdfm_ros.view.messages import Router, is_alone
 from rsdfm_ros.view.web.access import TOKEN_VARIABLE, Address, token_for
 from rsdfm_ros.view.web.activation import activated, inherited
 from rsdfm_ros.view.web.backfill import Backfill
@@ -33,13 +34,19 @@ from rsdfm_ros.view.web.thinning import Thinning
 
 LINGER_S = 30.0
 """Everything stays for so long after the last page was closed: pages are loaded anew."""
+COMPARED = "/occupancy"
+"""Of what UAVs answer alone, the topic that the figure of the gain comes from."""
+LOOK_S = 0.5
+"""Time between two looks at whether a page is open."""
 FAREWELL_S = 0.5
 """Time for the pages to get the last words."""
 
 
-class WebNode(RsdfmNode[WebSettings]):
+class WebNode(PollingNode[WebSettings]):
     """`record`: what the pages show · `server`: serves it while the node is active · `finished`: set when nobody looks
     any more."""
+
+    poll_s = 0.25
 
     def __init__(self, **options: Any) -> None:
         super().__init__("web_node", WebSettings, **options)
@@ -47,8 +54,9 @@ class WebNode(RsdfmNode[WebSettings]):
         self.server: WebServer | None = None
         self._watch: Watch | None = None
         self._backfill: Backfill | None = None
-        self._seen_s = 0.0
+        self._seen_s, self._alone_s = 0.0, float("-inf")
         self.finished = threading.Event()
+        self.start_polling()
 
     @property
     def watching(self) -> bool:
@@ -63,7 +71,7 @@ class WebNode(RsdfmNode[WebSettings]):
             self.record, topic_map, self._on_reject, on_health=self.record.health.note, features=False
         )
         thinning = Thinning(lambda: 0.0 if self.server is None else self.server.rate_hz)
-        self._watch = Watch(self, router, thinning.wants)
+        self._watch = Watch(self, router, thinning.wants, listens=self._listens, group=self.unwaited)
         self._backfill = Backfill(self.record, Path(s.run)) if s.run else None
 
     def cleanup(self) -> None:
@@ -83,7 +91,7 @@ class WebNode(RsdfmNode[WebSettings]):
             os.environ.get(TOKEN_VARIABLE) == address.token
         )  # who started the node knows it: not into the log
         self.get_logger().info(SAYS.format(address.place if known else address.url))
-        self.create_timer(FIND_S, self._look, clock=STEADY)
+        self.create_timer(LOOK_S, self._look, clock=STEADY)
 
     def deactivate(self) -> None:
         self._rest()
@@ -107,6 +115,8 @@ class WebNode(RsdfmNode[WebSettings]):
         if server is None or watch is None:
             return
         now_s = monotonic()
+        if server.alone:
+            self._alone_s = now_s
         if server.viewers:
             self._seen_s = now_s
             if not watch.running:
@@ -115,6 +125,16 @@ class WebNode(RsdfmNode[WebSettings]):
                     self._backfill.start()
         elif watch.running and now_s - self._seen_s > LINGER_S:
             self.finished.set()
+
+    def _listens(self, topic: str) -> bool:
+        """Whether a topic is subscribed to now."""
+        shown = self.server is not None and self.server.alone
+        if not is_alone(topic) or shown or monotonic() - self._alone_s < LINGER_S:
+            return True
+        if not topic.endswith(COMPARED):
+            return False
+        name = self.get_name()
+        return any(info.node_name != name for info in self.get_subscriptions_info_by_topic(topic))
 
     def _rest(self) -> None:
         if self._watch is not None:
@@ -134,7 +154,8 @@ def main() -> int:
         nodes.append(WebNode())
         return nodes
 
-    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set())
+    # Its own callback finishes the node. Signals wake the executor.
+    status = run(build, lambda: bool(nodes) and nodes[0].finished.is_set(), RARELY_S)
     if status == 0 and nodes and nodes[0].finished.is_set():
         settings = nodes[0].settings
         program = [sys.executable, "-m", "rsdfm_ros.start", "web_node", *sys.argv[1:]]

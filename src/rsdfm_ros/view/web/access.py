@@ -58,20 +58,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def choose_address(text: str = "") -> Address:
+def choose_address(text: str = "", option: str = "--web ", without: str = "--no-web") -> Address:
     """The address for `PORT`, `HOST:PORT` or "" (DEFAULT_PORT or the next free one, on loopback).
+
+    option, without: how it is given, and how no page is asked for.
 
     Raises: WebError for a text that is none of these, a host that is not of this machine, or a port that is taken.
     """
     if text:
-        host, port = _parsed(text)
-        _check_free(host, port, text)
+        host, port = _parsed(text, option)
+        if (why := _is_free(host, port)) is not None:
+            raise WebError(f"{option}{text}: cannot listen there ({why}): give another port, or {without}")
         return Address(host, port, token_for(host))
     for candidate in range(DEFAULT_PORT, DEFAULT_PORT + TRIED_PORTS):
         if _is_free(LOOPBACK, candidate) is None:
             return Address(LOOPBACK, candidate)
     raise WebError(
-        f"ports {DEFAULT_PORT} to {DEFAULT_PORT + TRIED_PORTS - 1} are taken: give another with --web PORT, or --no-web"
+        f"ports {DEFAULT_PORT} to {DEFAULT_PORT + TRIED_PORTS - 1} are taken: give another with {option}PORT, "
+        f"or {without}"
     )
 
 
@@ -128,17 +132,12 @@ def _token_in(target: str) -> str:
         return ""
 
 
-def _parsed(text: str) -> tuple[str, int]:
+def _parsed(text: str, option: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.strip("[]") or LOOPBACK
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise WebError(f"--web {text}: expected PORT or HOST:PORT with a port of 1 to 65535, such as 8420")
+        raise WebError(f"{option}{text}: expected PORT or HOST:PORT with a port of 1 to 65535, such as 8420")
     return host, int(port)
-
-
-def _check_free(host: str, port: int, text: str) -> None:
-    if (why := _is_free(host, port)) is not None:
-        raise WebError(f"--web {text}: cannot listen there ({why}): give another port, or --no-web")
 
 
 def _is_free(host: str, port: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Sequence
 
@@ -32,14 +33,15 @@ def runs(cells: NDArray[np.bool_]) -> list[int] | None:
     return [0, *lengths] if flat.size and flat[0] else list(lengths)
 
 
-def value_runs(values: NDArray[np.uint8]) -> list[int] | None:
-    """Value and length of each run of a map (ni, nj) in C order, flat; None for noise."""
+def value_runs(values: NDArray[np.uint8]) -> str | None:
+    """Runs of a map (ni, nj) in C order, in base64: the value of each as a byte, then the length of each as four,
+    little-endian; None for noise."""
     flat = np.ascontiguousarray(values).ravel()
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     if 2 * len(starts) > MAX_RUNS:
         return None
-    lengths = np.diff(np.concatenate([starts, [flat.size]]))
-    return list(np.column_stack([flat[starts].astype(np.int64), lengths]).ravel().tolist())
+    lengths = np.diff(np.concatenate([starts, [flat.size]])).astype("<u4")
+    return base64.b64encode(flat[starts].tobytes() + lengths.tobytes()).decode()
 
 
 def box_rows(boxes: Boxes) -> list[list[float]]:

@@ -7,14 +7,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from rsdfm_ros.data.messages.answers.serialized_tasks import PEER
 from rsdfm_ros.view.sink import MAX_AGENTS
 
 MAX_CONCERNS = 64
 """Of one UAV."""
 MAX_TEXT = 200
 FINE, STALE = 0, 3
-PEER = "peer "
-"""How the concerns of a UAV about its peers begin (nodes/uav/fusion_status.py)."""
 
 
 class Health:

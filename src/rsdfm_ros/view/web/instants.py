@@ -74,6 +74,8 @@ class Instants:
         self._max_instants, self._max_bytes = max_instants, max_bytes
         self._bytes = 0
         self._with_images: OrderedDict[int, Instant] = OrderedDict()
+        self._told_ns: int | None = None
+        """Stamp of the newest instant that something is known about a UAV of."""
 
     def __len__(self) -> int:
         return len(self._by_ns)
@@ -103,6 +105,8 @@ class Instants:
         instant.size_bytes = size
         if instant.images:
             self._with_images.setdefault(instant.number, instant)
+        if instant.content["uavs"]:
+            self._told_ns = max(instant.ns, instant.ns if self._told_ns is None else self._told_ns)
         while self._bytes > self._max_bytes and len(self._by_ns) > 1:
             self._shrink()
 
@@ -138,8 +142,15 @@ class Instants:
         return changed[::-1]
 
     def newest_settled(self) -> Instant | None:
-        """The newest instant that every UAV has answered that answered the one before, or that has ceased to change."""
-        newest = [self._by_ns[ns] for ns in self._stamps[-3:]]
+        """The newest instant that every UAV has answered that answered the one before, or that has ceased to change.
+
+        Those behind the last one that something is known about a UAV of are left out: the truth goes on for two
+        seconds after a mission, for the trajectories.
+        """
+        stamps = self._stamps
+        if self._told_ns is not None:
+            stamps = stamps[: bisect.bisect_right(stamps, self._told_ns)]
+        newest = [self._by_ns[ns] for ns in stamps[-3:]]
         now_s = monotonic()
         for place in range(len(newest) - 1, -1, -1):
             instant = newest[place]
@@ -156,6 +167,7 @@ class Instants:
         self._open.clear()
         self._by_number.clear()
         self._with_images.clear()
+        self._told_ns = None
         self._bytes = 0
         self.revision += 1
 

@@ -78,6 +78,11 @@ class WebServer:
         """Instants per second that are of use: those of the fastest page; 0 without one."""
         return max((viewer.rate_hz for viewer in list(self.viewers)), default=0.0)
 
+    @property
+    def alone(self) -> bool:
+        """Whether a page shows what UAVs answer alone."""
+        return any(viewer.alone for viewer in list(self.viewers))
+
     def wait_told(self, limit_s: float) -> None:
         """Wait until every page knows the newest `about`."""
         deadline = time.monotonic() + limit_s

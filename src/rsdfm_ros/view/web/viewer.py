@@ -2,7 +2,8 @@
 
 Sent are JSON texts with a `type`: `about` (MissionRecord.about), `index` (rows of Instant.row), `health` (Health.now),
 `gone` (number of an instant that is not kept), `instant` (content, and the sizes of its images), followed by one binary
-message with these images. Asked for are {"rate": Hz}, {"live": whether the newest instant is wanted}, {"want": number}.
+message with these images. Asked for are {"rate": Hz}, {"live": whether the newest instant is wanted}, {"want": number},
+{"alone": whether what UAVs answer alone is shown}.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from rsdfm_ros.view.web.record import MissionRecord
 
 RATE_HZ, MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 0.1, 10.0
 """Instants per second that a page is sent: usual, lowest and highest. The usual one keeps the cost low."""
-TICK_S = 0.1
-"""Time between two looks at what has changed."""
+TICK_S = 0.25
+"""Time between two looks at what has changed, at most; less at high rates."""
 MAX_MESSAGE = 512
 """Bytes of one message of a page."""
 MAX_WANTED = 32
@@ -59,7 +60,7 @@ class Viewer:
 
     def __init__(self, connection: Connection, record: MissionRecord) -> None:
         self._connection, self._record = connection, record
-        self.rate_hz, self.live = RATE_HZ, True
+        self.rate_hz, self.live, self.alone = RATE_HZ, True, False
         self._wanted: deque[int] = deque(maxlen=MAX_WANTED)
         self._woken = asyncio.Event()
         self._about = self._revision = -1
@@ -105,8 +106,8 @@ class Viewer:
             asked = json.loads(message)
         except (ValueError, RecursionError) as error:
             raise RequestError(f"no JSON: {error}") from error
-        if not isinstance(asked, dict) or not asked or set(asked) - {"rate", "live", "want"}:
-            raise RequestError('expected an object with "rate", "live" or "want"')
+        if not isinstance(asked, dict) or not asked or set(asked) - {"rate", "live", "want", "alone"}:
+            raise RequestError('expected an object with "rate", "live", "want" or "alone"')
         for key, value in asked.items():
             self._set(key, value)
 
@@ -115,6 +116,8 @@ class Viewer:
         if key == "live" and isinstance(value, bool):
             self.live = value
             self._shown = None
+        elif key == "alone" and isinstance(value, bool):
+            self.alone = value
         elif key == "rate" and number and MIN_RATE_HZ <= value <= MAX_RATE_HZ:
             self.rate_hz = float(value)
         elif key == "want" and isinstance(value, int) and number and 0 <= value < 2**53:
@@ -135,7 +138,7 @@ class Viewer:
             if self.live and monotonic() >= next_s and await self._tell_newest():
                 next_s = monotonic() + 1 / self.rate_hz
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), TICK_S)
+                await asyncio.wait_for(self._woken.wait(), min(TICK_S, 0.5 / self.rate_hz))
             self._woken.clear()
 
     async def _tell_about(self) -> None:

@@ -90,6 +90,27 @@ def test_the_newest_is_shown_when_all_have_answered_that_did_before(monkeypatch:
     assert store.newest_settled() is store.at(4)
 
 
+def test_the_truth_that_goes_on_after_a_mission_is_not_shown_as_the_newest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    store = Instants()
+    store.touch(store.at(0))
+    now[0] = 5.0
+    assert store.newest_settled() is store.at(0)  # nothing else is known yet
+    store.at(1).uav("uav1")["facts"] = {}
+    store.touch(store.at(1))
+    for ns in range(2, 6):
+        store.touch(store.at(ns))
+    now[0] = 10.0
+    assert store.newest_settled() is store.at(1)
+    store.clear()
+    store.touch(store.at(7))
+    now[0] = 20.0
+    assert store.newest_settled() is store.at(7)
+
+
 def test_maps_to_compare_are_kept_of_the_newest_only() -> None:
     store = Instants()
     for n in range(OPEN_INSTANTS + 5):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from rsdfm_ros.data.frame import CameraView, Objects
 from rsdfm_ros.data.outputs import Boxes
@@ -17,7 +19,7 @@ from rsdfm_ros.view.sink import COLLABORATIVE, SINGLE
 from rsdfm_ros.view.web import encode
 from rsdfm_ros.view.web.health import Health
 from rsdfm_ros.view.web.record import MAX_CAMERAS, MissionRecord
-from rsdfm_ros.view.web.thinning import Thinning
+from rsdfm_ros.view.web.thinning import AROUND_NS, HELD, PosesAround, Thinning
 
 WINDOW = square_window(8.0, 0.5)
 NS = 1_500_000_000
@@ -53,14 +55,21 @@ def content(record: MissionRecord, ns: int = NS) -> dict[str, Any]:
     return dict(json.loads(record.instants.text(record.instants.at(ns))))
 
 
+def unrolled_values(runs: str | None, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    assert runs is not None
+    data = base64.b64decode(runs)
+    count = len(data) // 5
+    values, lengths = np.frombuffer(data, np.uint8, count), np.frombuffer(data, "<u4", count, count)
+    return np.repeat(values, lengths).reshape(shape)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_run_lengths_come_back_as_the_map(seed: int) -> None:
     cells = np.random.default_rng(seed).random((16, 12)) < (0.1, 0.5, 0.0, 1.1)[seed]
     lengths = encode.runs(cells)
     assert lengths is not None and (unrolled(lengths, cells.shape) == cells).all()
     values = np.random.default_rng(seed).integers(0, 3, (8, 4)).astype(np.uint8)
-    pairs = np.array(encode.value_runs(values)).reshape(-1, 2)
-    assert (np.repeat(pairs[:, 0], pairs[:, 1]).reshape(8, 4) == values).all()
+    assert (unrolled_values(encode.value_runs(values), (8, 4)) == values).all()
 
 
 def test_noise_is_not_kept() -> None:
@@ -72,6 +81,10 @@ def test_boxes_that_are_not_sure_or_too_many_are_left_out() -> None:
     rows = encode.box_rows(boxes(0.2, 0.9, 0.5))
     assert [row[1] for row in rows] == [0.9, 0.5] and rows[0][:5] == [0, 0.9, 1.0, 0.0, 0.75]
     assert len(encode.box_rows(boxes(*[0.9] * 2000))) == encode.MAX_ROWS
+
+
+def test_an_answer_without_trajectories_has_none() -> None:
+    assert encode.track_rows(np.zeros((0, 5, 2)), []) == []
 
 
 def test_what_is_not_finite_cannot_become_json() -> None:
@@ -153,7 +166,8 @@ def test_packets_add_up_to_what_a_uav_sees_and_contributors_have_their_own_cells
         record.sees("uav1", NS, seen)
     record.contributors("uav1", NS, np.ones((4, 4), np.uint8))
     entry = content(record)["uavs"]["uav1"]
-    assert entry["seen"] == [0, 32 * 32] and entry["contributors"] == {"shape": [4, 4], "runs": [1, 16]}
+    assert entry["seen"] == [0, 32 * 32] and entry["contributors"]["shape"] == [4, 4]
+    assert (unrolled_values(entry["contributors"]["runs"], (4, 4)) == 1).all()
 
 
 def test_about_changes_when_the_mission_ends_and_when_uavs_appear() -> None:
@@ -215,3 +229,40 @@ def test_thinning_reads_whole_instants_at_the_rate_of_the_pages() -> None:
     rate[0] = 0.0
     now[0] = 99.0
     assert not thinning.wants(1000)
+
+
+S = 1_000_000_000
+
+
+def test_poses_that_are_read_are_those_around_images() -> None:
+    around: PosesAround[int] = PosesAround()
+    read: list[int] = []
+    for step in range(100):  # fifty per second
+        ns = step * S // 50
+        read += around.pose("/uav1/pose", ns, step)
+        if step in (40, 80):  # the image of a while ago
+            read += around.image(ns - S // 5 + 1)
+    near = AROUND_NS * 50 // S
+    assert read == [*range(31 - near, 31 + near), *range(71 - near, 71 + near)]
+
+
+def test_poses_at_the_stamps_of_images_come_alone_and_others_with_a_neighbour_on_each_side() -> None:
+    around: PosesAround[int] = PosesAround()
+    assert [around.pose("/p", step * S, step) for step in range(3)] == [[], [], []]
+    assert around.image(2 * S) == [2] and around.image(2 * S) == []
+    assert around.pose("/p", 3 * S, 3) == []
+    assert around.image(3 * S + S // 2) == [3]  # the one after it follows when it comes
+    assert around.pose("/p", 4 * S, 4) == [4] and around.pose("/p", 5 * S, 5) == []
+    assert around.pose("/q", 3 * S + S // 4, 7) == [7]  # another UAV, whose image may have the same stamp
+
+
+def test_poses_are_bounded_and_a_restarted_source_begins_anew() -> None:
+    around: PosesAround[int] = PosesAround()
+    for step in range(3 * HELD):
+        around.pose("/p", step * S, step)
+    assert around.pose("/p", 10, 1) == []  # the clock has jumped back
+    assert around.image(10) == [1]
+    around = PosesAround()
+    for step in range(3 * HELD):
+        around.pose("/p", step * S, step)
+    assert around.image(HELD * S) == []  # long gone

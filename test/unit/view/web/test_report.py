@@ -72,6 +72,20 @@ def test_a_bag_and_its_run_come_to_the_same_boxes_and_maps(run: Path, tmp_path: 
     assert "contributors" in other[0] and other[0]["facts"]["peers"] == ["uav2"]
 
 
+def test_who_contributed_to_a_run_comes_from_its_bag(tmp_path: Path) -> None:
+    run = flight.write_run(tmp_path / "run")
+    flight.write_bag(run / "bag")
+    record = record_of(run)
+    assert feed(record, run, default_map(), lambda done, total: None) == []
+    told = [i.content["uavs"].get("uav1", {}) for i in record.instants.all()]
+    assert len(told) == len(flight.STAMPS) and all("contributors" in entry for entry in told)
+    for file in (run / "bag").glob("*.mcap"):
+        file.write_bytes(b"no bag")
+    record = record_of(run)
+    assert feed(record, run, default_map(), lambda done, total: None) == []
+    assert len(record.instants) == len(flight.STAMPS)
+
+
 def test_what_cannot_be_read_is_said_on_the_page_and_on_the_screen(tmp_path: Path) -> None:
     bag = flight.write_bag(tmp_path / "bag")
     for file in bag.glob("*.mcap"):

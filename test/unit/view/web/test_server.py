@@ -174,7 +174,8 @@ def test_a_page_that_looks_back_gets_what_it_asks_for_and_is_left_alone(
     "message",
     [
         "x", "[]", "1", "null", "{}", '{"want": -1}', '{"want": true}', '{"want": 1e3}', '{"want": "1"}', '{"rate": 0}',
-        '{"rate": 1e9}', '{"rate": NaN}', '{"live": 1}', '{"path": "/etc/passwd"}', '{"live": true, "x": 1}',
+        '{"rate": 1e9}', '{"rate": NaN}', '{"live": 1}', '{"alone": 1}',
+        '{"path": "/etc/passwd"}', '{"live": true, "x": 1}',
         '{"want":' + "9" * 400 + "}", "[" * 500, b"\x00\x01",
     ],
 )  # fmt: skip

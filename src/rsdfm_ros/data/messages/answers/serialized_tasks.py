@@ -1,5 +1,5 @@
-"""Detections, trajectories and ground truth as they come over the wire, for views: without the objects of their message
-classes, which take ten times as long.
+"""Detections, trajectories, ground truth and diagnostics as they come over the wire, for views: without the objects of
+their message classes.
 
 The serialisation is CDR, as in data/messages/serialized.py. The arrays are those of data/messages/tasks.py, but for the
 last bits of headings; what is refused there is refused here.
@@ -8,7 +8,7 @@ last bits of headings; what is refused there is refused here.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -26,9 +26,19 @@ from rsdfm_ros.geometry.rotations import yaws_from_quaternions
 MAX_ITEMS = 4096
 """Objects or trajectories of a message (msg/)."""
 MAX_NAMES = 64
+PEER = "peer "
+"""How a node names what it has to say about a peer, behind its own name."""
 _HEAD = 4
-_OBJECT = struct.Struct("<7d288x6dII")
-"""Position, orientation; covariance left out; size, velocity, id and number of contributors."""
+_OBJECT = np.dtype(
+    [
+        ("pose", "<f8", 7),
+        ("covariance", "V288"),
+        ("size_and_velocity", "<f8", 6),
+        ("id", "<u4"),
+        ("names", "<u4"),
+    ]
+)
+_POSITIONS = np.dtype([("m", "<f8", (HORIZON, 3))])
 _SCORE, _COUNT, _STAMP, _TRACK = (
     struct.Struct("<f"),
     struct.Struct("<I"),
@@ -39,11 +49,23 @@ _SCORE, _COUNT, _STAMP, _TRACK = (
 
 @dataclass(frozen=True)
 class Read:
-    """A message that was read: its stamp, its content (Boxes, Tracks or Objects), and the names in it."""
+    """A message that was read: its stamp, its content (Boxes, Tracks, Objects or a list of Health), and the names in
+    it."""
 
     ns: int
     content: Any
     names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Health:
+    """A diagnostic_msgs/DiagnosticStatus; `values` are empty where the status is not about a peer."""
+
+    level: int
+    name: str
+    sentence: str
+    hardware_id: str
+    values: Mapping[str, str]
 
 
 class _Cursor:
@@ -76,6 +98,14 @@ class _Cursor:
             raise struct.error(f"a string of {length} bytes")
         return self.data[begin : max(begin, self.at - 1)].decode()
 
+    def leave_string(self) -> None:
+        """Leave a string out."""
+        at = self.at + -(self.at - _HEAD) % 4
+        (length,) = _COUNT.unpack_from(self.data, at)
+        self.at = at + _COUNT.size + length
+        if self.at > len(self.data):
+            raise struct.error(f"a string of {length} bytes")
+
     def array(self, kind: str, count: int, size: int) -> NDArray[Any]:
         if count:  # an empty sequence of doubles is not aligned
             self.align(size)
@@ -84,6 +114,14 @@ class _Cursor:
         found = np.frombuffer(self.data, kind, count, self.at) if count else np.zeros(0, kind)
         self.at += count * size
         return found
+
+    def skip(self, count: int, size: int) -> None:
+        """Leave numbers out."""
+        if count:
+            self.align(size)
+        self.at += count * size
+        if self.at > len(self.data):
+            raise struct.error(f"{count} numbers")
 
     def header(self) -> int:
         sec, nanosec = self.take(_STAMP, 4)
@@ -94,25 +132,44 @@ class _Cursor:
         self,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
         """Rows of 13 numbers, classes, scores and ids."""
-        rows, classes, scores, ids = [], [], [], []
-        for _ in range(self.count(MAX_ITEMS)):
-            classes.append(self.data[self.at])
-            self.at += 1
-            scores.append(self.take(_SCORE, 4)[0])
-            *row, identity, names = self.take(_OBJECT, 8)
+        data, places, classes, scores = self.data, [], [], []
+        count = self.count(MAX_ITEMS)
+        at = self.at
+        for _ in range(count):
+            classes.append(data[at])
+            at += 1
+            at += -(at - _HEAD) % 4
+            scores.append(_SCORE.unpack_from(data, at)[0])
+            at += _SCORE.size
+            at += -(at - _HEAD) % 8
+            places.append(at)
+            at += _OBJECT.itemsize
+            (names,) = _COUNT.unpack_from(data, at - _COUNT.size)
             if names > MAX_NAMES:
                 raise MessageError("serialized", f"{names} contributors, expected at most {MAX_NAMES}")
-            rows.append(row)
-            ids.append(identity)
-            for _ in range(names):
-                self.string()
-        table = np.array(rows, np.float64).reshape(-1, 13)
-        found = np.array(classes, np.int64)
+            for _ in range(names):  # as string() reads them: there are hundreds
+                at += -(at - _HEAD) % 4 + _COUNT.size
+                (length,) = _COUNT.unpack_from(data, at - _COUNT.size)
+                at += length
+                data[at - length : at].decode()
+        if at > len(data):
+            raise struct.error(f"{count} objects")
+        self.at = at
+        found = self.gathered(_OBJECT, places)
+        table = np.concatenate([found["pose"], found["size_and_velocity"]], axis=1)
+        kinds = np.array(classes, np.int64)
         if not np.isfinite(table).all() or not np.isfinite(scores).all():
             raise MessageError("object_not_finite", "objects must be finite")
-        if len(found) and found.max() >= len(CLASSES):
-            raise MessageError("object_class", f"class {found.max()} is unknown")
-        return table, found, np.array(scores, np.float64), np.array(ids, np.int64)
+        if len(kinds) and kinds.max() >= len(CLASSES):
+            raise MessageError("object_class", f"class {kinds.max()} is unknown")
+        return table, kinds, np.array(scores, np.float64), found["id"].astype(np.int64)
+
+    def gathered(self, kind: np.dtype[Any], places: Sequence[int]) -> NDArray[Any]:
+        """What lies at these places, as an array (N,) of a kind."""
+        if places and places[-1] + kind.itemsize > len(self.data):
+            raise struct.error(f"{len(places)} items")
+        size = kind.itemsize
+        return np.frombuffer(b"".join([self.data[place : place + size] for place in places]), kind)
 
 
 def read_boxes(data: bytes) -> Read:
@@ -153,7 +210,7 @@ def read_tracks(data: bytes) -> Read:
         ns = cursor.header()
         name = cursor.string()
         cursor.take(_COUNT, 4)
-        ids, scores, positions = [], [], []
+        ids, scores, at = [], [], []
         for _ in range(cursor.count(MAX_ITEMS)):
             identity, score, steps = cursor.take(_TRACK, 4)
             if steps != HORIZON:
@@ -162,9 +219,11 @@ def read_tracks(data: bytes) -> Read:
                 )
             ids.append(identity)
             scores.append(score)
-            positions.append(cursor.array("<f8", 3 * steps, 8))
-            cursor.array("<f4", cursor.count(MAX_NAMES), 4)
-        places = np.array(positions, np.float64).reshape(-1, HORIZON, 3)[:, :, :2]
+            cursor.align(8)
+            at.append(cursor.at)
+            cursor.at += _POSITIONS.itemsize
+            cursor.skip(cursor.count(MAX_NAMES), 4)
+        places = cursor.gathered(_POSITIONS, at)["m"][:, :, :2]
         if not np.isfinite(places).all():
             raise MessageError("tracks_not_finite", "trajectories must be finite")
         return Read(ns, Tracks(np.array(ids, np.int64), places, np.array(scores, np.float64)), (name,))
@@ -172,11 +231,36 @@ def read_tracks(data: bytes) -> Read:
     return _read(data, "trajectories", read)
 
 
+def read_health(data: bytes) -> Read:
+    """A serialised diagnostic_msgs/DiagnosticArray. Raises: MessageError."""
+
+    def read(cursor: _Cursor) -> Read:
+        ns, found = cursor.header(), []
+        for _ in range(cursor.count(MAX_ITEMS)):
+            level = cursor.data[cursor.at]
+            cursor.at += 1
+            name, sentence, hardware_id = cursor.string(), cursor.string(), cursor.string()
+            about_peer = PEER in name
+            values: dict[str, str] = {}
+            for _ in range(cursor.count(MAX_ITEMS)):
+                if about_peer:
+                    key = cursor.string()
+                    values[key] = cursor.string()
+                else:
+                    cursor.leave_string()
+                    cursor.leave_string()
+            found.append(Health(level, name, sentence, hardware_id, values))
+        return Read(ns, found)
+
+    return _read(data, "diagnostics", read)
+
+
 READERS: Mapping[str, Callable[[bytes], Read]] = MappingProxyType(
     {
         "rsdfm_ros/msg/ObjectArray": read_boxes,
         "rsdfm_ros/msg/TrajectoryArray": read_tracks,
         "rsdfm_ros/msg/GroundTruth": read_truth,
+        "diagnostic_msgs/msg/DiagnosticArray": read_health,
     }
 )
 """Type → its reader."""

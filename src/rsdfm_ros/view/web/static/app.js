@@ -14,7 +14,10 @@ const SHORTEST_STEP_MS = 60, LONGEST_STEP_MS = 1500;
 const byId = (id) => document.getElementById(id);
 const mission = new Mission(), panels = new Map();
 const graph = new Graph(byId('m-graph'));
-const layers = new Layers(byId('m-layers'), byId('m-note'), () => render());
+const layers = new Layers(byId('m-layers'), byId('m-note'), () => {
+  source.alone(layers.map === 'alone');
+  render();
+});
 const charts = [
   new Chart(byId('m-bytes'), byId('m-bytes-title'), 'kB sent per image', [[0, 1.5]], (v) => (v / 1000).toFixed(1)),
   new Chart(byId('m-latency'), byId('m-latency-title'), 'latency, ms', [[1, 1.5]], (v) => v.toFixed(0)),
@@ -30,7 +33,8 @@ const source = openSource({
       if (panels.has(name)) continue;
       const panel = new Panel(name);
       panels.set(name, panel);
-      byId('m-uavs').append(panel.element);
+      const after = [...byId('m-uavs').children].find((e) => e.dataset.uav.localeCompare(name, undefined, { numeric: true }) > 0);
+      byId('m-uavs').insertBefore(panel.element, after ?? null);
       watch(panel.map.canvas, name, () => panel.map);
     }
     if (mission.shown === null && !about.live) mission.following = false;
@@ -163,8 +167,8 @@ function draw() {
 }
 
 function stateOf() {
-  if (connection) return connection;
   if (mission.about.ended) return mission.about.ended;
+  if (connection) return connection;
   if (!mission.numbers.length) return mission.about.live ? 'waiting for the first images …' : 'loading …';
   const silent = mission.about.agents.filter(({ name }) => mission.instant && !mission.instant.content.uavs[name]?.facts);
   return silent.length ? `no answer from ${silent.map((a) => a.name).join(', ')}` : '';

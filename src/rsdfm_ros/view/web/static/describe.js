@@ -15,6 +15,7 @@ export function describe(mission, agent, { box, variant }) {
   lines.push(`${name}${id} (${variant === 'truth' ? 'truth' : `${agent} ${WORDS[variant]}`}${score})`);
   lines.push(`${(3.6 * Math.hypot(box[VX], box[VY])).toFixed(0)} km/h, at ${box[X].toFixed(1)}, ${box[Y].toFixed(1)} m`);
   for (const kind of ['single', 'collaborative']) {
+    if (!mission.about.agents.some(({ name: uav }) => content.uavs[uav]?.[kind]?.boxes)) continue; // not known
     const by = [];
     for (const { name: uav } of mission.about.agents) {
       const found = (content.uavs[uav]?.[kind]?.boxes ?? []).find((b) => inside(box, b[X], b[Y], SAME_M));

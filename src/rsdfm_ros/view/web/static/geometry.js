@@ -26,10 +26,12 @@ export function cellsOf(holder, n) {
 // Values of a map from value and length of each run.
 export function valuesOf(map) {
   const out = new Uint8Array(map.shape[0] * map.shape[1]);
-  let at = 0;
-  for (let k = 0; map.runs && k + 1 < map.runs.length; k += 2) {
-    out.fill(map.runs[k], at, at + map.runs[k + 1]);
-    at += map.runs[k + 1];
+  const bytes = Uint8Array.from(atob(map.runs ?? ''), (c) => c.charCodeAt(0)), count = bytes.length / 5;
+  const lengths = new DataView(bytes.buffer, count);
+  for (let k = 0, at = 0; k < count; k++) {
+    const length = lengths.getUint32(4 * k, true);
+    out.fill(bytes[k], at, at + length);
+    at += length;
   }
   return out;
 }

@@ -56,7 +56,7 @@ export class MapView {
     if (image) {
       c.imageSmoothingEnabled = false;
       c.drawImage(image, 0, 0, width, height);
-    } else if (layers.map !== 'truth') this.say(c, width, height, layers.map === 'who' ? 'not known here' : 'no answer');
+    } else if (layers.map !== 'truth') this.say(c, width, height, layers.map === 'who' || (layers.map === 'alone' && entry?.collaborative) ? 'not known here' : 'no answer');
     c.lineWidth = 1;
     if (layers.fields) {
       for (const { name, colour } of mission.about.agents) {

@@ -48,7 +48,8 @@ export class Panel {
     const parts = [];
     if (camera) parts.push(`${camera.T[11].toFixed(0)} m high`);
     if (facts?.iou_collaborative !== undefined) {
-      parts.push(`IoU ${facts.iou_single?.toFixed(2) ?? '–'} → ${facts.iou_collaborative.toFixed(2)}`);
+      const alone = facts.iou_single === undefined ? '' : `${facts.iou_single.toFixed(2)} → `;
+      parts.push(`IoU ${alone}${facts.iou_collaborative.toFixed(2)}`);
     }
     if (facts) parts.push(`${facts.peers?.length ?? 0} peers`, `${facts.objects ?? '–'} objects`);
     small.textContent = parts.join(' · ');

@@ -2,7 +2,7 @@
 
 const RETRY_MS = [500, 1000, 2000, 5000];
 
-// on: {about, index, instant, gone, health, state}; the source has want(number), live(bool).
+// on: {about, index, instant, gone, health, state}; the source has want(number), live(bool), alone(bool), rate(Hz).
 export function openSource(on) {
   const inside = document.getElementById('mission-data');
   return inside ? embedded(JSON.parse(inside.textContent), on) : socket(on);
@@ -32,12 +32,12 @@ function embedded(data, on) {
     on.about(data.about);
     on.index(data.rows);
   });
-  return { want, live() {}, rate() {}, embedded: true };
+  return { want, live() {}, alone() {}, rate() {}, embedded: true };
 }
 
 function socket(on) {
   const address = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws${location.search}`;
-  let ws = null, tries = 0, pending = null, follow = true, hertz = null;
+  let ws = null, tries = 0, pending = null, follow = true, single = false, hertz = null;
   const asked = new Set();
 
   function send(message) {
@@ -80,7 +80,7 @@ function socket(on) {
       tries = 0;
       asked.clear();
       on.state('');
-      send(hertz === null ? { live: follow } : { live: follow, rate: hertz });
+      send({ live: follow, alone: single, ...(hertz === null ? {} : { rate: hertz }) });
     };
     ws.onmessage = take;
     ws.onclose = () => {
@@ -101,6 +101,11 @@ function socket(on) {
     live(on) {
       follow = on;
       send({ live: on && !document.hidden });
+    },
+    alone(on) {
+      if (on === single) return;
+      single = on;
+      send({ alone: on });
     },
     rate(hz) {
       hertz = hz;

@@ -75,7 +75,7 @@ export function healthOf(mission, agent) {
   const facts = mission.instant?.content.uavs[agent]?.facts;
   const silence = mission.silence(agent);
   if (!facts && silence !== null && silence > 0.75) return { level: 2, sentence: `no answer for ${silence.toFixed(1)} s` };
-  if (said && mission.following) return { level: said[0], sentence: said[1] };
+  if (said && mission.following && !mission.about.ended) return { level: said[0], sentence: said[1] };
   if (!facts) return { level: 3, sentence: 'no answer yet' };
   const loss = lossOf(facts);
   if (loss !== null && loss > 0.2) return { level: 1, sentence: `${Math.round(100 * loss)} % of the packets are lost` };
