@@ -30,6 +30,7 @@ from rsdfm_ros.shipped import SHIPPED_MODEL
 
 _ROWS = (
     "ground_mae_m",
+    "place_median_m",
     "zero_mae_m",
     "height_mae_m",
     "height_bias_m",

@@ -40,12 +40,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Heights:
-    """Per pixel of a grid (h, w): true height of the surface above the bare earth and error of the ground that the
-    model assumed (m), predicted height (m) above that ground; which pixels count."""
+    """Per pixel of a grid (h, w), in m: true height of the surface above the bare earth, error of the ground that the
+    model assumed, predicted height above that ground, horizontal error of the predicted place; which pixels count."""
 
     true: Array
     ground_error: Array
     predicted: Array
+    place_error: Array
     counts: NDArray[np.bool_]
 
 
@@ -86,7 +87,7 @@ def assumed_ground(look: Look, kind: str) -> Ground:
 
 def measure(perception: Perception, look: Look) -> Heights:
     """Heights of a look; the ground of the model is the assumed one."""
-    _, predicted, mass = expected_places(perception, look.view)
+    places, predicted, mass = expected_places(perception, look.view)
     h, w = predicted.shape
     view = look.view
     v = ((np.arange(h) + 0.5) * view.image.shape[0] / h).astype(int)
@@ -99,7 +100,8 @@ def measure(perception: Perception, look: Look) -> Heights:
     known = valid[..., 0] & look.surface.known(points[..., :2])
     true = look.ground.height(points)
     error = perception.ground.elevation(points[..., :2]) - look.ground.elevation(points[..., :2])
-    return Heights(true, np.asarray(error), predicted, known & (mass > LEAST_MASS))
+    off = np.linalg.norm((places - points)[..., :2], axis=-1)
+    return Heights(true, np.asarray(error), predicted, off, known & (mass > LEAST_MASS))
 
 
 def detect(perception: Perception, look: Look) -> Detections:
@@ -112,11 +114,12 @@ def figures(heights: list[Heights], top_m: float) -> dict[str, float | int | Non
     """Figures over all pixels that show something between the ground and the highest bin of the model.
 
     height_mae_m: predicted against true heights · zero_mae_m: the same if everything lay on the ground ·
-    ground_mae_m: assumed against bare earth · correlation: of predicted and true heights · mae by band of true height.
+    ground_mae_m: assumed against bare earth · place_median_m: horizontal error of predicted places · correlation: of
+    predicted and true heights · height_mae_m_LOW_HIGH: by true height.
     """
-    true, error, predicted = (
+    true, error, predicted, off = (
         np.concatenate([getattr(h, name)[h.counts] for h in heights])
-        for name in ("true", "ground_error", "predicted")
+        for name in ("true", "ground_error", "predicted", "place_error")
     )
     shown = (true <= top_m) if len(true) else np.zeros(0, bool)
     t, p = true[shown].clip(0.0), predicted[shown]
@@ -128,6 +131,7 @@ def figures(heights: list[Heights], top_m: float) -> dict[str, float | int | Non
         "pixels": len(true),
         "pixels_scored": int(shown.sum()),
         "ground_mae_m": mean(np.abs(error)),
+        "place_median_m": float(np.median(off[shown])) if len(t) else None,
         "height_mae_m": mean(np.abs(p - t)),
         "height_bias_m": mean(p - t),
         "zero_mae_m": mean(t),

@@ -21,7 +21,7 @@ ROOF_M = 16.0
 STRIP = 64
 """Rows of a large image that are worked on at a time, which keeps arrays in the cache."""
 _PAINT = 170
-"""Pixels of a road that are brighter are paint."""
+"""Pixels of a road whose red is brighter are paint."""
 Float = NDArray[np.float32]
 
 
@@ -48,11 +48,14 @@ def fractal(rng: np.random.Generator, px: int, *, tiles: bool = False) -> Float:
 
 
 def natural_ground(image: Image, layout: Layout, seed: int) -> Image:
-    """The painted ground with repairs, cracks, tyre marks, stains, worn paint and 1/f brightness."""
+    """The painted ground with more markings, repairs, cracks, tyre marks, stains, worn paint and 1/f brightness."""
     rng = np.random.default_rng([seed, 40])
     px = len(image)
     roads = road_mask(px, layout)
     noise = fractal(rng, px)
+    image = image.copy()
+    for street in layout.streets:
+        _markings(image, street, rng)
     layer = np.zeros((px, px), np.float32)
     for street in layout.streets:
         _tyre_marks(layer, street, rng)
@@ -70,7 +73,7 @@ def natural_ground(image: Image, layout: Layout, seed: int) -> Image:
     for first in range(0, px, STRIP):
         rows = slice(first, first + STRIP)
         part, road = image[rows].astype(np.float32), roads[rows]
-        painted = (image[rows].min(-1) > _PAINT) & (road > 0)
+        painted = (image[rows][..., 0] > _PAINT) & (road > 0)
         worn = np.minimum(wear * _soft_step(noise[rows] - 0.3), 0.9) * painted
         part += worn[..., None] * (asphalt - part)
         dirty = 0.55 * _soft_step(dirt[rows] - 1.1) * (1 - 0.75 * road)
@@ -128,7 +131,9 @@ def _corners(rectangle: tuple[float, float, float, float]) -> list[tuple[float, 
     return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
 
 
-def _polygon(layer: NDArray[np.generic], points: list[tuple[float, float]], value: float) -> None:
+def _polygon(
+    layer: NDArray[np.generic], points: list[tuple[float, float]], value: float | tuple[float, float, float]
+) -> None:
     corners = np.array([pixel(len(layer), x, y) for x, y in points], np.int32)
     cv2.fillConvexPoly(layer, corners, value, cv2.LINE_8, 4)
 
@@ -136,7 +141,7 @@ def _polygon(layer: NDArray[np.generic], points: list[tuple[float, float]], valu
 def _road_colour(image: Image, roads: Float) -> Float:
     """The usual colour (3,) of a road without paint."""
     some = image[::8, ::8][roads[::8, ::8] > 0]
-    plain = some[some.min(-1) <= _PAINT]
+    plain = some[some[..., 0] <= _PAINT]
     return np.median(plain, axis=0).astype(np.float32) if len(plain) else np.zeros(3, np.float32)
 
 
@@ -155,6 +160,49 @@ def _tyre_marks(layer: Float, street: Street, rng: np.random.Generator) -> None:
                 _polygon(
                     layer, _along(street, street.start_m, street.end_m, middle - 0.3, middle + 0.3), depth
                 )
+
+
+def _markings(image: Image, street: Street, rng: np.random.Generator) -> None:
+    """Yellow hatching before junctions, and words or arrows on the lanes, as strokes."""
+    road, half = street.road, street.road.lanes * street.road.lane_m
+    for end, inward in ((street.start_m, 1.0), (street.end_m, -1.0)):
+        if rng.random() < 0.3:
+            first = end + inward * (road.junction_half_m + float(rng.uniform(4.0, 12.0)))
+            _hatching(image, street, sorted((first, first + inward * float(rng.uniform(6, 10)))), half, rng)
+    for _ in range(int(rng.poisson(max(0.0, street.end_m - street.start_m) / 30.0))):
+        a = float(rng.uniform(street.start_m, street.end_m))
+        lane = road.lane_offset_m(int(rng.integers(road.lanes))) * float(rng.choice([-1.0, 1.0]))
+        for _ in range(int(rng.integers(3, 12))):
+            u, v = a + float(rng.uniform(0, 2.4)), lane + float(rng.uniform(-0.9, 0.9))
+            long, wide = (float(d) for d in rng.permutation([rng.uniform(0.4, 1.6), 0.15]))
+            _polygon(image, _along(street, u, u + long, v, v + wide), (225, 225, 220))
+
+
+def _hatching(image: Image, street: Street, ends: list[float], half: float, rng: np.random.Generator) -> None:
+    """A box with diagonals both ways."""
+    yellow = (214, 190, 96) if rng.random() < 0.7 else (222, 222, 218)
+    a, b = ends
+    edges = [
+        ((a, -half), (b, -half)),
+        ((a, half), (b, half)),
+        ((a, -half), (a, half)),
+        ((b, -half), (b, half)),
+    ]
+    step = float(rng.uniform(1.2, 2.2))
+    for start in np.arange(a - 2 * half, b, step):
+        for sign in (-1.0, 1.0):  # u from start on while v crosses the box; cut at its ends
+            low, high = max(a, start), min(b, start + 2 * half)
+            if low < high:
+                edges.append(((low, sign * (low - start - half)), (high, sign * (high - start - half))))
+    width = max(1, round(0.15 * len(image) / (2 * PAINTED_EXTENT_M)))
+    for p, q in edges:
+        ends_px = [
+            pixel(len(image), u, street.across_m + v)
+            if street.axis == 0
+            else pixel(len(image), street.across_m + v, u)
+            for u, v in (p, q)
+        ]
+        cv2.line(image, *ends_px, yellow, width, cv2.LINE_AA, 4)
 
 
 def _repairs(layer: Float, street: Street, rng: np.random.Generator) -> None:
