@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
 
 from benchmarks.aerial.folder import AerialImage, AerialSet, read_json
@@ -58,6 +57,10 @@ def load_project(folder: Path) -> AerialSet:
 
 
 def _utm(longitude: float, latitude: float, altitude: float) -> Array:
+    try:
+        import pyproj
+    except ImportError:
+        raise BenchError("projects of OpenDroneMap are read with pyproj: pip install pyproj") from None
     zone = int((longitude + 180) // 6) + 1
     there = pyproj.Proj(proj="utm", zone=zone, ellps="WGS84", south=latitude < 0)
     x, y = there(longitude, latitude)

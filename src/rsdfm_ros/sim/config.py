@@ -116,7 +116,7 @@ class WorldConfig:
     bicycles, no labelled objects · turn_deg: of the plan about the vertical · terrain: a name of TERRAINS, or `mixed` ·
     blur_ms: exposure time of the moving cameras · noise: strength of the sensor's noise, 1 is that of a small camera ·
     season: a name of SEASONS, or `mixed` · textures: of ground, roofs and walls, a name of TEXTURES, or `mixed` ·
-    bodies: of vehicles, a name of BODIES · distractors: cranes, containers, construction sites, ponds and markets.
+    bodies: of vehicles, a name of BODIES · distractors: cranes, containers, construction sites, ponds, markets, rubble.
     """
 
     style: str = "block"

@@ -75,7 +75,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "--distractors",
         "N[:N]",
-        "cranes, containers, construction sites, ponds and markets, which are no objects (default 0)",
+        "cranes, containers, construction sites, ponds, markets and rubble, which are no objects (default 0)",
     ),
     Option("--blur", "MS[:MS]", "exposure time of the moving cameras (default 0)"),
     Option("--noise", "X[:X]", "strength of sensor noise, 1 is a small camera's (default 0)"),

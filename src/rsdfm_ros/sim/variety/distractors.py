@@ -1,4 +1,4 @@
-"""Distractors: cranes, containers, construction sites, ponds and stacks in free places; none is a labelled object."""
+"""Distractors: cranes, containers, construction sites, ponds, markets, rubble in free places; no labelled objects."""
 
 from __future__ import annotations
 
@@ -231,11 +231,23 @@ def _market(rng: np.random.Generator, site: Site, things: list[Clutter], surface
                 things.append(site.box(at[0] + du, at[1] + dv, (0.08, 0.08, 2.2), "steel"))
 
 
+def _rubble(rng: np.random.Generator, site: Site, things: list[Clutter], surfaces: list[Surface]) -> None:
+    """Stones, broken bricks and bushes on bare ground, some as large as a car."""
+    surfaces.append(site.ground(str(rng.choice(["gravel", "sand", "soil", "meadow"])), 1.0, 9))
+    for _ in range(int(rng.integers(25, 70))):
+        u, v = (float(d) for d in rng.uniform(-0.6, 0.6, 2) * site.half_m)
+        width = float(rng.choice([0.4, 0.8, 1.5, 2.5]) * rng.uniform(0.7, 1.3))
+        size = (width * float(rng.uniform(1.0, 2.0)), width, 0.7 * width)
+        colour = str(rng.choice(["stone", "stone", "leaf", "rust", "wood", "dark"]))
+        things.append(site.box(u, v, size, colour, 0.0, float(rng.uniform(0, math.pi))))
+
+
 _KINDS: tuple[tuple[Maker, float], ...] = (
     (_containers, 5.0),
     (_shell, 9.0),
     (_crane, 5.0),
     (_pond, 7.0),
     (_market, 6.0),
+    (_rubble, 7.0),
 )
 """What there is, and half the side of the square that it takes."""
