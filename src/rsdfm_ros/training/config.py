@@ -10,7 +10,7 @@ import numpy as np
 from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.settings import Builder
 from rsdfm_ros.shipped import shipped
-from rsdfm_ros.training.photometric import PhotometricConfig
+from rsdfm_ros.training.augmentation.photometric import PhotometricConfig
 from rsdfm_ros.yaml_file import YamlError, read_yaml
 
 

@@ -18,10 +18,10 @@ from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE
 from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.heads.registry import Truth
-from rsdfm_ros.training.augment import WorldMotion, colour_jitter, moved_layout, perturb_pose, random_motion
+from rsdfm_ros.training.augmentation.geometric import WorldMotion, moved_layout, perturb_pose, random_motion
+from rsdfm_ros.training.augmentation.photometric import colour_jitter, photometric
 from rsdfm_ros.training.box_heights import box_heights
 from rsdfm_ros.training.config import TrainingConfig
-from rsdfm_ros.training.photometric import photometric
 
 #: An agent sees an object when at least this share of its silhouette is visible.
 SEEN_SHARE = 0.1

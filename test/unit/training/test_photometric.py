@@ -15,8 +15,7 @@ from PIL import Image as Pillow
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.model.config import ModelConfig, load_model_config
-from rsdfm_ros.training.config import TrainingConfig, load_training_config
-from rsdfm_ros.training.photometric import (
+from rsdfm_ros.training.augmentation.photometric import (
     Image,
     PhotometricConfig,
     PhotometricError,
@@ -31,6 +30,7 @@ from rsdfm_ros.training.photometric import (
     to_linear,
     tone_curve,
 )
+from rsdfm_ros.training.config import TrainingConfig, load_training_config
 from rsdfm_ros.training.samples import TrunkSampler
 from support.places import ROOT
 from support.training_data import FlatWorld

@@ -16,9 +16,9 @@ import yaml
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.store import load_model
 from rsdfm_ros.training import command
+from rsdfm_ros.training.augmentation.photometric import PhotometricConfig
 from rsdfm_ros.training.codec import bits, draw_habit
 from rsdfm_ros.training.config import TrainingConfig
-from rsdfm_ros.training.photometric import PhotometricConfig
 from rsdfm_ros.training.samples import Sample, TrunkSampler
 from support.training_data import FlatWorld
 from support.training_runs import SETTINGS, arguments

@@ -120,6 +120,16 @@ def photometric(image: Image, config: PhotometricConfig, rng: np.random.Generato
     return out if quality is None else jpeg(out, round(quality))
 
 
+def colour_jitter(image: Image, rng: np.random.Generator) -> Image:
+    """Random gain per channel, brightness, contrast and gamma, as one table look-up."""
+    gamma = np.exp(rng.uniform(-0.25, 0.25))
+    gain = np.exp(rng.uniform(-0.2, 0.2)) * np.exp(rng.uniform(-0.06, 0.06, 3))
+    offset = rng.uniform(-15.0, 15.0)
+    levels = (np.arange(256) / 255.0) ** gamma * 255.0
+    table = np.clip(levels[:, None] * gain + offset, 0, 255).astype(np.uint8)
+    return np.stack([table[:, c][image[..., c]] for c in range(3)], axis=-1)
+
+
 def linear_table(gains: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Linear:
     """Linear light (256, 1, 3) by pixel value, with a gain per channel (white balance)."""
     levels = (np.arange(256, dtype=np.float32) / 255.0) ** np.float32(DISPLAY_GAMMA)
