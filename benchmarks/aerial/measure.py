@@ -29,7 +29,7 @@ _MAX_DEPTH_M = 1000.0
 class Look:
     """A part of an aerial image in a map frame with its origin on the ground in the middle of what it shows.
 
-    view: image, K, pose · surface, ground: in that frame · points (h, w, 3), known (h, w): what a grid of pixels shows.
+    view: image, K, pose · surface: with buildings and trees · ground: the bare earth.
     """
 
     name: str
