@@ -39,6 +39,9 @@ HELD_OUT_STYLES = ("industrial",)
 """Never drawn by `mixed`, so that transfer to them can be tested."""
 WEATHERS = ("clear", "overcast", "haze", "low-sun", "night")
 TERRAINS = ("flat", "slope", "steps")
+SEASONS = ("summer", "autumn", "winter")
+TEXTURES = ("plain", "natural")
+BODIES = ("basic", "varied")
 MIXED = "mixed"
 CORE_M = 64.0
 """Half the side of the square in which vehicles are counted."""
@@ -111,7 +114,9 @@ class WorldConfig:
     style: a name of STYLES, or `mixed`: one that is not held out, by seed · weather: a name of WEATHERS, or `mixed` ·
     vehicles: intended number within CORE_M of the middle; None: as usual in the style · people: on foot and on
     bicycles, no labelled objects · turn_deg: of the plan about the vertical · terrain: a name of TERRAINS, or `mixed` ·
-    blur_ms: exposure time of the moving cameras · noise: strength of the sensor's noise, 1 is that of a small camera.
+    blur_ms: exposure time of the moving cameras · noise: strength of the sensor's noise, 1 is that of a small camera ·
+    season: a name of SEASONS, or `mixed` · textures: of ground, roofs and walls, a name of TEXTURES, or `mixed` ·
+    bodies: of vehicles, a name of BODIES · distractors: cranes, containers, construction sites, ponds, markets, rubble.
     """
 
     style: str = "block"
@@ -122,6 +127,10 @@ class WorldConfig:
     terrain: str = "flat"
     blur_ms: Range = (0.0, 0.0)
     noise: Range = (0.0, 0.0)
+    season: str = "summer"
+    textures: str = "plain"
+    bodies: str = "basic"
+    distractors: Range = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         require_range("vehicles", self.vehicles, 0, 200, "vehicles")
@@ -129,10 +138,14 @@ class WorldConfig:
         require_range("turn", self.turn_deg, -360, 360, "degrees")
         require_range("blur", self.blur_ms, 0, 50, "ms")
         require_range("noise", self.noise, 0, 5, "")
+        require_range("distractors", self.distractors, 0, 40, "distractors")
         for name, value, known in (
             ("style", self.style, (*STYLES, MIXED)),
             ("weather", self.weather, (*WEATHERS, MIXED)),
             ("terrain", self.terrain, (*TERRAINS, MIXED)),
+            ("season", self.season, (*SEASONS, MIXED)),
+            ("textures", self.textures, (*TEXTURES, MIXED)),
+            ("bodies", self.bodies, BODIES),
         ):
             if value not in known:
                 raise ConfigError(f"unknown {name} {value!r}: expected one of {', '.join(known)}")

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsdfm_ros.sim.config import HELD_OUT_STYLES, MIXED, STYLES, TERRAINS, WEATHERS, WorldConfig
+from rsdfm_ros.sim.config import (
+    HELD_OUT_STYLES,
+    MIXED,
+    SEASONS,
+    STYLES,
+    TERRAINS,
+    TEXTURES,
+    WEATHERS,
+    WorldConfig,
+)
 
 TRAINING_STYLES = tuple(s for s in STYLES if s not in HELD_OUT_STYLES)
 """Styles that `mixed` draws from."""
@@ -25,11 +34,22 @@ class Draw:
     terrain: str
     blur_s: float
     noise: float
+    season: str
+    textures: str
+    distractors: int
 
     @property
     def words(self) -> dict[str, str]:
-        """Style, weather and terrain, as they are noted with a scene."""
-        return {"style": self.style, "weather": self.weather, "terrain": self.terrain}
+        """Style, weather and terrain, as they are noted with a scene; season and textures where they are not the
+        standard ones."""
+        usual = WorldConfig()
+        more = {"season": self.season, "textures": self.textures}
+        return {
+            "style": self.style,
+            "weather": self.weather,
+            "terrain": self.terrain,
+            **{name: word for name, word in more.items() if word != getattr(usual, name)},
+        }
 
 
 def draw_world(seed: int, config: WorldConfig) -> Draw:
@@ -39,6 +59,9 @@ def draw_world(seed: int, config: WorldConfig) -> Draw:
         known[int(rng.integers(len(known)))] for known in (TRAINING_STYLES, WEATHERS, TERRAINS)
     )
     numbers = rng.random(5)
+    later = np.random.default_rng([seed, 26])  # so that worlds without these options stay as they are
+    season, textures = (known[int(later.integers(len(known)))] for known in (SEASONS, TEXTURES))
+    numbers = np.append(numbers, later.random())
 
     def between(n: int, limits: tuple[float, float]) -> float:
         return limits[0] + float(numbers[n]) * (limits[1] - limits[0])
@@ -52,4 +75,7 @@ def draw_world(seed: int, config: WorldConfig) -> Draw:
         terrain if config.terrain == MIXED else config.terrain,
         1e-3 * between(3, config.blur_ms),
         between(4, config.noise),
+        season if config.season == MIXED else config.season,
+        textures if config.textures == MIXED else config.textures,
+        round(between(5, config.distractors)),
     )

@@ -12,6 +12,7 @@ from rsdfm_ros.sim.config import CORE_M, SimConfig
 from rsdfm_ros.sim.lanes import lane_graph
 from rsdfm_ros.sim.plan import Crowd, Layout
 from rsdfm_ros.sim.traffic import drive
+from rsdfm_ros.sim.variety.bodies import varied
 from rsdfm_ros.sim.vehicles import VehicleSpec, draw_kind, make_vehicle
 
 _TRIP_IDS = 1000
@@ -49,11 +50,14 @@ def populate(layout: Layout, seed: int, config: SimConfig, vehicles: int | None 
     """
     rng = np.random.default_rng([seed, 2])
     crowd = layout.crowd if vehicles is None else _crowd_of(layout, vehicles)
-    parked, standing = _park(layout, rng, crowd)
+    bodies = np.random.default_rng([seed, 27]) if config.world.bodies == "varied" else None
+    parked, standing = _park(layout, rng, crowd, bodies)
     road = sum(_inside(s.start_m, s.end_m, s.across_m, 100.0) for s in layout.streets)
     core = sum(_inside(s.start_m, s.end_m, s.across_m, CORE_M) for s in layout.streets)
     moving_count = round(float(rng.uniform(*crowd.moving)) * road / max(core, 1.0))
     moving = [make_vehicle(rng, draw_kind(rng, crowd.shares)) for _ in range(moving_count)]
+    if bodies is not None:
+        moving = [varied(v, bodies) for v in moving]
     track = drive(lane_graph(layout), moving, seed, config.max_frames, 1.0 / config.frame_rate_hz)
     k = config.max_frames
     poses = np.concatenate([np.broadcast_to(standing, (k, len(parked), 3)), track.poses], axis=1)
@@ -89,9 +93,9 @@ def _inside(start: float, end: float, across: float, extent: float) -> float:
 
 
 def _park(
-    layout: Layout, rng: np.random.Generator, crowd: Crowd
+    layout: Layout, rng: np.random.Generator, crowd: Crowd, bodies: np.random.Generator | None
 ) -> tuple[list[VehicleSpec], NDArray[np.float64]]:
-    """Fills a random part of the parking places."""
+    """Fills a random part of the parking places; bodies: draws other bodies than the basic ones."""
     wanted = {True: float(rng.uniform(*crowd.kerb)), False: float(rng.uniform(*crowd.bays))}
     core = {
         kerb: sum(p.kerb == kerb and max(abs(p.x), abs(p.y)) < CORE_M for p in layout.places)
@@ -110,6 +114,8 @@ def _park(
         else:
             kind = int(rng.choice(2, p=[0.77, 0.23]))
         v = make_vehicle(rng, kind)
+        if bodies is not None:
+            v = varied(v, bodies, p.length_m - 0.4)
         yaw = p.yaw + float(rng.normal(0, 0.015))
         if not p.kerb and p.length_m < 9 and rng.random() < 0.35:
             yaw += math.pi

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from rsdfm_ros.sim.appearance import (
     BARK,
-    CLUTTER_COLOURS,
     FACADES,
     ROOFS,
     TREES,
@@ -27,7 +26,10 @@ from rsdfm_ros.sim.meshes import Ground, Mesh, building_meshes, clutter_meshes, 
 from rsdfm_ros.sim.people import Person, body
 from rsdfm_ros.sim.plan import Layout
 from rsdfm_ros.sim.terrain import Terrain
-from rsdfm_ros.sim.vehicles import HEADLIGHT, REAR_LIGHT, Part, VehicleSpec, parts
+from rsdfm_ros.sim.variety.bodies import vehicle_parts
+from rsdfm_ros.sim.variety.seasons import clutter_colours, season_ground, season_of
+from rsdfm_ros.sim.variety.textures import ROOF_M, natural_ground, natural_roof, natural_wall
+from rsdfm_ros.sim.vehicles import HEADLIGHT, REAR_LIGHT, Part, VehicleSpec
 
 Z_NEAR_M, Z_FAR_M = 5.0, 700.0
 _EXTENT_M = 100.0
@@ -63,6 +65,14 @@ class Scene:
         return np.append(self.geom_vehicle, -1)
 
 
+@dataclass(frozen=True)
+class Look:
+    """A name of config.SEASONS, and whether ground, roofs and walls have natural textures."""
+
+    season: str
+    natural: bool
+
+
 def build_scene(
     layout: Layout,
     vehicles: tuple[VehicleSpec, ...],
@@ -75,12 +85,15 @@ def build_scene(
     turn_rad: float = 0.0,
     sky: bool = False,
     terrain: Terrain | None = None,
+    season: str = "summer",
+    textures: str = "plain",
 ) -> Scene:
     """Compiles the world of a seed, with a camera for every agent that vertical_fovs_rad names.
 
     turn_rad: of everything static, about the vertical · sky: whether a camera may see above the horizon.
     """
-    appearance = light_of(draw_appearance(seed, layout.palette), weather, seed)
+    appearance = season_of(light_of(draw_appearance(seed, layout.palette), weather, seed), season, seed)
+    look = Look(season, textures == "natural")
     spec = mujoco.MjSpec()
     spec.visual.map.znear, spec.visual.map.zfar = Z_NEAR_M / _EXTENT_M, Z_FAR_M / _EXTENT_M
     spec.stat.extent, spec.stat.center = _EXTENT_M, [0.0, 0.0, 0.0]
@@ -93,8 +106,8 @@ def build_scene(
     if sky:
         _sky(spec)
     _light(spec, appearance)
-    _ground(spec, layout, seed, terrain)
-    _static(spec, layout, seed, appearance, None if terrain is None else terrain.height)
+    _ground(spec, layout, seed, terrain, look)
+    _static(spec, layout, seed, appearance, None if terrain is None else terrain.height, look)
     names = _vehicles(spec, vehicles)
     walkers = _people(spec, people)
     for agent, fov in vertical_fovs_rad.items():
@@ -173,8 +186,11 @@ def _geom(parent: mujoco.MjsBody, kind: mujoco.mjtGeom, **more: object) -> None:
     parent.add_geom(type=kind, contype=0, conaffinity=0, **more)
 
 
-def _ground(spec: mujoco.MjSpec, layout: Layout, seed: int, terrain: Terrain | None) -> None:
+def _ground(spec: mujoco.MjSpec, layout: Layout, seed: int, terrain: Terrain | None, look: Look) -> None:
     image, land = paint_ground(layout, seed)
+    if look.natural:
+        image = natural_ground(image, layout, seed)
+    image, land = season_ground(image, land, layout, look.season, seed)
     assert image.shape == (GROUND_PX, GROUND_PX, 3)
     _texture(spec, "ground", image)  # row 0 of a plane's texture is its north edge
     rgba = [c / 255 for c in land] + [1.0]
@@ -199,16 +215,26 @@ def _mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh, material: str) -> None:
 
 
 def _static(
-    spec: mujoco.MjSpec, layout: Layout, seed: int, appearance: Appearance, ground: Ground | None
+    spec: mujoco.MjSpec,
+    layout: Layout,
+    seed: int,
+    appearance: Appearance,
+    ground: Ground | None,
+    look: Look,
 ) -> None:
     """Buildings and trees."""
+    rng = np.random.default_rng([seed, 44])
     walls, roofs = building_meshes(layout.buildings, FACADES, ROOFS, seed, ground)
     for n, (mesh, facade) in enumerate(zip(walls, appearance.facades, strict=True)):
         assert facade.shape[0] == FACADE_PX
-        _texture(spec, f"facade{n}", facade)
+        _texture(spec, f"facade{n}", natural_wall(facade, rng) if look.natural else facade)
         _mesh(spec, f"walls{n}", mesh, f"facade{n}")
     for n, (mesh, tone) in enumerate(zip(roofs, appearance.roofs, strict=True)):
-        spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
+        if look.natural:
+            _texture(spec, f"roof{n}", natural_roof(tone, rng))
+            mesh.uvs = [(x / ROOF_M, y / ROOF_M) for x, y, _ in mesh.vertices]
+        else:
+            spec.add_material(name=f"roof{n}", specular=0.0, shininess=0.0, rgba=[*tone, 1.0])
         _mesh(spec, f"roofs{n}", mesh, f"roof{n}")
     trunks, crowns = tree_meshes(layout.trees, TREES, seed, ground, TREE_TILE_M)
     spec.add_material(name="bark", specular=0.0, shininess=0.0, rgba=[*BARK, 1])
@@ -219,7 +245,7 @@ def _static(
         for tile, mesh in enumerate(meshes):
             _mesh(spec, f"crowns{n}-{tile}", mesh, f"leaves{n}")
     for name, mesh in clutter_meshes(layout.clutter, ground).items():
-        rgba = [*CLUTTER_COLOURS[name], 1.0]
+        rgba = [*clutter_colours(look.season)[name], 1.0]
         spec.add_material(name=f"clutter-{name}", specular=0.0, shininess=0.0, rgba=rgba)
         _mesh(spec, f"clutter-{name}", mesh, f"clutter-{name}")
 
@@ -230,7 +256,7 @@ def _vehicles(spec: mujoco.MjSpec, vehicles: tuple[VehicleSpec, ...]) -> list[st
     for n, v in enumerate(vehicles):
         names.append(f"vehicle{n}")
         body = spec.worldbody.add_body(name=names[-1], mocap=True, pos=[0, 0, -100])
-        _boxes(body, parts(v), "paint")
+        _boxes(body, vehicle_parts(v), "paint")
     return names
 
 

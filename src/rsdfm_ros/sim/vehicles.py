@@ -26,13 +26,15 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class VehicleSpec:
-    """One vehicle: class id, size (length, width, height) in m, two colours, shape variation 0 to 1."""
+    """One vehicle: class id, size (length, width, height) in m, two colours, shape variation 0 to 1, and the name of
+    its body (variety.bodies), empty for the basic one of its class."""
 
     kind: int
     size: tuple[float, float, float]
     paint: Rgb
     second: Rgb
     shape: float
+    body: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,13 @@ from rsdfm_ros.sim.draw import Draw, draw_world
 from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.layout_map import layout_map
 from rsdfm_ros.sim.people import draw_people, poses
-from rsdfm_ros.sim.plan import Layout
+from rsdfm_ros.sim.plan import Clutter, Layout
 from rsdfm_ros.sim.population import populate
 from rsdfm_ros.sim.scene import build_scene
 from rsdfm_ros.sim.styles import make_plan
 from rsdfm_ros.sim.styles.kit import lit, walks
 from rsdfm_ros.sim.terrain import Terrain, make_terrain
+from rsdfm_ros.sim.variety.distractors import with_distractors
 
 CLEARANCE_M = 6.0
 """Least distance of a UAV from buildings, so that the near plane of its camera cuts none."""
@@ -54,6 +55,7 @@ class World:
         self.draw: Draw = draw_world(seed, self.config.world)
         turn = self.draw.turn_rad
         self._layout = make_plan(seed, self.draw.style)
+        self._layout, tall = with_distractors(self._layout, self.draw.distractors, seed)
         self._terrain = make_terrain(seed, self.draw.terrain)
         if self.draw.weather == "night":
             self._layout = lit(self._layout)
@@ -62,7 +64,7 @@ class World:
         self._people = draw_people(ways, self.draw.people, seed)
         self.cameras: tuple[Camera, ...] = draw_cameras(seed, uavs, self.config)
         flight, standard = self.config.flight, self.config.flight == FlightConfig()
-        free = None if standard else partial(_clear_of_buildings, self._layout, turn, self._terrain)
+        free = None if standard else partial(_clear_of_buildings, self._layout, turn, self._terrain, tall)
         self._flights = make_flights(
             seed, uavs, flight, free, None if self._terrain is None else self._ground
         )
@@ -70,7 +72,7 @@ class World:
         self._scene = build_scene(
             self._layout, self._population.specs, fovs, seed, self.config, weather=self.draw.weather,
             people=self._people, turn_rad=turn, sky=_sees_horizon(self.config, fovs.values()),
-            terrain=self._terrain,
+            terrain=self._terrain, season=self.draw.season, textures=self.draw.textures,
         )  # fmt: skip
         self._images = Images(self.draw, self._layout, self._population, self._scene, seed, self._terrain)
         self._data = mujoco.MjData(self._scene.model)
@@ -263,9 +265,14 @@ def _sees_horizon(config: SimConfig, vertical_fovs_rad: Iterable[float]) -> bool
 
 
 def _clear_of_buildings(
-    layout: Layout, turn_rad: float, terrain: Terrain | None, positions: NDArray[np.float64]
+    layout: Layout,
+    turn_rad: float,
+    terrain: Terrain | None,
+    tall: tuple[Clutter, ...],
+    positions: NDArray[np.float64],
 ) -> bool:
-    """Whether positions (N, 3) m keep some metres from every building and tree of a plan that is turned."""
+    """Whether positions (N, 3) m keep some metres from every building, tree and tall distractor of a plan that is
+    turned."""
     c, s = math.cos(turn_rad), math.sin(turn_rad)
     x, y, z = positions.T
     x, y = c * x + s * y, c * y - s * x
@@ -276,6 +283,11 @@ def _clear_of_buildings(
             (x > x0 - CLEARANCE_M) & (x < x1 + CLEARANCE_M) & (y > y0 - CLEARANCE_M) & (y < y1 + CLEARANCE_M)
         )
         if np.any(near & (z < b.top_m + CLEARANCE_M)):
+            return False
+    for thing in tall:
+        reach = 0.5 * math.hypot(thing.length_m, thing.width_m) + CLEARANCE_M
+        top = thing.z_m + thing.height_m + CLEARANCE_M
+        if np.any((np.hypot(x - thing.x, y - thing.y) < reach) & (z < top)):
             return False
     return all(
         not np.any(

@@ -10,6 +10,7 @@ import numpy as np
 from rsdfm_ros.errors import RsdfmError, reason
 from rsdfm_ros.settings import Builder
 from rsdfm_ros.shipped import shipped
+from rsdfm_ros.training.augmentation.photometric import PhotometricConfig
 from rsdfm_ros.yaml_file import YamlError, read_yaml
 
 
@@ -65,6 +66,8 @@ class TrainingConfig:
     tile_drop_share: float = 0.3
     tile_drop: float = 0.25
     translate_m: float = 10.0
+    photometric: PhotometricConfig | None = None
+    """Photometric augmentation of the trunk's images; none unless a mapping is given, `{}` for its defaults."""
 
     def __post_init__(self) -> None:
         if (

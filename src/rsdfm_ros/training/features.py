@@ -20,7 +20,7 @@ from rsdfm_ros.model.heads.registry import Head, Truth
 from rsdfm_ros.model.neck import Neck, TaskFeatures
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import trunk_fingerprint
-from rsdfm_ros.training.augment import WorldMotion, moved_layout, random_motion
+from rsdfm_ros.training.augmentation.geometric import WorldMotion, moved_layout, random_motion
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.feature_file import FeatureFile
 from rsdfm_ros.training.samples import agent_count, resize_view, seen_by

@@ -18,7 +18,8 @@ from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.encoder import ENCODER_STRIDE
 from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.heads.registry import Truth
-from rsdfm_ros.training.augment import WorldMotion, colour_jitter, moved_layout, perturb_pose, random_motion
+from rsdfm_ros.training.augmentation.geometric import WorldMotion, moved_layout, perturb_pose, random_motion
+from rsdfm_ros.training.augmentation.photometric import colour_jitter, photometric
 from rsdfm_ros.training.box_heights import box_heights
 from rsdfm_ros.training.config import TrainingConfig
 
@@ -128,7 +129,7 @@ class TrunkSampler:
         layout = self.layouts(scene) if self.wants_layout else None
         truth = Truth((motion.objects(objects),), seen_by(objects, agents), moved_layout(layout, motion))
         return Sample(
-            images=np.stack([v[0] for v in views]),
+            images=np.stack([self._photographed(v[0], index, n) for n, v in enumerate(views)]),
             K=np.stack([v[1] for v in views]),
             T_map_camera=np.stack([v[2] for v in views]),
             covariance=np.stack([v[3] for v in views]),
@@ -137,6 +138,13 @@ class TrunkSampler:
             truth=truth,
             agents=np.array(owners, np.int64),
         )
+
+    def _photographed(self, image: NDArray[np.uint8], index: int, view: int) -> NDArray[np.uint8]:
+        """The image after photometric augmentation, whose draws are apart: without it everything else is the same."""
+        if self.config.photometric is None:
+            return image
+        rng = np.random.default_rng([self.config.seed, 12, index, view])
+        return photometric(image, self.config.photometric, rng)
 
     def _present(self, scene: int, k: int) -> list[int]:
         """The agents that have an image of frame k."""

@@ -16,7 +16,7 @@ from rsdfm_ros.model.heads.lookup import needs_of
 from rsdfm_ros.model.heads.registry import Truth
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import wire_fingerprint
-from rsdfm_ros.training.augment import WorldMotion, moved_layout, random_motion
+from rsdfm_ros.training.augmentation.geometric import WorldMotion, moved_layout, random_motion
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.feature_file import FeatureFile
 from rsdfm_ros.training.features import fused_map, task_features

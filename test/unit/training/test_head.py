@@ -23,7 +23,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import load_model, save_model
 from rsdfm_ros.training import command
-from rsdfm_ros.training.augment import WorldMotion
+from rsdfm_ros.training.augmentation.geometric import WorldMotion
 from support.training_data import LAYOUT, FlatWorld
 from support.training_runs import SETTINGS
 

@@ -16,6 +16,7 @@ import yaml
 from rsdfm_ros.model.config import ModelConfig
 from rsdfm_ros.model.store import load_model
 from rsdfm_ros.training import command
+from rsdfm_ros.training.augmentation.photometric import PhotometricConfig
 from rsdfm_ros.training.codec import bits, draw_habit
 from rsdfm_ros.training.config import TrainingConfig
 from rsdfm_ros.training.samples import Sample, TrunkSampler
@@ -33,6 +34,7 @@ ON_SAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "pose_noise_deg": ({"pose_noise_share": 1.0}, {"pose_noise_deg": 2.0}),
     "delay_share": ({}, {"delay_share": 1.0}),
     "translate_m": ({}, {"translate_m": 0.0}),
+    "photometric": ({}, {"photometric": PhotometricConfig(noise_share=1.0, shot=(0.01, 0.01))}),
 }
 #: Switches that act on the run: what they are turned to, from BASE.
 BASE: dict[str, Any] = {

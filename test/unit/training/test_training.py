@@ -24,7 +24,7 @@ from rsdfm_ros.model.perception import Perception
 from rsdfm_ros.model.rsdfm import RSDFM
 from rsdfm_ros.model.store import ModelStoreError, save_model, warm_start
 from rsdfm_ros.training import command, stages
-from rsdfm_ros.training.augment import WorldMotion, perturb_pose
+from rsdfm_ros.training.augmentation.geometric import WorldMotion, perturb_pose
 from rsdfm_ros.training.codec import CodecObjective
 from rsdfm_ros.training.config import TrainingConfig, TrainingConfigError, load_training_config
 from rsdfm_ros.training.loop import Checkpoints, Clock, learning_rate, prefetch

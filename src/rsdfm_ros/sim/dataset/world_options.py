@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.sim.config import (
+    BODIES,
     HELD_OUT_STYLES,
     MOTIONS,
+    SEASONS,
     STYLES,
     TERRAINS,
+    TEXTURES,
     WEATHERS,
     FlightConfig,
     Range,
@@ -62,6 +65,18 @@ OPTIONS: tuple[Option, ...] = (
     Option("--people", "N[:N]", "people on foot and on bicycles, which are no objects (default 0)"),
     Option("--turn", "DEG[:DEG]", "of the plan against the map's axes (default 0)"),
     Option("--terrain", "NAME", f"{', '.join(TERRAINS)}, or mixed: by seed (default flat)"),
+    Option("--season", "NAME", f"{', '.join(SEASONS)}, or mixed: by seed (default summer)"),
+    Option(
+        "--textures",
+        "NAME",
+        f"of ground, roofs and walls: {', '.join(TEXTURES)}, or mixed: by seed (default plain)",
+    ),
+    Option("--bodies", "NAME", f"of vehicles: {' or '.join(BODIES)} (default basic)"),
+    Option(
+        "--distractors",
+        "N[:N]",
+        "cranes, containers, construction sites, ponds, markets and rubble, which are no objects (default 0)",
+    ),
     Option("--blur", "MS[:MS]", "exposure time of the moving cameras (default 0)"),
     Option("--noise", "X[:X]", "strength of sensor noise, 1 is a small camera's (default 0)"),
     Option("--motion", "NAME", f"how UAVs fly: {' or '.join(MOTIONS)} (default calm)"),
@@ -104,6 +119,10 @@ def parse(options: Mapping[str, str]) -> SimConfig:
         terrain=options.get("terrain") or usual.terrain,
         blur_ms=_range("--blur", options.get("blur")) or usual.blur_ms,
         noise=_range("--noise", options.get("noise")) or usual.noise,
+        season=options.get("season") or usual.season,
+        textures=options.get("textures") or usual.textures,
+        bodies=options.get("bodies") or usual.bodies,
+        distractors=_range("--distractors", options.get("distractors")) or usual.distractors,
     )
     fov = _range("--fov", options.get("fov"))
     return replace(config, width_px=width, height_px=height, fov_deg=fov, flight=flight, world=world)

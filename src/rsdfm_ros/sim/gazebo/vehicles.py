@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from rsdfm_ros.data.frame import CLASSES
 from rsdfm_ros.sim.gazebo.motion import Trajectory
 from rsdfm_ros.sim.gazebo.xml import add, colour, number, numbers, pose
-from rsdfm_ros.sim.vehicles import VehicleSpec, parts
+from rsdfm_ros.sim.variety.bodies import vehicle_parts
+from rsdfm_ros.sim.vehicles import VehicleSpec
 
 PAINT_SPECULAR = (0.2, 0.2, 0.2)
 
@@ -69,7 +70,7 @@ def seconds(time_ms: int) -> str:
 
 def _body(link: ET.Element, spec: VehicleSpec) -> None:
     """The boxes that the vehicle is made of."""
-    for n, part in enumerate(parts(spec)):
+    for n, part in enumerate(vehicle_parts(spec)):
         low, high = np.array(part.low), np.array(part.high)
         visual = add(link, "visual", name=f"part{n}")
         pose(visual, 0.5 * (low + high))

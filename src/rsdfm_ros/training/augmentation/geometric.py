@@ -1,4 +1,4 @@
-"""Exact augmentation: turning, mirroring and shifting the world with everything in it; colour jitter; pose noise."""
+"""Exact augmentation: turning, mirroring and shifting the world with everything in it; pose noise."""
 
 from __future__ import annotations
 
@@ -66,16 +66,6 @@ def random_motion(rng: np.random.Generator, translate_m: float) -> WorldMotion:
     return WorldMotion(
         float(rng.uniform(-np.pi, np.pi)), (float(shift[0]), float(shift[1])), bool(rng.random() < 0.5)
     )
-
-
-def colour_jitter(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Random gain per channel, brightness, contrast and gamma, as one table look-up."""
-    gamma = np.exp(rng.uniform(-0.25, 0.25))
-    gain = np.exp(rng.uniform(-0.2, 0.2)) * np.exp(rng.uniform(-0.06, 0.06, 3))
-    offset = rng.uniform(-15.0, 15.0)
-    levels = (np.arange(256) / 255.0) ** gamma * 255.0
-    table = np.clip(levels[:, None] * gain + offset, 0, 255).astype(np.uint8)
-    return np.stack([table[:, c][image[..., c]] for c in range(3)], axis=-1)
 
 
 def perturb_pose(

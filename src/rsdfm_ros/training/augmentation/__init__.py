@@ -1,0 +1,1 @@
+"""Augmentation of training samples: `geometric` moves the world and disturbs poses, `photometric` changes images."""
