@@ -37,11 +37,11 @@ WINDOW = square_window(8.0, 0.5)
 NS = 10_000_000_000
 #: node, topic, type, module and name of the function that makes the message
 OUTPUTS = [
-    (DetectionHeadNode, "detections", ObjectArray, detection_head_node, "boxes_to_message"),
+    (DetectionHeadNode, "detections", ObjectArray, detection_head_node, "boxes_to_bytes"),
     (DetectionHeadNode, "markers", MarkerArray, detection_head_node, "box_markers"),
     (SegmentationHeadNode, "instance_mask", Image, segmentation_head_node, "masks_to_message"),
     (SegmentationHeadNode, "debug/bev_image", Image, segmentation_head_node, "bev_image"),
-    (TrajectoryHeadNode, "trajectories", TrajectoryArray, trajectory_head_node, "tracks_to_message"),
+    (TrajectoryHeadNode, "trajectories", TrajectoryArray, trajectory_head_node, "tracks_to_bytes"),
     (TrajectoryHeadNode, "paths", MarkerArray, trajectory_head_node, "path_markers"),
 ]
 

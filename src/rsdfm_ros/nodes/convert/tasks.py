@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.agent.tracking import MAX_ID
-from rsdfm_ros.data.frame import Objects
+from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.tasks import percent_of
 from rsdfm_ros.data.outputs import Boxes, Tracks
@@ -24,8 +24,6 @@ from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
 from rsdfm_ros.msg import GroundTruth, Object3D, ObjectArray, Trajectory, TrajectoryArray
 from rsdfm_ros.nodes.convert.sensors import time_of
-
-STEP_S = 0.5
 
 
 def boxes_to_message(
@@ -64,7 +62,7 @@ def tracks_to_message(tracks: Tracks, *, agent: str, frame: int, ns: int, frame_
         item = Trajectory(id=int(tracks.ids[row]), score=float(tracks.scores[row]))
         steps = tracks.positions[row]
         item.positions = [_point(float(x), float(y)) for x, y in steps]
-        item.time_offsets_s = [STEP_S * k for k in range(len(steps))]
+        item.time_offsets_s = [FRAME_PERIOD_S * k for k in range(len(steps))]
         message.trajectories.append(item)
     return message
 

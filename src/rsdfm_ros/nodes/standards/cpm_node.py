@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsdfm_ros.data.messages.answers import cpm
+from rsdfm_ros.data.messages.answers.writing import boxes_to_bytes
 from rsdfm_ros.data.messages.geo.world import GeoOrigin, GeoWorld
 from rsdfm_ros.data.messages.stamps import checked_stamp_ns
 from rsdfm_ros.data.messages.tasks import boxes_from_message
 from rsdfm_ros.msg import ObjectArray
 from rsdfm_ros.nodes.convert.cpm import cpm_from_boxes
 from rsdfm_ros.nodes.convert.optional import AUTO, MissingPackage, optional_module
-from rsdfm_ros.nodes.convert.tasks import boxes_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.base import RsdfmNode
 from rsdfm_ros.nodes.core.entities import has_subscribers
@@ -125,7 +125,7 @@ class CpmNode(RsdfmNode[CpmSettings]):
             self.send(self._cpm, out)
         if has_subscribers(self._late):
             merged, names = self._stations.merged(boxes, stamp_ns, s.max_age_s, self._merge)
-            late = boxes_to_message(
+            late = boxes_to_bytes(
                 merged,
                 agent=message.agent,
                 frame=message.frame,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ from visualization_msgs.msg import MarkerArray
 
 from rsdfm_ros.agent.tasks import COLLABORATIVE, TaskInput
 from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.data.messages.answers.writing import boxes_to_bytes
 from rsdfm_ros.msg import ObjectArray
 from rsdfm_ros.nodes.convert.markers import MarkerSet, box_markers
 from rsdfm_ros.nodes.convert.optional import optional_module
@@ -63,14 +63,18 @@ class DetectionHeadNode(HeadNode):
         frame_id, ns = self.settings.frame_id, fused.stamp_ns
         names = fused.contributors if together else fused.contributors[:1]
 
-        @functools.cache
-        def message() -> ObjectArray:
-            return boxes_to_message(
-                found.boxes, agent=self.agent, frame=fused.frame, ns=ns, frame_id=frame_id, contributors=names
-            )
-
-        self.offer(f"{prefix}detections", message)
-        self.offer(f"{prefix}detections_3d", lambda: detections_from_objects(message(), self._vision_msgs))
+        about = {
+            "agent": self.agent,
+            "frame": fused.frame,
+            "ns": ns,
+            "frame_id": frame_id,
+            "contributors": names,
+        }
+        self.offer(f"{prefix}detections", lambda: boxes_to_bytes(found.boxes, **about))
+        self.offer(
+            f"{prefix}detections_3d",
+            lambda: detections_from_objects(boxes_to_message(found.boxes, **about), self._vision_msgs),
+        )
         if together:
             self.health.objects = len(found.objects)
             lifetime_s = self.settings.marker_lifetime_s

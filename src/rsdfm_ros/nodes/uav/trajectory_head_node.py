@@ -10,9 +10,10 @@ from visualization_msgs.msg import MarkerArray
 
 from rsdfm_ros.agent.tasks import COLLABORATIVE, TaskInput
 from rsdfm_ros.agent.types import Fused
+from rsdfm_ros.data.messages.answers.writing import tracks_to_bytes
 from rsdfm_ros.msg import TrajectoryArray
 from rsdfm_ros.nodes.convert.markers import MarkerSet, path_markers
-from rsdfm_ros.nodes.convert.tasks import masks_to_message, tracks_to_message
+from rsdfm_ros.nodes.convert.tasks import masks_to_message
 from rsdfm_ros.nodes.core.runner import run
 from rsdfm_ros.nodes.uav.head_node import PREFIX, HeadNode
 
@@ -44,7 +45,7 @@ class TrajectoryHeadNode(HeadNode):
         # Last: a simulator in lockstep takes the trajectories as the sign that the UAV has answered.
         self.offer(
             f"{prefix}trajectories",
-            lambda: tracks_to_message(
+            lambda: tracks_to_bytes(
                 motion.tracks, agent=self.agent, frame=fused.frame, ns=ns, frame_id=frame_id
             ),
         )
