@@ -92,7 +92,7 @@ class _Cursor:
         return int(count)
 
     def string(self) -> str:
-        length = self.count(len(self.data))
+        (length,) = self.take(_COUNT, 4)
         begin, self.at = self.at, self.at + length
         if self.at > len(self.data):
             raise struct.error(f"a string of {length} bytes")
