@@ -34,7 +34,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_have_the_options_that_it_gives_them(root: Path, page: str) -> None:
-    text = (root / page).read_text().replace("$seed", "0")
+    text = (root / page).read_text().replace("$seed", "0").replace("\\\n", " ")
     lines = re.findall(r"(?:\./rsdfm|rsdfm_ros\.cli) ([^\n;`]*)", text)
     words = [shlex.split(line.partition("(")[0].partition(")")[0]) for line in lines]
     commands = [w for w in words if len(w) > 1 and w[1] != "\u2026"]
