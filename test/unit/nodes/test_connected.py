@@ -62,7 +62,7 @@ def test_a_peer_that_hears_over_a_relay_counts(flight: Flight, uav: Uav) -> None
     peer.create_publisher(FeaturePacket, "bev/features", FEATURES)
     relay = world.add(Node("relay", context=world.context))
     relay.create_subscription(FeaturePacket, "/uav1/bev/features", lambda _: None, FEATURES)
-    world.until(lambda: uav.encoder.receivers() == {"/"}, "the relay is connected")
+    world.until(lambda: uav.encoder.receivers(["/uav2"]) == {"/"}, "the relay is connected")
     assert uav._connected() == []
     relay.create_publisher(FeaturePacket, "/radio/uav1/bev/features", FEATURES)
     world.until(lambda: uav._connected() == ["uav2"], "it passes on what the peer hears")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from time import monotonic
 from typing import Any
 
@@ -170,11 +170,12 @@ class EncoderNode(PipelineNode[EncoderSettings]):
         for listener in self.listeners:
             listener(own)
 
-    def receivers(self) -> set[str] | None:
+    def receivers(self, beside: Collection[str]) -> set[str] | None:
         """Namespaces of the nodes that receive the features; none while one that is known is not connected yet. None if
-        a node among them passes features on: who receives those is not known."""
+        one of them passes features on: who receives those is not known. beside: namespaces of UAVs, which do not."""
         infos = self.get_subscriptions_info_by_topic(self._packets.topic_name)
-        if any(self._relays(info.node_name, info.node_namespace) for info in infos):
+        others = [info for info in infos if info.node_namespace not in beside]
+        if any(self._relays(info.node_name, info.node_namespace) for info in others):
             return None
         connected = self._packets.get_subscription_count() >= len(infos)
         return {info.node_namespace for info in infos} if connected else set()

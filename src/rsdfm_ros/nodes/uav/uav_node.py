@@ -115,16 +115,14 @@ class Uav:
         A subscription that a peer has just made is known here later than this UAV's publisher is there, and what is
         sent in between never reaches it.
         """
-        receivers = self.encoder.receivers()
-        beside = self.encoder.get_namespace().rpartition("/")[0]
-        peers = [
-            (p.name, p.topic.removesuffix(f"/{FEATURES}")) for p in self.collaboration.peers if p.matched
-        ]
-        return [
-            name
-            for name, place in peers
-            if receivers is None or place.rpartition("/")[0] != beside or place in receivers
-        ]
+        suffix, here = f"/{FEATURES}", self.encoder.get_namespace().rpartition("/")[0]
+        places = {p.name: p.topic.removesuffix(suffix) for p in self.collaboration.peers if p.matched}
+        beside = {name: place for name, place in places.items() if place.rpartition("/")[0] == here}
+        if not beside:
+            return list(places)
+        receivers = self.encoder.receivers(beside.values())
+        deaf = () if receivers is None else [name for name, place in beside.items() if place not in receivers]
+        return [name for name in places if name not in deaf]
 
     def _message(self, stamp_ns: int, frame: int, peers: list[str], ages: dict[str, float]) -> AgentStatus:
         h, sent, heard = self.health, self.encoder.health, self.collaboration.health.counts
