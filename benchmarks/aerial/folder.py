@@ -26,7 +26,7 @@ from rsdfm_ros.data.nuscenes.images import is_intrinsic
 from rsdfm_ros.data.nuscenes.pixels import read_image
 
 Array = NDArray[np.float64]
-MAX_CAMERA_BYTES = 1 << 20
+MAX_JSON_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def first_of(folder: Path, names: tuple[str, ...], what: str) -> Path:
 def read_json(path: Path) -> Any:
     """A small JSON file. Raises: BenchError."""
     try:
-        if path.stat().st_size > MAX_CAMERA_BYTES * 64:
+        if path.stat().st_size > MAX_JSON_BYTES:
             raise BenchError(f"{path} is too large")
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

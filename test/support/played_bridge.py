@@ -30,7 +30,6 @@ from rsdfm_ros.nodes.convert.tasks import (
     boxes_to_message,
     grid_to_message,
     masks_to_message,
-    tracks_to_message,
 )
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.sim.config import SimConfig
@@ -38,6 +37,7 @@ from rsdfm_ros.sim.flight import make_flights
 from rsdfm_ros.sim.gazebo.gimbal import planned
 from support.own_domains import new_domain
 from support.perfect import perfect_prediction
+from support.tracks import tracks_to_message
 
 SEED, AGENTS = 9001, ("uav1", "uav2")
 TICK_NS, IMAGE_NS = 20_000_000, 500_000_000

@@ -26,6 +26,7 @@ from rsdfm_ros.nodes.mission.recorder import FolderWriter
 from rsdfm_ros.wire.features import FeatureFrame
 from rsdfm_ros.wire.packet import encode_frame
 from support.packets import packets_to_messages
+from support.tracks import tracks_to_message
 from support.wire_frames import feature_frame
 
 AGENTS = ("uav1", "uav2")
@@ -109,7 +110,7 @@ def _of(agent: str, number: int, frame: int, ns: int, now: Objects) -> Iterator[
         yield (
             f"{prefix}trajectories",
             "rsdfm_ros/msg/TrajectoryArray",
-            convert_tasks.tracks_to_message(tracks, **about),
+            tracks_to_message(tracks, **about),
         )
     status = AgentStatus(
         agent=agent, frame=frame, frames_processed=frame + 1, peers=[a for a in AGENTS if a != agent]

@@ -25,6 +25,7 @@ from rsdfm_ros.data.messages.tasks import boxes_from_message, tracks_from_messag
 from rsdfm_ros.data.outputs import Tracks, boxes_of_objects
 from rsdfm_ros.nodes.convert import tasks as convert
 from rsdfm_ros.nodes.convert.sensors import time_of
+from support.tracks import tracks_to_message
 
 NS = 12_345_678_901
 
@@ -56,7 +57,7 @@ def truth(count: int) -> Any:
 def trajectories(count: int) -> Any:
     rng = np.random.default_rng(count)
     tracks = Tracks(np.arange(count), rng.uniform(-60, 60, (count, 5, 2)), rng.uniform(0, 1, count))
-    return convert.tracks_to_message(tracks, agent="uav1", frame=7, ns=NS, frame_id="map")
+    return tracks_to_message(tracks, agent="uav1", frame=7, ns=NS, frame_id="map")
 
 
 def same(read: Any, expected: Any, fields: tuple[str, ...]) -> None:

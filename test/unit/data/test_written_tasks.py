@@ -17,7 +17,8 @@ from rsdfm_ros.msg import ObjectArray, TrajectoryArray
 from rsdfm_ros.data.messages.answers.serialized_tasks import read_boxes, read_tracks
 from rsdfm_ros.data.messages.answers.writing import boxes_to_bytes, tracks_to_bytes
 from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
-from rsdfm_ros.nodes.convert.tasks import boxes_to_message, tracks_to_message
+from rsdfm_ros.nodes.convert.tasks import boxes_to_message
+from support.tracks import tracks_to_message
 
 NAMES = st.text(st.characters(codec="ascii", exclude_characters="\0"), min_size=1, max_size=20)
 ABOUT = st.fixed_dictionaries(

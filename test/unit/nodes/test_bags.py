@@ -37,7 +37,7 @@ from rsdfm_ros.data.outputs import HORIZON, Boxes, Tracks
 from rsdfm_ros.errors import RsdfmError
 from rsdfm_ros.nodes.convert.installed_types import installed_types
 from rsdfm_ros.nodes.convert.sensors import time_of
-from rsdfm_ros.nodes.convert.tasks import boxes_to_message, tracks_to_message
+from rsdfm_ros.nodes.convert.tasks import boxes_to_message
 from rsdfm_ros.nodes.core import qos
 from rsdfm_ros.nodes.core.message_types import message_class
 from rsdfm_ros.nodes.mission import lockstep
@@ -47,6 +47,7 @@ from rsdfm_ros.nodes.mission.replay_node import ReplayNode
 from support.bag_data import SIZE, START_NS, make_bag
 from support.bag_data import STEP_NS as FRAME
 from support.ros_world import RosWorld
+from support.tracks import tracks_to_message
 
 FRAMES = 3
 

@@ -22,6 +22,7 @@ from rsdfm_ros.geometry.lattice import Window, square_window
 from rsdfm_ros.geometry.rotations import rotation_vector, transform
 from rsdfm_ros.nodes.convert import sensors as convert
 from rsdfm_ros.nodes.convert import tasks as convert_tasks
+from support.tracks import tracks_to_message
 
 RNG = np.random.default_rng(7)
 WINDOW = Window(-8, -16, 16, 40, 0.5)
@@ -157,7 +158,7 @@ def test_ground_truth_survives() -> None:
 
 def test_trajectories_survive_and_other_lengths_are_refused() -> None:
     tracks = Tracks(np.array([4, 9]), RNG.normal(0, 20, (2, 5, 2)), np.array([0.5, 0.25]))
-    message = convert_tasks.tracks_to_message(tracks, agent="uav1", frame=0, ns=NS, frame_id="map")
+    message = tracks_to_message(tracks, agent="uav1", frame=0, ns=NS, frame_id="map")
     assert list(message.trajectories[0].time_offsets_s) == [0.0, 0.5, 1.0, 1.5, 2.0]
     back = task_messages.tracks_from_message(message)
     assert np.array_equal(back.positions, tracks.positions) and np.array_equal(back.ids, tracks.ids)

@@ -10,19 +10,18 @@ import array
 from collections.abc import Sequence
 
 import numpy as np
-from geometry_msgs.msg import Point
 from nav_msgs.msg import OccupancyGrid
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from rsdfm_ros.agent.tracking import MAX_ID
-from rsdfm_ros.data.frame import FRAME_PERIOD_S, Objects
+from rsdfm_ros.data.frame import Objects
 from rsdfm_ros.data.messages.errors import MessageError
 from rsdfm_ros.data.messages.tasks import percent_of
-from rsdfm_ros.data.outputs import Boxes, Tracks
+from rsdfm_ros.data.outputs import Boxes
 from rsdfm_ros.geometry.lattice import Window
 from rsdfm_ros.geometry.rotations import quaternion_from_yaw
-from rsdfm_ros.msg import GroundTruth, Object3D, ObjectArray, Trajectory, TrajectoryArray
+from rsdfm_ros.msg import GroundTruth, Object3D, ObjectArray
 from rsdfm_ros.nodes.convert.sensors import time_of
 
 
@@ -51,19 +50,6 @@ def truth_to_message(
         item.score = 1.0
         message.objects.append(item)
     message.visibility = array.array("f", np.asarray(objects.visibility, np.float32).ravel().tolist())
-    return message
-
-
-def tracks_to_message(tracks: Tracks, *, agent: str, frame: int, ns: int, frame_id: str) -> TrajectoryArray:
-    """Predicted motions; positions lie on the ground (z = 0)."""
-    message = TrajectoryArray(agent=agent, frame=frame % 2**32)
-    message.header.stamp, message.header.frame_id = time_of(ns), frame_id
-    for row in range(len(tracks.ids)):
-        item = Trajectory(id=int(tracks.ids[row]), score=float(tracks.scores[row]))
-        steps = tracks.positions[row]
-        item.positions = [_point(float(x), float(y)) for x, y in steps]
-        item.time_offsets_s = [FRAME_PERIOD_S * k for k in range(len(steps))]
-        message.trajectories.append(item)
     return message
 
 
@@ -111,7 +97,3 @@ def _object(boxes: Boxes | Objects, row: int) -> Object3D:
     item.size.x, item.size.y, item.size.z = (float(v) for v in boxes.sizes[row])
     item.velocity.x, item.velocity.y = (float(v) for v in boxes.velocities[row])
     return item
-
-
-def _point(x: float, y: float) -> Point:
-    return Point(x=x, y=y, z=0.0)

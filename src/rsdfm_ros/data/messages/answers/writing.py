@@ -1,8 +1,5 @@
-"""Detections and trajectories as the bytes of their messages, without the objects of the message classes: these take a
-hundred times as long.
-
-The serialisation is little-endian CDR, as in data/messages/serialized.py. The numbers are those of `boxes_to_message`
-and `tracks_to_message` (nodes/convert/tasks.py), but for the last bits of headings.
+"""Detections and trajectories as the bytes of their messages, without the objects of the message classes, which take
+far longer. The serialisation is little-endian CDR, as in data/messages/serialized.py.
 """
 
 from __future__ import annotations
